@@ -1,0 +1,1 @@
+"""Instrument drivers over one locked, self-healing line for VISA and serial instruments."""

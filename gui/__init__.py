@@ -1,0 +1,1 @@
+"""The desktop application: it shows and asks, and leaves every decision to labctl."""

@@ -1,0 +1,1 @@
+"""Twins: neural stochastic differential equations of devices, and networks of them."""
