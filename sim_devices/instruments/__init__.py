@@ -1,0 +1,1 @@
+"""Front ends of simulated instruments: one real command set a file."""
