@@ -1,0 +1,184 @@
+"""Read-outs: ridge regression and L2-regularised softmax, solved exactly in float64.
+
+    linear    W = argmin  mean |W f + b - y|²          + λ |W|²        (normal equations)
+    softmax   W = argmin  mean cross-entropy(W f + b)  + λ/2 |W|²      (Newton with step halving)
+
+b is not penalised. Both objectives are convex and solved to their minimum, so the gradient of the minimal value with respect to the
+features is the partial gradient with the read-out held fixed (variable projection): solve here, then backpropagate with W frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+ReadoutKind = Literal["linear", "softmax"]
+CANDIDATE_REGULARISATIONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_BIAS_PENALTY = 1e-9  # softmax: adding a constant to all biases changes nothing; this keeps the Hessian invertible
+
+
+class ReadoutError(ValueError):
+    """A read-out cannot be fitted to, or applied to, these arrays."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readout:
+    """y = weights · features + bias; softmax of it for classification. weights (output, feature), bias (output,)."""
+
+    kind: ReadoutKind
+    weights: Array
+    bias: Array
+    regularisation: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("linear", "softmax"):
+            raise ReadoutError(f"read-out kind {self.kind!r} is unknown; it is 'linear' or 'softmax'")
+        if self.weights.ndim != 2 or self.bias.shape != self.weights.shape[:1]:
+            raise ReadoutError(f"read-out weights {self.weights.shape} and bias {self.bias.shape} do not fit together")
+        if not (np.all(np.isfinite(self.weights)) and np.all(np.isfinite(self.bias))):
+            raise ReadoutError("the read-out contains NaN or infinity")
+
+    @property
+    def n_features(self) -> int:
+        """Features expected, without the constant."""
+        return int(self.weights.shape[1])
+
+    def apply(self, features: ArrayLike) -> Array:
+        """features (..., feature) -> outputs (..., output); probabilities for a softmax read-out."""
+        array = np.asarray(features, dtype=np.float64)
+        if array.shape[-1] != self.n_features:
+            raise ReadoutError(f"the read-out expects {self.n_features} features, not {array.shape[-1]}")
+        linear: Array = array @ self.weights.T + self.bias
+        return linear if self.kind == "linear" else _softmax(linear)
+
+
+def fit_readout(
+    kind: ReadoutKind,
+    features: ArrayLike,
+    targets: ArrayLike,
+    *,
+    regularisation: float,
+    start: Readout | None = None,
+) -> Readout:
+    """The exact minimiser for features (row, feature) and targets (row, output); one-hot or probabilities for softmax.
+
+    start: an earlier softmax read-out to begin Newton from. Raises ReadoutError on wrong shapes, NaN, or regularisation <= 0.
+    """
+    F, Y = _rows(features, targets)
+    if not regularisation > 0:
+        raise ReadoutError(f"regularisation must be > 0, not {regularisation}")
+    if kind == "linear":
+        return _ridge(F, Y, regularisation)
+    return _newton(F, Y, regularisation, start)
+
+
+def fit_readout_by_validation(
+    kind: ReadoutKind,
+    features: ArrayLike,
+    targets: ArrayLike,
+    groups: ArrayLike,
+    *,
+    candidates: Sequence[float] = CANDIDATE_REGULARISATIONS,
+    n_folds: int = 5,
+) -> Readout:
+    """Choose the regularisation by cross-validation over whole groups (trials), then fit on all rows.
+
+    groups (row,): rows with the same number, e.g. one trial in all its noise draws, are never split between fit and validation.
+    """
+    F, Y = _rows(features, targets)
+    group_of_row = np.asarray(groups)
+    distinct = np.unique(group_of_row)
+    if len(distinct) < 2:
+        raise ReadoutError(
+            "cross-validation needs at least two groups (trials); give `fit_readout` a fixed regularisation"
+        )
+    fold_of_row = np.searchsorted(distinct, group_of_row) % min(n_folds, len(distinct))
+    losses = []
+    for candidate in candidates:
+        loss = 0.0
+        start: Readout | None = None
+        for fold in range(int(fold_of_row.max()) + 1):
+            inside = fold_of_row != fold
+            start = fit_readout(kind, F[inside], Y[inside], regularisation=candidate, start=start)
+            loss += _loss_sum(start, F[~inside], Y[~inside])
+        losses.append(loss)
+    return fit_readout(kind, F, Y, regularisation=candidates[int(np.argmin(losses))])
+
+
+def _loss_sum(readout: Readout, F: Array, Y: Array) -> float:
+    out = readout.apply(F)
+    if readout.kind == "linear":
+        return float(np.sum((out - Y) ** 2))
+    return float(-np.sum(Y * np.log(np.maximum(out, 1e-300))))
+
+
+def _ridge(F: Array, Y: Array, regularisation: float) -> Readout:
+    mean_f, mean_y = F.mean(axis=0), Y.mean(axis=0)
+    centred = F - mean_f
+    gram = centred.T @ centred / len(F) + regularisation * np.eye(F.shape[1])
+    weights = np.linalg.solve(gram, centred.T @ (Y - mean_y) / len(F)).T
+    return Readout("linear", weights, mean_y - weights @ mean_f, regularisation)
+
+
+def _newton(F: Array, Y: Array, regularisation: float, start: Readout | None) -> Readout:
+    n_rows, n_outputs = Y.shape
+    X = np.hstack([F, np.ones((n_rows, 1))])
+    penalty = np.full(X.shape[1], regularisation)
+    penalty[-1] = _BIAS_PENALTY
+    theta = np.zeros((n_outputs, X.shape[1])) if start is None else np.hstack([start.weights, start.bias[:, None]])
+    value, probabilities = _softmax_objective(theta, X, Y, penalty)
+    for _ in range(100):
+        gradient = (probabilities - Y).T @ X / n_rows + penalty * theta
+        step = np.linalg.solve(_softmax_hessian(probabilities, X, penalty), gradient.ravel()).reshape(theta.shape)
+        decrement = float(np.sum(step * gradient))
+        if decrement < 1e-14:
+            break
+        size = 1.0
+        while size > 1e-8:
+            trial, trial_probabilities = _softmax_objective(theta - size * step, X, Y, penalty)
+            if trial <= value - 1e-4 * size * decrement:
+                break
+            size *= 0.5
+        else:
+            break  # no descent left within rounding: this is the minimum
+        theta, value, probabilities = theta - size * step, trial, trial_probabilities
+    return Readout("softmax", theta[:, :-1].copy(), theta[:, -1].copy(), regularisation)
+
+
+def _softmax_hessian(P: Array, X: Array, penalty: Array) -> Array:
+    n_rows, n_columns = X.shape
+    n_outputs = P.shape[1]
+    hessian = np.empty((n_outputs, n_columns, n_outputs, n_columns))
+    for a in range(n_outputs):
+        for b in range(n_outputs):
+            weight = P[:, a] * ((a == b) - P[:, b]) / n_rows
+            hessian[a, :, b, :] = (X * weight[:, None]).T @ X
+        hessian[a, :, a, :] += np.diag(penalty)
+    return hessian.reshape(n_outputs * n_columns, n_outputs * n_columns)
+
+
+def _softmax_objective(theta: Array, X: Array, Y: Array, penalty: Array) -> tuple[float, Array]:
+    logits = X @ theta.T
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return float(-np.sum(Y * log_p) / len(X) + 0.5 * np.sum(penalty * theta**2)), np.exp(log_p)
+
+
+def _softmax(logits: Array) -> Array:
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: Array = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def _rows(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
+    F, Y = np.asarray(features, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+    if F.ndim != 2 or Y.ndim != 2 or len(F) != len(Y) or len(F) == 0:
+        raise ReadoutError(f"features (row, feature) and targets (row, output) expected, got {F.shape} and {Y.shape}")
+    if not (np.all(np.isfinite(F)) and np.all(np.isfinite(Y))):
+        raise ReadoutError("features or targets contain NaN or infinity")
+    return F, Y

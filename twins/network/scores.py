@@ -1,0 +1,52 @@
+"""Scores of a task's outputs; lower is better.
+
+nrmse          sqrt( mean (y - t)² / var t ) over all scored steps, averaged over outputs. Predicting the mean gives 1.
+cross_entropy  mean of -ln p(true class) over all scored steps, in nats. Guessing among C classes gives ln C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from twins.network.readout import ReadoutKind
+from twins.network.tasks import Metric, TaskData, TaskError
+
+_SMALLEST_PROBABILITY = 1e-12  # a class that a read-out excludes costs 27.6 nats, not infinity
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A task's score: value (lower is better), accuracy (0..1) beside it for classification."""
+
+    metric: Metric
+    value: float
+    accuracy: float | None = None
+
+
+def score(metric: Metric, outputs: ArrayLike, data: TaskData) -> Score:
+    """Score outputs (trial, step, output): predictions for 'nrmse', probabilities for 'cross_entropy'."""
+    out = np.asarray(outputs, dtype=np.float64)
+    if out.shape != data.targets.shape:
+        raise TaskError(f"outputs {out.shape} do not fit the targets {data.targets.shape}")
+    out, targets = out[data.scored], data.targets[data.scored]
+    if metric == "nrmse":
+        return Score(metric, nrmse(out, targets))
+    chosen = np.sum(out * targets, axis=-1)
+    accuracy = np.mean(np.argmax(out, axis=-1) == np.argmax(targets, axis=-1))
+    return Score(metric, float(np.mean(-np.log(np.maximum(chosen, _SMALLEST_PROBABILITY)))), float(accuracy))
+
+
+def nrmse(outputs: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    """Root mean square error over the standard deviation of the targets; (row, output), averaged over outputs."""
+    variance = np.var(targets, axis=0)
+    if not np.all(variance > 0):
+        raise TaskError("NRMSE is undefined: a target is constant over the scored steps")
+    return float(np.mean(np.sqrt(np.mean((outputs - targets) ** 2, axis=0) / variance)))
+
+
+def readout_kind(metric: Metric) -> ReadoutKind:
+    """The read-out that belongs to a metric."""
+    return "linear" if metric == "nrmse" else "softmax"
