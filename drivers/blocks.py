@@ -16,7 +16,7 @@ def definite_header(n_bytes: int) -> bytes:
     return f"#{len(digits)}{digits}".encode()
 
 
-def parse_header(start: bytes) -> tuple[int, int] | None:
+def parse_header(start: bytes | bytearray) -> tuple[int, int] | None:
     """(header length, payload length) once `start` holds the whole header, None while it does not.
 
     payload length -1 means indefinite. Raises BadAnswer if this is no block.
@@ -24,19 +24,19 @@ def parse_header(start: bytes) -> tuple[int, int] | None:
     if not start:
         return None
     if start[:1] != b"#":
-        raise BadAnswer(f"expected a binary block that starts with '#', got {start[:40]!r}")
+        raise BadAnswer(f"expected a binary block that starts with '#', got {bytes(start[:40])!r}")
     if len(start) < 2:
         return None
     n_digits = start[1] - ord("0")
     if not 0 <= n_digits <= 9:
-        raise BadAnswer(f"expected a binary block header '#<n><length>', got {start[:40]!r}")
+        raise BadAnswer(f"expected a binary block header '#<n><length>', got {bytes(start[:40])!r}")
     if n_digits == 0:
         return 2, -1
     if len(start) < 2 + n_digits:
         return None
     digits = start[2 : 2 + n_digits]
     if not digits.isdigit():
-        raise BadAnswer(f"expected {n_digits} digits of block length, got {start[:40]!r}")
+        raise BadAnswer(f"expected {n_digits} digits of block length, got {bytes(start[:40])!r}")
     length = int(digits)
     if length > MAX_BLOCK_BYTES:
         raise BadAnswer(f"a block of {length} bytes is announced; at most {MAX_BLOCK_BYTES} are accepted")

@@ -7,7 +7,6 @@ import os
 import select
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import serial
 
@@ -19,13 +18,29 @@ class SerialSettings:
     """How bits travel. The instrument's menu must show the same."""
 
     baud_rate: int = 9600
-    data_bits: Literal[5, 6, 7, 8] = 8
-    parity: Literal["none", "even", "odd", "mark", "space"] = "none"
-    stop_bits: Literal[1, 1.5, 2] = 1
-    flow_control: Literal["none", "xon_xoff", "rts_cts", "dtr_dsr"] = "none"
+    data_bits: int = 8
+    parity: str = "none"
+    stop_bits: float = 1
+    flow_control: str = "none"
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a setting that no port has."""
+        for name, allowed in _ALLOWED.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} = {getattr(self, name)!r}: allowed are {', '.join(map(str, allowed))}")
+        if self.baud_rate <= 0:
+            raise ValueError(f"baud_rate = {self.baud_rate}: must be positive")
 
 
 _PARITY_LETTERS = {"none": "N", "even": "E", "odd": "O", "mark": "M", "space": "S"}
+
+
+_ALLOWED: dict[str, tuple[object, ...]] = {
+    "data_bits": (5, 6, 7, 8),
+    "parity": tuple(_PARITY_LETTERS),
+    "stop_bits": (1, 1.5, 2),
+    "flow_control": ("none", "xon_xoff", "rts_cts", "dtr_dsr"),
+}
 
 
 def port_of(address: str) -> str:

@@ -1,5 +1,6 @@
 """Everything else that VISA opens: VXI-11, HiSLIP, USB, GPIB. These media mark the end of a message themselves."""
 
+import logging
 import threading
 from typing import Any
 
@@ -8,6 +9,7 @@ from drivers.visa_manager import resource_manager
 
 CHUNK_BYTES = 1 << 20
 
+_log = logging.getLogger(__name__)
 _gateways: dict[tuple[str, str], Any] = {}
 _gateway_lock = threading.Lock()
 
@@ -51,10 +53,10 @@ class VisaLink(Link):
             raise _fault(error) from error
 
     def receive(self, most: int, timeout_s: float) -> bytes:
-        """One whole message."""
+        """One whole message, however many bytes were asked for."""
         try:
             self._use_timeout(timeout_s)
-            data = bytes(self._resource.read_raw(most))
+            data = bytes(self._resource.read_raw(CHUNK_BYTES))
         except Exception as error:
             raise _fault(error) from error
         if not data:
@@ -80,17 +82,8 @@ class VisaLink(Link):
         """Close the session, even one whose peer is gone."""
         try:
             self._resource.close()
-        except Exception as error:
-            # the peer may be gone; what matters is that the session does not stay in the manager's list
-            _forget(self._resource, error)
-
-
-def _forget(resource: Any, reason: Exception) -> None:
-    """Drop a session that VISA itself could not close, and say why in the log."""
-    import logging  # noqa: PLC0415
-
-    logging.getLogger(__name__).warning("closing %s: %s", resource, reason)
-    resource.visalib.sessions.pop(getattr(resource, "_session", None), None)
+        except Exception as error:  # noqa: BLE001 - pyvisa-py raises of every kind when the peer is gone already
+            _log.warning("closing %s: %s", self._resource, error)
 
 
 def _keep_open(manager: Any, visa_library: str, gateway: str) -> None:
