@@ -51,8 +51,9 @@ def _add_foreign(
     try:
         add_command = load()
     except ImportError as error:
-        missing = commands.add_parser(name, help=f"not available: {error}")
-        missing.set_defaults(run=lambda _: _unavailable(name, str(error)))
+        reason = str(error)
+        missing = commands.add_parser(name, help=f"not available: {reason}")
+        missing.set_defaults(run=lambda _: _unavailable(name, reason))
         return
     add_command(commands)  # type: ignore[operator]
 

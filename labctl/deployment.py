@@ -114,9 +114,9 @@ def _judge(
     folder: Path,
 ) -> Measurement:
     """Score the measured features (training trials first, then the held-out ones of each repeat)."""
-    from twins.network.readout import fit_readout_by_validation  # noqa: PLC0415 - the twins are an extra
-    from twins.network.scores import readout_kind, score  # noqa: PLC0415
-    from twins.network.wiring import flat_features  # noqa: PLC0415
+    from twins.network.readout import fit_readout_by_validation
+    from twins.network.scores import readout_kind, score
+    from twins.network.wiring import flat_features
 
     features = flat_features(layers)
     n_training = 0 if training is None else len(training.inputs)
@@ -125,7 +125,10 @@ def _judge(
     if training is not None:
         trial_of_row = np.broadcast_to(np.arange(n_training)[:, None], training.scored.shape)[training.scored]
         readout = fit_readout_by_validation(
-            readout_kind(metric), features[:n_training][training.scored], training.targets[training.scored], trial_of_row
+            readout_kind(metric),
+            features[:n_training][training.scored],
+            training.targets[training.scored],
+            trial_of_row,
         )
         refitted_wiring = wiring.with_readout(readout)
         refitted_scores = tuple(score(metric, readout.apply(one), heldout) for one in measured)

@@ -42,7 +42,7 @@ class HtmlPage:
 
     def paragraph(self, text: str, *, note: bool = False) -> None:
         """A paragraph; `note` sets it back."""
-        self._parts.append(f'<p{" class=" + chr(34) + "note" + chr(34) if note else ""}>{escape(text)}</p>')
+        self._parts.append(f"<p{' class=' + chr(34) + 'note' + chr(34) if note else ''}>{escape(text)}</p>")
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table; the first column is left-aligned, numbers keep the format they come in."""

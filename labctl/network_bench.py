@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-def play_network(bench: Bench, wiring: Wiring, inputs: Array, *, folder: Path, key: str, title: str) -> Campaign[list[Array]]:
+def play_network(
+    bench: Bench, wiring: Wiring, inputs: Array, *, folder: Path, key: str, title: str
+) -> Campaign[list[Array]]:
     """Play every node of `wiring` for `inputs` (trial, step, input); return the features, one array a layer.
 
     A layer's features are (trial, step, node, sample), as `Wiring.outputs` wants them. Every play is a recording in

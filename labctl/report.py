@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from labctl.html_page import HtmlPage
 
 # Okabe and Ito's colours: distinguishable by colour-blind readers.
-PROMISED, MEASURED, RESERVOIR, UNOPTIMISED, LINEAR, WIDE = "#0072B2", "#D55E00", "#009E73", "#999999", "#CC79A7", "#E69F00"
+PROMISED, MEASURED, RESERVOIR, UNOPTIMISED, LINEAR, WIDE = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#999999",
+    "#CC79A7",
+    "#E69F00",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,9 @@ def record(bench: Bench, excitation: Excitation, *, path: Path, key: str, title:
                 block.response,
             )
             done += len(block)
-            yield Progress(key, min(block.trial + 1, excitation.n_trials) * excitation.n_samples, total, f"{done} samples")
+            yield Progress(
+                key, min(block.trial + 1, excitation.n_trials) * excitation.n_samples, total, f"{done} samples"
+            )
     finally:
         blocks.close()
     for note in recording.notes:

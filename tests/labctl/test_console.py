@@ -1,0 +1,40 @@
+"""What a person sees of a campaign."""
+
+import io
+
+from labctl.console import Console
+from labctl.events import Progress, StepFinished, StepStarted, Warned
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_log_file_gets_a_few_lines_and_no_control_characters() -> None:
+    stream = io.StringIO()
+    show = Console(stream)
+    show(StepStarted("k", "Record"))
+    for done in range(1000):
+        show(Progress("k", done + 1, 1000))
+    show(StepFinished("k", "Record", 1.25, "40 trials"))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == "Record: 40 trials, 1.2 s"
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_a_terminal_gets_a_moving_bar() -> None:
+    stream = Terminal()
+    show = Console(stream)
+    show(StepStarted("k", "Record"))
+    show(Progress("k", 1, 2, "half"))
+    show(StepFinished("k", "Record", 1.0))
+    assert "50 % half" in stream.getvalue()
+    assert stream.getvalue().endswith("Record: 1.0 s\n")
+
+
+def test_a_warning_stands_out() -> None:
+    stream = io.StringIO()
+    Console(stream)(Warned("k", "the digitiser is at its rails"))
+    assert stream.getvalue() == "WARNING the digitiser is at its rails\n"
