@@ -1,1 +1,68 @@
-"""Twins: neural stochastic differential equations of devices, and networks of them."""
+"""Twins: neural stochastic differential equations of devices, and networks of them.
+
+    Traces -> DeviceTwin -> fit -> calibrate -> save_twin        one device
+    StackedTwins                                                 many, for networks (see twins.network)
+    twins.solver.solve                                           the integrator beneath
+
+Names are loaded when first used, since torch takes a second to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twins.device import DeviceTwin, DeviceTwinSpec, StackedTwins
+    from twins.errors import (
+        CheckpointInvalid,
+        OutsideFittedRange,
+        SolverRefused,
+        TracesInvalid,
+        TracesMismatch,
+        TwinError,
+        TwinNotFitted,
+    )
+    from twins.solver import solve
+    from twins.traces import Traces
+
+_HOMES = {
+    "twins.device": ("DeviceTwin", "DeviceTwinSpec", "StackedTwins"),
+    "twins.errors": (
+        "CheckpointInvalid",
+        "OutsideFittedRange",
+        "SolverRefused",
+        "TracesInvalid",
+        "TracesMismatch",
+        "TwinError",
+        "TwinNotFitted",
+    ),
+    "twins.solver": ("solve",),
+    "twins.traces": ("Traces",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "CheckpointInvalid",
+    "DeviceTwin",
+    "DeviceTwinSpec",
+    "OutsideFittedRange",
+    "SolverRefused",
+    "StackedTwins",
+    "Traces",
+    "TracesInvalid",
+    "TracesMismatch",
+    "TwinError",
+    "TwinNotFitted",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'twins' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,7 @@
+"""Twins of single devices: a neural SDE of the response, delay-embedded, with what it was fitted on."""
+
+from twins.device.spec import DeviceTwinSpec
+from twins.device.stacked import StackedTwins
+from twins.device.twin import DeviceTwin
+
+__all__ = ["DeviceTwin", "DeviceTwinSpec", "StackedTwins"]

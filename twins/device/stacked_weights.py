@@ -1,0 +1,96 @@
+"""The weights of N twins, folded with their normalisation and laid out for one product a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from twins.device.twin import DeviceTwin
+
+
+def pack(twins: Sequence[DeviceTwin]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """(network tensors, banks and scales), each with a leading node axis.
+
+    The first layer has the columns [drift net | diffusion net | linear model], the others are block diagonal in the
+    two nets, and the last has the outputs [mean increment, raw spread]. State rows are OLDEST first (windows over
+    time), drive rows likewise; the linear column holds x + its increment.
+    """
+    nodes = [_pack_node(twin, _widths(twins), _delays(twins)) for twin in twins]
+    network = {name: torch.stack([node[name] for node in nodes]) for name in nodes[0]}
+    return network, _banks(twins)
+
+
+def _widths(twins: Sequence[DeviceTwin]) -> tuple[int, ...]:
+    return tuple(max(widths) for widths in zip(*(twin.spec.hidden for twin in twins), strict=True))
+
+
+def _delays(twins: Sequence[DeviceTwin]) -> tuple[int, int]:
+    return max(t.spec.response_delays for t in twins), max(t.spec.drive_delays for t in twins)
+
+
+def _pack_node(twin: DeviceTwin, widths: tuple[int, ...], delays: tuple[int, int]) -> dict[str, Tensor]:
+    spec, n_state = twin.spec, twin.spec.response_delays + 1
+    weights, biases = ([p.detach() for p in part] for part in (twin.nets.weights, twin.nets.biases))
+    scale = twin.increment_scale
+    first, bias = _beside(weights[0], widths[0]), _beside(biases[0], widths[0])
+    linear = twin.linear_weight.clone()
+    linear[0] += 1.0  # the newest sample itself: the column gives the next state, not the increment
+    first, bias = torch.cat((first, linear), 1), torch.cat((bias, twin.linear_bias.unsqueeze(0)), 1)
+    drive_rows = first[n_state:] / twin.drive_scale
+    packed = {
+        "state_in": pad(first[:n_state].flip(0), (0, 0, delays[0] - spec.response_delays, 0)),
+        "drive_in": pad(drive_rows.flip(0), (0, 0, delays[1] - spec.drive_delays, 0)),
+        "bias_in": bias - drive_rows.sum(0, keepdim=True) * twin.drive_centre,
+        "out_weight": torch.cat([_below(weights[-1][net], widths[-1], net) for net in (0, 1)], 1)
+        * torch.cat((scale, torch.ones_like(scale))),
+        "out_bias": torch.cat((biases[-1][0] * scale, biases[-1][1]), 1),
+        "noise_scale": scale,
+        "noise_floor": scale * spec.noise_floor,
+    }
+    for number, (n_in, n_out) in enumerate(pairwise(widths)):
+        weight = _block_diagonal(*(_padded(net, n_in, n_out) for net in weights[number + 1]))
+        packed[f"inner_weight_{number}"] = weight
+        packed[f"inner_bias_{number}"] = _beside(biases[number + 1], n_out)
+    return packed
+
+
+def _beside(pair: Tensor, width: int) -> Tensor:
+    """(2, rows, out) -> (rows, 2 · width): the two nets side by side."""
+    return torch.cat([pad(net, (0, width - net.shape[1])) for net in pair], 1)
+
+
+def _below(weight: Tensor, width: int, net: int) -> Tensor:
+    """(in, 1) of one net -> (2 · width, 1) with zeros at the other's rows."""
+    before = net * width
+    return pad(weight, (0, 0, before, 2 * width - before - len(weight)))
+
+
+def _block_diagonal(drift: Tensor, diffusion: Tensor) -> Tensor:
+    columns = drift.shape[1]
+    return torch.cat((pad(drift, (0, columns, 0, 0)), pad(diffusion, (columns, 0, 0, 0))), 0)
+
+
+def _padded(weight: Tensor, n_in: int, n_out: int) -> Tensor:
+    return pad(weight, (0, n_out - weight.shape[1], 0, n_in - weight.shape[0]))
+
+
+def _banks(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:
+    n_state, n_drive = _delays(twins)
+    size = max(len(twin.bank_response) for twin in twins)
+
+    def stacked(banks: list[Tensor], length: int) -> Tensor:
+        padded = [pad(bank.squeeze(-1), (0, length - bank.shape[1], 0, size - len(bank))) for bank in banks]
+        return torch.stack(padded)
+
+    return {
+        "bank_response": stacked([twin.bank_response for twin in twins], n_state + 1),
+        "bank_drive": stacked([twin.bank_drive for twin in twins], n_drive),
+        "bank_size": torch.tensor([len(twin.bank_response) for twin in twins], dtype=torch.float64),
+        "drive_range": torch.stack([twin.drive_range[0] for twin in twins]),
+        "response_scale": torch.stack([twin.response_scale for twin in twins]).unsqueeze(-1),
+        "response_centre": torch.stack([twin.response_centre for twin in twins]).unsqueeze(-1),
+    }

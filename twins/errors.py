@@ -1,0 +1,50 @@
+"""What can go wrong with twins.
+
+TwinError
+├── TracesInvalid        (ValueError)  measured data of a wrong shape, with NaN, without units …
+├── TracesMismatch       (ValueError)  data that cannot be used together, or not with this twin
+├── OutsideFittedRange   (ValueError)  a drive beyond what the twin was fitted on
+├── TwinNotFitted                      a twin was asked before it saw data
+├── SolverRefused        (ValueError)  an equation and a scheme that do not fit, wrong shapes
+└── CheckpointInvalid    (ValueError)  a file that is not a twin, or not one this version can read
+"""
+
+from __future__ import annotations
+
+
+class TwinError(Exception):
+    """Any error of the twins package."""
+
+
+class TracesInvalid(TwinError, ValueError):
+    """Measured data that cannot be right: shapes, NaN, sampling time, names."""
+
+
+class TracesMismatch(TwinError, ValueError):
+    """Data sets that differ in sampling time, channels or units, or do not fit the twin."""
+
+
+class OutsideFittedRange(TwinError, ValueError):
+    """A twin was asked about a drive beyond the range it was fitted on.
+
+    Attributes: channel, value, lower, upper, unit.
+    """
+
+    def __init__(self, *, channel: str, value: float, lower: float, upper: float, unit: str) -> None:
+        self.channel, self.value, self.lower, self.upper, self.unit = channel, value, lower, upper, unit
+        super().__init__(
+            f"{channel}: {value:.6g} {unit} lies outside the fitted range {lower:.6g}..{upper:.6g} {unit}; "
+            "record and fit over a wider range, or pass check_range=False to extrapolate knowingly"
+        )
+
+
+class TwinNotFitted(TwinError):
+    """A twin was asked to respond before it was fitted or loaded."""
+
+
+class SolverRefused(TwinError, ValueError):
+    """The equation, the scheme and the arguments do not fit together."""
+
+
+class CheckpointInvalid(TwinError, ValueError):
+    """A checkpoint that is damaged, foreign, or of another version."""
