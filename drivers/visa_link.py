@@ -52,7 +52,7 @@ class VisaLink(Link):
         except Exception as error:
             raise _fault(error) from error
 
-    def receive(self, most: int, timeout_s: float) -> bytes:
+    def receive(self, most: int, timeout_s: float) -> bytes:  # noqa: ARG002
         """One whole message, however many bytes were asked for."""
         try:
             self._use_timeout(timeout_s)
@@ -95,7 +95,7 @@ def _keep_open(manager: Any, visa_library: str, gateway: str) -> None:
 
 def _fault(error: Exception) -> LinkSilent | LinkEnded:
     """pyvisa and pyvisa-py raise VisaIOError, InvalidSession, OSError, RuntimeError, TypeError …: two kinds matter."""
-    from pyvisa.constants import StatusCode  # noqa: PLC0415 - loaded long before
+    from pyvisa.constants import StatusCode
 
     if isinstance(error, TimeoutError) or getattr(error, "error_code", None) == StatusCode.error_timeout:
         return LinkSilent("no answer")

@@ -14,7 +14,7 @@ def resource_manager(visa_library: str) -> Any:
     """The shared manager of one library: "@py" (pyvisa-py), "@ivi", or the path of a vendor's library."""
     with _lock:
         if visa_library not in _managers:
-            import pyvisa  # noqa: PLC0415 - takes 0.1 s; a serial-only station does not need it
+            import pyvisa
 
             _managers[visa_library] = pyvisa.ResourceManager(visa_library)
         return _managers[visa_library]
