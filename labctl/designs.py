@@ -56,7 +56,7 @@ def multisine(
     generator: np.random.Generator,
     odd_only: bool = False,
 ) -> Excitation:
-    """Sum of equal sines on the harmonics of 1/duration_s between the two frequencies, random phases, scaled to fill low..high."""
+    """Equal sines of random phase on the harmonics of 1/duration_s between two frequencies, filling low..high."""
     _check_range(low, high)
     n_samples = _samples(duration_s, dt_s, "duration_s")
     base_Hz = 1.0 / (n_samples * dt_s)
@@ -67,8 +67,8 @@ def multisine(
         harmonics = harmonics[harmonics % 2 == 1]
     if harmonics.size == 0 or harmonics[-1] >= n_samples / 2:
         raise ExcitationError(
-            f"no usable harmonics: {lowest_Hz:g}..{highest_Hz:g} Hz must hold multiples of {base_Hz:g} Hz and stay below "
-            f"half the sample rate, {0.5 / dt_s:g} Hz"
+            f"no usable harmonics: {lowest_Hz:g}..{highest_Hz:g} Hz must hold multiples of {base_Hz:g} Hz "
+            f"and stay below half the sample rate, {0.5 / dt_s:g} Hz"
         )
     spectrum = np.zeros((n_trials, n_samples // 2 + 1), dtype=np.complex128)
     spectrum[:, harmonics] = np.exp(2j * np.pi * generator.random((n_trials, harmonics.size)))
@@ -111,7 +111,7 @@ def chirp(
     """One trial of a sine whose frequency grows linearly from start_Hz to end_Hz, between low and high."""
     _check_range(low, high)
     n_samples = _samples(duration_s, dt_s, "duration_s")
-    if not 0.0 <= min(start_Hz, end_Hz) or max(start_Hz, end_Hz) >= 0.5 / dt_s:
+    if min(start_Hz, end_Hz) < 0.0 or max(start_Hz, end_Hz) >= 0.5 / dt_s:
         raise ExcitationError(
             f"chirp: {start_Hz:g}..{end_Hz:g} Hz must lie in 0..{0.5 / dt_s:g} Hz (half the sample rate)"
         )

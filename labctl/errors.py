@@ -1,3 +1,4 @@
+# ruff: noqa: N818 - the names say what happened; "Error" would add nothing
 """Everything labctl raises on purpose.
 
 LabctlError

@@ -156,7 +156,7 @@ class Recording:
     @property
     def time_s(self) -> NDArray[np.float64]:
         """(time,): zero where the drive proper begins; the preparation is negative."""
-        return (np.arange(self.header.shape[1]) - self.n_prepare) * self.dt_s
+        return np.asarray((np.arange(self.header.shape[1]) - self.n_prepare) * self.dt_s, dtype=np.float64)
 
     @property
     def whole_trials(self) -> NDArray[np.int64]:
@@ -183,7 +183,7 @@ class Recording:
 
         Raises RecordingError if no trial was measured to its end.
         """
-        from twins import Traces  # noqa: PLC0415 - loads torch, which a bench does not need
+        from twins import Traces
 
         whole = self.whole_trials
         if whole.size == 0:
@@ -222,8 +222,8 @@ def check_alike(recordings: Sequence[Recording]) -> None:
         pair = f"{first.path or 'the first recording'} and {other.path or 'another'}"
         if abs(other.dt_s - first.dt_s) > 1e-9 * first.dt_s:
             raise RecordingError(
-                f"recordings of different sampling times cannot be mixed: {first.dt_s:g} s and {other.dt_s:g} s ({pair}); "
-                "resample one, or fit a twin to each"
+                f"recordings of different sampling times cannot be mixed: {first.dt_s:g} s and {other.dt_s:g} s "
+                f"({pair}); resample one, or fit a twin to each"
             )
         for what in ("drive_names", "response_names", "drive_units", "response_units"):
             if getattr(other, what) != getattr(first, what):

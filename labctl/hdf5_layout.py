@@ -1,0 +1,129 @@
+"""How a recording lies in an HDF5 file: one description for writer and reader.
+
+A file is netCDF-4-compatible (dimension scales, units, long_name): `xarray.open_dataset(path)` opens it plainly.
+Everything is laid out before the first sample: contiguous data sets whose space is allocated at once and filled with
+NaN. A full disk is thus noticed before anything is played, and while the recording runs no structure of the file
+changes, only samples and counts are overwritten: a process killed at any instant leaves a file that opens.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.recording import RecordingHeader
+
+FORMAT = "labctl recording"
+FORMAT_VERSION = 1
+REMARK_BYTES = 4000  # reserved, so that the last remarks need no new space on a full disk
+STILL_OPEN = "still being recorded, or the recorder was killed"
+
+
+def lay_out(file: h5py.File, header: RecordingHeader) -> None:
+    """Write all metadata and allocate all samples of a recording in an empty file."""
+    n_trials, n_samples = header.shape
+    file.attrs["format"] = FORMAT
+    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["simulated"] = np.int8(header.simulated)
+    file.attrs["complete"] = np.int8(0)
+    file.attrs["started_utc"] = header.started_utc
+    file.attrs["dt_s"] = float(header.dt_s)
+    file.attrs["n_prepare"] = np.int64(header.n_prepare)
+    file.create_dataset("provenance", data=json.dumps(dict(header.provenance), default=str), dtype=_text())
+    file.create_dataset("conditions", data=json.dumps(dict(header.conditions)), dtype=_text())
+    for name, text in (("ended", STILL_OPEN), ("notes", "")):
+        file.create_dataset(name, data=text.encode(), dtype=h5py.string_dtype("utf-8", REMARK_BYTES))
+    _scale(file, "trial", np.arange(n_trials, dtype=np.int64), units="1", long_name="trial")
+    time_s = (np.arange(n_samples) - header.n_prepare) * header.dt_s
+    _scale(file, "time", time_s, units="s", long_name="time since the drive began; the preparation is negative")
+    for role, names, units in (
+        ("drive", header.drive_names, header.drive_units),
+        ("response", header.response_names, header.response_units),
+    ):
+        _channels(file, role, names, units)
+        samples = _allocate(file, role, (n_trials, n_samples, len(names)), h5py.h5t.NATIVE_DOUBLE, np.array(np.nan))
+        _attach(samples, file, "trial", "time", f"{role}_channel")
+        samples.attrs["units"] = units[0] if len(set(units)) == 1 else f"mixed: see {role}_units"
+        samples.attrs["long_name"] = f"{role} (trial, time, {role}_channel)"
+    input_id = file.create_dataset("input_id", data=np.asarray(header.input_id, dtype=np.int64))
+    input_id.attrs["long_name"] = "equal numbers mark repeats of the same drive"
+    counts = _allocate(file, "valid_samples", (n_trials,), h5py.h5t.NATIVE_INT64, np.array(0, dtype=np.int64))
+    counts.attrs["long_name"] = "measured samples of each trial; the rest is NaN"
+    for name in ("input_id", "valid_samples"):
+        file[name].attrs["units"] = "1"
+        _attach(file[name], file, "trial")
+
+
+def expected_names() -> tuple[str, ...]:
+    """The data sets without which a file is no recording."""
+    return (
+        "trial", "time", "drive_channel", "response_channel", "drive", "response", "drive_units", "response_units",
+        "input_id", "valid_samples", "provenance", "conditions", "ended", "notes",
+    )  # fmt: skip
+
+
+def texts(file: h5py.File, name: str) -> tuple[str, ...]:
+    """A data set of strings as Python strings."""
+    return tuple(str(text) for text in file[name].asstr()[...])
+
+
+def remark(file: h5py.File, name: str) -> str:
+    """One of the two texts of fixed length, `ended` and `notes`."""
+    return bytes(file[name][()]).rstrip(b"\0").decode("utf-8", errors="replace")
+
+
+def write_remark(file: h5py.File, name: str, text: str) -> None:
+    """Overwrite `ended` or `notes`; what does not fit into the reserved space is left away, visibly."""
+    data = text.encode()
+    file[name][()] = data if len(data) <= REMARK_BYTES else data[: REMARK_BYTES - 4] + b" ..."
+
+
+def mapping(file: h5py.File, name: str) -> Mapping[str, object]:
+    """A data set that holds a JSON object."""
+    loaded = json.loads(file[name].asstr()[()])
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{name} is not a JSON object")
+    return loaded
+
+
+def _channels(file: h5py.File, role: str, names: Sequence[str], units: Sequence[str]) -> None:
+    _scale(file, f"{role}_channel", np.array(names, dtype=object), units="", long_name=f"{role} channel")
+    data = file.create_dataset(f"{role}_units", data=np.array(units, dtype=object), dtype=_text())
+    data.attrs["long_name"] = f"unit of each {role} channel"
+    _attach(data, file, f"{role}_channel")
+
+
+def _scale(file: h5py.File, name: str, values: NDArray[np.generic], *, units: str, long_name: str) -> None:
+    """A coordinate: a one-dimensional data set that is its own dimension scale."""
+    dtype = _text() if values.dtype == object else None
+    data = file.create_dataset(name, data=values, dtype=dtype)
+    data.make_scale(name)
+    data.attrs["long_name"] = long_name
+    if units:
+        data.attrs["units"] = units
+
+
+def _attach(data: h5py.Dataset, file: h5py.File, *dimensions: str) -> None:
+    for axis, name in enumerate(dimensions):
+        data.dims[axis].attach_scale(file[name])
+
+
+def _allocate(
+    file: h5py.File, name: str, shape: tuple[int, ...], kind: h5py.h5t.TypeID, fill: NDArray[np.generic]
+) -> h5py.Dataset:
+    """A contiguous data set whose bytes are written at once; h5py's own create_dataset allocates only at first use."""
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
+    plan.set_fill_value(fill)
+    space = h5py.h5s.create_simple(shape)
+    return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, space, plan))
+
+
+def _text() -> np.dtype[np.generic]:
+    kind: np.dtype[np.generic] = h5py.string_dtype()
+    return kind

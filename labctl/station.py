@@ -1,0 +1,233 @@
+"""The station: what a bench consists of, read from a TOML file and checked before anything is opened.
+
+    station = load_station("bench.toml")
+    station.channels["gate"].limits
+
+Every problem of a file is reported at once, each with its line, key, value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from labctl.errors import StationError
+from labctl.station_checks import Problem, cross_check
+from labctl.station_schema import ChannelTable, DeviceTable, InstrumentTable, SafeTable, StationFile
+from labctl.toml_lines import KeyPath, key_lines, line_of
+from labctl.units import conversion, unit_of
+
+REST_TIME_CONSTANTS = 5.0
+"""How long a device rests by default: exp(-5) = 0.7 % of any earlier state is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One named, bounded quantity, in its own unit; `limits` of a sense channel are its range (or infinite)."""
+
+    name: str
+    kind: Literal["drive", "set", "sense"]
+    instrument: str
+    terminal: str
+    unit: str
+    limits: tuple[float, float]
+    ramp_per_s: float | None
+    slew_per_s: float | None
+    safe: SafeTable | None
+    rest: float
+    tolerance: float
+    range: float | None
+    to_instrument: float
+    """Multiply by this to have the value in the driver's unit."""
+    where: str
+    """file:line of the limits, for messages."""
+
+    @property
+    def is_output(self) -> bool:
+        """Whether something can be written to it."""
+        return self.kind != "sense"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A physical device on the bench: its channels and how it is brought into a known state."""
+
+    name: str
+    drive: tuple[str, ...]
+    response: tuple[str, ...]
+    conditions: tuple[str, ...]
+    time_constant_s: float
+    sample_rate_Hz: float
+    pulse: Mapping[str, float]
+    pulse_s: float
+    rest_s: float
+
+    @property
+    def dt_s(self) -> float:
+        """Sampling time (s)."""
+        return 1.0 / self.sample_rate_Hz
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A checked station file. `text` and `sha256` are of the file as read, for the provenance."""
+
+    name: str
+    simulated: bool
+    instruments: Mapping[str, InstrumentTable]
+    channels: Mapping[str, Channel]
+    devices: Mapping[str, Device]
+    path: Path | None
+    text: str
+    sha256: str
+
+    def channel(self, name: str) -> Channel:
+        """The channel of this name; raises StationError that lists those there are."""
+        if name not in self.channels:
+            raise StationError(f"{self._file}: no channel {name!r}; there are {', '.join(self.channels)}")
+        return self.channels[name]
+
+    def device(self, name: str) -> Device:
+        """The device of this name; raises StationError that lists those there are."""
+        if name not in self.devices:
+            raise StationError(f"{self._file}: no device {name!r}; there are {', '.join(self.devices) or 'none'}")
+        return self.devices[name]
+
+    @property
+    def _file(self) -> str:
+        return str(self.path or "station")
+
+
+def load_station(path: str | Path) -> Station:
+    """Read and check a station file; raises StationError with every problem in it."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise StationError(f"{path}: is not a text file in UTF-8: {error}") from error
+    return parse_station(text, path=path)
+
+
+def parse_station(text: str, *, path: Path | None = None) -> Station:
+    """Check the text of a station file; `path` is for messages and provenance."""
+    name = str(path or "station")
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise StationError(f"{name}{':' + line[1] if line else ''}: not valid TOML: {error}") from error
+    lines = key_lines(text)
+    try:
+        file = StationFile.model_validate(tables)
+    except ValidationError as error:
+        raise _station_error(name, lines, [_problem(detail) for detail in error.errors()]) from error
+    problems = cross_check(file)
+    if problems:
+        raise _station_error(name, lines, problems)
+    channels = {key: _channel(key, table, name, lines) for key, table in file.channels.items()}
+    return Station(
+        name=file.station.name,
+        simulated=file.station.simulated,
+        instruments=dict(file.instruments),
+        channels=channels,
+        devices={key: _device(key, table) for key, table in file.devices.items()},
+        path=path,
+        text=text,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def station_schema() -> dict[str, Any]:
+    """The JSON schema of station files, for editors and forms."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **StationFile.model_json_schema()}
+
+
+def _channel(name: str, table: ChannelTable, file: str, lines: Mapping[KeyPath, int]) -> Channel:
+    line = line_of(lines, ("channels", name, "limits"))
+    if table.limits is not None:
+        limits = table.limits
+    else:
+        full_scale = table.range if table.range is not None else float("inf")
+        limits = (-full_scale, full_scale)
+    safe_value = 0.0 if table.safe is None else table.safe.value
+    largest = max(abs(limits[0]), abs(limits[1]))
+    return Channel(
+        name=name,
+        kind=table.kind,
+        instrument=table.instrument,
+        terminal=table.terminal,
+        unit=table.unit,
+        limits=limits,
+        ramp_per_s=table.ramp_per_s,
+        slew_per_s=table.slew_per_s,
+        safe=table.safe,
+        rest=safe_value if table.rest is None else table.rest,
+        tolerance=table.tolerance if table.tolerance is not None else 1e-3 * largest,
+        range=table.range,
+        to_instrument=conversion(table.unit, table.instrument_unit or unit_of(table.unit).base),
+        where=f"{file}:{line}" if line else file,
+    )
+
+
+def _device(name: str, table: DeviceTable) -> Device:
+    settled_s = REST_TIME_CONSTANTS * table.time_constant_s
+    preparation = table.preparation
+    return Device(
+        name=name,
+        drive=tuple(table.drive),
+        response=tuple(table.response),
+        conditions=tuple(table.conditions),
+        time_constant_s=table.time_constant_s,
+        sample_rate_Hz=table.sample_rate_Hz,
+        pulse=dict(preparation.pulse),
+        pulse_s=0.0 if not preparation.pulse else preparation.pulse_s or settled_s,
+        rest_s=preparation.rest_s or settled_s,
+    )
+
+
+def _problem(detail: Mapping[str, Any]) -> Problem:
+    """One of pydantic's errors in our words."""
+    where = tuple(part for part in detail["loc"] if part != "[key]")
+    kind, given = detail["type"], detail.get("input")
+    if kind == "extra_forbidden":
+        return Problem(where, f"unknown key {where[-1]!r}; known here are {', '.join(_known_keys(where[:-1]))}")
+    if kind == "missing":
+        return Problem(where, "is missing")
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    shown = "" if isinstance(given, dict) else f" (given: {given!r})"
+    return Problem(where, f"{message}{shown}")
+
+
+def _known_keys(where: Sequence[str | int]) -> list[str]:
+    """The keys allowed in the table at this place of a station file."""
+    schema = StationFile.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in where:
+        candidates = (
+            node.get("properties", {}).get(part),
+            node.get("additionalProperties"),
+            *node.get("patternProperties", {}).values(),
+        )
+        inner: dict[str, Any] = next((item for item in candidates if isinstance(item, dict)), {})
+        inner = next((option for option in inner.get("anyOf", ()) if "$ref" in option), inner)
+        reference = inner.get("$ref", "")
+        node = schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else inner
+    return list(node.get("properties", {}))
+
+
+def _station_error(file: str, lines: Mapping[KeyPath, int], problems: Sequence[Problem]) -> StationError:
+    told = []
+    for problem in problems:
+        line = line_of(lines, problem.where)
+        place = f"{file}:{line}" if line else file
+        told.append(f"{place}: {'.'.join(str(part) for part in problem.where)}: {problem.message}")
+    return StationError("\n".join(told))

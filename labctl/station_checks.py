@@ -1,0 +1,118 @@
+"""What must hold between the tables of a station file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from labctl.station_schema import ChannelTable, DeviceTable, StationFile
+
+_NEEDED = {
+    "set": ("limits", "ramp_per_s", "safe"),
+    "drive": ("limits", "slew_per_s", "safe"),
+    "sense": (),
+}
+_MEANINGLESS = {
+    "set": ("range", "slew_per_s"),
+    "drive": ("range",),
+    "sense": ("limits", "ramp_per_s", "slew_per_s", "safe", "rest", "tolerance"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong at a key of the file."""
+
+    where: tuple[str | int, ...]
+    message: str
+
+
+def cross_check(file: StationFile) -> list[Problem]:
+    """Every contradiction between the tables."""
+    problems: list[Problem] = []
+    for name, channel in file.channels.items():
+        problems += _channel_problems(file, name, channel)
+    problems += _shared_terminals(file)
+    for name, device in file.devices.items():
+        problems += _device_problems(file, name, device)
+    problems += _shared_drives(file)
+    return problems
+
+
+def _channel_problems(file: StationFile, name: str, channel: ChannelTable) -> Iterator[Problem]:
+    here = ("channels", name)
+    if channel.instrument not in file.instruments:
+        known = ", ".join(file.instruments)
+        yield Problem((*here, "instrument"), f"no instrument {channel.instrument!r}; there are {known}")
+    for key in _NEEDED[channel.kind]:
+        if getattr(channel, key) is None:
+            yield Problem(
+                here, f"a {channel.kind!r} channel must have {key}: nothing may write to a channel without it"
+            )
+    for key in _MEANINGLESS[channel.kind]:
+        if getattr(channel, key) is not None:
+            yield Problem((*here, key), f"a {channel.kind!r} channel has no {key}")
+    if channel.safe is not None and channel.safe.how == "ramp" and channel.ramp_per_s is None:
+        yield Problem((*here, "safe"), 'how = "ramp" needs ramp_per_s')
+    if channel.limits is None:
+        return
+    low, high = channel.limits
+    if channel.safe is not None and not low <= channel.safe.value <= high:
+        yield Problem(
+            (*here, "safe"), f"the safe value {channel.safe.value:g} is outside limits {low:g}..{high:g} {channel.unit}"
+        )
+    if channel.rest is not None and not low <= channel.rest <= high:
+        yield Problem((*here, "rest"), f"{channel.rest:g} is outside limits {low:g}..{high:g} {channel.unit}")
+
+
+def _shared_terminals(file: StationFile) -> Iterator[Problem]:
+    """Two outputs on one terminal would undo each other's limits."""
+    taken: dict[tuple[str, str], str] = {}
+    for name, channel in file.channels.items():
+        if channel.kind == "sense":
+            continue
+        other = taken.setdefault((channel.instrument, channel.terminal), name)
+        if other != name:
+            yield Problem(
+                ("channels", name, "terminal"),
+                f"terminal {channel.terminal!r} of {channel.instrument} is driven by channel {other!r} already",
+            )
+
+
+def _device_problems(file: StationFile, name: str, device: DeviceTable) -> Iterator[Problem]:
+    here = ("devices", name)
+    for role, kinds in (("drive", ("drive", "set")), ("response", ("sense",)), ("conditions", ("set", "sense"))):
+        for member in getattr(device, role):
+            channel = file.channels.get(member)
+            if channel is None:
+                yield Problem((*here, role), f"no channel {member!r}; there are {', '.join(file.channels)}")
+            elif channel.kind not in kinds:
+                allowed = " or ".join(repr(kind) for kind in kinds)
+                yield Problem((*here, role), f"{member} is a {channel.kind!r} channel; {role} needs {allowed}")
+    preparation = (*here, "preparation")
+    for member, level in device.preparation.pulse.items():
+        channel = file.channels.get(member)
+        if member not in device.drive:
+            yield Problem(
+                (*preparation, "pulse"), f"{member} is no drive channel of {name}; it has {', '.join(device.drive)}"
+            )
+        elif channel is not None and channel.limits is not None and not channel.limits[0] <= level <= channel.limits[1]:
+            low, high = channel.limits
+            yield Problem(
+                (*preparation, "pulse"), f"{member}: {level:g} is outside limits {low:g}..{high:g} {channel.unit}"
+            )
+    if device.preparation.pulse_s is not None and not device.preparation.pulse:
+        yield Problem(
+            (*preparation, "pulse_s"), "there is no pulse to last that long; give pulse = { channel = level }"
+        )
+    if device.preparation.pulse_s is not None and device.preparation.pulse_s * device.sample_rate_Hz < 1.0:
+        yield Problem((*preparation, "pulse_s"), f"is shorter than one sample at {device.sample_rate_Hz:g} Hz")
+
+
+def _shared_drives(file: StationFile) -> Iterator[Problem]:
+    taken: dict[str, str] = {}
+    for name, device in file.devices.items():
+        for member in device.drive:
+            other = taken.setdefault(member, name)
+            if other != name:
+                yield Problem(("devices", name, "drive"), f"{member} drives device {other!r} already")

@@ -1,0 +1,166 @@
+"""The tables of a station file, as pydantic models. Unknown keys are errors; values are strict.
+
+[station]               name, simulated
+[instruments.NAME]      driver, address, serial, how the line talks, options, [instruments.NAME.scpi]
+[channels.NAME]         kind, instrument, terminal, unit, limits, ramp_per_s, slew_per_s, safe, range
+[devices.NAME]          drive, response, conditions, time_constant_s, sample_rate_Hz, preparation
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, field_validator, model_validator
+
+from labctl.units import conversion, unit_of
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=64)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class StationTable(_Table):
+    """What bench this is."""
+
+    name: str = Field(min_length=1)
+    """A name for people; it stands in every recording."""
+    simulated: bool
+    """Whether every instrument is a simulated one (serial numbers SIM-…); must agree with the identities on opening."""
+    description: str = ""
+    """Anything a colleague should know."""
+
+
+class InstrumentTable(_Table):
+    """One instrument: which driver, at which address, and how the line talks."""
+
+    driver: str = Field(min_length=1)
+    """keysight_33500b, keysight_l4532a, keithley_2400, scpi, or pymeasure:module.Class."""
+    address: str = Field(min_length=1)
+    """VISA resource name, such as TCPIP::192.168.0.5::5025::SOCKET or ASRL/dev/ttyUSB0::INSTR."""
+    serial: str | None = None
+    """The serial number that must answer; another one is an error."""
+    timeout_s: PositiveFloat = 2.0
+    """How long to wait for an answer."""
+    baud_rate: int = Field(default=9600, gt=0)
+    """Serial lines only."""
+    read_termination: str = "\n"
+    """Ends each answer."""
+    write_termination: str = "\n"
+    """Ends each command."""
+    probe: str = "*IDN?"
+    """Asked on opening to see that the instrument is alive; empty for one that cannot identify itself."""
+    data_bits: int | None = Field(default=None, ge=5, le=8)
+    """Serial lines only."""
+    parity: Literal["none", "odd", "even", "mark", "space"] | None = None
+    """Serial lines only."""
+    stop_bits: float | None = None
+    """Serial lines only: 1, 1.5 or 2."""
+    flow_control: Literal["none", "xon_xoff", "rts_cts", "dtr_dsr"] | None = None
+    """Serial lines only."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Passed to the driver, which checks them."""
+    scpi: dict[str, Any] = Field(default_factory=dict)
+    """The commands of the generic driver "scpi"."""
+
+
+class SafeTable(_Table):
+    """What "safe" means for one output."""
+
+    value: FiniteFloat
+    """The safe value, in the channel's unit."""
+    how: Literal["ramp", "now"]
+    """ramp: at ramp_per_s, for what must not jump (a magnet). now: at once (a gate)."""
+    output: Literal["on", "off"] = "on"
+    """Whether the output is switched off once it stands at the safe value."""
+
+
+class ChannelTable(_Table):
+    """A named, bounded quantity: one output or one input of an instrument."""
+
+    kind: Literal["drive", "set", "sense"]
+    """drive: played as a waveform. set: set and held. sense: measured."""
+    instrument: Name
+    """The instrument it belongs to."""
+    terminal: str = Field(min_length=1)
+    """Which output, input or property of the instrument."""
+    unit: str
+    """V, mV, A, uA, T, K, Hz …; the unit of limits, ramp, slew, safe value and data."""
+    instrument_unit: str | None = None
+    """The unit the driver speaks, where it is not the base unit of `unit`."""
+    description: str = ""
+    """Anything a colleague should know."""
+    limits: Annotated[tuple[FiniteFloat, FiniteFloat], Field(strict=False)] | None = None
+    """Lowest and highest value that may ever be sent."""
+    ramp_per_s: PositiveFloat | None = None
+    """Fastest change of a set-point, in units a second."""
+    slew_per_s: PositiveFloat | None = None
+    """Fastest change within a played waveform, in units a second."""
+    safe: SafeTable | None = None
+    """The safe value and how to get there."""
+    rest: FiniteFloat | None = None
+    """The level at which waveforms begin and end; the safe value if not given."""
+    tolerance: PositiveFloat | None = None
+    """How far the read-back may be from what was set; a thousandth of the larger limit if not given."""
+    range: PositiveFloat | None = None
+    """Sense channels: full scale of the digitiser, ± in the channel's unit."""
+
+    @field_validator("unit", "instrument_unit")
+    @classmethod
+    def _known_unit(cls, symbol: str | None) -> str | None:
+        if symbol is not None:
+            unit_of(symbol)
+        return symbol
+
+    @field_validator("limits")
+    @classmethod
+    def _ordered(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        if limits is not None and not limits[0] < limits[1]:
+            raise ValueError(f"the lower limit must be below the upper one, not {limits[0]:g}..{limits[1]:g}")
+        return limits
+
+    @model_validator(mode="after")
+    def _convertible(self) -> Self:
+        if self.instrument_unit is not None:
+            conversion(self.unit, self.instrument_unit)
+        return self
+
+
+class PreparationTable(_Table):
+    """The recorded segment before each trial that brings a device into a known state."""
+
+    pulse: dict[Name, FiniteFloat] = Field(default_factory=dict)
+    """Level of each drive channel during the pulse; channels not named stay at rest."""
+    pulse_s: PositiveFloat | None = None
+    """How long the pulse lasts; five time constants if not given."""
+    rest_s: PositiveFloat | None = None
+    """How long the device rests after it; five time constants if not given."""
+
+
+class DeviceTable(_Table):
+    """A physical device: the channels that drive it and those that show its response."""
+
+    drive: list[Name] = Field(min_length=1)
+    """Its drive channels."""
+    response: list[Name] = Field(min_length=1)
+    """Its sense channels."""
+    conditions: list[Name] = Field(default_factory=list)
+    """Set channels held constant while it is driven; their values are recorded."""
+    time_constant_s: PositiveFloat
+    """Its slowest relaxation time: the rest of the preparation is five of them."""
+    sample_rate_Hz: PositiveFloat
+    """Rate at which it is driven and recorded."""
+    preparation: PreparationTable = PreparationTable()
+    """The recorded segment before each trial."""
+    description: str = ""
+    """Anything a colleague should know."""
+
+
+class StationFile(_Table):
+    """A station file: the instruments of a bench, its channels with their limits, and the devices on them."""
+
+    station: StationTable
+    instruments: dict[Name, InstrumentTable] = Field(min_length=1)
+    channels: dict[Name, ChannelTable] = Field(min_length=1)
+    devices: dict[Name, DeviceTable] = Field(default_factory=dict)

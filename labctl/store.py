@@ -1,0 +1,263 @@
+"""Recordings on disk: the writer that streams blocks, the reader, and the directory that keeps them.
+
+libver="earliest" and a flush per block survive kill -9 (132 of 132 files opened in our measurement; with libver="latest"
+none of 24). That is death of the process, not loss of power.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import h5py
+import numpy as np
+
+from labctl import hdf5_layout
+from labctl.errors import RecordingError
+from labctl.recording import Block, Recording, RecordingHeader
+from labctl.run_index import RunIndex
+
+
+class RecordingWriter:
+    """Writes one recording while it is measured: metadata at once, then blocks, each flushed, then the complete flag.
+
+    Raises RecordingError, chained, when the disk is full or the file cannot be written. What was flushed before stays
+    readable. Blocks of one trial must come in order.
+    """
+
+    def __init__(self, path: str | Path, header: RecordingHeader) -> None:
+        self.path = Path(path)
+        self.header = header
+        self._lock = threading.Lock()
+        self._filled = np.zeros(header.shape[0], dtype=np.int64)
+        self._notes: list[str] = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Without HDF5's own lock another process may read while we write; the layout never changes meanwhile.
+            self._file = h5py.File(self.path, "x", libver="earliest", locking=False)
+        except FileExistsError as error:
+            raise RecordingError(f"{self.path} exists already; a recording is never overwritten") from error
+        except OSError as error:
+            raise RecordingError(f"{self.path} cannot be created: {error}") from error
+        self._open = True
+        try:
+            hdf5_layout.lay_out(self._file, header)
+            self._file.flush()
+            self._drive, self._response = self._file["drive"], self._file["response"]
+            self._valid_samples = self._file["valid_samples"]
+        except OSError as error:
+            self._give_up_empty_file()
+            megabytes = (
+                header.shape[0] * header.shape[1] * 8e-6 * (len(header.drive_names) + len(header.response_names))
+            )
+            raise RecordingError(
+                f"{self.path}: no room for this recording of {megabytes:.1f} MB ({_reason(error)}); "
+                "nothing was played. Free some space or record fewer trials"
+            ) from error
+
+    def append(self, block: Block) -> None:
+        """Write one block and flush it."""
+        self.append_many((block,))
+
+    def append_many(self, blocks: Sequence[Block]) -> None:
+        """Write blocks and flush once."""
+        with self._lock:
+            if not self._open:
+                raise RecordingError(f"{self.path} is closed already; nothing more can be written to it")
+            for block in blocks:
+                self._check(block)
+            try:
+                self._write(blocks)
+                self._file.flush()
+            except OSError as error:
+                raise RecordingError(
+                    f"{self.path} cannot be written any more ({_reason(error)}); "
+                    f"{int(self._filled.sum())} samples written before stay readable"
+                ) from error
+
+    def note(self, text: str) -> None:
+        """Remember a remark; it is written when the recording is finished."""
+        self._notes.append(text)
+
+    def finish(self, *, complete: bool, ended: str) -> None:
+        """Write the last remarks and the complete flag, and close the file. `ended` says why it ended."""
+        with self._lock:
+            if not self._open:
+                return
+            self._open = False
+            try:
+                hdf5_layout.write_remark(self._file, "notes", "\n".join(self._notes))
+                hdf5_layout.write_remark(self._file, "ended", ended)
+                self._file.flush()
+                self._file.attrs.modify("complete", np.int8(complete))
+                self._file.flush()
+            except OSError as error:
+                raise RecordingError(
+                    f"{self.path}: the end of the recording could not be written ({_reason(error)}); "
+                    f"{int(self._filled.sum())} samples written before stay readable"
+                ) from error
+            finally:
+                # On a full disk closing fails like writing did, which is told above; the descriptor goes in any case.
+                with contextlib.suppress(OSError, RuntimeError):
+                    self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        whole = bool((self._filled == self.header.shape[1]).all())
+        self.finish(complete=error is None and whole, ended="as planned" if error is None else f"{error!r}")
+
+    def _check(self, block: Block) -> None:
+        n_trials, n_samples = self.header.shape
+        if not 0 <= block.trial < n_trials:
+            raise RecordingError(f"{self.path}: block of trial {block.trial}; there are {n_trials} trials")
+        if block.start + len(block) > n_samples or block.drive.shape[0] != len(block):
+            raise RecordingError(
+                f"{self.path}: block of {len(block)} samples from {block.start} (drive {block.drive.shape[0]}); "
+                f"a trial has {n_samples} samples"
+            )
+
+    def _write(self, blocks: Sequence[Block]) -> None:
+        touched: set[int] = set()
+        for first, last in _runs_of_whole_trials(blocks, self.header.shape[1]):
+            group = blocks[first:last]
+            trial = group[0].trial
+            if len(group) == 1:
+                start, stop = group[0].start, group[0].start + len(group[0])
+                if start != self._filled[trial]:
+                    raise RecordingError(
+                        f"{self.path}: trial {trial} continues at {start}, not at {self._filled[trial]}"
+                    )
+                self._drive[trial, start:stop] = group[0].drive
+                self._response[trial, start:stop] = group[0].response
+                self._filled[trial] = stop
+            else:
+                self._drive[trial : trial + len(group)] = np.stack([block.drive for block in group])
+                self._response[trial : trial + len(group)] = np.stack([block.response for block in group])
+                self._filled[trial : trial + len(group)] = self.header.shape[1]
+            touched.update(range(trial, trial + len(group)))
+        if touched:
+            low, high = min(touched), max(touched) + 1
+            self._valid_samples[low:high] = self._filled[low:high]
+
+    def _give_up_empty_file(self) -> None:
+        self._open = False
+        with contextlib.suppress(OSError, RuntimeError):  # the disk is full: closing says so a second time
+            self._file.close()
+        self.path.unlink(missing_ok=True)
+
+
+def open_recording(path: str | Path) -> Recording:
+    """Read a recording into memory, complete or not.
+
+    Raises RecordingError that says what is wrong: no such file, truncated, no HDF5, no recording, unknown version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RecordingError(f"{path}: no such file")
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return _read(file, path)
+    except OSError as error:
+        text = str(error)
+        if "truncated file" in text:
+            raise RecordingError(f"{path} is truncated: {path.stat().st_size} bytes are left of it ({text})") from error
+        if "signature not found" in text:
+            raise RecordingError(f"{path} is no HDF5 file") from error
+        raise RecordingError(f"{path} cannot be read: {text}") from error
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise RecordingError(f"{path} is a damaged recording: {error}") from error
+
+
+def _read(file: h5py.File, path: Path) -> Recording:
+    if file.attrs.get("format") != hdf5_layout.FORMAT:
+        raise RecordingError(
+            f"{path} is an HDF5 file, but no labctl recording (it has no format = {hdf5_layout.FORMAT!r}); "
+            f"it holds {', '.join(list(file)[:8]) or 'nothing'}"
+        )
+    version = int(file.attrs["format_version"])
+    if version != hdf5_layout.FORMAT_VERSION:
+        raise RecordingError(f"{path} has format version {version}; this labctl reads {hdf5_layout.FORMAT_VERSION}")
+    missing = [name for name in hdf5_layout.expected_names() if name not in file]
+    if missing:
+        raise RecordingError(f"{path} is a damaged recording: {', '.join(missing)} missing")
+    drive, response = file["drive"][...], file["response"][...]
+    header = RecordingHeader(
+        shape=(drive.shape[0], drive.shape[1]),
+        dt_s=float(file.attrs["dt_s"]),
+        drive_names=hdf5_layout.texts(file, "drive_channel"),
+        drive_units=hdf5_layout.texts(file, "drive_units"),
+        response_names=hdf5_layout.texts(file, "response_channel"),
+        response_units=hdf5_layout.texts(file, "response_units"),
+        n_prepare=int(file.attrs["n_prepare"]),
+        input_id=file["input_id"][...],
+        simulated=bool(file.attrs["simulated"]),
+        started_utc=str(file.attrs["started_utc"]),
+        conditions={name: float(str(value)) for name, value in hdf5_layout.mapping(file, "conditions").items()},
+        provenance=hdf5_layout.mapping(file, "provenance"),
+    )
+    complete = bool(file.attrs["complete"])
+    notes = hdf5_layout.remark(file, "notes").splitlines()
+    if not complete:
+        notes.append(hdf5_layout.remark(file, "ended"))
+    return Recording(header, drive, response, file["valid_samples"][...], complete, path, tuple(notes))
+
+
+def _runs_of_whole_trials(blocks: Sequence[Block], n_samples: int) -> list[tuple[int, int]]:
+    """Consecutive blocks that are whole trials in order are written as one slab; every other block alone."""
+    runs: list[tuple[int, int]] = []
+    first = 0
+    while first < len(blocks):
+        last = first + 1
+        if len(blocks[first]) == n_samples:
+            while (
+                last < len(blocks)
+                and len(blocks[last]) == n_samples
+                and blocks[last].trial == blocks[first].trial + last - first
+            ):
+                last += 1
+        runs.append((first, last))
+        first = last
+    return runs
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+
+
+class RecordingStore:
+    """A directory of recordings with an index beside them (which can always be rebuilt from them)."""
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.index = RunIndex(self.directory)
+
+    def create(self, header: RecordingHeader, *, label: str = "") -> RecordingWriter:
+        """A writer for a new file, named by time and label."""
+        return RecordingWriter(self.new_path(label), header)
+
+    def new_path(self, label: str = "") -> Path:
+        """A path in this directory that does not exist yet: 20260131T120000Z-label.h5, numbered where taken."""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-") or "recording"
+        stem = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}"
+        path = self.directory / f"{stem}.h5"
+        number = 2
+        while path.exists():
+            path = self.directory / f"{stem}-{number}.h5"
+            number += 1
+        return path
+
+    def paths(self) -> list[Path]:
+        """All recordings of this directory, oldest name first."""
+        return sorted(self.directory.glob("*.h5"))
