@@ -17,8 +17,8 @@ from twins.network.wiring import DevicePort, Layer, Wiring, WiringError
 class InitialScales:
     """Widths of random weights, in units of the pre-activation z.
 
-    input: W_in uniform within ± input / sqrt(taps · inputs). coupling: W normal, of standard deviation coupling / sqrt(fan-in).
-    bias: uniform within ± bias. Gains start at 1.
+    input: W_in uniform within ± input / sqrt(taps · inputs). coupling: W normal, of standard deviation coupling /
+    sqrt(fan-in). bias: uniform within ± bias. Gains start at 1.
     """
 
     input: float = 1.5
@@ -30,8 +30,8 @@ class InitialScales:
 class Architecture:
     """Everything of a wiring but its numbers.
 
-    layers: device names of the nodes, layer by layer. input_taps: steps, of every layer. coupling_delays: steps, of every layer
-    but the first. samples_per_step, sample_offsets, dt_s (s), washout (steps), n_inputs as in Wiring.
+    layers: device names of the nodes, layer by layer. input_taps: steps, of every layer. coupling_delays: steps, of
+    every layer but the first. samples_per_step, sample_offsets, dt_s (s), washout (steps), n_inputs as in Wiring.
     """
 
     layers: tuple[tuple[str, ...], ...]

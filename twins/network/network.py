@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from twins.network.readout import Readout
-from twins.network.wiring import Layer, Wiring, WiringError
+from twins.network.wiring import Array, DevicePort, Layer, Wiring, WiringError
 
 
 class NodeStack(Protocol):
@@ -27,8 +27,9 @@ StackMaker = Callable[[Sequence[Any]], NodeStack]
 class PhysicalNetwork(nn.Module):
     """The nodes of a wiring, played by twins, layer by layer. Trainable: W_in, W, gain and bias of every layer.
 
-    twins: device name -> twin. stack: what joins the twins of a layer (default twins.StackedTwins). dtype: of the parameters.
-    The twins stay frozen. Raises WiringError if a device of the wiring has no twin, or its drive range exceeds the fitted one.
+    twins: device name -> twin. stack: what joins the twins of a layer (default twins.StackedTwins). dtype: of the
+    parameters. The twins stay frozen. Raises WiringError if a device of the wiring has no twin, or its drive range
+    exceeds the fitted one.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class PhysicalNetwork(nn.Module):
         missing = sorted({port.name for port in wiring.ports} - set(twins))
         if missing:
             raise WiringError(f"no twin for device(s) {missing}; twins are given for {sorted(twins)}")
+        for port in wiring.ports:
+            _check_fitted_range(port, twins[port.name])
         make = default_stack if stack is None else stack
         self._template = wiring
         self._stacks = [make([twins[device] for device in layer.devices]) for layer in wiring.layers]
@@ -60,6 +63,11 @@ class PhysicalNetwork(nn.Module):
             features.append(before)
         trials, steps = inputs.shape[:2]
         return torch.cat([part.permute(1, 2, 0, 3).reshape(trials, steps, -1) for part in features], dim=-1)
+
+    def as_inputs(self, inputs: Array) -> Float[Tensor, "trial step input"]:
+        """A task's inputs as a tensor of the network's type, on its device."""
+        parameter = next(self.parameters())
+        return torch.as_tensor(inputs, dtype=parameter.dtype, device=parameter.device)
 
     def drives(
         self, inputs: Float[Tensor, "trial step input"], generator: torch.Generator
@@ -90,7 +98,7 @@ class PhysicalNetwork(nn.Module):
 
 
 class _LayerParameters(nn.Module):
-    """Parameters of one layer and what turns inputs and earlier features into drives; node first, as stacks want it."""
+    """Parameters of one layer, and how they turn inputs and earlier features into drives (node axis first)."""
 
     ranges: Tensor
 
@@ -121,8 +129,10 @@ class _LayerParameters(nn.Module):
 
     def features(self, response: Tensor) -> Tensor:
         """Response (node, trial, time) -> normalised samples (node, trial, step, sample)."""
-        steps = response.unflatten(-1, (-1, self.samples_per_step))[..., self.offsets]
-        return (steps - self.ranges[:, 2, None, None, None]) / self.ranges[:, 3, None, None, None]
+        nodes, trials, _ = response.shape
+        steps = response.reshape(nodes, trials, -1, self.samples_per_step)[..., self.offsets]
+        centre, scale = self.ranges[:, 2, None, None, None], self.ranges[:, 3, None, None, None]
+        return (steps - centre) / scale
 
     def export(self) -> Layer:
         """The parameters as float64 arrays."""
@@ -149,8 +159,23 @@ def _shift(series: Tensor, delay: int) -> Tensor:
     return torch.nn.functional.pad(kept, (0, 0, n_steps - kept.shape[-2], 0))
 
 
+def _check_fitted_range(port: DevicePort, twin: Any) -> None:
+    """A twin that knows the range it was fitted on must cover the port's."""
+    fitted = getattr(twin, "drive_range", None)
+    if fitted is None:
+        return
+    low, high = (float(edge) for edge in np.asarray(fitted).reshape(-1, 2)[0])
+    lowest, highest = port.drive_range
+    slack = 1e-5 * (high - low)
+    if lowest < low - slack or highest > high + slack:
+        raise WiringError(
+            f"device {port.name!r}: the network would drive it over {lowest:g}..{highest:g}, its twin was fitted on "
+            f"{low:g}..{high:g}; narrow the port's range or fit the twin on wider excitations"
+        )
+
+
 def default_stack(twins: Sequence[Any]) -> NodeStack:
     """All twins of a layer evaluated together by twins.StackedTwins."""
-    import twins as package  # noqa: PLC0415  (the package imports this module)
+    import twins as package
 
     return cast(NodeStack, package.StackedTwins(twins))

@@ -3,8 +3,9 @@
     linear    W = argmin  mean |W f + b - y|²          + λ |W|²        (normal equations)
     softmax   W = argmin  mean cross-entropy(W f + b)  + λ/2 |W|²      (Newton with step halving)
 
-b is not penalised. Both objectives are convex and solved to their minimum, so the gradient of the minimal value with respect to the
-features is the partial gradient with the read-out held fixed (variable projection): solve here, then backpropagate with W frozen.
+b is not penalised. Both objectives are convex and solved to their minimum, so the gradient of the minimal value with
+respect to the features is the partial gradient with the read-out held fixed (variable projection): solve here, then
+backpropagate with W frozen.
 """
 
 from __future__ import annotations
@@ -65,9 +66,11 @@ def fit_readout(
     regularisation: float,
     start: Readout | None = None,
 ) -> Readout:
-    """The exact minimiser for features (row, feature) and targets (row, output); one-hot or probabilities for softmax.
+    """The exact minimiser for features (row, feature) and targets (row, output); one-hot or probabilities for
+    softmax.
 
-    start: an earlier softmax read-out to begin Newton from. Raises ReadoutError on wrong shapes, NaN, or regularisation <= 0.
+    start: an earlier softmax read-out to begin Newton from. Raises ReadoutError on wrong shapes, NaN, or
+    regularisation <= 0.
     """
     F, Y = _rows(features, targets)
     if not regularisation > 0:
@@ -88,7 +91,8 @@ def fit_readout_by_validation(
 ) -> Readout:
     """Choose the regularisation by cross-validation over whole groups (trials), then fit on all rows.
 
-    groups (row,): rows with the same number, e.g. one trial in all its noise draws, are never split between fit and validation.
+    groups (row,): rows with the same number, e.g. one trial in all its noise draws, are never split between fit and
+    validation.
     """
     F, Y = _rows(features, targets)
     group_of_row = np.asarray(groups)

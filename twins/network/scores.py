@@ -1,7 +1,7 @@
 """Scores of a task's outputs; lower is better.
 
-nrmse          sqrt( mean (y - t)² / var t ) over all scored steps, averaged over outputs. Predicting the mean gives 1.
-cross_entropy  mean of -ln p(true class) over all scored steps, in nats. Guessing among C classes gives ln C.
+nrmse          sqrt( mean (y - t)² / var t ) over all scored steps, averaged over outputs; 1 for predicting the mean
+cross_entropy  mean of -ln p(true class) over all scored steps, in nats; ln C for guessing among C classes
 """
 
 from __future__ import annotations

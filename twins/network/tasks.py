@@ -18,7 +18,8 @@ class TaskError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskData:
-    """Examples. inputs (trial, step, input) within -1..1; targets (trial, step, output), one-hot for classes; scored (trial, step)."""
+    """Examples. inputs (trial, step, input) within -1..1; targets (trial, step, output), one-hot for classes; scored
+    (trial, step)."""
 
     inputs: Array
     targets: Array
@@ -29,7 +30,8 @@ class TaskData:
             raise TaskError("task data: inputs and targets are (trial, step, channel), scored is (trial, step)")
         if not self.inputs.shape[:2] == self.targets.shape[:2] == self.scored.shape:
             raise TaskError(
-                f"task data disagree: inputs {self.inputs.shape}, targets {self.targets.shape}, scored {self.scored.shape}"
+                f"task data disagree: inputs {self.inputs.shape}, targets {self.targets.shape}, "
+                f"scored {self.scored.shape}"
             )
         if not self.scored.any():
             raise TaskError("no step of the task data is scored: ask for more steps than the task's washout")
@@ -49,7 +51,8 @@ class Task(Protocol):
 
     @property
     def metric(self) -> Metric:
-        """'nrmse' (regression, linear read-out) or 'cross_entropy' (classification, softmax read-out); lower is better."""
+        """'nrmse' (regression, linear read-out) or 'cross_entropy' (classification, softmax read-out); lower is
+        better."""
 
     @property
     def n_inputs(self) -> int:
@@ -95,7 +98,8 @@ class Narma10:
             y[wanted] = _narma(v[wanted])
             wanted = wanted[~np.all(y[wanted] < 1.0, axis=1)]
         scored = np.broadcast_to(np.arange(n_steps) >= self.washout, (n_trials, n_steps)).copy()
-        return TaskData(4.0 * v[:, self.run_in :, None] - 1.0, y[:, self.run_in + 1 :, None], scored)
+        inputs: Array = 4.0 * v[:, self.run_in :, None] - 1.0
+        return TaskData(inputs, y[:, self.run_in + 1 :, None], scored)
 
 
 def _narma(v: Array) -> Array:
@@ -112,8 +116,8 @@ def _narma(v: Array) -> Array:
 class DelayedParity:
     """Parity of `order` successive bits, the newest of them `delay` steps ago, as short sequences.
 
-    One trial is one sequence of random bits ±1 with its own preparation before it. Class 1: an odd number of +1. A step is
-    scored where all its bits lie inside the sequence, and it is one of the last `n_scored`, if that is given.
+    One trial is one sequence of random bits ±1 with its own preparation before it. Class 1: an odd number of +1. A
+    step is scored where all its bits lie inside the sequence, and it is one of the last `n_scored`, if that is given.
     """
 
     order: int = 3
@@ -143,12 +147,13 @@ class DelayedParity:
             odd[:, back:] ^= bits[:, : n_steps - back]
         first = self.washout if self.n_scored is None else max(self.washout, n_steps - self.n_scored)
         scored = np.broadcast_to(np.arange(n_steps) >= first, (n_trials, n_steps)).copy()
-        targets = np.stack([1.0 - odd, 1.0 * odd], axis=-1)
-        return TaskData(2.0 * bits[..., None] - 1.0, targets, scored)
+        targets = np.stack([odd == 0, odd == 1], axis=-1).astype(np.float64)
+        inputs: Array = 2.0 * bits[..., None].astype(np.float64) - 1.0
+        return TaskData(inputs, targets, scored)
 
 
 def _check_size(n_trials: int, n_steps: int, washout: int) -> None:
     if n_trials < 1 or n_steps <= washout:
         raise TaskError(
-            f"{n_trials} trials of {n_steps} steps: at least 1 trial and more than {washout} steps (washout) are needed"
+            f"{n_trials} trials of {n_steps} steps: give at least 1 trial and more steps than the washout of {washout}"
         )

@@ -1,13 +1,13 @@
 """Wiring: the plain arrays that define a physical network. The optimiser writes it, the bench executes it.
 
-Time runs in steps n; the input u[n] of a step is held for `samples_per_step` S samples. A node is one play of one device:
+Time runs in steps n; the input u[n] of a step is held for `samples_per_step` S samples. A node is one play of a device:
 
-    z_i[n] = gain_i * ( sum_d W_in[i,d]·u[n-d]  +  sum_{d,j,k} W[i,d,j,k] f_{j,k}[n-d] ) + bias_i        u, f of n < 0 are 0
+    z_i[n] = gain_i * ( sum_d W_in[i,d]·u[n-d]  +  sum_{d,j,k} W[i,d,j,k] f_{j,k}[n-d] ) + bias_i     u, f are 0 for n < 0
     drive  = drive_mid + drive_half * tanh(z_i[n])              held for S samples; it cannot leave the range
     f_{i,k}[n] = (response[n S + o_k] - response_centre) / response_scale        o_k: the sample offsets
 
-f of the first sum is the layer before (none for the first layer). A layer is played after the layer before it has been recorded
-from beginning to end, so a coupling delay of 0 may use samples that were taken within the same step.
+f of the first sum is the layer before (none for the first layer). A layer is played after the layer before it has
+been recorded from beginning to end, so a coupling delay of 0 may use samples that were taken within the same step.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class DevicePort:
             raise WiringError(f"device {self.name!r}: its ranges must be finite, not {numbers}")
         if self.drive_half <= 0 or self.response_scale <= 0:
             raise WiringError(
-                f"device {self.name!r}: drive_half {self.drive_half} and response_scale {self.response_scale} must be > 0"
+                f"device {self.name!r}: drive_half {self.drive_half} and response_scale {self.response_scale} "
+                "must be greater than 0"
             )
 
     @property
@@ -133,8 +134,9 @@ class Wiring:
     def drive_for(self, layer: int, node: int, inputs: ArrayLike, features: ArrayLike | None = None) -> Array:
         """The drive of one node: what the bench plays.
 
-        inputs (trial, step, n_inputs); features (trial, step, node, sample): those of the layer before, as `features_of` gives
-        them, None for the first layer. Returns (trial, step * samples_per_step) in drive units, inside the port's range.
+        inputs (trial, step, n_inputs); features (trial, step, node, sample): those of the layer before, as
+        `features_of` gives them, None for the first layer. Returns (trial, step * samples_per_step) in drive units,
+        inside the port's range.
         """
         here = self._layer(layer, node)
         inputs = _finite(inputs, "inputs", (None, None, self.n_inputs))
@@ -152,13 +154,14 @@ class Wiring:
     def features_of(self, layer: int, node: int, response: ArrayLike) -> Array:
         """Features of one node from its response (trial, step * samples_per_step), response units.
 
-        Returns (trial, step, sample), normalised. response[.., 0] is the state when the first drive sample begins to act.
+        Returns (trial, step, sample), normalised. response[.., 0] is the state as the first drive sample begins to act.
         """
         here = self._layer(layer, node)
         response = _finite(response, "response", (None, None))
         if response.shape[1] % self.samples_per_step:
             raise WiringError(
-                f"response has {response.shape[1]} samples, which is no whole number of steps of {self.samples_per_step} samples"
+                f"a response of {response.shape[1]} samples is no whole number of steps "
+                f"of {self.samples_per_step} samples"
             )
         port = self.port(here.devices[node])
         steps = response.reshape(response.shape[0], -1, self.samples_per_step)[..., list(self.sample_offsets)]
@@ -181,13 +184,13 @@ class Wiring:
 
 
 def flat_features(features: Sequence[ArrayLike]) -> Array:
-    """Per-layer features (trial, step, node, sample) -> (trial, step, feature), in the order the read-out expects."""
+    """Per-layer features (trial, step, node, sample) -> (trial, step, feature), in the read-out's order."""
     arrays = [np.asarray(part, dtype=np.float64) for part in features]
     return np.concatenate([part.reshape(*part.shape[:2], -1) for part in arrays], axis=-1)
 
 
 def delayed(series: Array, delays: Sequence[int]) -> Array:
-    """series (trial, step, …) seen d steps ago, for every d: (trial, step, delay, …). Before the first step it is 0."""
+    """series (trial, step, …) seen d steps ago, for every d: (trial, step, delay, …); 0 before the first step."""
     out = np.zeros((*series.shape[:2], len(delays), *series.shape[2:]))
     n_steps = series.shape[1]
     for index, delay in enumerate(delays):
@@ -210,7 +213,8 @@ def _check(wiring: Wiring) -> None:
         raise WiringError("a wiring needs at least one layer, and every layer at least one node")
     if wiring.n_inputs < 1 or wiring.samples_per_step < 1 or wiring.washout < 0:
         raise WiringError(
-            f"n_inputs {wiring.n_inputs} and samples_per_step {wiring.samples_per_step} must be >= 1, washout {wiring.washout} >= 0"
+            f"n_inputs {wiring.n_inputs} and samples_per_step {wiring.samples_per_step} must be at least 1, "
+            f"washout {wiring.washout} at least 0"
         )
     if not (math.isfinite(wiring.dt_s) and wiring.dt_s > 0):
         raise WiringError(f"dt_s must be a positive time in seconds, not {wiring.dt_s}")

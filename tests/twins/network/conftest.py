@@ -1,4 +1,5 @@
-"""True device equations, vectorised in torch, in the place of fitted twins: a stack of nodes that answers like twins.StackedTwins.
+"""True device equations, vectorised in torch, in the place of fitted twins: a stack of nodes that answers like
+twins.StackedTwins.
 
 Leaky integrator (τ = 1 ms): dx = (-x + tanh u) dt + sqrt((s tanh|2u| + 0.1 s)² + (s tanh|3x|)²) dW, t in units of τ.
 Duffing: q'' = -0.3 q' + q - q³ + F + 0.05 a, da = -(a/0.2) dt + (1/0.2) dW; only q is seen; it starts settled in the well q = 1.

@@ -1,0 +1,151 @@
+"""Judge networks on fixed examples and fixed noise draws, and predict what a wiring will score."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from twins.network.network import PhysicalNetwork, StackMaker
+from twins.network.readout import Readout, fit_readout, fit_readout_by_validation
+from twins.network.scores import Score, readout_kind, score
+from twins.network.tasks import Metric, Task, TaskData
+from twins.network.wiring import Wiring, WiringError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class NoisePass:
+    """One noise draw more was played on the twins: for a validation, a final read-out or a promise."""
+
+    draw: int
+    n_draws: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Promise:
+    """What the twins say a wiring will score on given examples, over noise draws.
+
+    scores: with the wiring's own read-out, not refitted, one for each draw. mean, std: of their values (std: n - 1).
+    """
+
+    scores: tuple[Score, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean score over the draws."""
+        return float(np.mean([one.value for one in self.scores]))
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over the draws."""
+        return float(np.std([one.value for one in self.scores], ddof=1))
+
+    @property
+    def accuracy(self) -> float | None:
+        """Mean accuracy over the draws; None for a regression."""
+        accuracies = [one.accuracy for one in self.scores if one.accuracy is not None]
+        return float(np.mean(accuracies)) if accuracies else None
+
+
+def promise(
+    wiring: Wiring,
+    twins: Mapping[str, Any],
+    metric: Metric,
+    data: TaskData,
+    *,
+    generator: torch.Generator,
+    n_draws: int = 20,
+    stack: StackMaker | None = None,
+) -> Generator[NoisePass, None, Promise]:
+    """Play the wiring on the twins with its own read-out, n_draws times with fresh noise on the same examples."""
+    if wiring.readout is None:
+        raise WiringError("the wiring has no read-out: nothing can be promised; fit one first")
+    if n_draws < 2:
+        raise WiringError(f"a promise needs at least 2 noise draws, not {n_draws}")
+    network = PhysicalNetwork(wiring, twins, stack=stack)
+    features = yield from features_of_draws(network, data, generator, n_draws)
+    return Promise(tuple(score(metric, wiring.readout.apply(one), data) for one in features))
+
+
+def features_of_draws(
+    network: PhysicalNetwork, data: TaskData, generator: torch.Generator, n_draws: int
+) -> Generator[NoisePass, None, Array]:
+    """Features (draw, trial, step, feature), float64, of n_draws noise draws on the same inputs; an event after each."""
+    begin = time.monotonic()
+    inputs = network.as_inputs(data.inputs)
+    draws = []
+    for draw in range(n_draws):
+        with torch.no_grad():
+            draws.append(network(inputs, generator).double().cpu().numpy())
+        yield NoisePass(draw + 1, n_draws, time.monotonic() - begin)
+    return np.stack(draws)
+
+
+class FixedJudge:
+    """Two fixed sets of examples: a read-out is fitted on the first and scored on the second, with fixed noise draws.
+
+    The same judge gives the same network the same score, and compares networks on equal terms.
+    """
+
+    def __init__(self, task: Task, n_trials: int, n_steps: int, *, n_draws: int, seed: np.random.SeedSequence) -> None:
+        examples, self._noise_seed = seed.spawn(2)
+        rng = np.random.default_rng(examples)
+        self._metric = task.metric
+        self._n_draws = n_draws
+        self._fit_part, self._score_part = (task.sample(n_trials, n_steps, rng) for _ in range(2))
+        self._both = _joined(self._fit_part, self._score_part)
+
+    def judge(
+        self, network: PhysicalNetwork, *, regularisation: float = 1e-3
+    ) -> Generator[NoisePass, None, tuple[Score, Readout]]:
+        """Score of the network, and the read-out that was fitted for it."""
+        generator = torch_generator(self._noise_seed)
+        features = yield from features_of_draws(network, self._both, generator, self._n_draws)
+        split = len(self._fit_part.inputs)
+        rows, targets = rows_of_draws(features[:, :split], self._fit_part)
+        readout = fit_readout(readout_kind(self._metric), rows, targets, regularisation=regularisation)
+        repeated = _repeated(self._score_part, self._n_draws)
+        outputs = readout.apply(features[:, split:]).reshape(repeated.targets.shape)
+        return score(self._metric, outputs, repeated), readout
+
+
+def with_readout_of_draws(
+    network: PhysicalNetwork, metric: Metric, data: TaskData, generator: torch.Generator, *, n_draws: int
+) -> Generator[NoisePass, None, Wiring]:
+    """The network's wiring with a read-out fitted on many noise draws, its regularisation chosen by validation over
+    trials."""
+    features = yield from features_of_draws(network, data, generator, n_draws)
+    rows, targets = rows_of_draws(features, data)
+    trial_of_row = np.tile(np.nonzero(data.scored)[0], n_draws)
+    return network.wiring(fit_readout_by_validation(readout_kind(metric), rows, targets, trial_of_row))
+
+
+def rows_of_draws(features: Array, data: TaskData) -> tuple[Array, Array]:
+    """Scored rows of features (draw, trial, step, feature) and of the targets, each draw after the other."""
+    rows = np.concatenate([draw[data.scored] for draw in features])
+    return rows, np.tile(data.targets[data.scored], (len(features), 1))
+
+
+def torch_generator(seed: np.random.SeedSequence) -> torch.Generator:
+    """A torch generator from a numpy seed sequence."""
+    return torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
+
+
+def _joined(first: TaskData, second: TaskData) -> TaskData:
+    return TaskData(
+        np.concatenate([first.inputs, second.inputs]),
+        np.concatenate([first.targets, second.targets]),
+        np.concatenate([first.scored, second.scored]),
+    )
+
+
+def _repeated(data: TaskData, n: int) -> TaskData:
+    return TaskData(np.tile(data.inputs, (n, 1, 1)), np.tile(data.targets, (n, 1, 1)), np.tile(data.scored, (n, 1)))
