@@ -94,6 +94,10 @@ class BadOptions(DriverError, ValueError):
     """Options of the station file that this driver cannot work with."""
 
 
+class NoReadBack(DriverError):
+    """The instrument, or its description, has no way to read a set value back."""
+
+
 class UnknownTerminal(DriverError):
     """The driver has no such terminal, or the terminal cannot play the role asked for."""
 

@@ -105,6 +105,17 @@ class Framing:
             wait_s = BLOCK_END_QUIET_S if self._ahead.endswith(self._terminator) else timeout_s
         raise BadAnswer(f"an indefinite block of more than {MAX_BLOCK_BYTES} bytes")
 
+    def receive_all(self, timeout_s: float, quiet_s: float) -> bytes:
+        """Everything that comes until nothing has come for quiet_s; at least one byte within timeout_s."""
+        if not self._ahead:
+            self._more(timeout_s)
+        while not self.link.message_based:
+            try:
+                self._more(quiet_s)
+            except LinkSilent:
+                break
+        return bytes(self._take(len(self._ahead)))
+
     def drain(self, quiet_s: float) -> None:
         """Throw away everything that comes until nothing has come for quiet_s."""
         self._ahead.clear()

@@ -52,8 +52,8 @@ class Line:
         self.identity = UNKNOWN
         self.generation = 0
         self._open_link = open_link
-        self._read_termination = read_termination
-        self._write_termination = write_termination
+        self.read_termination = read_termination
+        self.write_termination = write_termination
         self._probe = None if probe is None else self._encode(probe)
         self._expected_serial = expected_serial
         self._reconnect_s = reconnect_s
@@ -90,7 +90,7 @@ class Line:
     def write_block(self, command_prefix: str, payload: bytes, suffix: str = "") -> None:
         """Send prefix, payload as a definite block, suffix and terminator as one command."""
         start = command_prefix.encode("ascii") + definite_header(len(payload))
-        data = b"".join((start, payload, (suffix + self._write_termination).encode("ascii")))
+        data = b"".join((start, payload, (suffix + self.write_termination).encode("ascii")))
         command = f"{command_prefix}<{len(payload)} bytes>{suffix}"
         with self.lock:
             self._send(data, command, self._ready(command))
@@ -110,6 +110,20 @@ class Line:
         """Exactly `count` bytes of an answer to something written earlier. For adapted drivers."""
         with self.lock:
             return self._receive("", lambda framing, limit_s: framing.receive_bytes(count, limit_s), timeout_s)
+
+    def read_all(self, *, quiet_s: float, timeout_s: float | None = None) -> bytes:
+        """Everything that comes until nothing has come for quiet_s. For adapted drivers that know no length."""
+        with self.lock:
+            return self._receive("", lambda framing, limit_s: framing.receive_all(limit_s, quiet_s), timeout_s)
+
+    def discard_input(self) -> None:
+        """Throw away what waits to be read now. After a fault, nothing: the next command repairs the line anyway."""
+        with self.lock:
+            if self._framing is not None and not self._fault:
+                try:
+                    self._framing.drain(0.0)
+                except LinkFault as fault:
+                    raise self._failed(fault, "", self.timeout_s) from fault
 
     def on_reconnect(self, hook: Callable[[], None]) -> None:
         """Call `hook` after every reopening, with the lock held: a driver re-applies its settings there."""
@@ -146,7 +160,7 @@ class Line:
     def _encode(self, command: str) -> bytes:
         if "\n" in command or "\r" in command:
             raise ValueError(f"{self.address}: one command at a time, without line ends: {command!r}")
-        return (command + self._write_termination).encode("ascii")
+        return (command + self.write_termination).encode("ascii")
 
     def _ask(
         self,
@@ -290,7 +304,7 @@ class Line:
             raise LineRefused(self.address, "", f"opened, but {fault}") from fault
 
     def _open_and_identify(self, *, after_fault: bool) -> Framing:
-        framing = Framing(self._open_link(), self._read_termination)
+        framing = Framing(self._open_link(), self.read_termination)
         self._framing = framing
         try:
             if self._closing.is_set():
