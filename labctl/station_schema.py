@@ -43,8 +43,10 @@ class InstrumentTable(_Table):
     """The serial number that must answer; another one is an error."""
     timeout_s: PositiveFloat = 2.0
     """How long to wait for an answer."""
-    baud_rate: int = Field(default=9600, gt=0)
-    """Serial lines only."""
+    reconnect_s: float = Field(default=2.0, ge=0.0)
+    """How long to try to reopen a lost line."""
+    baud_rate: int | None = Field(default=None, gt=0)
+    """Serial lines only; 9600 if not given."""
     read_termination: str = "\n"
     """Ends each answer."""
     write_termination: str = "\n"

@@ -1,0 +1,257 @@
+"""Bench: an opened station.
+
+    with Bench.open("bench.toml") as bench:
+        bench.set("gate", 0.3)
+        recording = collect(bench.respond(excitation, store="gate.h5"))
+
+Leaving the block, however it is left, makes every output safe and reads it back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Collection, Generator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from drivers.errors import DriverError
+from drivers.identity import Identity
+from labctl.bench.opening import OpenedInstrument, close_all, make_channels, open_instruments
+from labctl.bench.plan import Plan, driven_devices, make_plan
+from labctl.bench.running import RunningRecording, header_of, new_writer
+from labctl.bench.ways import Work, buffered_work, choose_mode, stepped_work
+from labctl.errors import InstrumentFault, SafetyError, StationError
+from labctl.excitation import Excitation
+from labctl.guard import guard
+from labctl.provenance import collect_provenance
+from labctl.recording import Block, Recording, RecordingHeader
+from labctl.safety import SafeReport, SafeStateRegistry
+from labctl.station import Station, load_station
+from labctl.store import RecordingStore
+
+
+class Bench:
+    """An opened station: set and read single channels, play excitations and record responses, make safe.
+
+    Made by `Bench.open`. Use it in a `with` block: that handles Ctrl-C, SIGTERM and SIGHUP as well (in the main thread),
+    and raises SafetyError if at the end an output is not known to be safe.
+    """
+
+    def __init__(self, station: Station, instruments: Mapping[str, OpenedInstrument]) -> None:
+        self.station = station
+        self.safe_states = SafeStateRegistry()
+        self.device_seconds = 0.0
+        self.identities: dict[str, Identity] = {name: item.identity for name, item in instruments.items()}
+        self._instruments = dict(instruments)
+        self._outputs, self._inputs = make_channels(station, instruments, self.safe_states)
+        self._recording = threading.Lock()
+        self._closed = False
+        self._guard = contextlib.ExitStack()
+
+    @classmethod
+    def open(cls, station: Station | str | Path) -> Bench:
+        """Open all instruments, check who they are, and read every output's level. Writes to no output.
+
+        Raises StationError that names every instrument or channel at fault.
+        """
+        checked = station if isinstance(station, Station) else load_station(station)
+        instruments = open_instruments(checked)
+        try:
+            bench = cls(checked, instruments)
+            for name in bench._outputs:
+                bench.get(name)
+        except BaseException:
+            close_all(instruments)
+            raise
+        return bench
+
+    def __enter__(self) -> Self:
+        self._guard.enter_context(guard(self.safe_states))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether this is a simulated bench."""
+        return self.station.simulated
+
+    @property
+    def safe_report(self) -> SafeReport | None:
+        """What the last `make_safe` found."""
+        return self.safe_states.last_report
+
+    # ---- one channel at a time -------------------------------------------------------------------------------------
+
+    def set(self, channel: str, value: float) -> None:
+        """Set an output, in its unit, within its limits and at its ramp. Switches it on if it is off.
+
+        Raises OutOfLimits (naming channel, value, range, file and line), UnknownState or SafetyError before a byte
+        leaves; InstrumentFault.
+        """
+        try:
+            output = self._outputs[channel]
+        except KeyError:
+            raise self._no_channel(channel, "set") from None
+        output.set(value)
+
+    def get(self, channel: str) -> float:
+        """What an output is set to, read back from the instrument, in its unit."""
+        try:
+            output = self._outputs[channel]
+        except KeyError:
+            raise self._no_channel(channel, "read back") from None
+        return output.get()
+
+    def read(self, channel: str) -> float:
+        """Measure a sense channel once, in its unit."""
+        try:
+            sense = self._inputs[channel]
+        except KeyError:
+            raise self._no_channel(channel, "measured singly") from None
+        return sense.read()
+
+    def response_channels(self, drive: Sequence[str]) -> tuple[str, ...]:
+        """The channels that are recorded when these are driven."""
+        devices = driven_devices(self.station, drive)
+        return tuple(dict.fromkeys(name for device in devices for name in device.response))
+
+    # ---- recordings ------------------------------------------------------------------------------------------------
+
+    def respond(
+        self,
+        excitation: Excitation,
+        *,
+        store: RecordingStore | str | Path | None = None,
+        label: str = "",
+        mode: Literal["auto", "buffered", "stepped"] = "auto",
+        prepare: bool = True,
+        max_play_s: float = 10.0,
+        seed: int | None = None,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Generator[Block, None, Recording]:
+        """Play an excitation and record the responses of the devices it drives.
+
+        Everything is checked here and now; nothing is sent before the returned generator is started. It yields Blocks
+        as they come (preparation included, from sample 0 on) and returns the Recording. Closing it stops the play.
+
+        store: a directory of recordings, or the path of the file to write; without it the data stays in memory.
+        mode: "buffered" plays from the instruments' memory, "stepped" sets and reads sample by sample in real time,
+        "auto" takes what the instruments offer. prepare: put the devices' preparation before each trial. max_play_s:
+        trials are joined to plays of at most this much device time.
+
+        Raises ExcitationError, OutOfLimits or TooFast before anything is sent; while running InstrumentFault,
+        RecordingError (disk full) or MadeSafe: then the outputs are safe, and what was measured is in the file.
+        """
+        chosen = choose_mode(self.station, self._instruments, excitation, mode)
+        plan = make_plan(self.station, excitation, mode=chosen, prepare=prepare)
+        if chosen == "buffered":
+            work = buffered_work(plan, self._instruments, self._outputs, max_play_s=max_play_s)
+        else:
+            work = stepped_work(plan, self._outputs, self._inputs)
+        extra = {"label": label, "mode": chosen, "excitation": dict(excitation.description), **(provenance or {})}
+        return self._run(plan, work, store, label=label, seed=seed, extra=extra)
+
+    def _run(
+        self,
+        plan: Plan,
+        work: Work,
+        store: RecordingStore | str | Path | None,
+        *,
+        label: str,
+        seed: int | None,
+        extra: Mapping[str, Any],
+    ) -> Generator[Block, None, Recording]:
+        if not self._recording.acquire(blocking=False):
+            raise SafetyError("the bench is recording already; finish or close that recording first")
+        try:
+            header = self._header(plan, seed, extra)
+            running = RunningRecording(
+                plan, header, self.safe_states, new_writer(store, header, label), self._add_device_time
+            )
+            try:
+                yield from running.blocks(work)
+            except GeneratorExit as closing:
+                # Closed while an exception passes through the caller: it is on its way out, so the outputs come first.
+                running.abandon(make_safe=closing.__context__ is not None)
+                raise
+            except BaseException as error:
+                running.fail(error)
+                raise
+            return running.finish()
+        finally:
+            self._recording.release()
+
+    def _add_device_time(self, seconds: float) -> None:
+        self.device_seconds += seconds
+
+    def _header(self, plan: Plan, seed: int | None, extra: Mapping[str, Any]) -> RecordingHeader:
+        conditions = {}
+        for name in dict.fromkeys(name for device in plan.devices for name in device.conditions):
+            conditions[name] = self.get(name) if name in self._outputs else self.read(name)
+        used = {channel.instrument for channel in (*plan.drive_channels, *plan.response_channels)}
+        provenance = self.provenance(seed=seed, extra=extra, settings_of=used)
+        return header_of(plan, conditions, provenance, simulated=self.simulated)
+
+    def provenance(
+        self,
+        *,
+        seed: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+        settings_of: Collection[str] | None = None,
+    ) -> dict[str, Any]:
+        """Where data measured now comes from; with the settings of these instruments (of all, if not given)."""
+        names = self._instruments if settings_of is None else settings_of
+        try:
+            settings = {name: self._instruments[name].driver.describe_settings() for name in sorted(names)}
+        except DriverError as error:
+            raise InstrumentFault(f"reading the instruments' settings failed: {error}") from error
+        return collect_provenance(
+            simulated=self.simulated,
+            station_path=self.station.path,
+            station_text=self.station.text,
+            station_sha256=self.station.sha256,
+            identities={name: str(identity) for name, identity in self.identities.items()},
+            settings=settings,
+            seed=seed,
+            extra=extra,
+        )
+
+    # ---- safety ----------------------------------------------------------------------------------------------------
+
+    def make_safe(self) -> SafeReport:
+        """End any play and bring every output to its safe value, read back. From any thread, at any time.
+
+        A recording under way ends with MadeSafe. Look at `.ok` of the report; failures are logged as errors too.
+        """
+        return self.safe_states.make_safe()
+
+    def close(self) -> None:
+        """Make the outputs safe if anything was written, then close every line.
+
+        Raises SafetyError if an output is not known to be safe.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self.safe_states.armed:
+                self.make_safe()
+        finally:
+            failed = self.safe_states.armed
+            self.safe_states.disarm()
+            try:
+                self._guard.close()
+            finally:
+                close_all(self._instruments)
+        if failed:
+            raise SafetyError(str(self.safe_report))
+
+    def _no_channel(self, name: str, verb: str) -> StationError:
+        channel = self.station.channel(name)  # raises for a name that the station does not have
+        return StationError(f"{name} is a {channel.kind!r} channel of {channel.instrument} and cannot be {verb}")

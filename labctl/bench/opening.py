@@ -1,0 +1,173 @@
+"""Open every instrument of a station at the same time, and tell every failure at once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from drivers.errors import DriverError, UnknownTerminal
+from drivers.identity import Identity
+from drivers.line import Line
+from drivers.registry import open_driver
+from drivers.roles import Digitiser, Driver, Player
+from drivers.transport import open_line
+from labctl.channels import InputChannel, InstrumentState, OutputChannel
+from labctl.errors import StationError
+from labctl.safety import SafeStateRegistry
+from labctl.station import Channel, Station
+from labctl.station_schema import InstrumentTable
+
+Role = TypeVar("Role")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedInstrument:
+    """One instrument that answered."""
+
+    name: str
+    line: Line
+    driver: Driver
+    identity: Identity
+    state: InstrumentState
+    player: Player | None
+    digitiser: Digitiser | None
+
+
+def open_instruments(station: Station) -> dict[str, OpenedInstrument]:
+    """Open and identify all instruments; writes nothing to any output.
+
+    Raises StationError that names every instrument that refused, hung, or is another one than the station says.
+    """
+    opened: dict[str, OpenedInstrument] = {}
+    problems: list[str] = []
+    with ThreadPoolExecutor(max_workers=len(station.instruments), thread_name_prefix="labctl open") as pool:
+        futures = {name: pool.submit(_open, name, table) for name, table in station.instruments.items()}
+    for name, future in futures.items():
+        table = station.instruments[name]
+        error = future.exception()
+        if error is None:
+            opened[name] = future.result()
+            problems += _identity_problems(station, opened[name])
+        elif isinstance(error, (DriverError, ValueError, OSError)):
+            problems.append(f"{name} ({table.driver} at {table.address}): {error}")
+        else:
+            close_all(opened)
+            raise error
+    if problems:
+        close_all(opened)
+        count = f"{len(problems)} of {len(station.instruments)} instruments"
+        raise StationError(f"{station.path or station.name}: {count} cannot be used:\n  " + "\n  ".join(problems))
+    return opened
+
+
+def close_all(opened: Mapping[str, OpenedInstrument]) -> None:
+    """Close every line; one that is broken already is closed all the same."""
+    for instrument in opened.values():
+        with contextlib.suppress(DriverError, OSError):
+            instrument.driver.close()
+
+
+def make_channels(
+    station: Station, opened: Mapping[str, OpenedInstrument], safe_states: SafeStateRegistry
+) -> tuple[dict[str, OutputChannel], dict[str, InputChannel]]:
+    """The station's channels on the opened instruments; outputs register their safe states.
+
+    Raises StationError for terminals that an instrument lacks and for limits beyond the instrument's own.
+    """
+    outputs: dict[str, OutputChannel] = {}
+    inputs: dict[str, InputChannel] = {}
+    problems: list[str] = []
+    for name, instrument in opened.items():
+        if instrument.player is not None and any(
+            channel.instrument == name and channel.kind == "drive" for channel in station.channels.values()
+        ):
+            safe_states.add_player(name, instrument.player.stop, budget_s=3.0 * instrument.state.timeout_s + 5.0)
+    for name, channel in station.channels.items():
+        instrument = opened[channel.instrument]
+        try:
+            if channel.is_output:
+                outputs[name] = _output(channel, instrument, safe_states)
+                safe_states.add_output(outputs[name].action(channel.instrument if channel.kind == "drive" else None))
+            else:
+                meter = _meter(channel, instrument)
+                if meter is not None:
+                    inputs[name] = meter
+        except (DriverError, StationError) as error:
+            problems.append(str(error) if isinstance(error, StationError) else f"{name}: {error}")
+    if problems:
+        raise StationError(
+            f"{station.path or station.name}: channels and instruments disagree:\n  " + "\n  ".join(problems)
+        )
+    return outputs, inputs
+
+
+def _open(name: str, table: InstrumentTable) -> OpenedInstrument:
+    given: dict[str, Any] = {
+        "baud_rate": table.baud_rate,
+        "data_bits": table.data_bits,
+        "parity": table.parity,
+        "stop_bits": table.stop_bits,
+        "flow_control": table.flow_control,
+    }
+    line = open_line(
+        table.address,
+        timeout_s=table.timeout_s,
+        read_termination=table.read_termination,
+        write_termination=table.write_termination,
+        expected_serial=table.serial,
+        probe=table.probe or None,
+        reconnect_s=table.reconnect_s,
+        **{key: value for key, value in given.items() if value is not None},
+    )
+    try:
+        driver = open_driver(table.driver, line, {**table.options, **table.scpi})
+        player = _role(driver.player)
+        digitiser = _role(driver.digitiser)
+    except BaseException:
+        line.close()
+        raise
+    state = InstrumentState(name, line, table.timeout_s + table.reconnect_s)
+    return OpenedInstrument(name, line, driver, driver.identity(), state, player, digitiser)
+
+
+def _role(maker: Callable[[], Role]) -> Role | None:
+    try:
+        return maker()
+    except UnknownTerminal:
+        return None
+
+
+def _identity_problems(station: Station, instrument: OpenedInstrument) -> list[str]:
+    """A simulated station with a real instrument, or the other way round, would lie in every recording."""
+    simulated = instrument.identity.simulated
+    if simulated == station.simulated:
+        return []
+    says = f"simulated = {'true' if station.simulated else 'false'}"
+    found = "simulated" if simulated else "not a simulated one (its serial number does not begin with SIM-)"
+    return [f"{instrument.name}: the station says {says}, but {instrument.identity} is {found}"]
+
+
+def _output(channel: Channel, instrument: OpenedInstrument, safe_states: SafeStateRegistry) -> OutputChannel:
+    set_point = instrument.driver.set_point(channel.terminal)
+    lowest, highest = (limit / channel.to_instrument for limit in set_point.limits)
+    low, high = channel.limits
+    slack = 1e-9 * max(abs(low), abs(high))
+    if low < lowest - slack or high > highest + slack:
+        raise StationError(
+            f"{channel.where}: {channel.name}: limits {low:g}..{high:g} {channel.unit} go beyond those of {instrument.name}, "
+            f"{lowest:g}..{highest:g} {channel.unit}"
+        )
+    return OutputChannel(channel, set_point, instrument.state, safe_states)
+
+
+def _meter(channel: Channel, instrument: OpenedInstrument) -> InputChannel | None:
+    """The channel as a meter; None for an input that can only be recorded."""
+    try:
+        return InputChannel(channel, instrument.driver.meter(channel.terminal), instrument.state)
+    except UnknownTerminal:
+        if instrument.digitiser is None:
+            raise
+        return None

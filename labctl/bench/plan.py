@@ -1,0 +1,192 @@
+"""What will be played, checked to the last sample before a byte leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.errors import ExcitationError, OutOfLimits, TooFast
+from labctl.excitation import Excitation
+from labctl.station import Channel, Device, Station
+
+Mode = Literal["buffered", "stepped"]
+MEMORY_WORD = 16
+"""Plays are padded at rest to a multiple of this many samples: instruments keep waveforms in words of 4, 8 or 16."""
+_ROUNDING = 1.0 + 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked recording to be: `drive` is (trial, time, channel), each trial with its preparation before it.
+
+    Every trial begins and the next one begins at the channels' rest levels, `rest` (channel,).
+    """
+
+    excitation: Excitation
+    mode: Mode
+    devices: tuple[Device, ...]
+    drive_channels: tuple[Channel, ...]
+    response_channels: tuple[Channel, ...]
+    drive: NDArray[np.float64]
+    n_prepare: int
+
+    @property
+    def dt_s(self) -> float:
+        """Sampling time (s)."""
+        return self.excitation.dt_s
+
+    @property
+    def n_trials(self) -> int:
+        """Number of trials."""
+        return int(self.drive.shape[0])
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of a trial, preparation included."""
+        return int(self.drive.shape[1])
+
+    @property
+    def rest(self) -> NDArray[np.float64]:
+        """Rest level of each drive channel."""
+        return np.array([channel.rest for channel in self.drive_channels])
+
+    def groups(self, *, max_samples: int, max_play_s: float) -> Iterator[tuple[int, int]]:
+        """(first trial, number of trials) of each play: as many as fit into the memory and into max_play_s."""
+        fit = (max_samples - MEMORY_WORD) // self.n_samples
+        if fit < 1:
+            raise ExcitationError(
+                f"a trial of {self.n_samples} samples (preparation {self.n_prepare}) does not fit into the instruments' "
+                f"memory of {max_samples} samples; make the trials shorter"
+            )
+        wanted = max(1, int(max_play_s / (self.n_samples * self.dt_s)))
+        size = min(fit, wanted)
+        for first in range(0, self.n_trials, size):
+            yield first, min(size, self.n_trials - first)
+
+    def waveforms(self, first: int, count: int) -> NDArray[np.float64]:
+        """(time, channel) of one play: the trials one after another, then at rest for at least one sample."""
+        played = self.drive[first : first + count].reshape(count * self.n_samples, -1)
+        padded = -(-(played.shape[0] + 1) // MEMORY_WORD) * MEMORY_WORD
+        waveform = np.empty((padded, played.shape[1]))
+        waveform[: played.shape[0]] = played
+        waveform[played.shape[0] :] = self.rest
+        return waveform
+
+
+def make_plan(station: Station, excitation: Excitation, *, mode: Mode, prepare: bool) -> Plan:
+    """Find the devices that the excitation drives, put their preparation before each trial, and check every sample.
+
+    Raises ExcitationError, OutOfLimits or TooFast, naming channel, trial and sample.
+    """
+    devices = driven_devices(station, excitation.channels)
+    for device in devices:
+        if abs(excitation.dt_s * device.sample_rate_Hz - 1.0) > 1e-9:
+            raise ExcitationError(
+                f"the excitation has a sampling time of {excitation.dt_s:g} s; device {device.name} is sampled at "
+                f"{device.sample_rate_Hz:g} Hz, every {device.dt_s:g} s"
+            )
+    channels = tuple(station.channels[name] for name in excitation.channels)
+    segment = preparation(devices, channels, excitation.dt_s, mode) if prepare else _at_rest(channels, 1)
+    drive = np.empty((excitation.n_trials, segment.shape[0] + excitation.n_samples, len(channels)))
+    drive[:, : segment.shape[0]] = segment
+    drive[:, segment.shape[0] :] = excitation.drive
+    for index, channel in enumerate(channels):
+        _check_limits(channel, drive[:, :, index], segment.shape[0])
+        _check_rate(channel, drive[:, :, index], excitation.dt_s, segment.shape[0], mode)
+    names = dict.fromkeys(name for device in devices for name in device.response)
+    responses = tuple(station.channels[name] for name in names)
+    return Plan(excitation, mode, devices, channels, responses, drive, segment.shape[0])
+
+
+def driven_devices(station: Station, channels: Sequence[str]) -> tuple[Device, ...]:
+    """The devices that these drive channels belong to; all drive channels of each must be there."""
+    found: dict[str, Device] = {}
+    for name in channels:
+        station.channel(name)
+        owner = next((device for device in station.devices.values() if name in device.drive), None)
+        if owner is None:
+            drivable = ", ".join(drive for device in station.devices.values() for drive in device.drive) or "none"
+            raise ExcitationError(f"{name} drives no device of the station; channels that do: {drivable}")
+        found[owner.name] = owner
+    for device in found.values():
+        missing = [name for name in device.drive if name not in channels]
+        if missing:
+            raise ExcitationError(
+                f"device {device.name} is driven by {', '.join(missing)} as well; the excitation lacks it"
+            )
+    return tuple(found.values())
+
+
+def preparation(devices: Sequence[Device], channels: Sequence[Channel], dt_s: float, mode: Mode) -> NDArray[np.float64]:
+    """(time, channel): at rest, a pulse into a known state with edges as steep as allowed, and a rest until it settled.
+
+    Devices with different needs are prepared together, the longest decides.
+    """
+    parts = {}
+    for device in devices:
+        for name in device.drive:
+            channel = next(item for item in channels if item.name == name)
+            parts[name] = _pulse(channel, device, dt_s, mode)
+    pulse_samples = max(part.size for part in parts.values())
+    rest_samples = max(_samples(device.rest_s, dt_s) for device in devices)
+    segment = _at_rest(channels, pulse_samples + rest_samples)
+    for index, channel in enumerate(channels):
+        part = parts[channel.name]
+        segment[pulse_samples - part.size : pulse_samples, index] = part
+    return segment
+
+
+def rate_per_s(channel: Channel, mode: Mode) -> float:
+    """The fastest change allowed: slew_per_s when played from memory, ramp_per_s when set step by step."""
+    first, second = (channel.slew_per_s, channel.ramp_per_s)
+    if mode == "stepped":
+        first, second = second, first
+    return first or second or 0.0
+
+
+def _pulse(channel: Channel, device: Device, dt_s: float, mode: Mode) -> NDArray[np.float64]:
+    level = device.pulse.get(channel.name)
+    if level is None or level == channel.rest:
+        return np.full(1, channel.rest)
+    edge = int(np.ceil(abs(level - channel.rest) / (rate_per_s(channel, mode) * dt_s * _ROUNDING)))
+    up = np.linspace(channel.rest, level, edge + 1)
+    flat = np.full(max(0, _samples(device.pulse_s, dt_s) - 1), level)
+    return np.concatenate([up, flat, up[-2:0:-1]])
+
+
+def _at_rest(channels: Sequence[Channel], n_samples: int) -> NDArray[np.float64]:
+    return np.tile(np.array([channel.rest for channel in channels]), (n_samples, 1))
+
+
+def _samples(duration_s: float, dt_s: float) -> int:
+    return max(1, int(np.ceil(duration_s / dt_s - 1e-9)))
+
+
+def _check_limits(channel: Channel, drive: NDArray[np.float64], n_prepare: int) -> None:
+    low, high = channel.limits
+    wrong = (drive < low) | (drive > high)
+    if wrong.any():
+        trial, sample = np.argwhere(wrong)[0]
+        raise OutOfLimits(
+            f"{channel.name}: {drive[trial, sample]:g} {channel.unit} at trial {trial}, sample {sample - n_prepare} is "
+            f"outside {low:g}..{high:g} {channel.unit} ({channel.where}); nothing was sent"
+        )
+
+
+def _check_rate(channel: Channel, drive: NDArray[np.float64], dt_s: float, n_prepare: int, mode: Mode) -> None:
+    """Within each trial and from its end back to rest, where the next trial begins."""
+    allowed = rate_per_s(channel, mode) * dt_s * _ROUNDING
+    steps = np.abs(np.diff(drive, axis=1, append=channel.rest))
+    if steps.size and steps.max() > allowed:
+        trial, sample = np.unravel_index(int(steps.argmax()), steps.shape)
+        last = sample == drive.shape[1] - 1
+        where = "from its last sample back to rest" if last else f"after sample {int(sample) - n_prepare}"
+        name = "slew_per_s" if mode == "buffered" else "ramp_per_s"
+        raise TooFast(
+            f"{channel.name}: a change of {steps[trial, sample]:g} {channel.unit} in {dt_s:g} s (trial {trial}, {where}) is "
+            f"faster than {name} = {rate_per_s(channel, mode):g} {channel.unit}/s ({channel.where}); nothing was sent"
+        )
