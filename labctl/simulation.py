@@ -1,0 +1,149 @@
+"""Start a simulated bench as a process of its own, and fill a station template with its addresses.
+
+    with SimulatedBench.start() as sim:
+        station = write_demo_station(sim, folder / "station.toml")
+
+Simulation enters by address only: this module runs `python -m sim_devices` and reads one line of JSON from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import labctl
+from labctl.errors import SimulationError
+
+START_S = 60.0
+"""A busy machine may take long to start Python."""
+STOP_S = 10.0
+
+
+class SimulatedBench:
+    """A running simulated bench. It ends with `stop`, with the `with` block, and with this process, however that ends."""
+
+    def __init__(self, process: subprocess.Popen[str], said: Mapping[str, object], complaints: list[str]) -> None:
+        self._process = process
+        self._complaints = complaints
+        instruments = said["instruments"]
+        if not isinstance(instruments, dict):
+            raise SimulationError(f"the simulator said {said!r}; its instruments are no table")
+        self.name = str(said.get("bench", ""))
+        self.pid = process.pid
+        self.addresses: dict[str, str] = {name: str(item["address"]) for name, item in instruments.items()}
+        self.identities: dict[str, str] = {name: str(item["identity"]) for name, item in instruments.items()}
+
+    @classmethod
+    def start(cls, bench: str | Path | None = None) -> SimulatedBench:
+        """Start `python -m sim_devices BENCH.toml` (the demo's bench if none is given) and wait until it listens.
+
+        Raises SimulationError with what the simulator wrote, if it does not start.
+        """
+        path = demo_bench() if bench is None else Path(bench)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sim_devices", str(path), "--exit-with-parent"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us; the instruments must live until their outputs are safe
+        )
+        complaints: list[str] = []
+        threading.Thread(target=_drain, args=(process.stderr, complaints), daemon=True).start()
+        line = _first_line(process)
+        try:
+            said = json.loads(line)
+            return cls(process, said, complaints)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            process.kill()
+            code = process.wait()
+            told = "".join(complaints[-20:]).strip() or line.strip() or "nothing"
+            raise SimulationError(
+                f"the simulated bench {path} did not start (exit status {code}); it said: {told}"
+            ) from error
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process.poll() is None
+
+    def fill(self, template: str) -> str:
+        """A station template with {awg} and the like replaced by addresses; raises SimulationError for one left over."""
+        text = template
+        for name, address in self.addresses.items():
+            text = text.replace("{" + name + "}", address)
+        left = [line.strip() for line in text.splitlines() if line.strip().startswith("address") and "{" in line]
+        if left:
+            raise SimulationError(
+                f"the simulated bench has no instrument for {'; '.join(left)}; it has {list(self.addresses)}"
+            )
+        return text
+
+    def stop(self) -> None:
+        """End the process and wait for it."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):  # it is dead already
+                    pipe.close()
+        if self.running:
+            self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def demo_bench() -> Path:
+    """The bench file of the demo, found without importing the simulator."""
+    found = importlib.util.find_spec("sim_devices")
+    if found is None or not found.submodule_search_locations:
+        raise SimulationError("the package sim_devices is not installed; name a bench file")
+    return Path(found.submodule_search_locations[0]) / "benches" / "demo.toml"
+
+
+def demo_station_template() -> str:
+    """The station file of the demo, with {awg}, {digitiser} and {smu} for the addresses."""
+    return (Path(labctl.__file__).parent / "stations" / "demo.toml").read_text(encoding="utf-8")
+
+
+def write_demo_station(sim: SimulatedBench, path: str | Path) -> Path:
+    """Write the demo's station file with the addresses of a running simulated bench."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(sim.fill(demo_station_template()), encoding="utf-8")
+    return path
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    lines: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=lambda: lines.put(process.stdout.readline() if process.stdout else ""), daemon=True).start()
+    try:
+        return lines.get(timeout=START_S)
+    except queue.Empty:
+        return ""
+
+
+def _drain(pipe: IO[str] | None, into: list[str]) -> None:
+    """Keep reading, so that the process never waits for a full pipe; the last lines are for error messages."""
+    if pipe is not None:
+        for line in pipe:
+            into.append(line)
+            del into[:-200]
