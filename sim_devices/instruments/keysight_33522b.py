@@ -50,3 +50,189 @@ What a driver must know
 - Errors of waveforms: +785 "Specified arb waveform does not exist", +786 "Specified arb waveform already exists",
   +781 "Not enough memory to load arb waveform", -222 for a value outside -1..1, -161 for a block whose length does not fit.
 """
+
+from collections.abc import Awaitable, Mapping
+from concurrent.futures import Future
+
+import numpy as np
+
+from sim_devices.bench import Bench, Port
+from sim_devices.instruments.awg_channel import BUILT_IN, FULL_SCALE
+from sim_devices.instruments.awg_voltage import CHANNELS, OUTPUT, SOURCE, AwgVoltageCommands, waveform_name
+from sim_devices.instruments.waiting import all_done
+from sim_devices.plays import Play
+from sim_devices.scpi import Parameters, ScpiError, ScpiInstrument, command
+from sim_devices.scpi.settings import Setting, boolean, choice, number
+from sim_devices.signals import Array, Burst, Level, Signal, exact_rate
+
+_RATE = SOURCE + "FUNCtion:ARBitrary:SRATe"
+_FILTER = SOURCE + "FUNCtion:ARBitrary:FILTer"
+_CYCLES = SOURCE + "BURSt:NCYCles"
+_TRIGGER = "TRIGger<ch>:SOURce"
+_SYNC, _SYNC_SOURCE = "OUTPut:SYNC[:STATe]", "OUTPut:SYNC:SOURce"
+_TRIGGER_OUT, _TRIGGER_OUT_SOURCE = "OUTPut:TRIGger[:STATe]", "OUTPut:TRIGger:SOURce"
+
+
+class Keysight33522B(AwgVoltageCommands, ScpiInstrument):
+    """The front end; `outputs` says which port each channel drives."""
+
+    suffix_limits = {"ch": 2, "arb": 2}  # noqa: RUF012
+
+    def __init__(self, *, name: str, identity: str, bench: Bench, outputs: Mapping[int, Port]) -> None:
+        self.name = name
+        self._bench = bench
+        self._outputs = outputs
+        self.reset_channels()
+        self._shown: dict[int, object] = {channel: ("level", 0.0) for channel in CHANNELS}
+        self._plays: list[tuple[Play, Future[None]]] = []
+        super().__init__(identity=identity, error_capacity=20)
+
+    def settings(self) -> list[Setting]:
+        """Settings without a coupling to others."""
+        return [
+            number(_RATE, 40e3, 1e-6, 250e6),
+            choice(_FILTER, "NORMal", "STEP", "OFF"),
+            number(SOURCE + "FREQuency", 1e3, 1e-6, 30e6),
+            choice(SOURCE + "VOLTage:UNIT", "VPP"),
+            choice(SOURCE + "BURSt:MODE", "TRIGgered"),
+            number(_CYCLES, 1, 1, 100_000_000, integer=True),
+            number(SOURCE + "BURSt:PHASe", 0.0, 0.0, 0.0),
+            choice(_TRIGGER, "IMMediate", "EXTernal", "TIMer", "BUS"),
+            boolean(OUTPUT, default=False),
+            boolean(_SYNC, default=True),
+            choice(_SYNC_SOURCE, "CH1", "CH2"),
+            boolean(_TRIGGER_OUT, default=False),
+            choice(_TRIGGER_OUT_SOURCE, "CH1", "CH2"),
+            choice("FORMat:BORDer", "NORMal", "SWAPped"),
+        ]
+
+    def reset(self) -> None:
+        """Bursts end, waveform memory is emptied."""
+        self._abort()
+        self.reset_channels()
+
+    def changed(self) -> None:
+        """Outputs follow the settings."""
+        for channel, port in self._outputs.items():
+            signature = self._signature(channel)
+            if signature != self._shown[channel]:
+                self._shown[channel] = signature
+                self._bench.change(port, self._idle_signal(channel))
+
+    def _signature(self, channel: int) -> object:
+        """What decides the idle signal; an equal signature means that nothing happens at the terminal."""
+        signal = self._idle_signal(channel)
+        if isinstance(signal, Level):
+            return ("level", signal.volts)
+        state = self.channels[channel]
+        return (
+            state.function, state.selected, state.amplitude_Vpp, state.offset_V, state.load_ohm,
+            self.value(SOURCE + "FREQuency", channel), self.value(_RATE, channel),
+        )  # fmt: skip
+
+    def _idle_signal(self, channel: int) -> Signal:
+        if not self.value(OUTPUT, channel):
+            return Level(0.0)
+        state = self.channels[channel]
+        state.frequency_Hz = self.value(SOURCE + "FREQuency", channel)
+        return state.idle_signal(bursting=self.channels[channel].burst_on, sample_rate_Hz=self.value(_RATE, channel))
+
+    # Plays
+
+    def operation_complete(self) -> Awaitable[None] | None:
+        """The bursts that still run."""
+        return all_done([future for _, future in self._plays]) if self.playing else None
+
+    @property
+    def playing(self) -> bool:
+        """Whether a burst runs."""
+        self._plays = [entry for entry in self._plays if not entry[1].done()]
+        return bool(self._plays)
+
+    def update_conditions(self) -> None:
+        """Playing (16), waiting for a trigger (32)."""
+        playing = self.playing
+        waiting = any(self._waits(channel) for channel in CHANNELS)
+        self.status.operation.update((16 if playing else 0) | (32 if waiting and not playing else 0))
+
+    def _waits(self, channel: int) -> bool:
+        return self.channels[channel].burst_on and self.channels[channel].function != "DC"
+
+    def _start(self, channels: list[int]) -> None:
+        if not channels or self.playing:
+            raise ScpiError(-211)
+        bursts: dict[Port, Burst] = {}
+        for channel in channels:
+            state = self.channels[channel]
+            state.frequency_Hz = self.value(SOURCE + "FREQuency", channel)
+            burst = state.burst(sample_rate_Hz=self.value(_RATE, channel), cycles=self.value(_CYCLES, channel))
+            if channel in self._outputs and self.value(OUTPUT, channel):
+                bursts[self._outputs[channel]] = burst
+        sync = self.value(_SYNC) and int(self.value(_SYNC_SOURCE)[2]) in channels
+        trigger_out = self.value(_TRIGGER_OUT) and int(self.value(_TRIGGER_OUT_SOURCE)[2]) in channels
+        self._plays.append(self._bench.trigger(self.name, bursts, fires=bool(sync or trigger_out)))
+
+    def _abort(self) -> None:
+        for play, _ in self._plays:
+            play.stopped.update(play.bursts)
+
+    @command("*TRG", parameters=0)
+    def bus_trigger(self, _: Parameters) -> None:
+        """Start every channel that waits for a bus trigger."""
+        self._start([c for c in CHANNELS if self._waits(c) and self.value(_TRIGGER, c) == "BUS"])
+
+    @command("TRIGger<ch>[:IMMediate]", parameters=0)
+    def trigger_now(self, _: Parameters, ch: int) -> None:
+        """Start one channel, whatever its source."""
+        self._start([ch] if self._waits(ch) else [])
+
+    @command("ABORt", parameters=0)
+    def abort(self, _: Parameters) -> None:
+        """End all bursts; the outputs return to rest."""
+        self._abort()
+
+    # Waveform memory
+
+    @command(SOURCE + "DATA:VOLatile:CLEar", parameters=0)
+    def clear_memory(self, _: Parameters, ch: int) -> None:
+        """Forget the waveforms of a channel; the built-in one is selected again."""
+        self.channels[ch].waveforms.clear()
+        self.channels[ch].selected = BUILT_IN
+
+    @command(SOURCE + "DATA:VOLatile:CATalog?")
+    def catalog(self, _: Parameters, ch: int) -> str:
+        """Names in memory."""
+        return ",".join(f'"{name}"' for name in (BUILT_IN, *self.channels[ch].waveforms))
+
+    @command(SOURCE + "DATA:VOLatile:FREE?")
+    def free(self, _: Parameters, ch: int) -> int:
+        """Points left."""
+        return self.channels[ch].free_points()
+
+    @command(SOURCE + "DATA:ATTRibute:POINts?", parameters=(0, 1))
+    def points(self, parameters: Parameters, ch: int) -> int:
+        """Length of a waveform."""
+        channel = self.channels[ch]
+        return channel.points(waveform_name(parameters) if len(parameters) else channel.selected)
+
+    @command(SOURCE + "DATA:ARBitrary<arb>", parameters=(2, 1_000_001))
+    def load_float(self, parameters: Parameters, ch: int, arb: int) -> None:  # noqa: ARG002 - counts the channels of one waveform
+        """Waveform as float32 block or numbers, -1..1."""
+        self.channels[ch].store(waveform_name(parameters), self._points(parameters, "f4"))
+
+    @command(SOURCE + "DATA:ARBitrary<arb>:DAC", parameters=(2, 1_000_001))
+    def load_dac(self, parameters: Parameters, ch: int, arb: int) -> None:  # noqa: ARG002
+        """Waveform as int16 block or numbers, -32767..32767."""
+        self.channels[ch].store(waveform_name(parameters), self._points(parameters, "i2") / FULL_SCALE)
+
+    def _points(self, parameters: Parameters, kind: str) -> Array:
+        if not parameters.is_block(1):
+            return np.array([parameters.number(index) for index in range(1, len(parameters))])
+        data = parameters.block(1)
+        order = "<" if self.value("FORMat:BORDer") == "SWAP" else ">"
+        dtype = np.dtype(order + kind)
+        if len(parameters) > 2:
+            raise ScpiError(-108)
+        if len(data) % dtype.itemsize:
+            raise ScpiError(-161)
+        return np.frombuffer(data, dtype).astype(np.float64)

@@ -1,0 +1,149 @@
+"""The running bench: devices, their ports, trigger lines, and the one worker thread on which all physics is computed."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from sim_devices.physics import Device
+from sim_devices.plays import Play, Record, step_rate
+from sim_devices.signals import Burst, Signal
+from sim_devices.wired_device import DevicePlay, WiredDevice
+
+
+class TriggeredInstrument(Protocol):
+    """An instrument that listens to a trigger line."""
+
+    def on_trigger(self, play_number: int) -> Record | None:
+        """The record that a trigger starts; None when the instrument does not wait for one."""
+        ...
+
+    def on_record_end(self, record: Record) -> None:
+        """The record is full or aborted (called on the event loop)."""
+        ...
+
+
+Port = tuple[str, str]
+
+
+class Bench:
+    """Devices by name and everything that acts on them.
+
+    All physics runs on one worker thread, in the order of the commands; front ends live on the event loop and never wait for it.
+
+    Args:
+        devices: the physics, by name.
+        seed: keys every random stream.
+        idle_limit_s: longest time between two stepped commands that is simulated.
+        settle_s: how long a changed set-point acts before a play.
+    """
+
+    def __init__(
+        self, devices: Mapping[str, Device], *, seed: int, idle_limit_s: float = 0.2, settle_s: float = 0.02
+    ) -> None:
+        now_s = time.monotonic()
+        self.seed = seed
+        self.devices = {
+            name: WiredDevice(
+                name=name, device=device, index=index, seed=seed,
+                idle_limit_s=idle_limit_s, settle_s=settle_s, now_s=now_s,
+            )
+            for index, (name, device) in enumerate(devices.items())
+        }  # fmt: skip
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="physics")
+        self._listeners: dict[str, list[TriggeredInstrument]] = {}
+        self._play_count = 0
+        self._closing = threading.Event()
+
+    def listen(self, line: str, instrument: TriggeredInstrument) -> None:
+        """Connect an instrument to the trigger line of another."""
+        self._listeners.setdefault(line, []).append(instrument)
+
+    def change(self, port: Port, signal: Signal) -> None:
+        """A port gets another signal now."""
+        self.devices[port[0]].change(port[1], signal, now_s=time.monotonic())
+
+    async def observe(self, device: str, observable: str) -> float:
+        """An observable now, after the device has caught up with the wall clock (V)."""
+        loop = asyncio.get_running_loop()
+        seen = await loop.run_in_executor(self._worker, lambda: self.devices[device].observe(now_s=time.monotonic()))
+        return seen[observable]
+
+    def trigger(self, line: str, bursts: Mapping[Port, Burst], *, fires: bool) -> tuple[Play, Future[None]]:
+        """Start bursts, and with them every instrument that waits on the line.
+
+        Args:
+            line: name of the generator.
+            bursts: by port.
+            fires: whether the generator's trigger output is on.
+
+        Returns:
+            The play, and a future that ends when its bursts are over.
+        """
+        self._play_count += 1
+        listeners = self._listeners.get(line, []) if fires else []
+        for listener in listeners:
+            record = listener.on_trigger(self._play_count)
+            if record is not None:
+                return self._start(bursts, record, listener)
+        return self._start(bursts, None, None)
+
+    def acquire(self, instrument: TriggeredInstrument) -> None:
+        """A digitiser starts by itself: everything it sees catches up with the wall clock first."""
+        self._play_count += 1
+        record = instrument.on_trigger(self._play_count)
+        if record is not None:
+            self._start({}, record, instrument)
+
+    async def compute(self, device: str) -> None:
+        """Compute what was put off for a device."""
+        await asyncio.get_running_loop().run_in_executor(self._worker, self.devices[device].run_deferred)
+
+    def close(self) -> None:
+        """Stop the worker; a play that runs ends at its next chunk."""
+        self._closing.set()
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    def _start(
+        self, bursts: Mapping[Port, Burst], record: Record | None, listener: TriggeredInstrument | None
+    ) -> tuple[Play, Future[None]]:
+        recorded = {entry.device for entry in record.inputs.values()} if record else set()
+        driven = {device for device, _ in bursts}
+        fewest = max((self.devices[name].device.steps_per_s for name in driven | recorded), default=1.0)
+        rates = [burst.rate_Hz for burst in bursts.values()] + ([record.rate_Hz] if record else [])
+        rate_Hz, now_s = step_rate(rates, fewest), time.monotonic()
+        levels = {
+            (name, port): level
+            for name in driven | recorded
+            for port, level in self.devices[name].levels(now_s=now_s, rate_Hz=rate_Hz).items()
+        }
+        play = Play(self._play_count, rate_Hz, bursts, levels, record)
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            if listener is not None and record is not None:
+                loop.call_soon_threadsafe(listener.on_record_end, record)
+
+        active, passive = (driven, recorded - driven) if driven else (recorded, set())
+        return play, self._worker.submit(self._run, play, sorted(active), sorted(passive), ended, now_s)
+
+    def _run(self, play: Play, active: list[str], passive: list[str], ended: Callable[[], None], now_s: float) -> None:
+        """On the worker: the whole play, chunk by chunk."""
+        for name in active + passive:
+            if play.bursts:
+                self.devices[name].begin(play, now_s=now_s)
+            else:
+                self.devices[name].observe(now_s=now_s)
+        for name in passive:
+            self.devices[name].defer(play)
+        runners = [DevicePlay(self.devices[name], play) for name in active]
+        try:
+            while runners and not self._closing.is_set():
+                runners = [runner for runner in runners if runner.advance()]
+        finally:
+            end_s = time.monotonic()
+            for name in active:
+                self.devices[name].finish(now_s=end_s)
+            ended()

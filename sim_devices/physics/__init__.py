@@ -1,0 +1,12 @@
+"""Simulated devices under test, by the name a bench file gives as `kind`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sim_devices.physics.device import Device
+from sim_devices.physics.duffing import Duffing
+from sim_devices.physics.leaky_integrator import LeakyIntegrator
+
+DEVICES: Mapping[str, type] = MappingProxyType({"leaky_integrator": LeakyIntegrator, "duffing": Duffing})
+
+__all__ = ["DEVICES", "Device", "Duffing", "LeakyIntegrator"]

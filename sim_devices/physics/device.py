@@ -1,0 +1,45 @@
+"""What a simulated device is: ports that are driven, observables that can be seen, and a way to move on in time."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Device(Protocol):
+    """A device under test. A new one is one small file: a frozen set of parameters, a state, and `advance`."""
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Names of the inputs, each driven by a voltage."""
+        ...
+
+    @property
+    def observables(self) -> tuple[str, ...]:
+        """Names of the outputs that instruments can see, in volts."""
+        ...
+
+    @property
+    def steps_per_s(self) -> float:
+        """Fewest internal steps a second that still give the right mean and spread."""
+        ...
+
+    def observe(self) -> dict[str, float]:
+        """The observables of the present state (V)."""
+        ...
+
+    def advance(self, ports: Mapping[str, Array], *, step_s: float, generator: np.random.Generator) -> dict[str, Array]:
+        """Move on by as many internal steps as the port arrays have entries.
+
+        Args:
+            ports: voltage at each port during each step, shape (step,); every port must be there.
+            step_s: length of one step, at most 1 / steps_per_s.
+            generator: source of the process noise; a fixed number of draws is taken a step.
+
+        Returns:
+            The observables (V) at the END of each step, shape (step,).
+        """
+        ...
