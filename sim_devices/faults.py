@@ -1,7 +1,7 @@
 """Faults of a line, on purpose: late, half, wrong or missing answers, closed connections, a foreign identity.
 
-They stand in the bench file under [instruments.NAME.faults]. With `runtime = true` there the line also takes three commands that no real
-instrument has, so that a test can pull the plug in the middle:
+They stand in the bench file under [instruments.NAME.faults]. With `runtime = true` there the line also takes three
+commands that no real instrument has, so that a test can pull the plug in the middle:
 
     SIMulation:FAULt <name>,<value>     set one fault, by its name in the bench file; counting starts again
     SIMulation:FAULt:CLEar              none any more
@@ -103,7 +103,7 @@ class FaultyLine:
 
     def _set(self, text: str) -> None:
         name, _, value = (part.strip() for part in text.partition(","))
-        kinds = {field.name: type(field.default) for field in dataclasses.fields(Faults) if field.name != "runtime"}
+        kinds = {name: type(value) for name, value in dataclasses.asdict(Faults()).items() if name != "runtime"}
         if name not in kinds:
             raise ValueError(f"no fault {name!r}; there are {', '.join(kinds)}")
         self.faults = dataclasses.replace(self.faults, **{name: kinds[name](value.strip("\"'"))})

@@ -136,9 +136,10 @@ class Play:
 
 
 def step_rate(sample_rates_Hz: Sequence[Fraction], fewest_steps_per_s: float) -> int:
-    """Internal steps a second: a common multiple of all sample rates where that is affordable, so that every instant falls on a step.
+    """Internal steps a second: a common multiple of all sample rates where that is affordable.
 
-    Otherwise a multiple of the last one (the digitiser's); a drive sample then begins at most one step late.
+    Every instant then falls on a step. Otherwise a multiple of the last rate (the digitiser's); a drive sample then begins
+    at most one step late.
     """
     common = Fraction(1)
     for rate in sample_rates_Hz:

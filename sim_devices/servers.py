@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sim_devices.faults import FaultyLine
-from sim_devices.scpi import MessageSplitter, MessageTooLong, ScpiError, ScpiInstrument
+from sim_devices.scpi import MessageSplitter, MessageTooLongError, ScpiError, ScpiInstrument
 
 HOST = "127.0.0.1"
 _DEVICE_CLEAR = (b"\x03", b"\x18")  # on serial lines
@@ -52,7 +52,7 @@ class Session:
         try:
             while (message := self._splitter.next_message()) is not None:
                 self._messages.put_nowait(message)
-        except MessageTooLong:
+        except MessageTooLongError:
             self._instrument.report(ScpiError(-363))
 
     def end(self) -> None:
@@ -124,7 +124,7 @@ class _Connection(asyncio.Protocol):
         if self._session is not None:
             self._session.received(data)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         if self._session is not None:
             self._session.end()
         self._server.connections.discard(self)

@@ -1,4 +1,4 @@
-"""What an instrument puts on a port: a level, a repeating waveform, or a burst; sampled on the steps of a play in integer arithmetic."""
+"""What an instrument puts on a port: a level, a repeating waveform, or a burst; sampled in integer arithmetic."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""A device on the bench: its state moves on when a play runs or when somebody looks; all of it happens on the bench's worker thread."""
+"""A device on the bench: its state moves on when a play runs or when somebody looks, on the bench's worker thread."""
 
 import math
 from collections import deque
@@ -25,9 +25,9 @@ class Change:
 class WiredDevice:
     """A device, the signals at its ports, and its random streams.
 
-    Stepped use is lazy and in real time: changes of set-points are only written down, and the device catches up with the wall clock when it is
-    observed, each interval cut to `idle_limit_s`. A play does not look at the clock: before it every change is held for `settle_s`, so that
-    what a play answers depends on the commands and the seed alone.
+    Stepped use is lazy and in real time: changes of set-points are only written down, and the device catches up with the
+    wall clock when it is observed, each interval cut to `idle_limit_s`. A play does not look at the clock: before it every
+    change is held for `settle_s`, so that what a play answers depends on the commands and the seed alone.
 
     Args:
         name: name on the bench.

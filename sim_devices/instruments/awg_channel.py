@@ -1,4 +1,4 @@
-"""One channel of the simulated waveform generator: waveform memory, amplitude and offset with their coupling, and the signal that results."""
+"""One channel of the simulated generator: waveform memory, amplitude and offset with their coupling, the signal that results."""
 
 import math
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class AwgChannel:
         return max(-peak, self.limit_low_V), min(peak, self.limit_high_V)
 
     def set_amplitude(self, value: float) -> None:
-        """Set the amplitude; an offset that no longer fits is moved and reported (-221), an amplitude out of range is clipped (-222)."""
+        """Set the amplitude, clipped to its range (-222); an offset that no longer fits is moved (-221)."""
         low, high = self.range_V()
         largest = high - low if self.limits_on else 2.0 * self.peak_limit_V
         smallest = 2e-3 / self.load_factor
@@ -72,7 +72,7 @@ class AwgChannel:
             raise ScpiError(-221, detail="offset changed due to amplitude")
 
     def set_offset(self, value: float) -> None:
-        """Set the offset; an amplitude that no longer fits is reduced and reported (-221), an offset out of range is clipped (-222)."""
+        """Set the offset, clipped to its range (-222); an amplitude that no longer fits is reduced (-221)."""
         low, high = self.range_V()
         smallest = 0.0 if self.function == "DC" else 1e-3 / self.load_factor
         clipped = min(max(value, low + smallest), high - smallest)

@@ -4,7 +4,9 @@ from sim_devices.scpi import Parameters, ScpiError, ScpiInstrument, command
 from sim_devices.scpi.settings import Setting, choice, number, text
 
 MEMORY_SAMPLES = 32_000_000
-RATES_HZ = tuple(base * 10**power for power in range(3, 8) for base in (1, 2, 5) if base * 10**power <= 20_000_000)
+RATES_HZ: tuple[int, ...] = tuple(
+    base * 10**power for power in range(3, 8) for base in (1, 2, 5) if base * 10**power <= 20_000_000
+)
 _ACQUISITION = "CONFigure:ACQuisition"
 _HOLDOFF, _DELAY = _ACQUISITION + ":THOLdoff", _ACQUISITION + ":TDELay"
 

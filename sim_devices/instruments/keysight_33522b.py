@@ -34,21 +34,29 @@ Command set after the "33500 Series Operating and Service Guide" (Agilent/Keysig
 Numbers come back as +1.000000000000000E+00, integers as +1, booleans as 0 or 1.
 
 What a driver must know
-- After *RST: FUNC SIN, 1 kHz, 100 mVpp, 0 V offset, OUTP OFF, OUTP:LOAD 50, TRIG:SOUR IMM, BURS:STAT OFF, SYNC ON from CH1, FORM:BORD NORM,
-  waveform memory empty but for the built-in EXP_RISE.
-- With OUTP:LOAD 50 and a high-impedance device the terminal carries TWICE the displayed voltage: set OUTP:LOAD INF first.
-- A set-point is FUNC DC with VOLT:OFFS. DC ignores VOLT; bursts do not exist for DC (-221).
-- A play: FUNC:ARB, FUNC:ARB:SRAT, VOLT, VOLT:OFFS, FUNC ARB, BURS:MODE TRIG, BURS:NCYC n, TRIG:SOUR BUS, BURS:STAT ON, OUTP ON, then *TRG. *TRG
-  starts ALL channels that wait for a bus trigger, at the same instant; TRIG<ch> starts one. With nothing waiting: -211.
+- After *RST: FUNC SIN, 1 kHz, 100 mVpp, 0 V offset, OUTP OFF, OUTP:LOAD 50, TRIG:SOUR IMM, BURS:STAT OFF, SYNC ON
+  from CH1, FORM:BORD NORM, waveform memory empty but for the built-in EXP_RISE.
+- With OUTP:LOAD 50 and a high-impedance device the terminal carries TWICE the displayed voltage: set OUTP:LOAD INF
+  first.
+- A set-point is FUNC DC with VOLT:OFFS. DC ignores VOLT. Burst and DC exclude each other: FUNC DC ends burst mode and
+  BURS:STAT ON is refused, both with -221.
+- A play: FUNC:ARB, FUNC:ARB:SRAT, VOLT, VOLT:OFFS, FUNC ARB, BURS:MODE TRIG, BURS:NCYC n, TRIG:SOUR BUS, BURS:STAT
+  ON, OUTP ON, then *TRG. *TRG starts ALL channels that wait for a bus trigger, at the same instant; TRIG<ch> starts
+  one. With nothing waiting: -211.
 - Value w of a waveform gives VOLT:OFFS + w * VOLT / 2, rounded to 1/32767 of VOLT / 2.
-- Before a burst, and after it, an enabled channel rests at the FIRST point of its waveform (the level of the starting phase), not at the last.
-- The sync output starts the digitiser: OUTP:SYNC:SOUR must name a channel that plays (or OUTP:TRIG ON with OUTP:TRIG:SOUR).
-- *OPC? and *WAI wait until all bursts are over (not for a trigger that has not come). ABOR ends bursts; output returns to rest.
-- A number outside its range is moved to the nearest limit AND reported: -222,"Data out of range; value clipped to upper limit" (or lower);
-  amplitude and offset that do not fit together or within VOLT:LIM: the newer one wins, the other is changed, -221,"Settings conflict; ...";
-  if VOLT:LIM:STAT is ON and the newer one alone breaks the limits it is refused with -222. Read settings back.
+- Before a burst, and after it, an enabled channel rests at the FIRST point of its waveform (the level of the starting
+  phase), not at the last.
+- The sync output starts the digitiser: OUTP:SYNC:SOUR must name a channel that plays (or OUTP:TRIG ON with
+  OUTP:TRIG:SOUR).
+- *OPC? and *WAI wait until all bursts are over (not for a trigger that has not come). ABOR ends bursts; output
+  returns to rest.
+- A number outside its range is moved to the nearest limit AND reported: -222,"Data out of range; value clipped to
+  upper limit" (or lower); amplitude and offset that do not fit together or within VOLT:LIM: the newer one wins, the
+  other is changed, -221,"Settings conflict; ..."; if VOLT:LIM:STAT is ON and the newer one alone breaks the limits it
+  is refused with -222. Read settings back.
 - Errors of waveforms: +785 "Specified arb waveform does not exist", +786 "Specified arb waveform already exists",
-  +781 "Not enough memory to load arb waveform", -222 for a value outside -1..1, -161 for a block whose length does not fit.
+  +781 "Not enough memory to load arb waveform", -222 for a value outside -1..1, -161 for a block whose length does
+  not fit.
 """
 
 from collections.abc import Awaitable, Mapping
@@ -63,7 +71,7 @@ from sim_devices.instruments.waiting import all_done
 from sim_devices.plays import Play
 from sim_devices.scpi import Parameters, ScpiError, ScpiInstrument, command
 from sim_devices.scpi.settings import Setting, boolean, choice, number
-from sim_devices.signals import Array, Burst, Level, Signal, exact_rate
+from sim_devices.signals import Array, Burst, Level, Signal
 
 _RATE = SOURCE + "FUNCtion:ARBitrary:SRATe"
 _FILTER = SOURCE + "FUNCtion:ARBitrary:FILTer"
@@ -83,7 +91,7 @@ class Keysight33522B(AwgVoltageCommands, ScpiInstrument):
         self._bench = bench
         self._outputs = outputs
         self.reset_channels()
-        self._shown: dict[int, object] = {channel: ("level", 0.0) for channel in CHANNELS}
+        self._shown: dict[int, object] = dict.fromkeys(CHANNELS, ("level", 0.0))
         self._plays: list[tuple[Play, Future[None]]] = []
         super().__init__(identity=identity, error_capacity=20)
 

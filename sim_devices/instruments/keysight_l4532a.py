@@ -1,6 +1,6 @@
 """Keysight L4532A: two-channel digitiser (16 bit, 20 MSa/s, 32 MSa a channel).
 
-Command set after the "L4532A and L4534A User's Guide" as public drivers use it (PyMeasure's Agilent L4532A/L4534A draft among them).
+Command set after the "L4532A and L4534A User's Guide", as public drivers use it (PyMeasure's Agilent L4534A among them).
 Square brackets are optional, upper case is the short form, "(?)" has a query form too, (@1,2) is a channel list.
 
     *IDN? *RST *CLS *OPC *OPC? *WAI *ESE(?) *ESR? *SRE(?) *STB? *TST? *TRG
@@ -36,15 +36,21 @@ Square brackets are optional, upper case is the short form, "(?)" has a query fo
     CALibration:ZERO:AUTO? (@<ch>)            +0          DISPlay:TEXT "<text>"(?)     DISPlay:TEXT:CLEar
 
 What a driver must know
-- Both channels are always recorded. After *RST: 1e6 Sa/s, 1024 samples, 0 pre-trigger, 1 record, range 256 V DC LP_20_MHZ, TRIG:SOUR IMM, ARM:SOUR IMM, FORM:BORD NORM.
-- Sample k of a record is taken k / rate after the trigger (+ TDEL); sample 0 is the state at the trigger. <offset> counts from the trigger, so pre-trigger samples are
-  fetched with a negative offset (-pre .. ). Without <offset>,<count> the whole record comes. Several channels come interleaved, sample by sample.
-- INIT is an overlapped command: *OPC? answers 1 when the acquisition is over; it waits for a trigger as long as that does not come (then open a second
-  connection and ABOR, or poll STAT:OPER:COND?). The sequence of a buffered play: INIT here, *OPC? NOT yet, *TRG at the generator, *OPC? here, FETC.
-- PREamble?: the record now being filled (from 1) and how many of its samples are there, so it counts while a play runs; samples that are there may be fetched
-  before the end. Samples that are not: -230,"Data corrupt or stale". NOIN: nothing since *RST.
-- An input beyond its range is clipped to +-32767 counts: treat a sample at full scale as overloaded. It also sets bit ch-1 in STAT:QUES.
-- CONF commands while a measurement runs: -213,"Init ignored" for INIT, -221,"Settings conflict" for the rest; nothing changes.
+- Both channels are always recorded. After *RST: 1e6 Sa/s, 1024 samples, 0 pre-trigger, 1 record, range 256 V DC
+  LP_20_MHZ, TRIG:SOUR IMM, ARM:SOUR IMM, FORM:BORD NORM.
+- Sample k of a record is taken k / rate after the trigger (+ TDEL); sample 0 is the state at the trigger. <offset>
+  counts from the trigger, so pre-trigger samples are fetched with a negative offset (-pre .. ). Without
+  <offset>,<count> the whole record comes. Several channels come interleaved, sample by sample.
+- INIT is an overlapped command: *OPC? answers 1 when the acquisition is over; it waits for a trigger as long as that
+  does not come (then open a second connection and ABOR, or poll STAT:OPER:COND?). The sequence of a buffered play:
+  INIT here, *OPC? NOT yet, *TRG at the generator, *OPC? here, FETC.
+- PREamble?: the record now being filled (from 1) and how many of its samples are there, so it counts while a play
+  runs; samples that are there may be fetched before the end. Samples that are not: -230,"Data corrupt or stale".
+  NOIN: nothing since *RST.
+- An input beyond its range is clipped to +-32767 counts: treat a sample at full scale as overloaded. It also sets bit
+  ch-1 in STAT:QUES.
+- CONF commands while a measurement runs: -213,"Init ignored" for INIT, -221,"Settings conflict" for the rest; nothing
+  changes.
 """
 
 import asyncio
@@ -280,16 +286,15 @@ class KeysightL4532A(DigitiserFormat):
 
     async def _samples(
         self, record: Record, channel: int, first: int, count: int, *, volts: bool
-    ) -> NDArray[np.float64] | NDArray[np.int16]:
+    ) -> NDArray[np.float64]:
         if first < 0 or count < 1 or first + count > record.n_samples:
             raise ScpiError(-222, detail=f"offset {first - record.n_before}, count {count}, {record.n_samples} samples")
         entry = record.inputs.get(channel)
         if entry is None:  # nothing is connected
-            counts = np.zeros(count, np.int16)
-            return counts * 0.0 if volts else counts
+            return np.zeros(count)
         if entry.ready < first + count and not (self.running and self._recording):
             await self._bench.compute(entry.device)
         if entry.ready < first + count:
             raise ScpiError(-230, detail=f"{entry.ready} samples are there")
-        counts = entry.counts[first : first + count]
+        counts = entry.counts[first : first + count].astype(np.float64)
         return counts * (entry.full_scale_V / 32767.0) if volts else counts

@@ -65,7 +65,7 @@ class SmuBuffer(ScpiInstrument):
     @property
     def buffer_is_full(self) -> bool:
         """Whether as many readings are stored as were asked for."""
-        return len(self._buffer) >= self.value(BUFFER_POINTS)
+        return len(self._buffer) >= int(self.value(BUFFER_POINTS))
 
     def write_readings(self, readings: list[Reading]) -> str:
         """Readings in the chosen elements."""

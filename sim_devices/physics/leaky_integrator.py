@@ -68,7 +68,7 @@ class LeakyIntegrator:
         pull = ((1.0 - decay) * np.tanh(drive)).tolist()
         drive_variance = ((scale * np.tanh(np.abs(2.0 * drive)) + 0.1 * scale) ** 2).tolist()
         normals = generator.standard_normal(drive.size).tolist()
-        x, out, tanh, sqrt = self._x, [], math.tanh, math.sqrt
+        x, out, tanh, sqrt = self._x, list[float](), math.tanh, math.sqrt
         append = out.append
         for push, variance, normal in zip(pull, drive_variance, normals, strict=True):
             state_noise = scale * tanh(3.0 * x)

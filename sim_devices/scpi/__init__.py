@@ -1,7 +1,7 @@
 """SCPI and IEEE 488.2: what every simulated instrument's parser has in common."""
 
 from sim_devices.scpi.errors import ErrorQueue, ScpiError
-from sim_devices.scpi.framing import MessageSplitter, MessageTooLong
+from sim_devices.scpi.framing import MessageSplitter, MessageTooLongError
 from sim_devices.scpi.instrument import ScpiInstrument
 from sim_devices.scpi.parameters import INFINITY, Parameters
 from sim_devices.scpi.tree import command
@@ -10,7 +10,7 @@ __all__ = [
     "INFINITY",
     "ErrorQueue",
     "MessageSplitter",
-    "MessageTooLong",
+    "MessageTooLongError",
     "Parameters",
     "ScpiError",
     "ScpiInstrument",

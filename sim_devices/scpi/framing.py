@@ -7,15 +7,15 @@ _SPECIAL_IN_STRING = {ord('"'): re.compile(rb'["\n\r]'), ord("'"): re.compile(rb
 _LF, _CR, _HASH = 10, 13, 35
 
 
-class MessageTooLong(Exception):
+class MessageTooLongError(Exception):
     """A message outgrew the input buffer; it was dropped (-363)."""
 
 
 class MessageSplitter:
     """Collects bytes and hands out whole messages (without terminator).
 
-    LF ends a message; so does CR where `carriage_return_ends` (serial instruments). `#` and a digit 1..9 open a definite block, whose
-    bytes are skipped by its length; `#0` opens an indefinite block, which a terminator ends (on a stream there is no END line).
+    LF ends a message; so does CR where `carriage_return_ends` (serial instruments). `#` and a digit 1..9 open a definite
+    block, whose bytes are skipped by its length; `#0` opens an indefinite block, which LF ends (a stream has no END line).
 
     Args:
         carriage_return_ends: take CR as a terminator as well.
@@ -42,14 +42,14 @@ class MessageSplitter:
         """The next whole message, or None while it is incomplete.
 
         Raises:
-            MessageTooLong: the message has grown beyond the buffer; what was received of it is gone.
+            MessageTooLongError: the message has grown beyond the buffer; what was received of it is gone.
         """
         while True:
             end = self._find_end()
             if end is None:
                 if len(self._buffer) > self._capacity:
                     self.clear()
-                    raise MessageTooLong
+                    raise MessageTooLongError
                 return None
             message = bytes(self._buffer[:end])
             del self._buffer[: end + 1]

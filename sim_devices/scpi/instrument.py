@@ -18,8 +18,8 @@ _NO_SUFFIX: tuple[int, ...] = ()
 class ScpiInstrument:
     """Common commands and the machinery; a front end adds handlers marked with `command` and a table of settings.
 
-    -410 and -420 concern an output queue that a controller reads at will; on a socket or serial line answers leave at once, so only -440
-    can occur.
+    -410 and -420 concern an output queue that a controller reads at will; on a socket or serial line answers leave at once,
+    so of the query errors only -440 can occur.
 
     Args:
         identity: answer to *IDN?.
@@ -149,7 +149,7 @@ class ScpiInstrument:
             self.check_setting(setting.pattern)
             self.keep(setting.pattern, setting.read(parameters), *suffixes.values())
 
-        def read(parameters: Parameters, **suffixes: int) -> Any:
+        def read(_: Parameters, **suffixes: int) -> Any:
             return self.value(setting.pattern, *suffixes.values())
 
         return [Command(setting.pattern, write, (1, 1)), Command(setting.pattern + "?", read, (0, 1))]

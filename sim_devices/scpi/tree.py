@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sim_devices.scpi.errors import ScpiError
 from sim_devices.scpi.parameters import Parameters, short_form
 
 # A handler takes the instrument, the parameters and the numeric suffixes by name; it may return an awaitable of the answer.
 Handler = Callable[..., Any]
+AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 _NODE = re.compile(r"(\[)?:?(\*?[A-Za-z]+[A-Za-z0-9]*)(?:<(\w+)>)?:?(\])?(\?)?")
 
@@ -26,7 +27,7 @@ class Command:
 
 def command(
     *patterns: str, parameters: tuple[int, int] | int | None = None, indefinite: bool = False
-) -> Callable[[Handler], Handler]:
+) -> Callable[[AnyHandler], AnyHandler]:
     """Mark a method as the handler of headers such as "[SOURce<ch>:]VOLTage[:LEVel]" or, as a query, "...?".
 
     Args:
@@ -35,7 +36,7 @@ def command(
         indefinite: the answer has no definite end, so no query may follow in the same message (-440).
     """
 
-    def mark(handler: Handler) -> Handler:
+    def mark(handler: AnyHandler) -> AnyHandler:
         for pattern in patterns:
             span = (0 if pattern.endswith("?") else 1) if parameters is None else parameters
             limits = (span, span) if isinstance(span, int) else span
@@ -48,8 +49,7 @@ def command(
 def pattern_expression(pattern: str) -> re.Pattern[str]:
     """Regular expression for a header pattern; suffixes become groups named s_<name>_<position>."""
     parts: list[str] = []
-    position = 0
-    for match in _NODE.finditer(pattern):
+    for position, match in enumerate(_NODE.finditer(pattern)):
         opened, name, suffix, _closed, _query = match.groups()
         short, long = short_form(name), name.upper()
         word = short if short == long else f"(?:{re.escape(long)}|{re.escape(short)})"
@@ -57,7 +57,6 @@ def pattern_expression(pattern: str) -> re.Pattern[str]:
         if suffix:
             word += f"(?P<s_{suffix}_{position}>\\d+)?"
         parts.append(f"(?::{word})?" if opened else f":{word}")
-        position += 1
     return re.compile("".join(parts) + (r"\?" if pattern.endswith("?") else ""))
 
 
