@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from sim_devices.bench_file import BenchFileError, load_bench
@@ -56,16 +58,20 @@ async def _serve(running: RunningBench, *, port_file: Path | None, watch_stdin: 
         sys.stdout.write(line)
         sys.stdout.flush()
         if watch_stdin:
-            loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_input, stop)
+            end_of_input = threading.Thread(target=_watch_input, args=(loop, stop), daemon=True)
+            end_of_input.start()
         await stop.wait()
     finally:
         await running.close()
 
 
-def _stop_at_end_of_input(stop: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        stop.set()
+def _watch_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """In a thread: standard input may be anything, even what no event loop can wait for."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    with contextlib.suppress(RuntimeError):  # the loop may be closed already
+        loop.call_soon_threadsafe(stop.set)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ class TriggeredInstrument(Protocol):
 
 
 Port = tuple[str, str]
+_CHANGES_KEPT = 10_000
 
 
 class Bench:
@@ -55,6 +56,7 @@ class Bench:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="physics")
         self._listeners: dict[str, list[TriggeredInstrument]] = {}
         self._play_count = 0
+        self._change_count = 0
         self._closing = threading.Event()
 
     def listen(self, line: str, instrument: TriggeredInstrument) -> None:
@@ -63,7 +65,11 @@ class Bench:
 
     def change(self, port: Port, signal: Signal) -> None:
         """A port gets another signal now."""
-        self.devices[port[0]].change(port[1], signal, now_s=time.monotonic())
+        device = self.devices[port[0]]
+        device.change(port[1], signal, now_s=time.monotonic())
+        self._change_count += 1
+        if self._change_count % _CHANGES_KEPT == 0:  # nobody looks for a long time: do not remember for ever
+            self._worker.submit(lambda: device.observe(now_s=time.monotonic()))
 
     async def observe(self, device: str, observable: str) -> float:
         """An observable now, after the device has caught up with the wall clock (V)."""

@@ -40,8 +40,18 @@ class Session:
         self._close = close
         self._serial = serial
         self._splitter = MessageSplitter(carriage_return_ends=serial)
+        self._begin()
+
+    def _begin(self) -> None:
         self._messages: asyncio.Queue[bytes] = asyncio.Queue()
         self._task = asyncio.ensure_future(self._obey())
+        self._task.add_done_callback(self._failed)
+
+    def _failed(self, task: asyncio.Task[None]) -> None:
+        """An error in the simulator itself: say so and hang up, instead of leaving the client to wait."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            task.get_loop().call_exception_handler({"message": "simulated instrument failed", "exception": error})
+            self._close()
 
     def received(self, data: bytes) -> None:
         """Bytes came in."""
@@ -62,8 +72,7 @@ class Session:
     def _clear(self) -> None:
         self._splitter.clear()
         self._task.cancel()
-        self._messages = asyncio.Queue()
-        self._task = asyncio.ensure_future(self._obey())
+        self._begin()
 
     async def _obey(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from sim_devices.plays import CHUNK_STEPS, Play
 from sim_devices.signals import Level, Signal
 
 _PROCESS, _SETTLE, _IDLE = 0, 1, 2  # kinds of random streams of a device
+_HELD_CHANGES = 64  # so many of the newest changes act for settle_s before a play
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,8 @@ class WiredDevice:
         generator = np.random.default_rng([*self._key, _SETTLE, play.number])
         while self._changes:
             self._apply(self._changes.popleft())
-            self._idle(self._settle_s, generator)
+            if len(self._changes) < _HELD_CHANGES:  # the older ones of a long ramp leave no trace
+                self._idle(self._settle_s, generator, from_start=True)
         self._last_s = now_s
 
     def levels(self, *, now_s: float, rate_Hz: int) -> dict[str, tuple[Signal, int]]:
@@ -114,9 +116,11 @@ class WiredDevice:
         self.signals[change.port] = change.signal
         self._since_s[change.port] = change.at_s
 
-    def _idle(self, duration_s: float, generator: np.random.Generator) -> None:
+    def _idle(self, duration_s: float, generator: np.random.Generator, *, from_start: bool = False) -> None:
+        """Move on without a play; `from_start` has repeating signals begin anew instead of where the clock puts them."""
         left = int(min(duration_s, self._idle_limit_s) * self._rate_Hz)
-        first = {port: int((self._last_s - since) * self._rate_Hz) for port, since in self._since_s.items()}
+        now_s = dict(self._since_s) if from_start else dict.fromkeys(self._since_s, self._last_s)
+        first = {port: int((now_s[port] - since) * self._rate_Hz) for port, since in self._since_s.items()}
         done = 0
         while done < left:
             count = min(CHUNK_STEPS, left - done)

@@ -140,8 +140,11 @@ class AwgChannel:
             return Level(self.load_factor * self.offset_V)
         if bursting:
             return Level(float(self._samples()[0]))
+        samples = self._samples()
+        if samples.min() == samples.max():
+            return Level(float(samples[0]))
         rate_Hz = sample_rate_Hz if self.function == "ARB" else self.frequency_Hz * _TABLE
-        return Repeating(self._samples(), exact_rate(rate_Hz))
+        return Repeating(samples, exact_rate(rate_Hz))
 
     def _samples(self) -> Array:
         shape = self._shape(self.selected) if self.function == "ARB" else _built_in_shape(self.function)
