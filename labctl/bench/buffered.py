@@ -19,6 +19,8 @@ from labctl.station import Channel
 
 FETCH_SAMPLES = 100_000
 """At most so many samples are fetched at a time, so that Stop acts soon."""
+FETCH_INTERVAL_S = 0.03
+"""Samples are fetched, and are on disk, this often while a record runs: larger blocks cost less, and 0.1 s may be lost."""
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 2e-4, 0.02
 _AT_THE_RAIL = 0.9999
 
@@ -92,27 +94,27 @@ def _play(session: Session, bench: BufferedBench, first: int, count: int) -> Non
 
 def _fetch(session: Session, bench: BufferedBench, first: int, n_wanted: int, play_s: float) -> None:
     """Fetch the first n_wanted samples of the record as they become ready."""
-    fetched, pause_s = 0, _SHORTEST_WAIT_S
+    fetched, known = 0, 0
+    began = asked = progress = time.monotonic()
     patience_s = bench.timeout_s + 1.1 * play_s
-    last_progress_s = time.monotonic()
-    n_samples = session.plan.n_samples
     while fetched < n_wanted:
         session.check()
         ready = min(bench.digitiser.samples_ready(), n_wanted)
-        if ready > fetched:
+        now = time.monotonic()
+        if ready > known:
+            known, progress = ready, now
+        if ready == n_wanted or (ready > fetched and now - asked > FETCH_INTERVAL_S):
             count = min(ready - fetched, FETCH_SAMPLES)
-            trial, start = divmod(fetched, n_samples)
+            trial, start = divmod(fetched, session.plan.n_samples)
             session.take(first + trial, start, _response(session, bench, fetched, count))
-            fetched += count
-            last_progress_s, pause_s = time.monotonic(), _SHORTEST_WAIT_S
-        elif time.monotonic() - last_progress_s > patience_s:
+            fetched, asked = fetched + count, now
+        elif now - progress > patience_s:
             raise InstrumentFault(
                 f"{bench.names}: {fetched} of {n_wanted} samples came, and no more for {patience_s:.1f} s; does the "
                 "trigger line reach the digitiser?"
             )
-        else:
-            session.wait(pause_s)
-            pause_s = min(2.0 * pause_s, _LONGEST_WAIT_S)
+        else:  # the longer it has taken, the less a pause of a tenth of that matters
+            session.wait(min(max(0.1 * (now - began), _SHORTEST_WAIT_S), _LONGEST_WAIT_S))
 
 
 def _response(session: Session, bench: BufferedBench, start: int, count: int) -> NDArray[np.float64]:
