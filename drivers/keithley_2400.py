@@ -10,6 +10,7 @@ Station file:
     source = "voltage"            # or "current"
     compliance = 1e-3             # limit of the other quantity, A (or V); left out: as the instrument has it
     power_line_cycles = 1         # 0.01 … 10, integration time of a measurement; left out: as the instrument has it
+    remote_sense = true           # measure the voltage at the sense terminals (4 wires); left out: as it is
 
 Terminals: "output" is a set-point (V or A), "voltage" and "current" are meters.
 """
@@ -33,6 +34,7 @@ class SourceMeterOptions(Options):
     source: Literal["voltage", "current"] = "voltage"
     compliance: float | None = None
     power_line_cycles: float | None = None
+    remote_sense: bool | None = None
 
 
 class SourceMeter:
@@ -70,6 +72,7 @@ class SourceMeter:
     power_line_cycles = Number(
         ":SENS:CURR:NPLC?", ":SENS:CURR:NPLC {value:g}", "Integration time", unit="power line cycles", within=(0.01, 10)
     )
+    remote_sense = Switch(":SYST:RSEN?", ":SYST:RSEN {value}", "Whether voltage is measured at the sense terminals")
     output_on = Switch(":OUTP?", ":OUTP {value}", "Whether the output is on")
 
     def __init__(self, line: Line) -> None:
@@ -158,6 +161,8 @@ class Keithley2400(ScpiDriver):
                 table.voltage_compliance_V = options.compliance
         if options.power_line_cycles is not None:
             table.power_line_cycles = options.power_line_cycles
+        if options.remote_sense is not None:
+            table.remote_sense = options.remote_sense
         for command in (":SENS:FUNC:CONC 1", ':SENS:FUNC "VOLT","CURR"', ":FORM:ELEM VOLT,CURR"):
             self.line.write(command)
         self.check_errors("setting up")

@@ -7,7 +7,7 @@ Station file:
     address = "TCPIP::192.168.0.8::5025::SOCKET"
     [instruments.digitiser.options]
     trigger = "external"      # "external": the generator's sync output at Ext Trig; "software": trigger() on our side
-    overload = "error"        # or "keep": samples at full scale are returned as they are
+    overload = "keep"         # samples at full scale are returned as they are (the bench notes it); or "error"
 
 Terminals "1" and "2" (inputs): recorded together by the digitiser() role, and each a meter for stepped use.
 """
@@ -40,7 +40,7 @@ class DigitiserOptions(Options):
     """The option table of the station file."""
 
     trigger: Literal["external", "software"] = "external"
-    overload: Literal["error", "keep"] = "error"
+    overload: Literal["error", "keep"] = "keep"
 
 
 class Input:
@@ -147,7 +147,7 @@ class Recorder:
     def fetch(self, terminal: str, start: int, count: int) -> NDArray[np.float64]:
         """Samples start … start+count-1 (count,) in volts, as the instrument calibrates them.
 
-        A sample at full scale is an overload: BadAnswer, unless the option overload is "keep".
+        With the option overload = "error", a sample at full scale raises BadAnswer.
         """
         if terminal not in self._inputs:
             raise UnknownTerminal(f"{self.line.address}: input {terminal!r} was not configured")

@@ -184,6 +184,8 @@ class Line:
                 return self._receive(command, receive, timeout_s)
 
     def _send(self, data: bytes, command: str, framing: Framing) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s: send %r", self.address, command[:200])
         try:
             framing.link.send(data, self.timeout_s)
         except LinkFault as fault:
@@ -204,7 +206,7 @@ class Line:
             self._fault = str(error)
             raise BadAnswer(f"{self.address}: {error} (command: {command!r})") from error
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s: %r -> %r", self.address, command, answer[:200])
+            _log.debug("%s: answer %r", self.address, answer[:200])
         return answer
 
     def _failed(self, fault: LinkFault, command: str, limit_s: float) -> DriverError:

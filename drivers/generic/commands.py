@@ -1,0 +1,100 @@
+"""Commands with placeholders, as they stand in a station file: checked when it is read, filled in when they are sent."""
+
+import string
+import time
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from drivers.line import Line
+
+
+_EXAMPLES: dict[str, object] = {"terminal": "1", "data": "0", "start": 0, "count": 1, "end": 0}
+"""What is filled in to try a template; every other placeholder is a number with a fraction."""
+
+
+def placeholders(template: str) -> set[str]:
+    """The names between braces; raises ValueError for a template that cannot be read."""
+    return {
+        name.split(".")[0].split("[")[0] for _, name, _, _ in string.Formatter().parse(template) if name is not None
+    }
+
+
+def _only(template: str, allowed: frozenset[str], required: frozenset[str]) -> str:
+    found = placeholders(template)
+    if unknown := found - allowed:
+        listed = ", ".join(f"{{{name}}}" for name in sorted(allowed)) or "none"
+        raise ValueError(
+            f"unknown placeholder {{{min(unknown)}}}; here there are: {listed} (literal braces are doubled)"
+        )
+    if missing := required - found:
+        raise ValueError(f"the placeholder {{{min(missing)}}} is missing")
+    if "\n" in template or "\r" in template:
+        raise ValueError("one command at a time, without line ends")
+    try:
+        template.format(**{name: _EXAMPLES.get(name, 1.0) for name in allowed})
+    except (ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"cannot be filled in: {error}") from error
+    return template
+
+
+def template(*allowed: str, required: Sequence[str] = ()) -> AfterValidator:
+    """A validator: a command whose placeholders are all among `allowed` and hold all of `required`."""
+    return AfterValidator(lambda text: _only(text, frozenset(allowed), frozenset(required)))
+
+
+def templates(*allowed: str, required: Sequence[str] = ()) -> AfterValidator:
+    """A validator: like template(), for a tuple of commands; `required` must stand in at least one of them."""
+    names = frozenset(allowed)
+
+    def check(texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            _only(text, names, frozenset())
+        found = set().union(*map(placeholders, texts))
+        if texts and (missing := set(required) - found):
+            raise ValueError(f"the placeholder {{{min(missing)}}} is missing")
+        return texts
+
+    return AfterValidator(check)
+
+
+def _as_tuple(given: Any) -> Any:
+    """One command may be written without brackets; an empty text is no command."""
+    if isinstance(given, str):
+        return (given,) if given else ()
+    return given
+
+
+ONE_OR_MORE = BeforeValidator(_as_tuple)
+Plain = Annotated[tuple[str, ...], ONE_OR_MORE, templates()]
+PerTerminal = Annotated[tuple[str, ...], ONE_OR_MORE, templates("terminal")]
+
+
+class Sender:
+    """Sends filled-in commands, with the pause that some instruments need."""
+
+    def __init__(self, line: Line, pause_s: float) -> None:
+        """pause_s: waited after every command that is not a question."""
+        self.line = line
+        self._pause_s = pause_s
+
+    def send(self, command: str, /, **values: Any) -> None:
+        """One command."""
+        self.line.write(command.format(**values))
+        self.pause()
+
+    def send_each(self, commands: Iterable[str], terminals: Iterable[str], /, **values: Any) -> None:
+        """Several: those with {terminal} once for each terminal, the others once."""
+        terminals = tuple(terminals)
+        for command in commands:
+            if "terminal" in placeholders(command):
+                for terminal in terminals:
+                    self.send(command, terminal=terminal, **values)
+            else:
+                self.send(command, **values)
+
+    def pause(self) -> None:
+        """Wait as long as the instrument needs between commands."""
+        if self._pause_s:
+            time.sleep(self._pause_s)

@@ -1,0 +1,131 @@
+"""Stepped use of the generic driver: one terminal as set-point and meter."""
+
+import math
+import re
+import time
+from collections.abc import Callable
+
+from drivers.errors import BadAnswer, BadOptions, NoReadBack, OutOfRange
+from drivers.generic.commands import Sender
+from drivers.generic.options import Terminal
+from drivers.generic.polling import field_of
+from drivers.scpi import OVERFLOW, parse_number
+
+UNLIMITED = (-math.inf, math.inf)
+
+
+class SteppedTerminal:
+    """Both roles; the driver gives it out as the one that its table has commands for."""
+
+    def __init__(
+        self, name: str, table: Terminal, sender: Sender, *, check_errors: Callable[[str], None] | None
+    ) -> None:
+        """check_errors: called after every set, or None."""
+        self.name = name
+        self.table = table
+        self._sender = sender
+        self._line = sender.line
+        self._check_errors = check_errors
+        self._limits = table.limits or UNLIMITED
+        self._last_sent: float | None = table.initial
+        self._last_enabled: bool | None = None
+        self._pattern = None if table.answer_pattern is None else re.compile(table.answer_pattern)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Of the instrument, as the station file says; unlimited if it says nothing."""
+        return self._limits
+
+    @property
+    def reads_back(self) -> bool:
+        """False when read_back() can only repeat what was sent."""
+        return self.table.get is not None
+
+    def set_value(self, value: float) -> None:
+        """Send the value (SI), then wait settle_s."""
+        lowest, highest = self._limits
+        if not lowest <= value <= highest or not math.isfinite(value):
+            raise OutOfRange(
+                f"{self._line.address} terminal {self.name}: {value!r} is outside {lowest:g} … {highest:g}"
+            )
+        if not self.table.set:
+            raise self._lacks("set")
+        with self._line.locked():
+            for command in self.table.set:
+                self._sender.send(command, value=value * self.table.set_scale, terminal=self.name)
+        self._last_sent = value
+        if self._check_errors is not None:
+            self._check_errors(f"setting terminal {self.name} to {value:g}")
+        if self.table.settle_s:
+            time.sleep(self.table.settle_s)
+
+    def read_back(self) -> float:
+        """The value (SI) that the instrument says it is set to; without a `get`, what was last sent since opening."""
+        if self.table.get is not None:
+            return self._ask(self.table.get) / self.table.set_scale
+        if self._last_sent is None:
+            raise NoReadBack(
+                f"{self._line.address} terminal {self.name}: has no `get`, and nothing was sent yet: give a `get`, or "
+                "set it in `init` and say so with `initial`"
+            )
+        return self._last_sent
+
+    def read_value(self) -> float:
+        """Measure once (SI)."""
+        if self.table.measure is None:
+            raise self._lacks("measure")
+        return self._ask(self.table.measure) * self.table.measure_scale
+
+    def _ask(self, template: str) -> float:
+        command = template.format(terminal=self.name)
+        answer = self._line.query(command)
+        text = answer
+        if self._pattern is not None:
+            found = self._pattern.search(answer)
+            if found is None:
+                raise BadAnswer(
+                    f"{self._line.address}: {command!r} was answered {answer[:80]!r}, in which answer_pattern "
+                    f"{self._pattern.pattern!r} finds nothing"
+                )
+            text = found[1]
+        elif self.table.answer_field is not None:
+            text = field_of(answer, self.table.answer_field, line=self._line, command=command)
+        elif "," in answer:
+            raise BadAnswer(
+                f"{self._line.address}: {command!r} was answered {answer[:80]!r}: which field is meant? (answer_field)"
+            )
+        number = parse_number(text, self._line.address, command)
+        if not abs(number) < OVERFLOW:
+            raise BadAnswer(f"{self._line.address}: {command!r} was answered {answer[:80]!r}: overflow or not a number")
+        return number
+
+    def enable(self, on: bool) -> None:
+        """Switch the output on or off. Without commands it is always on: off raises BadOptions."""
+        commands = self.table.enable if on else self.table.disable
+        if not commands and not on:
+            raise BadOptions(
+                f"{self._line.address} terminal {self.name}: the station file has no `disable`: cannot be switched off"
+            )
+        self._sender.send_each(commands, [self.name])
+        self._last_enabled = on
+
+    def enabled(self) -> bool:
+        """Whether the output is on: as the instrument says, else as last commanded, else on if it has no switch."""
+        if self.table.enabled is None:
+            if self._last_enabled is None:
+                # without knowing, on is the careful answer: an output that is taken to be on gets made safe
+                return True
+            return self._last_enabled
+        command = self.table.enabled.format(terminal=self.name)
+        answer = self._line.query(command).strip().strip("\"'").upper()
+        if answer in ("ON", "OFF"):
+            return answer == "ON"
+        return parse_number(answer, self._line.address, command) != 0
+
+    def forget(self) -> None:
+        """After a reconnection what was sent before counts no more."""
+        self._last_sent = self.table.initial
+        self._last_enabled = None
+
+    def _lacks(self, key: str) -> BadOptions:
+        return BadOptions(f"{self._line.address} terminal {self.name}: the station file has no `{key}` for it")
