@@ -1,0 +1,63 @@
+"""Starts the window: application, signals, faults of the program itself."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QSettings
+from PySide6.QtGui import QFontDatabase
+from PySide6.QtWidgets import QApplication
+
+from gui.main_window import MainWindow
+from gui.theme import THEMES, system_theme
+from gui.trouble import trouble_of
+from labctl.errors import UsageError
+
+SWITCH_INTERVAL_S = 0.001
+"""How long a busy thread may keep Python from the window's thread; the default of 5 ms costs frames."""
+
+
+def main(*, station: Path | None, simulated: bool, runs_folder: Path | None, theme: str | None) -> int:
+    """Show the window until it is closed; returns the exit code. Raises UsageError where nothing can be drawn."""
+    application = QApplication.instance() or QApplication([sys.argv[0]])
+    if not isinstance(application, QApplication):
+        raise UsageError("a Qt application without windows runs in this process already")
+    application.setApplicationName("labctl")
+    application.setOrganizationName("labctl")
+    if not QFontDatabase.families():
+        raise UsageError(
+            "no fonts are installed, all text would be empty boxes; on Debian: apt install fonts-dejavu-core"
+        )
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    window = MainWindow(
+        runs_folder=runs_folder, theme=THEMES[theme] if theme else system_theme(), settings=QSettings("labctl", "gui")
+    )
+    window.closed.connect(application.quit)
+    _take_signals(window)
+    _show_faults(window)
+    window.show()
+    if simulated:
+        window.controller.open_simulated()
+    elif station is not None:
+        window.controller.open_station(station)
+    return application.exec()
+
+
+def _take_signals(window: MainWindow) -> None:
+    """Ctrl-C, SIGTERM and SIGHUP close the window, outputs safe first; the bridge's timer lets Python notice them."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda _number, _frame: window.close())
+
+
+def _show_faults(window: MainWindow) -> None:
+    """An exception that escaped in Qt's thread is a fault in the window: shown there, and on the terminal."""
+
+    def show(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        sys.__excepthook__(kind, error, where)
+        window.controller.troubled.emit(trouble_of(error, doing="In the window"))
+
+    sys.excepthook = show

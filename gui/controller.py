@@ -1,0 +1,268 @@
+"""What the window can do with a bench: open, run, stop, make safe, part. Decides nothing about instruments itself."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from gui.bridge import Bridge, Ended
+from gui.live_values import LiveValues, Readings
+from gui.offers import Offer
+from gui.trouble import trouble_of
+from labctl.bench import Bench
+from labctl.campaign import Campaign, Journal
+from labctl.errors import SafetyError
+from labctl.safety import SafeReport
+from labctl.simulation import SimulatedBench, write_demo_station
+
+PATIENCE_S = 0.3
+"""How long a campaign may take to end by itself before the outputs are made safe under it."""
+PARTING_S = 10.0
+"""How long the window waits, outputs safe already, for a campaign's thread to write its files and end."""
+
+
+class State(enum.Enum):
+    """What is going on; the value is for people."""
+
+    EMPTY = "no station open"
+    OPENING = "opening the station …"
+    READY = "ready"
+    RUNNING = "running"
+    STOPPING = "stopping …"
+    SAFING = "making all outputs safe …"
+    PARTING = "closing: stopping, making all outputs safe …"
+    PARTED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A bench, and the simulation behind it where this window started one."""
+
+    bench: Bench
+    simulation: SimulatedBench | None = None
+
+
+class Controller(QObject):
+    """The state of the window's bench; all signals are emitted in Qt's thread."""
+
+    state_changed = Signal(object)
+    opened = Signal(object)
+    readings = Signal(object)
+    made_safe = Signal(object)
+    ended = Signal(object)
+    troubled = Signal(object)
+    parted = Signal(object)
+
+    def __init__(self, bridge: Bridge, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.bridge = bridge
+        self.state = State.EMPTY
+        self.parted_well = True
+        self._held: Opened | None = None
+        self._safing = 0
+        self._live = LiveValues(bridge, self)
+        self._live.read.connect(self._read)
+        self._from_samples = QTimer(self, interval=200)
+        self._from_samples.timeout.connect(self._show_newest_samples)
+        bridge.ended.connect(self._campaign_ended)
+
+    @property
+    def bench(self) -> Bench | None:
+        """The open bench."""
+        return self._held.bench if self._held else None
+
+    def open_station(self, path: Path) -> None:
+        """Open the station of a file; `opened` or `troubled` follows."""
+        self._open(lambda: Opened(Bench.open(path)), f"Opening {path}")
+
+    def open_simulated(self) -> None:
+        """Start the simulated demo bench in a process of its own and open it."""
+        self._open(_start_simulation, "Starting the simulated bench")
+
+    def run(self, offer: Offer, *, folder: Path, seed: int) -> None:
+        """Run a campaign as soon as the bench is free; `ended` follows, after the outputs were made safe."""
+        bench = self.bench
+        if bench is None or self.state is not State.READY:
+            self._trouble(RuntimeError(f"cannot start now: {self.state.value}"), f"Starting {offer.title}")
+            return
+        self._enter(State.RUNNING)
+        self._live.pause(lambda: self._start(bench, offer, folder, seed))
+
+    def stop(self) -> None:
+        """Stop the campaign before its next event."""
+        if self.state is State.RUNNING:
+            self._enter(State.STOPPING)
+        self.bridge.stop()
+
+    def make_safe(self) -> None:
+        """Stop the campaign, then bring every output to its safe value; `made_safe` follows with what was read back.
+
+        A campaign that does not stop by itself at once is cut off: its play ends, and it cannot start another.
+        """
+        held = self._held
+        if held is None:
+            self._trouble(RuntimeError("no station is open, so this window drives no output"), "All outputs safe")
+            return
+        self.bridge.stop()
+        if self._safing:
+            return  # under way already
+        self._safing += 1
+        if self.state in (State.READY, State.RUNNING, State.STOPPING):
+            self._enter(State.SAFING)
+
+        def work() -> tuple[SafeReport, bool]:
+            ended = self.bridge.wait(PATIENCE_S)
+            return held.bench.make_safe(), ended
+
+        self.bridge.call(work, done=self._safe, failed=self._not_safe, name="make safe")
+
+    def part(self) -> None:
+        """Stop, make safe, read back, close the bench; `parted` follows with the report, None if nothing was open."""
+        if self.state in (State.PARTING, State.PARTED):
+            return
+        held, opening = self._held, self.state is State.OPENING
+        self._enter(State.PARTING)
+        if opening:
+            return  # _opened or _not_opened goes on
+        self._from_samples.stop()
+        self.bridge.stop()
+        if held is None:
+            self._gone(None)
+            return
+        self._live.pause(lambda: None)
+        self.bridge.call(lambda: self._leave(held), done=self._gone, failed=self._parting_failed, name="closing")
+
+    def _open(self, opener: Callable[[], Opened], doing: str) -> None:
+        if self.state is not State.EMPTY:
+            self._trouble(
+                RuntimeError(f"this window has a station already ({self.state.value}); open another window"), doing
+            )
+            return
+        self._enter(State.OPENING)
+        self.bridge.call(opener, done=self._opened, failed=lambda error: self._not_opened(error, doing), name="open")
+
+    def _opened(self, held: Opened) -> None:
+        self._held = held
+        if self.state is State.PARTING:  # closed while it was being opened
+            self.bridge.call(lambda: self._leave(held), done=self._gone, failed=self._parting_failed, name="closing")
+            return
+        self.opened.emit(held.bench)
+        self._enter(State.READY)
+        self._live.watch(held.bench)
+
+    def _not_opened(self, error: BaseException, doing: str) -> None:
+        self._trouble(error, doing)
+        if self.state is State.PARTING:
+            self._gone(None)
+        else:
+            self._enter(State.EMPTY)
+
+    def _start(self, bench: Bench, offer: Offer, folder: Path, seed: int) -> None:
+        if self.state is State.STOPPING:  # stopped before it began
+            self._enter(State.READY)
+            self._live.watch(bench)
+        if self.state is not State.RUNNING:
+            return
+        try:
+            journal = Journal(folder / "journal.jsonl")
+        except OSError as error:
+            self._enter(State.READY)
+            self._live.watch(bench)
+            self._trouble(error, f"Starting {offer.title}")
+            return
+        self.bridge.start(_when_started(lambda: offer.make(bench, folder, seed)), journal=journal)
+        self._from_samples.start()
+
+    def _campaign_ended(self, ended: Ended) -> None:
+        self._from_samples.stop()
+        self._show_newest_samples()
+        if ended.error is not None and not ended.stopped and not self._cut_off(ended.error):
+            self._trouble(ended.error, "The campaign ended early")
+        self.ended.emit(ended)
+        if self.state in (State.RUNNING, State.STOPPING, State.SAFING):
+            self.make_safe()  # however it ended: the bench is left safe, and read back
+
+    def _cut_off(self, error: BaseException) -> bool:
+        """Whether the campaign ended because the outputs were made safe under it."""
+        return self._safing > 0 and type(error).__name__ == "MadeSafe"
+
+    def _safe(self, result: tuple[SafeReport, bool]) -> None:
+        report, had_ended = result
+        self._safing -= 1
+        self.made_safe.emit(report)
+        if not had_ended and not self.bridge.running and self.state is State.SAFING:
+            self.make_safe()  # the campaign lived on for a moment: read back once more
+        else:
+            self._settle()
+
+    def _not_safe(self, error: BaseException) -> None:
+        self._safing -= 1
+        self._trouble(error, "All outputs safe")
+        self._settle()
+
+    def _settle(self) -> None:
+        if self.state is State.SAFING and not self.bridge.running and self._held is not None:
+            self._enter(State.READY)
+            self._live.watch(self._held.bench)
+
+    def _leave(self, held: Opened) -> SafeReport:
+        """In a worker: the outputs first, then everything else."""
+        self.bridge.wait(PATIENCE_S)
+        report = held.bench.make_safe()
+        if self.bridge.wait(0.0) is False and self.bridge.wait(PARTING_S):
+            report = held.bench.make_safe()  # the campaign lived on for a moment: read back once more
+        try:
+            with contextlib.suppress(SafetyError):  # says what the report says
+                held.bench.close()
+        finally:
+            if held.simulation is not None:
+                held.simulation.stop()
+        return report
+
+    def _gone(self, report: SafeReport | None) -> None:
+        self._held = None
+        self._enter(State.PARTED)
+        self.parted.emit(report)
+
+    def _parting_failed(self, error: BaseException) -> None:
+        self.parted_well = False
+        self._trouble(error, "Closing")
+        self._gone(None)
+
+    def _read(self, readings: Readings) -> None:
+        self.readings.emit(readings)
+
+    def _show_newest_samples(self) -> None:
+        newest = self.bridge.box.samples.newest()
+        if newest:
+            self.readings.emit(Readings(values=newest))
+
+    def _enter(self, state: State) -> None:
+        if state is not self.state:
+            self.state = state
+            self.state_changed.emit(state)
+
+    def _trouble(self, error: BaseException, doing: str) -> None:
+        self.troubled.emit(trouble_of(error, doing=doing))
+
+
+def _when_started(make: Callable[[], Campaign[Any]]) -> Campaign[Any]:
+    """A campaign that is built when it starts: building may load libraries, which must not hold up the window."""
+    return (yield from make())
+
+
+def _start_simulation() -> Opened:
+    simulation = SimulatedBench.start()
+    try:
+        with tempfile.TemporaryDirectory(prefix="labctl-gui-") as folder:
+            return Opened(Bench.open(write_demo_station(simulation, Path(folder) / "station.toml")), simulation)
+    except BaseException:
+        simulation.stop()
+        raise

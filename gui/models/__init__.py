@@ -1,0 +1,1 @@
+"""Qt models: they hold what tables show; the widgets hold no data."""

@@ -1,0 +1,83 @@
+"""How tables look and behave everywhere in the window."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, Qt
+from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QPainter, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QWidget,
+)
+
+from gui.models.rows import RowsModel
+from gui.models.steps import FRACTION_ROLE
+from gui.theme import BLUE, VERMILLION
+
+PADDING = 8
+
+
+def table(
+    model: RowsModel, *, name: str, stretch: int, widths: dict[int, int] | None = None, lines: int = 1
+) -> QTableView:
+    """A read-only table of whole rows of `lines` lines; column `stretch` takes the room that the others leave.
+
+    Ctrl+C copies the chosen rows.
+    """
+    view = QTableView()
+    view.setModel(model)
+    view.setAccessibleName(name)
+    view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+    view.setAlternatingRowColors(True)
+    view.setShowGrid(False)
+    view.setWordWrap(False)
+    view.setTabKeyNavigation(False)
+    view.verticalHeader().hide()
+    view.verticalHeader().setDefaultSectionSize(PADDING + lines * view.fontMetrics().lineSpacing())
+    header = view.horizontalHeader()
+    header.setHighlightSections(False)
+    for column, width in (widths or {}).items():
+        view.setColumnWidth(column, width)
+    header.setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
+    copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), view)
+    copy.setContext(Qt.ShortcutContext.WidgetShortcut)
+    copy.activated.connect(lambda: _copy(view))
+    return view
+
+
+def _copy(view: QTableView) -> None:
+    model = view.model()
+    lines = [
+        "\t".join(str(index.siblingAtColumn(column).data()) for column in range(model.columnCount()))
+        for index in view.selectionModel().selectedRows()
+    ]
+    QGuiApplication.clipboard().setText("\n".join(lines))
+
+
+class ProgressDelegate(QStyledItemDelegate):
+    """Draws the progress of a step as a bar with its text; a step that was broken off has another colour and says so."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        """Bar first, text over it."""
+        fraction = index.data(FRACTION_ROLE)
+        frame: QRect = option.rect.adjusted(3, 4, -3, -4)
+        colour = QColor(VERMILLION if fraction < 0 else BLUE)
+        painter.save()
+        painter.setPen(colour)
+        painter.drawRect(frame)
+        colour.setAlpha(110)
+        width = frame.width() if fraction < 0 else round(frame.width() * fraction)
+        painter.fillRect(QRect(frame.left(), frame.top(), width, frame.height()), colour)
+        painter.setPen(option.palette.text().color())
+        painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, str(index.data()))
+        painter.restore()

@@ -1,0 +1,138 @@
+"""The live plot of drive and response: an oscilloscope whose newest sample stands at the right edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from gui.plots.trace_buffer import TraceBuffer, TraceView
+from gui.theme import Theme
+from labctl.station import Channel
+
+SPANS_S = (0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
+DEFAULT_SPAN_S = 0.1
+MAX_POINTS = 2000
+"""Points a curve; more than a screen has columns, as pairs of minimum and maximum."""
+
+
+class DriveResponsePlot(QWidget):
+    """Two plots over the same time: what is driven, with its limits, and what comes back."""
+
+    def __init__(self, buffer: TraceBuffer, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._buffer = buffer
+        self._theme = theme
+        self._channels: Mapping[str, Channel] = {}
+        self._stream: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+        self._curves: list[pg.PlotCurveItem] = []
+        self._reach: dict[int, tuple[float, float]] = {}
+        self.frames = 0
+        self._graphics = pg.GraphicsLayoutWidget()
+        self._graphics.setAccessibleName("Live plot of drive and response")
+        self._plots = (self._graphics.addPlot(row=0, col=0), self._graphics.addPlot(row=1, col=0))
+        self._plots[1].setXLink(self._plots[0])
+        self._span = QComboBox()
+        self._counter = QLabel("no samples yet")
+        self._lay_out()
+        self.use_theme(theme)
+
+    def _lay_out(self) -> None:
+        for span_s in SPANS_S:
+            self._span.addItem(f"{1000 * span_s:g} ms" if span_s < 1.0 else f"{span_s:g} s", span_s)
+        self._span.setCurrentIndex(SPANS_S.index(DEFAULT_SPAN_S))
+        self._span.setToolTip("How much device time the plot shows (preparations included)")
+        self._span.setAccessibleName("Time span of the plot")
+        self._span.currentIndexChanged.connect(lambda _: self._rescale_time())
+        self._counter.setToolTip("Samples of each channel since the campaign began; the plot keeps the newest only")
+        for plot in self._plots:
+            plot.setMenuEnabled(False)
+            plot.hideButtons()
+            plot.setMouseEnabled(x=False, y=False)
+            plot.getAxis("left").setWidth(64)
+        self._plots[0].getAxis("bottom").setStyle(showValues=False)
+        self._plots[1].setLabel("bottom", "device time before the newest sample", units="s")
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Show the last"))
+        row.addWidget(self._span)
+        row.addStretch(1)
+        row.addWidget(self._counter)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.addLayout(row)
+        column.addWidget(self._graphics, 1)
+
+    def show_channels(self, channels: Mapping[str, Channel]) -> None:
+        """Take units and limits from these channels."""
+        self._channels = channels
+        self._stream = None
+
+    def use_theme(self, theme: Theme) -> None:
+        """Draw in these colours."""
+        self._theme = theme
+        self._graphics.setBackground(theme.base)
+        for plot in self._plots:
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(theme.border)
+                plot.getAxis(side).setTextPen(theme.text)
+            plot.showGrid(x=True, y=True, alpha=0.15)
+        self._stream = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw the newest samples; called at most once a frame."""
+        view = self._buffer.view(span_s=float(self._span.currentData()), max_points=MAX_POINTS)
+        if view is None:
+            return
+        if (view.drive_names, view.response_names) != self._stream:
+            self._rebuild(view)
+        for number, (curve, values) in enumerate(zip(self._curves, view.values, strict=True)):
+            curve.setData(view.time_s, values, connect="all", skipFiniteCheck=True)
+            self._widen(0 if number < len(view.drive_names) else 1, float(values.min()), float(values.max()))
+        self._counter.setText(f"{self._buffer.total:,} samples".replace(",", "\u202f"))
+        self.frames += 1
+
+    def _rebuild(self, view: TraceView) -> None:
+        self._stream = (view.drive_names, view.response_names)
+        self._reach = {}
+        self._curves = []
+        colours = self._theme.curves
+        for which, (what, names) in enumerate((("drive", view.drive_names), ("response", view.response_names))):
+            plot = self._plots[which]
+            plot.clear()
+            units = {self._channels[name].unit for name in names if name in self._channels}
+            plot.setLabel("left", what, units=units.pop() if len(units) == 1 else None)
+            told = []
+            for number, name in enumerate(names):
+                colour = colours[number % len(colours)]
+                curve = pg.PlotCurveItem(pen=pg.mkPen(colour, width=1))
+                plot.addItem(curve)
+                self._curves.append(curve)
+                told.append(f'<span style="color: {colour}">━ {name}</span>')
+                self._draw_limits(which, name, colour)
+            plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told), size="10pt")
+        self._rescale_time()
+
+    def _draw_limits(self, which: int, name: str, colour: str) -> None:
+        channel = self._channels.get(name)
+        if channel is None or not channel.is_output:
+            return
+        for limit in channel.limits:
+            line = pg.InfiniteLine(limit, angle=0, pen=pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine))
+            line.setToolTip(f"{name}: limit {limit:g} {channel.unit}")
+            self._plots[which].addItem(line)
+            self._widen(which, limit, limit)
+
+    def _widen(self, which: int, low: float, high: float) -> None:
+        """Let the scale grow, never shrink: a scale that follows every frame hides what changes."""
+        seen = self._reach.get(which)
+        reach = (low, high) if seen is None else (min(seen[0], low), max(seen[1], high))
+        if reach != seen:
+            self._reach[which] = reach
+            self._plots[which].setYRange(*reach, padding=0.06)
+
+    def _rescale_time(self) -> None:
+        self._plots[0].setXRange(-float(self._span.currentData()), 0.0, padding=0.0)
+        self.refresh()

@@ -1,0 +1,122 @@
+"""Colours and palettes, light and dark. Data colours are Okabe and Ito's, which colour-blind readers can tell apart.
+
+Nothing is told by colour alone: every coloured state also says its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication
+
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """The colours of one appearance; `curves` are used in turn for the channels of a plot."""
+
+    name: str
+    window: str
+    base: str
+    alternate: str
+    text: str
+    dim: str
+    button: str
+    border: str
+    highlight: str
+    good: str
+    bad: str
+    curves: tuple[str, ...]
+
+    def palette(self) -> QPalette:
+        """The palette for Qt's Fusion style."""
+        palette = QPalette()
+        role = QPalette.ColorRole
+        for roles, colour in (
+            ((role.Window,), self.window),
+            ((role.Base, role.ToolTipBase), self.base),
+            ((role.AlternateBase,), self.alternate),
+            ((role.Button,), self.button),
+            ((role.WindowText, role.Text, role.ButtonText, role.ToolTipText), self.text),
+            ((role.PlaceholderText,), self.dim),
+            ((role.Highlight,), self.highlight),
+            ((role.HighlightedText,), "#FFFFFF"),
+            ((role.Link,), self.good),
+        ):
+            for one in roles:
+                palette.setColor(one, QColor(colour))
+        for one in (role.WindowText, role.Text, role.ButtonText):
+            palette.setColor(QPalette.ColorGroup.Disabled, one, QColor(self.dim))
+        return palette
+
+
+LIGHT = Theme(
+    name="light",
+    window="#F3F4F6",
+    base="#FFFFFF",
+    alternate="#F7F8FA",
+    text="#1A1C1F",
+    dim="#6B7178",
+    button="#E6E8EB",
+    border="#C4C8CE",
+    highlight=BLUE,
+    good="#00694D",
+    bad="#A84300",
+    curves=(BLUE, VERMILLION, GREEN, PURPLE),
+)
+DARK = Theme(
+    name="dark",
+    window="#202327",
+    base="#16181B",
+    alternate="#1B1E22",
+    text="#E8EAED",
+    dim="#9AA1A9",
+    button="#30353B",
+    border="#454B53",
+    highlight=BLUE,
+    good="#35C79B",
+    bad="#FF8C42",
+    curves=(SKY, ORANGE, "#2CC295", PURPLE),
+)
+THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
+
+
+def system_theme() -> Theme:
+    """Dark where the desktop asks for it, else light."""
+    return DARK if QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark else LIGHT
+
+
+def apply_theme(application: QApplication, theme: Theme) -> None:
+    """Give the whole application this appearance."""
+    application.setStyle("Fusion")
+    application.setPalette(theme.palette())
+    application.setStyleSheet(_style_sheet(theme))
+
+
+def _style_sheet(theme: Theme) -> str:
+    return f"""
+    QHeaderView::section {{ background: {theme.button}; color: {theme.text}; border: none;
+                            border-right: 1px solid {theme.border}; padding: 3px 6px; }}
+    QTableView {{ border: 1px solid {theme.border}; gridline-color: {theme.border}; }}
+    QTableView::item {{ padding: 0px 4px; }}
+    QToolTip {{ background: {theme.base}; color: {theme.text}; border: 1px solid {theme.border}; padding: 4px; }}
+    QLabel#banner {{ background: {YELLOW}; color: #000000; font-weight: bold; padding: 5px; }}
+    QFrame#error {{ background: {theme.base}; border: 2px solid {VERMILLION}; border-radius: 4px; }}
+    QFrame#farewell {{ background: {theme.base}; border: 2px solid {theme.good}; border-radius: 4px; }}
+    QLabel#headline {{ font-weight: bold; }}
+    QPushButton#safe {{ background: {VERMILLION}; color: #FFFFFF; font-weight: bold; font-size: 15px;
+                        border: 2px solid {VERMILLION}; border-radius: 6px; padding: 8px 18px; }}
+    QPushButton#safe:hover, QPushButton#safe:focus {{ border-color: {theme.text}; }}
+    QPushButton#safe:pressed {{ background: #A84300; }}
+    """
