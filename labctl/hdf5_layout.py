@@ -40,6 +40,13 @@ def lay_out(file: h5py.File, header: RecordingHeader) -> None:
     _scale(file, "trial", np.arange(n_trials, dtype=np.int64), units="1", long_name="trial")
     time_s = (np.arange(n_samples) - header.n_prepare) * header.dt_s
     _scale(file, "time", time_s, units="s", long_name="time since the drive began; the preparation is negative")
+    input_id = file.create_dataset("input_id", data=np.asarray(header.input_id, dtype=np.int64))
+    input_id.attrs["long_name"] = "equal numbers mark repeats of the same drive"
+    counts = _allocate(file, "valid_samples", (n_trials,), h5py.h5t.NATIVE_INT64, np.array(0, dtype=np.int64))
+    counts.attrs["long_name"] = "measured samples of each trial; the rest is NaN"
+    for name in ("input_id", "valid_samples"):
+        file[name].attrs["units"] = "1"
+        _attach(file[name], file, "trial")
     for role, names, units in (
         ("drive", header.drive_names, header.drive_units),
         ("response", header.response_names, header.response_units),
@@ -49,13 +56,6 @@ def lay_out(file: h5py.File, header: RecordingHeader) -> None:
         _attach(samples, file, "trial", "time", f"{role}_channel")
         samples.attrs["units"] = units[0] if len(set(units)) == 1 else f"mixed: see {role}_units"
         samples.attrs["long_name"] = f"{role} (trial, time, {role}_channel)"
-    input_id = file.create_dataset("input_id", data=np.asarray(header.input_id, dtype=np.int64))
-    input_id.attrs["long_name"] = "equal numbers mark repeats of the same drive"
-    counts = _allocate(file, "valid_samples", (n_trials,), h5py.h5t.NATIVE_INT64, np.array(0, dtype=np.int64))
-    counts.attrs["long_name"] = "measured samples of each trial; the rest is NaN"
-    for name in ("input_id", "valid_samples"):
-        file[name].attrs["units"] = "1"
-        _attach(file[name], file, "trial")
 
 
 def expected_names() -> tuple[str, ...]:

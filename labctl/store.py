@@ -24,6 +24,9 @@ from labctl.errors import RecordingError
 from labctl.recording import Block, Recording, RecordingHeader
 from labctl.run_index import RunIndex
 
+HDF5_ERRORS = (OSError, RuntimeError, ValueError)
+"""What h5py raises when the disk is full, depending on where the library notices it."""
+
 
 class RecordingWriter:
     """Writes one recording while it is measured: metadata at once, then blocks, each flushed, then the complete flag.
@@ -52,7 +55,7 @@ class RecordingWriter:
             self._file.flush()
             self._drive, self._response = self._file["drive"], self._file["response"]
             self._valid_samples = self._file["valid_samples"]
-        except OSError as error:
+        except HDF5_ERRORS as error:
             self._give_up_empty_file()
             megabytes = (
                 header.shape[0] * header.shape[1] * 8e-6 * (len(header.drive_names) + len(header.response_names))
@@ -76,7 +79,7 @@ class RecordingWriter:
             try:
                 self._write(blocks)
                 self._file.flush()
-            except OSError as error:
+            except HDF5_ERRORS as error:
                 raise RecordingError(
                     f"{self.path} cannot be written any more ({_reason(error)}); "
                     f"{int(self._filled.sum())} samples written before stay readable"
@@ -98,14 +101,14 @@ class RecordingWriter:
                 self._file.flush()
                 self._file.attrs.modify("complete", np.int8(complete))
                 self._file.flush()
-            except OSError as error:
+            except HDF5_ERRORS as error:
                 raise RecordingError(
                     f"{self.path}: the end of the recording could not be written ({_reason(error)}); "
                     f"{int(self._filled.sum())} samples written before stay readable"
                 ) from error
             finally:
                 # On a full disk closing fails like writing did, which is told above; the descriptor goes in any case.
-                with contextlib.suppress(OSError, RuntimeError):
+                with contextlib.suppress(*HDF5_ERRORS):
                     self._file.close()
 
     def __enter__(self) -> Self:
@@ -121,10 +124,14 @@ class RecordingWriter:
         n_trials, n_samples = self.header.shape
         if not 0 <= block.trial < n_trials:
             raise RecordingError(f"{self.path}: block of trial {block.trial}; there are {n_trials} trials")
-        if block.start + len(block) > n_samples or block.drive.shape[0] != len(block):
+        wanted = (len(block), len(self.header.drive_names)), (len(block), len(self.header.response_names))
+        if (block.drive.shape, block.response.shape) != wanted:
             raise RecordingError(
-                f"{self.path}: block of {len(block)} samples from {block.start} (drive {block.drive.shape[0]}); "
-                f"a trial has {n_samples} samples"
+                f"{self.path}: block with drive {block.drive.shape} and response {block.response.shape}, not {wanted}"
+            )
+        if block.start + len(block) > n_samples:
+            raise RecordingError(
+                f"{self.path}: block of {len(block)} samples from {block.start}; a trial has {n_samples} samples"
             )
 
     def _write(self, blocks: Sequence[Block]) -> None:
@@ -152,7 +159,7 @@ class RecordingWriter:
 
     def _give_up_empty_file(self) -> None:
         self._open = False
-        with contextlib.suppress(OSError, RuntimeError):  # the disk is full: closing says so a second time
+        with contextlib.suppress(*HDF5_ERRORS):  # the disk is full: closing says so a second time
             self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -231,8 +238,10 @@ def _runs_of_whole_trials(blocks: Sequence[Block], n_samples: int) -> list[tuple
     return runs
 
 
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+def _reason(error: Exception) -> str:
+    """Why HDF5 failed: the system's words where it says them."""
+    number = getattr(error, "errno", None) or int((re.findall(r"errno = (\d+)", str(error)) or ["0"])[0])
+    return os.strerror(number) if number else str(error).splitlines()[0]
 
 
 class RecordingStore:

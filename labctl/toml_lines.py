@@ -52,7 +52,8 @@ def _without_strings(text: str) -> list[str]:
     """The lines with the contents of strings blanked, so that brackets and # inside them count for nothing."""
 
     def blank(match: re.Match[str]) -> str:
-        return re.sub(r"[^\n]", "_", match[0])
+        # what follows the first line of a multi-line string is no line of its own
+        return re.sub(r"[^\n]", " " if match[0][:3] in ('"""', "'''") else "_", match[0])
 
     # A comment may hold a lonely quotation mark; strings are therefore blanked line by line unless they are multi-line.
     kept = [line if not line.lstrip().startswith("#") else "#" for line in text.splitlines()]
