@@ -2,7 +2,7 @@
 
 from drivers.errors import BadAnswer
 
-MAX_BLOCK_BYTES = 1 << 30
+MAX_BLOCK_BYTES = 1 << 28
 """More than this in one block is taken for garbage, not for data."""
 
 LONGEST_HEADER_BYTES = 2 + 9

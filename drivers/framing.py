@@ -94,15 +94,14 @@ class Framing:
 
     def _indefinite_block(self, timeout_s: float) -> bytes:
         """#0: without END on the medium, its end is a terminator after which nothing more comes."""
-        wait_s = timeout_s
         while len(self._ahead) < MAX_BLOCK_BYTES:
+            may_be_complete = self._ahead.endswith(self._terminator)
             try:
-                self._more(wait_s)
+                self._more(BLOCK_END_QUIET_S if may_be_complete else timeout_s)
             except LinkSilent:
-                if self._ahead.endswith(self._terminator):
+                if may_be_complete:
                     return bytes(self._take(len(self._ahead))).removesuffix(self._terminator)
                 raise
-            wait_s = BLOCK_END_QUIET_S if self._ahead.endswith(self._terminator) else timeout_s
         raise BadAnswer(f"an indefinite block of more than {MAX_BLOCK_BYTES} bytes")
 
     def receive_all(self, timeout_s: float, quiet_s: float) -> bytes:

@@ -9,7 +9,6 @@ from pydantic import AfterValidator, BeforeValidator
 
 from drivers.line import Line
 
-
 _EXAMPLES: dict[str, object] = {"terminal": "1", "data": "0", "start": 0, "count": 1, "end": 0}
 """What is filled in to try a template; every other placeholder is a number with a fraction."""
 

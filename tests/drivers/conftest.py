@@ -1,5 +1,7 @@
 """Fixtures that make fake instruments and end them with the test."""
 
+import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # the test folders are no packages
-from fake_instruments import PtyInstrument, Reply, TcpInstrument
+from fake_instruments import PtyInstrument, Reply, Script, TcpInstrument
 
 
 @pytest.fixture
@@ -36,3 +38,40 @@ def pty_instrument(tmp_path: Path) -> Iterator[Callable[..., PtyInstrument]]:
     yield make
     for instrument in made:
         instrument.stop()
+
+
+@pytest.fixture
+def script() -> Iterator[Callable[..., Script]]:
+    """Make instruments that expect exactly (sent, answered) pairs; all end with the test."""
+    made: list[Script] = []
+
+    def make(*pairs: tuple[str | bytes, Reply]) -> Script:
+        made.append(Script(*pairs))
+        return made[-1]
+
+    yield make
+    for instrument in made:
+        assert instrument.mismatches == []
+        instrument.stop()
+
+
+@pytest.fixture(scope="session")
+def demo_bench() -> Iterator[dict[str, str]]:
+    """Addresses of a simulated bench in a process of its own."""
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sim_devices", "sim_devices/benches/demo.toml", "--exit-with-parent"],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        announced = json.loads(process.stdout.readline())
+        yield {name: instrument["address"] for name, instrument in announced["instruments"].items()}
+    finally:
+        process.stdin.close()
+        process.wait(timeout=10)
+        process.stdout.close()

@@ -196,3 +196,39 @@ class PtyInstrument(FakeInstrument):
 def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+class Script(TcpInstrument):
+    """Expects exactly these commands in this order: (sent, answered) pairs; answered None for no answer.
+
+    finish(line) asserts that everything expected was sent and nothing else.
+    """
+
+    def __init__(self, *pairs: tuple[str | bytes, Reply]) -> None:
+        self._expected = list(pairs)
+        self.mismatches: list[str] = []
+        super().__init__(self._next)
+
+    def _next(self, command: str) -> Reply:
+        if command == "*IDN?":
+            return None
+        sent = self.received[-1]
+        if not self._expected:
+            self.mismatches.append(f"nothing more was expected, {sent!r} came")
+            return None
+        expected, answer = self._expected.pop(0)
+        if sent != expected:
+            self.mismatches.append(f"{expected!r} was expected, {sent!r} came")
+        return answer
+
+    def finish(self, line: object) -> None:
+        """Wait until the instrument has seen everything, then compare."""
+        line.query("*IDN?")  # type: ignore[attr-defined]
+        assert self.mismatches == []
+        assert self._expected == []
+
+
+def block(payload: bytes) -> bytes:
+    """An IEEE 488.2 definite block with its terminator, as an instrument sends it."""
+    length = str(len(payload)).encode()
+    return b"#" + str(len(length)).encode() + length + payload + b"\n"
