@@ -13,6 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twins.calibration import Calibration, calibrate
+    from twins.checkpoint import load_twin, read_provenance, save_twin
     from twins.device import DeviceTwin, DeviceTwinSpec, StackedTwins
     from twins.errors import (
         CheckpointInvalid,
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
         TwinError,
         TwinNotFitted,
     )
+    from twins.fitting import Epoch, FitEvent, FitResult, fit
     from twins.solver import solve
     from twins.traces import Traces
 
 _HOMES = {
+    "twins.calibration": ("Calibration", "calibrate"),
+    "twins.checkpoint": ("load_twin", "read_provenance", "save_twin"),
     "twins.device": ("DeviceTwin", "DeviceTwinSpec", "StackedTwins"),
     "twins.errors": (
         "CheckpointInvalid",
@@ -37,15 +42,20 @@ _HOMES = {
         "TwinError",
         "TwinNotFitted",
     ),
+    "twins.fitting": ("Epoch", "FitEvent", "FitResult", "fit"),
     "twins.solver": ("solve",),
     "twins.traces": ("Traces",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Calibration",
     "CheckpointInvalid",
     "DeviceTwin",
     "DeviceTwinSpec",
+    "Epoch",
+    "FitEvent",
+    "FitResult",
     "OutsideFittedRange",
     "SolverRefused",
     "StackedTwins",
@@ -54,6 +64,11 @@ __all__ = [
     "TracesMismatch",
     "TwinError",
     "TwinNotFitted",
+    "calibrate",
+    "fit",
+    "load_twin",
+    "read_provenance",
+    "save_twin",
     "solve",
 ]
 

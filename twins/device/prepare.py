@@ -14,6 +14,8 @@ from twins.device.twin import DeviceTwin
 from twins.traces import Traces, check_same_grid
 
 _RIDGE = 1e-6  # of the normalised Gram matrix: keeps the linear model defined where a channel never moves
+# Directions among the inputs quieter than this fraction of a channel's spread are not amplified to unit variance.
+_WHITENING_FLOOR = 3e-3
 
 
 def prepare_twin(twin: DeviceTwin, traces: Sequence[Traces], *, generator: torch.Generator) -> None:
@@ -38,6 +40,7 @@ def prepare_twin(twin: DeviceTwin, traces: Sequence[Traces], *, generator: torch
         twin.bank_response = torch.cat([start.response for start in starts]).to(twin.linear_weight)
         twin.bank_drive = torch.cat([start.drive for start in starts]).to(twin.linear_weight)
         rows, increments = (torch.cat(parts) for parts in zip(*(step_rows(twin, part) for part in traces), strict=True))
+        twin.features.copy_(_whitening(rows.double()))
         _fit_linear(twin, rows.double(), increments.double())
         twin.nets.initialise(generator, diffusion_bias=math.log(math.expm1(1.0 - spec.noise_floor)))
         twin.fitted.fill_(True)
@@ -68,6 +71,13 @@ def _fit_linear(twin: DeviceTwin, rows: Tensor, increments: Tensor) -> None:
     twin.linear_weight.copy_(solution[:-1])
     twin.linear_bias.copy_(solution[-1])
     twin.increment_scale.copy_(residual.square().mean(0).sqrt().clamp_min(1e-9))
+
+
+def _whitening(rows: Tensor) -> Tensor:
+    """(input, input), symmetric: rows @ it have unit variance and no correlation, but for the floor."""
+    variance, directions = torch.linalg.eigh(torch.cov(rows.T).reshape(rows.shape[1], -1))
+    whitening: Tensor = directions / (variance + _WHITENING_FLOOR**2).sqrt() @ directions.T
+    return whitening
 
 
 def _positive_std(samples: np.ndarray) -> np.ndarray:

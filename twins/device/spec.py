@@ -28,8 +28,8 @@ class DeviceTwinSpec:
     response_names: tuple[str, ...]
     response_units: tuple[str, ...]
     response_delays: int = 3
-    drive_delays: int = 1
-    hidden: tuple[int, ...] = (32, 32)
+    drive_delays: int = 2
+    hidden: tuple[int, ...] = (24, 24)
     activation: str = "tanh"
     noise_floor: float = 1e-3
 
@@ -57,8 +57,8 @@ class DeviceTwinSpec:
         traces: Traces,
         *,
         response_delays: int = 3,
-        drive_delays: int = 1,
-        hidden: tuple[int, ...] = (32, 32),
+        drive_delays: int = 2,
+        hidden: tuple[int, ...] = (24, 24),
         activation: str = "tanh",
         noise_floor: float = 1e-3,
     ) -> DeviceTwinSpec:

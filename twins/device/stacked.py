@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from twins.device.ranges import check_drive
+from twins.device.ranges import RANGE_SLACK, check_drive
 from twins.device.stacked_kernel import StackedRun, StackedWeights
 from twins.device.stacked_weights import pack
 from twins.device.twin import DeviceTwin
@@ -116,7 +116,7 @@ class StackedTwins(nn.Module):
 
     def _check_range(self, drive: Tensor) -> None:
         values, limits = drive.detach(), self.get_buffer("drive_range")
-        slack = 1e-5 * (limits[:, 1] - limits[:, 0])
+        slack = RANGE_SLACK * (limits[:, 1] - limits[:, 0])
         inside = (values.amin((1, 2)) >= limits[:, 0] - slack) & (values.amax((1, 2)) <= limits[:, 1] + slack)
         if not bool(inside.all()):  # also when a value is NaN
             node = int((~inside).nonzero()[0])

@@ -36,7 +36,7 @@ def _pack_node(twin: DeviceTwin, widths: tuple[int, ...], delays: tuple[int, int
     spec, n_state = twin.spec, twin.spec.response_delays + 1
     weights, biases = ([p.detach() for p in part] for part in (twin.nets.weights, twin.nets.biases))
     scale = twin.increment_scale
-    first, bias = _beside(weights[0], widths[0]), _beside(biases[0], widths[0])
+    first, bias = _beside(twin.features @ weights[0], widths[0]), _beside(biases[0], widths[0])
     linear = twin.linear_weight.clone()
     linear[0] += 1.0  # the newest sample itself: the column gives the next state, not the increment
     first, bias = torch.cat((first, linear), 1), torch.cat((bias, twin.linear_bias.unsqueeze(0)), 1)

@@ -27,7 +27,8 @@ class DeviceTwin(nn.Module):
     x̃ is the response and its `response_delays` earlier samples, newest first; ũ the drive that acts now and its
     `drive_delays` earlier samples. A step of the twin is a sample of the recordings it was fitted on: what is learned
     is the map from one sample to the next, in the form of an Euler–Maruyama step, in normalised units, as a linear
-    model (least squares) plus a net, and a net for the standard deviation with a floor.
+    model (least squares) plus a net, and a net for the standard deviation with a floor. The nets see their inputs
+    whitened: delayed samples are so alike that gradient descent would hardly find a velocity among them.
 
     Everything that goes with the fit is inside, as buffers: normalisation, the ranges of drive and response seen, and
     a bank of measured start histories taken from the recorded preparations.
@@ -41,6 +42,7 @@ class DeviceTwin(nn.Module):
     response_centre: Tensor
     response_scale: Tensor
     increment_scale: Tensor
+    features: Tensor
     linear_weight: Tensor
     linear_bias: Tensor
     drive_range: Tensor
@@ -59,6 +61,7 @@ class DeviceTwin(nn.Module):
         self.register_buffer("response_centre", torch.zeros(n))
         self.register_buffer("response_scale", torch.ones(n))
         self.register_buffer("increment_scale", torch.ones(n))  # of the linear model's residual, normalised units
+        self.register_buffer("features", torch.eye(spec.n_inputs))  # whitens the nets' inputs
         self.register_buffer("linear_weight", torch.zeros(spec.n_inputs, n))
         self.register_buffer("linear_bias", torch.zeros(n))
         self.register_buffer("drive_range", torch.zeros(m, 2, dtype=torch.float64))
@@ -112,7 +115,7 @@ class DeviceTwin(nn.Module):
 
     def normalised_rows(self, rows: Float[Tensor, "row inputs"]) -> tuple[Tensor, Tensor]:
         """The same for rows of inputs, response first."""
-        pair = self.nets(rows)
+        pair = self.nets(rows @ self.features)
         mean = torch.addmm(self.linear_bias, rows, self.linear_weight) + pair[0] * self.increment_scale
         return mean, (softplus(pair[1]) + self.spec.noise_floor) * self.increment_scale
 

@@ -1,0 +1,181 @@
+"""Twins on disk: weights as safetensors, everything else as JSON beside them. Nothing is unpickled, nothing trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from twins.device.spec import DeviceTwinSpec
+from twins.device.twin import DeviceTwin
+from twins.errors import CheckpointInvalid, TracesInvalid, TwinNotFitted
+
+FORMAT = "labctl.device_twin"
+FORMAT_VERSION = 1
+_LARGEST_JSON, _LARGEST_WEIGHTS = 1 << 20, 1 << 30  # bytes; a twin has far less
+_BANKS = ("bank_response", "bank_drive")
+
+
+class _SpecModel(BaseModel):
+    """DeviceTwinSpec as it stands in the file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    dt_s: float = Field(gt=0, allow_inf_nan=False)
+    drive_names: list[str]
+    drive_units: list[str]
+    response_names: list[str]
+    response_units: list[str]
+    response_delays: int
+    drive_delays: int
+    hidden: list[int]
+    activation: str
+    noise_floor: float
+
+
+class _FileModel(BaseModel):
+    """The JSON file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    format: str
+    format_version: int
+    weights_file: str
+    weights_sha256: str
+    versions: dict[str, str]
+    spec: _SpecModel
+    provenance: dict[str, Any]
+
+
+def save_twin(twin: DeviceTwin, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
+    """Write NAME.safetensors and NAME.json, where `path` is either of them or the name without ending.
+
+    provenance: plain JSON data (seed, recordings, versions, calibration …). Each file appears whole or not at all, the
+    JSON last. Returns the JSON's path. Raises TwinNotFitted, CheckpointInvalid (provenance that is not plain data).
+    """
+    if not bool(twin.fitted):
+        raise TwinNotFitted("a twin that has not been fitted is not worth saving")
+    weights_path, json_path = _paths(path)
+    payload = save({name: value.detach().cpu().contiguous() for name, value in twin.state_dict().items()})
+    document = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "weights_file": weights_path.name,
+        "weights_sha256": hashlib.sha256(payload).hexdigest(),
+        "versions": {"labctl": _labctl_version(), "torch": str(torch.__version__)},
+        "spec": asdict(twin.spec),
+        "provenance": dict(provenance),
+    }
+    try:
+        text = json.dumps(document, indent=2, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    _write_whole(weights_path, payload)
+    _write_whole(json_path, text.encode())
+    return json_path
+
+
+def load_twin(path: str | Path) -> DeviceTwin:
+    """The twin saved under this name. Raises CheckpointInvalid for anything damaged, foreign or of another version."""
+    weights_path, json_path = _paths(path)
+    document = _document(json_path)
+    payload = _read(weights_path, _LARGEST_WEIGHTS)
+    if hashlib.sha256(payload).hexdigest() != document.weights_sha256:
+        raise CheckpointInvalid(f"{weights_path} is not the file that {json_path.name} describes (its sha256 differs)")
+    try:
+        spec = DeviceTwinSpec(**_with_tuples(document.spec.model_dump()))
+        tensors = load(payload)
+    except (TracesInvalid, SafetensorError) as error:
+        raise CheckpointInvalid(f"{json_path}: {error}") from error
+    twin = DeviceTwin(spec)
+    _check_tensors(twin, tensors, weights_path)
+    for bank in _BANKS:
+        setattr(twin, bank, torch.zeros_like(tensors[bank]))
+    twin.load_state_dict(tensors)
+    return twin
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """The provenance saved with a twin."""
+    return _document(_paths(path)[1]).provenance
+
+
+def _paths(path: str | Path) -> tuple[Path, Path]:
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
+
+
+def _document(json_path: Path) -> _FileModel:
+    try:
+        document = _FileModel.model_validate_json(_read(json_path, _LARGEST_JSON))
+    except ValidationError as error:
+        raise CheckpointInvalid(f"{json_path} does not describe a twin: {error}") from error
+    if document.format != FORMAT or document.format_version != FORMAT_VERSION:
+        raise CheckpointInvalid(
+            f"{json_path} is {document.format} version {document.format_version}; "
+            f"this labctl reads {FORMAT} version {FORMAT_VERSION}"
+        )
+    return document
+
+
+def _read(path: Path, largest: int) -> bytes:
+    try:
+        if path.stat().st_size > largest:
+            raise CheckpointInvalid(f"{path} is larger than any twin ({largest} bytes)")
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointInvalid(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _check_tensors(twin: DeviceTwin, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    expected = twin.state_dict()
+    if set(tensors) != set(expected):
+        odd = sorted(set(tensors) ^ set(expected))
+        raise CheckpointInvalid(f"{path} does not hold this twin's tensors; missing or unknown: {', '.join(odd[:5])}")
+    for name, value in tensors.items():
+        wanted, skip = expected[name].shape, 1 if name in _BANKS else 0  # banks may have any number of entries
+        if value.shape[skip:] != wanted[skip:] or value.ndim != len(wanted) or value.dtype != expected[name].dtype:
+            raise CheckpointInvalid(f"{path}: {name} is {value.dtype} {tuple(value.shape)}, not as the spec says")
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise CheckpointInvalid(f"{path}: {name} holds values that are not finite")
+    scales = ("drive_scale", "response_scale", "increment_scale")
+    if len(tensors["bank_response"]) != len(tensors["bank_drive"]) or not all((tensors[s] > 0).all() for s in scales):
+        raise CheckpointInvalid(f"{path}: scales must be positive and both banks of one length")
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    assert set(values) == {f.name for f in fields(DeviceTwinSpec)} and math.isfinite(values["dt_s"])  # by _SpecModel
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def _write_whole(path: Path, payload: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def _labctl_version() -> str:
+    try:
+        return version("labctl")
+    except PackageNotFoundError:
+        return "unknown"
