@@ -170,7 +170,7 @@ class Bench:
         if not self._recording.acquire(blocking=False):
             raise SafetyError("the bench is recording already; finish or close that recording first")
         try:
-            header = self._header(plan, seed, extra)
+            header = self._header(plan, work, seed, extra)
             running = RunningRecording(
                 plan, header, self.safe_states, new_writer(store, header, label), self._add_device_time
             )
@@ -190,7 +190,11 @@ class Bench:
     def _add_device_time(self, seconds: float) -> None:
         self.device_seconds += seconds
 
-    def _header(self, plan: Plan, seed: int | None, extra: Mapping[str, Any]) -> RecordingHeader:
+    def _header(self, plan: Plan, work: Work, seed: int | None, extra: Mapping[str, Any]) -> RecordingHeader:
+        try:
+            work.configure()
+        except DriverError as error:
+            raise InstrumentFault(f"setting up the recording failed: {error}; nothing was played") from error
         conditions = {}
         for name in dict.fromkeys(name for device in plan.devices for name in device.conditions):
             conditions[name] = self.get(name) if name in self._outputs else self.read(name)

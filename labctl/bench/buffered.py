@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from drivers.errors import DriverError
 from drivers.roles import Digitiser, Instrument, Player
+from labctl.bench.plan import Plan
 from labctl.bench.session import Session
 from labctl.channels import OutputChannel
 from labctl.errors import InstrumentFault
-from labctl.station import Channel
 
 FETCH_SAMPLES = 100_000
 """At most so many samples are fetched at a time, so that Stop acts soon."""
@@ -47,6 +47,15 @@ def play_buffered(session: Session, bench: BufferedBench, groups: Sequence[tuple
                 instrument.check_errors()
 
 
+def configure_digitiser(bench: BufferedBench, plan: Plan, n_trials: int) -> None:
+    """Set the digitiser up for a play of so many trials."""
+    bench.digitiser.configure(
+        {channel.terminal: (channel.range or 0.0) * channel.to_instrument for channel in plan.response_channels},
+        sample_rate_Hz=plan.sample_rate_Hz,
+        n_samples=plan.play_samples(n_trials),
+    )
+
+
 @contextlib.contextmanager
 def _ended_at_rest(bench: BufferedBench, session: Session) -> Iterator[None]:
     """Whatever happens, end the record and the play; after a failure, further failures are only noted."""
@@ -71,18 +80,13 @@ def _ended_at_rest(bench: BufferedBench, session: Session) -> Iterator[None]:
 def _play(session: Session, bench: BufferedBench, first: int, count: int) -> None:
     plan = session.plan
     waveforms = plan.waveforms(first, count)
-    rate_Hz = plan.devices[0].sample_rate_Hz
-    bench.digitiser.configure(
-        {channel.terminal: _full_scale(channel) for channel in plan.response_channels},
-        sample_rate_Hz=rate_Hz,
-        n_samples=waveforms.shape[0],
-    )
+    configure_digitiser(bench, plan, count)
     bench.player.load(
         {
             channel.terminal: waveforms[:, index] * channel.to_instrument
             for index, channel in enumerate(plan.drive_channels)
         },
-        sample_rate_Hz=rate_Hz,
+        sample_rate_Hz=plan.sample_rate_Hz,
     )
     bench.digitiser.arm()
     bench.player.arm()
@@ -133,7 +137,3 @@ def _response(session: Session, bench: BufferedBench, start: int, count: int) ->
             if note not in session.notes:
                 session.notes.append(note)
     return response
-
-
-def _full_scale(channel: Channel) -> float:
-    return (channel.range or 0.0) * channel.to_instrument

@@ -50,6 +50,15 @@ class Plan:
         return int(self.drive.shape[1])
 
     @property
+    def sample_rate_Hz(self) -> float:
+        """Sample rate, as the station gives it."""
+        return self.devices[0].sample_rate_Hz
+
+    def play_samples(self, n_trials: int) -> int:
+        """Samples of a play of so many trials: at least one at rest at its end, padded to whole words of memory."""
+        return -(-(n_trials * self.n_samples + 1) // MEMORY_WORD) * MEMORY_WORD
+
+    @property
     def rest(self) -> NDArray[np.float64]:
         """Rest level of each drive channel."""
         return np.array([channel.rest for channel in self.drive_channels])
@@ -70,8 +79,7 @@ class Plan:
     def waveforms(self, first: int, count: int) -> NDArray[np.float64]:
         """(time, channel) of one play: the trials one after another, then at rest for at least one sample."""
         played = self.drive[first : first + count].reshape(count * self.n_samples, -1)
-        padded = -(-(played.shape[0] + 1) // MEMORY_WORD) * MEMORY_WORD
-        waveform = np.empty((padded, played.shape[1]))
+        waveform = np.empty((self.play_samples(count), played.shape[1]))
         waveform[: played.shape[0]] = played
         waveform[played.shape[0] :] = self.rest
         return waveform

@@ -43,7 +43,7 @@ class RunningRecording:
 
     def blocks(self, work: Work) -> Iterator[Block]:
         """Start, and pass on what comes."""
-        self._session.start(work)
+        self._session.start(work.play)
         for batch in self._session.batches():
             yield from batch
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from labctl.bench.buffered import BufferedBench, play_buffered
+from labctl.bench.buffered import BufferedBench, configure_digitiser, play_buffered
 from labctl.bench.opening import OpenedInstrument
 from labctl.bench.plan import Mode, Plan, driven_devices
 from labctl.bench.session import Session
@@ -14,7 +15,15 @@ from labctl.errors import ExcitationError
 from labctl.excitation import Excitation
 from labctl.station import Station
 
-Work = Callable[[Session], None]
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """`configure` sets up what changes no output, before the settings are noted; `play` runs on the I/O thread."""
+
+    configure: Callable[[], None]
+    play: Callable[[Session], None]
+
+
 FAULT_PATIENCE_S = 5.0
 """How much longer than its play a record may stay incomplete, besides the lines' own time limits."""
 
@@ -68,7 +77,9 @@ def buffered_work(
     )
     max_samples = min(bench.player.max_samples, bench.digitiser.max_samples)
     groups = list(plan.groups(max_samples=max_samples, max_play_s=max_play_s))
-    return lambda session: play_buffered(session, bench, groups)
+    return Work(
+        lambda: configure_digitiser(bench, plan, groups[0][1]), lambda session: play_buffered(session, bench, groups)
+    )
 
 
 def stepped_work(plan: Plan, outputs: Mapping[str, OutputChannel], inputs: Mapping[str, InputChannel]) -> Work:
@@ -80,4 +91,4 @@ def stepped_work(plan: Plan, outputs: Mapping[str, OutputChannel], inputs: Mappi
         outputs=[outputs[channel.name] for channel in plan.drive_channels],
         inputs=[inputs[channel.name] for channel in plan.response_channels],
     )
-    return lambda session: play_stepped(session, bench)
+    return Work(lambda: None, lambda session: play_stepped(session, bench))
