@@ -63,7 +63,7 @@ class _Pair:
 
 
 def calibrate(
-    twin: DeviceTwin, traces: Traces, *, n_draws: int = 200, generator: torch.Generator, check_range: bool = True
+    twin: DeviceTwin, traces: Traces, *, n_draws: int = 199, generator: torch.Generator, check_range: bool = True
 ) -> Calibration:
     """Compare n_draws free runs of every input with its measured repeats; the traces must be held out from the fit.
 

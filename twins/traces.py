@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -134,4 +133,4 @@ def _checked_conditions(conditions: Mapping[str, float]) -> Mapping[str, float]:
     for name, value in values.items():
         if not np.isfinite(value):
             raise TracesInvalid(f"condition {name} must be finite, not {value}")
-    return MappingProxyType(values)
+    return values  # a plain dict: traces travel between processes

@@ -52,7 +52,8 @@ def energy_distance(x: Float[np.ndarray, "n vector"], y: Float[np.ndarray, "m ve
 def interval(samples: Float[np.ndarray, " draw *values"], level: float) -> tuple[np.ndarray, np.ndarray]:
     """The central interval that a further draw of the same law falls into with probability `level`.
 
-    Order statistics at (n + 1) p: exact for any continuous law, however few the draws, as long as level < (n-1)/(n+1).
+    Order statistics at (n + 1) p: exact for any continuous law where that is a whole number (199 draws, 39 draws for
+    90 %) and close elsewhere, as long as level <= (n - 1) / (n + 1).
     """
     tail = 0.5 * (1.0 - level)
     lower, upper = np.quantile(samples, [tail, 1.0 - tail], axis=0, method="weibull")
