@@ -9,6 +9,7 @@ from drivers.link import Link, LinkEnded, LinkSilent
 SHORT_BYTES = 4096
 """Enough for most answers; asking the system for more costs a large allocation each time (10 µs for 1 MiB)."""
 CHUNK_BYTES = 1 << 16
+MESSAGE_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 28
 BLOCK_END_QUIET_S = 0.05
 MAX_DRAIN_S = 5.0
@@ -82,14 +83,14 @@ class Framing:
 
     def _block_in_message(self, timeout_s: float) -> bytes:
         """The link has delivered header, payload and terminator as one message."""
-        message = bytearray(self.link.receive(CHUNK_BYTES, timeout_s))
+        message = bytearray(self.link.receive(MESSAGE_BYTES, timeout_s))
         while (header := parse_header(message)) is None:
-            message += self.link.receive(CHUNK_BYTES, timeout_s)
+            message += self.link.receive(MESSAGE_BYTES, timeout_s)
         header_length, length = header
         if length < 0:
             return bytes(message[header_length:]).removesuffix(self._terminator)
         while len(message) < header_length + length:
-            message += self.link.receive(CHUNK_BYTES, timeout_s)
+            message += self.link.receive(MESSAGE_BYTES, timeout_s)
         return bytes(message[header_length : header_length + length])
 
     def _indefinite_block(self, timeout_s: float) -> bytes:

@@ -1,13 +1,14 @@
 """Everything else that VISA opens: VXI-11, HiSLIP, USB, GPIB. These media mark the end of a message themselves."""
 
+import contextlib
 import logging
+import select
+import socket
 import threading
 from typing import Any
 
 from drivers.link import Link, LinkEnded, LinkNotOpened, LinkSilent
 from drivers.visa_manager import resource_manager
-
-CHUNK_BYTES = 1 << 20
 
 _log = logging.getLogger(__name__)
 _gateways: dict[tuple[str, str], Any] = {}
@@ -31,13 +32,10 @@ class VisaLink(Link):
             raise LinkNotOpened(f"VISA library {visa_library!r} cannot open this kind of address: {error}") from error
         except Exception as error:  # pyvisa-py raises bare Exceptions and protocol errors of its own
             raise LinkNotOpened(f"{error}: is the instrument on, its address right, and the network up?") from error
-        # END marks the end of an answer here; a termination character would cut binary blocks
-        self._resource.read_termination = None
-        self._resource.write_termination = ""
-        self._resource.chunk_size = CHUNK_BYTES
+        # pyvisa's defaults stay: no termination character, since END marks the end and a character would cut blocks
         self._timeout_s = -1.0
+        self._broken = False
         self._use_timeout(timeout_s)
-        self._pending = b""
 
     def _use_timeout(self, timeout_s: float) -> None:
         if timeout_s != self._timeout_s:
@@ -50,40 +48,72 @@ class VisaLink(Link):
             self._use_timeout(timeout_s)
             self._resource.write_raw(data)
         except Exception as error:
-            raise _fault(error) from error
+            raise self._fault(error) from error
 
-    def receive(self, most: int, timeout_s: float) -> bytes:  # noqa: ARG002
-        """One whole message, however many bytes were asked for."""
+    def receive(self, most: int, timeout_s: float) -> bytes:
+        """One whole message, taken in pieces of at most `most` bytes."""
         try:
             self._use_timeout(timeout_s)
-            data = bytes(self._resource.read_raw(CHUNK_BYTES))
+            data = bytes(self._resource.read_raw(most))
         except Exception as error:
-            raise _fault(error) from error
+            raise self._fault(error) from error
         if not data:
             raise LinkSilent("an empty message")
         return data
 
     def unexpected(self) -> bool:
-        """These media have no way to look without asking; device clear after a fault does the work instead."""
+        """Never True: a late reply is dealt with by device clear. But pyvisa-py's sockets show whether the peer is gone,
+        for which pyvisa-py itself would spin until the timeout."""
+        for open_socket in self._sockets():
+            if select.select([open_socket], [], [], 0)[0]:
+                try:
+                    ended = not open_socket.recv(1, socket.MSG_PEEK)
+                except OSError as error:
+                    raise self._fault(error) from error
+                if ended:
+                    self._broken = True
+                    raise LinkEnded("the instrument closed the connection")
         return False
+
+    def _sockets(self) -> list[socket.socket]:
+        """The sockets of a VXI-11 or HiSLIP session of pyvisa-py; none for other media and libraries."""
+        sessions = getattr(self._resource.visalib, "sessions", {})
+        inner = getattr(sessions.get(getattr(self._resource, "_session", None)), "interface", None)
+        found = [getattr(inner, name, None) for name in ("sock", "_sync", "_async")]
+        return [entry for entry in found if isinstance(entry, socket.socket) and entry.fileno() >= 0]
 
     def clear(self) -> None:
         """Device clear: the instrument empties its input and output buffers."""
         try:
             self._resource.clear()
         except Exception as error:
-            raise _fault(error) from error
+            raise self._fault(error) from error
 
     def interrupt(self) -> None:
-        """A VISA read cannot be woken from outside; it ends with its own timeout."""
-        return
+        """Shut pyvisa-py's own sockets down; a read in another VISA library ends only with its timeout."""
+        for open_socket in self._sockets():
+            with contextlib.suppress(OSError):  # the peer may have closed it already
+                open_socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the session, even one whose peer is gone."""
+        with contextlib.suppress(LinkEnded):
+            self.unexpected()
+        if self._broken:
+            self.interrupt()  # else pyvisa-py spins for seconds, waiting for an answer to its good-bye
         try:
             self._resource.close()
         except Exception as error:  # noqa: BLE001 - pyvisa-py raises of every kind when the peer is gone already
             _log.warning("closing %s: %s", self._resource, error)
+
+    def _fault(self, error: Exception) -> LinkSilent | LinkEnded:
+        """VisaIOError, InvalidSession, OSError, RuntimeError, TypeError … come from below: two kinds matter."""
+        from pyvisa.constants import StatusCode
+
+        if isinstance(error, TimeoutError) or getattr(error, "error_code", None) == StatusCode.error_timeout:
+            return LinkSilent("no answer")
+        self._broken = True
+        return LinkEnded(f"{type(error).__name__}: {error}")
 
 
 def _keep_open(manager: Any, visa_library: str, gateway: str) -> None:
@@ -91,12 +121,3 @@ def _keep_open(manager: Any, visa_library: str, gateway: str) -> None:
     with _gateway_lock:
         if (visa_library, gateway) not in _gateways:
             _gateways[visa_library, gateway] = manager.open_resource(gateway)
-
-
-def _fault(error: Exception) -> LinkSilent | LinkEnded:
-    """pyvisa and pyvisa-py raise VisaIOError, InvalidSession, OSError, RuntimeError, TypeError …: two kinds matter."""
-    from pyvisa.constants import StatusCode
-
-    if isinstance(error, TimeoutError) or getattr(error, "error_code", None) == StatusCode.error_timeout:
-        return LinkSilent("no answer")
-    return LinkEnded(f"{type(error).__name__}: {error}")
