@@ -36,6 +36,7 @@ def main(*, station: Path | None, simulated: bool, runs_folder: Path | None, the
         runs_folder=runs_folder, theme=THEMES[theme] if theme else system_theme(), settings=QSettings("labctl", "gui")
     )
     window.closed.connect(application.quit)
+    window.outcome.log.said.connect(lambda line: sys.stderr.write(f"{line}\n"))
     _take_signals(window)
     _show_faults(window)
     window.show()

@@ -3,6 +3,7 @@
 labctl works in threads: a campaign in one, every other call that may wait for an instrument in one of its own. They leave
 what they have to say in an `EventBox` and a queue; a 30 Hz timer in Qt's thread empties both and emits signals. No signal
 crosses threads, so a source that never rests can fill neither the event loop nor the memory, and Stop is always heard.
+For the same reason Python's garbage is collected by that timer only (see `gui.garbage`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from gui.event_box import EventBox
+from gui.garbage import GarbageCollector
 from labctl.campaign import Campaign, Journal, run
 from labctl.errors import CampaignError, Stopped
 from labctl.events import Event
@@ -54,6 +56,7 @@ class Bridge(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.box = EventBox()
+        self._garbage = GarbageCollector()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -122,6 +125,7 @@ class Bridge(QObject):
         self.ended.emit(ended)
 
     def _drain(self) -> None:
+        self._garbage.collect_if_due()
         self._emit_frame()
         while True:
             try:

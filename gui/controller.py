@@ -78,6 +78,11 @@ class Controller(QObject):
         """The open bench."""
         return self._held.bench if self._held else None
 
+    @property
+    def simulation_pid(self) -> int | None:
+        """The process of the simulation that this window started, if it did."""
+        return self._held.simulation.pid if self._held and self._held.simulation else None
+
     def open_station(self, path: Path) -> None:
         """Open the station of a file; `opened` or `troubled` follows."""
         self._open(lambda: Opened(Bench.open(path)), f"Opening {path}")

@@ -82,7 +82,7 @@ class MainWindow(QMainWindow):
         self._lay_out()
         self._make_actions()
         self._connect()
-        self._use_theme(self._theme)
+        self.use_theme(self._theme.name)
         self._show_state(State.EMPTY)
         self._restore_geometry()
 
@@ -147,7 +147,7 @@ class MainWindow(QMainWindow):
         group = QActionGroup(self)
         for name, theme in THEMES.items():
             action = QAction(name.capitalize(), group, checkable=True, checked=theme is self._theme)
-            action.triggered.connect(lambda _, theme=theme: self._use_theme(theme))
+            action.triggered.connect(lambda _, name=name: self.use_theme(name))
             view_menu.addAction(action)
 
     def _action(self, text: str, keys: str, act: object) -> QAction:
@@ -160,7 +160,7 @@ class MainWindow(QMainWindow):
         controller = self.controller
         self.run_panel.run_asked.connect(self._run)
         self.run_panel.stop_asked.connect(controller.stop)
-        self.farewell.leave.connect(self._leave)
+        self.farewell.leave.connect(self.leave)
         self.bridge.frame.connect(self._show_frame)
         controller.state_changed.connect(self._show_state)
         controller.opened.connect(self._show_bench)
@@ -225,8 +225,9 @@ class MainWindow(QMainWindow):
         self.outcome.end(ended)
         self.trace_plot.refresh()
 
-    def _use_theme(self, theme: Theme) -> None:
-        self._theme = theme
+    def use_theme(self, name: str) -> None:
+        """Change the appearance: "light" or "dark"."""
+        self._theme = theme = THEMES[name]
         application = QApplication.instance()
         if isinstance(application, QApplication):
             apply_theme(application, theme)
@@ -262,14 +263,15 @@ class MainWindow(QMainWindow):
     def _part(self, report: SafeReport | None) -> None:
         if report is None:
             if self.controller.parted_well:
-                self._leave()
+                self.leave()
             return
         self._show_safe(report)
         self.farewell.tell(report)
         if report.ok:
-            QTimer.singleShot(self._farewell_ms, self._leave)
+            QTimer.singleShot(self._farewell_ms, self.leave)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Close without further ado: what there was to make safe was made safe, or a person has read that it was not."""
         if not self._may_close:
             self._may_close = True
             self.close()

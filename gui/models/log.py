@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from gui.models.rows import Column, RowsModel
 from labctl.events import Event, Reported, StepFinished, StepStarted, Warned
@@ -24,7 +24,12 @@ class Line:
 
 
 class LogModel(RowsModel):
-    """One row a line; the oldest go when there are more than `MOST_LINES`."""
+    """One row a line; the oldest go when there are more than `MOST_LINES`.
+
+    `said` is emitted with each line of the window's own (not those of events), for the terminal.
+    """
+
+    said = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
         columns = (
@@ -62,6 +67,7 @@ class LogModel(RowsModel):
 
     def _add(self, level: str, text: str) -> None:
         self.extend([Line(datetime.now(), level, text)], at_most=MOST_LINES)
+        self.said.emit(text if level == "note" else f"{level} {text}")
 
 
 def _said(event: Event) -> tuple[str, str] | None:
