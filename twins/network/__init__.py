@@ -1,1 +1,99 @@
-"""Networks of twins: a wiring of nodes on devices, its optimisation for a task, and the baselines to compare it with."""
+"""Networks of twins: nodes on devices, joined by a wiring, optimised for a task, beside the baselines to compare with.
+
+    Architecture + DevicePorts -> random_wiring -> PhysicalNetwork -> optimise -> Wiring -> the bench
+    search_reservoir, linear_on_taps: the baselines; promise: what the twins say a wiring will score
+
+Names are loaded when first used: wirings, tasks, read-outs and scores need no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twins.network.baselines import linear_on_taps
+    from twins.network.initialise import Architecture, InitialScales, measured_ports, random_wiring
+    from twins.network.judging import NoisePass, Promise, promise
+    from twins.network.network import PhysicalNetwork
+    from twins.network.optimise import (
+        Iteration,
+        OptimiseEvent,
+        OptimiseResult,
+        OptimiserSettings,
+        Validation,
+        optimise,
+    )
+    from twins.network.readout import Readout, ReadoutError, fit_readout, fit_readout_by_validation
+    from twins.network.reservoir import ReservoirDraw, ReservoirEvent, ReservoirResult, search_reservoir
+    from twins.network.scores import Score, readout_kind, score
+    from twins.network.tasks import DelayedParity, Metric, Narma10, Task, TaskData, TaskError
+    from twins.network.wiring import DevicePort, Layer, Wiring, WiringError, flat_features
+    from twins.network.wiring_file import load_wiring, save_wiring
+
+_HOMES = {
+    "baselines": ("linear_on_taps",),
+    "initialise": ("Architecture", "InitialScales", "measured_ports", "random_wiring"),
+    "judging": ("NoisePass", "Promise", "promise"),
+    "network": ("PhysicalNetwork",),
+    "optimise": ("Iteration", "OptimiseEvent", "OptimiseResult", "OptimiserSettings", "Validation", "optimise"),
+    "readout": ("Readout", "ReadoutError", "fit_readout", "fit_readout_by_validation"),
+    "reservoir": ("ReservoirDraw", "ReservoirEvent", "ReservoirResult", "search_reservoir"),
+    "scores": ("Score", "readout_kind", "score"),
+    "tasks": ("DelayedParity", "Metric", "Narma10", "Task", "TaskData", "TaskError"),
+    "wiring": ("DevicePort", "Layer", "Wiring", "WiringError", "flat_features"),
+    "wiring_file": ("load_wiring", "save_wiring"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Architecture",
+    "DelayedParity",
+    "DevicePort",
+    "InitialScales",
+    "Iteration",
+    "Layer",
+    "Metric",
+    "Narma10",
+    "NoisePass",
+    "OptimiseEvent",
+    "OptimiseResult",
+    "OptimiserSettings",
+    "PhysicalNetwork",
+    "Promise",
+    "Readout",
+    "ReadoutError",
+    "ReservoirDraw",
+    "ReservoirEvent",
+    "ReservoirResult",
+    "Score",
+    "Task",
+    "TaskData",
+    "TaskError",
+    "Validation",
+    "Wiring",
+    "WiringError",
+    "fit_readout",
+    "fit_readout_by_validation",
+    "flat_features",
+    "linear_on_taps",
+    "load_wiring",
+    "measured_ports",
+    "optimise",
+    "promise",
+    "random_wiring",
+    "readout_kind",
+    "save_wiring",
+    "score",
+    "search_reservoir",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(f"twins.network.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module 'twins.network' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

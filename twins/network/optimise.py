@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from twins.fitting.adam import FlatAdam
 from twins.network.judging import FixedJudge, NoisePass, torch_generator, with_readout_of_draws
 from twins.network.network import PhysicalNetwork
 from twins.network.readout import Readout, fit_readout
@@ -102,7 +103,7 @@ def optimise(
 ) -> Generator[OptimiseEvent, None, OptimiseResult]:
     """Optimise `network` in place for `task`: a generator of events that returns the result.
 
-    At the end the network holds its best parameters. Raises RuntimeError from torch if a gradient is not finite.
+    At the end the network holds its best parameters. A pass whose gradient is not finite moves nothing.
     """
     use = OptimiserSettings() if settings is None else settings
     examples, noise, judging = np.random.SeedSequence(seed).spawn(3)
@@ -153,14 +154,12 @@ class _Descent:
         self, network: PhysicalNetwork, metric: Metric, use: OptimiserSettings, generator: torch.Generator
     ) -> None:
         self._network, self._metric, self._use, self._generator = network, metric, use, generator
-        self._adam = torch.optim.Adam(network.parameters(), lr=use.learning_rate)
+        used = [parameter for parameter in network.parameters() if parameter.numel()]  # a first layer has no coupling
+        self._adam = FlatAdam(used, largest_gradient=use.clip)
         self._readout: Readout | None = None
 
     def step(self, data: TaskData, learning_rate: float) -> float:
         """The training loss of this pass."""
-        for group in self._adam.param_groups:
-            group["lr"] = learning_rate
-        self._adam.zero_grad(set_to_none=True)
         features = self._network(self._network.as_inputs(data.inputs), self._generator)
         rows = features[torch.as_tensor(data.scored, device=features.device)]
         targets = data.targets[data.scored]
@@ -172,9 +171,7 @@ class _Descent:
             start=self._readout,
         )
         loss = frozen_readout_loss(rows, targets, self._readout)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), self._use.clip, error_if_nonfinite=True)
-        self._adam.step()
+        self._adam.step(loss, learning_rate)
         return float(loss.detach())
 
 

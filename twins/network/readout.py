@@ -87,7 +87,7 @@ def fit_readout_by_validation(
     groups: ArrayLike,
     *,
     candidates: Sequence[float] = CANDIDATE_REGULARISATIONS,
-    n_folds: int = 5,
+    n_folds: int = 4,
 ) -> Readout:
     """Choose the regularisation by cross-validation over whole groups (trials), then fit on all rows.
 
@@ -102,16 +102,17 @@ def fit_readout_by_validation(
             "cross-validation needs at least two groups (trials); give `fit_readout` a fixed regularisation"
         )
     fold_of_row = np.searchsorted(distinct, group_of_row) % min(n_folds, len(distinct))
-    losses = []
-    for candidate in candidates:
-        loss = 0.0
-        start: Readout | None = None
-        for fold in range(int(fold_of_row.max()) + 1):
+    n_folds = int(fold_of_row.max()) + 1
+    starts: list[Readout | None] = [None] * n_folds
+    losses = {}
+    for candidate in sorted(candidates, reverse=True):  # each solution is a good start for the next weaker penalty
+        losses[candidate] = 0.0
+        for fold in range(n_folds):
             inside = fold_of_row != fold
-            start = fit_readout(kind, F[inside], Y[inside], regularisation=candidate, start=start)
-            loss += _loss_sum(start, F[~inside], Y[~inside])
-        losses.append(loss)
-    return fit_readout(kind, F, Y, regularisation=candidates[int(np.argmin(losses))])
+            fitted = fit_readout(kind, F[inside], Y[inside], regularisation=candidate, start=starts[fold])
+            losses[candidate] += _loss_sum(fitted, F[~inside], Y[~inside])
+            starts[fold] = fitted
+    return fit_readout(kind, F, Y, regularisation=min(losses, key=losses.__getitem__), start=starts[0])
 
 
 def _loss_sum(readout: Readout, F: Array, Y: Array) -> float:
@@ -159,9 +160,9 @@ def _softmax_hessian(P: Array, X: Array, penalty: Array) -> Array:
     n_outputs = P.shape[1]
     hessian = np.empty((n_outputs, n_columns, n_outputs, n_columns))
     for a in range(n_outputs):
-        for b in range(n_outputs):
+        for b in range(a + 1):
             weight = P[:, a] * ((a == b) - P[:, b]) / n_rows
-            hessian[a, :, b, :] = (X * weight[:, None]).T @ X
+            hessian[a, :, b, :] = hessian[b, :, a, :] = (X * weight[:, None]).T @ X
         hessian[a, :, a, :] += np.diag(penalty)
     return hessian.reshape(n_outputs * n_columns, n_outputs * n_columns)
 
