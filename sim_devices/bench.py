@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
@@ -77,7 +77,7 @@ class Bench:
         seen = await loop.run_in_executor(self._worker, lambda: self.devices[device].observe(now_s=time.monotonic()))
         return seen[observable]
 
-    def trigger(self, line: str, bursts: Mapping[Port, Burst], *, fires: bool) -> tuple[Play, Future[None]]:
+    def trigger(self, line: str, bursts: Mapping[Port, Burst], *, fires: bool) -> Play:
         """Start bursts, and with them every instrument that waits on the line.
 
         Args:
@@ -86,7 +86,7 @@ class Bench:
             fires: whether the generator's trigger output is on.
 
         Returns:
-            The play, and a future that ends when its bursts are over.
+            The play; its event `done` is set when it is over.
         """
         self._play_count += 1
         listeners = self._listeners.get(line, []) if fires else []
@@ -112,9 +112,7 @@ class Bench:
         self._closing.set()
         self._worker.shutdown(wait=True, cancel_futures=True)
 
-    def _start(
-        self, bursts: Mapping[Port, Burst], record: Record | None, listener: TriggeredInstrument | None
-    ) -> tuple[Play, Future[None]]:
+    def _start(self, bursts: Mapping[Port, Burst], record: Record | None, listener: TriggeredInstrument | None) -> Play:
         recorded = {entry.device for entry in record.inputs.values()} if record else set()
         driven = {device for device, _ in bursts}
         fewest = max((self.devices[name].device.steps_per_s for name in driven | recorded), default=1.0)
@@ -126,16 +124,26 @@ class Bench:
             for port, level in self.devices[name].levels(now_s=now_s, rate_Hz=rate_Hz).items()
         }
         play = Play(self._play_count, rate_Hz, bursts, levels, record)
+        active, passive = (driven, recorded - driven) if driven else (recorded, set())
+        computing = self._worker.submit(self._run, play, sorted(active), sorted(passive), now_s)
         loop = asyncio.get_running_loop()
 
-        def ended() -> None:
-            if listener is not None and record is not None:
-                loop.call_soon_threadsafe(listener.on_record_end, record)
+        def ended(future: Future[None]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._end, play, listener, future)
 
-        active, passive = (driven, recorded - driven) if driven else (recorded, set())
-        return play, self._worker.submit(self._run, play, sorted(active), sorted(passive), ended, now_s)
+        computing.add_done_callback(ended)
+        return play
 
-    def _run(self, play: Play, active: list[str], passive: list[str], ended: Callable[[], None], now_s: float) -> None:
+    def _end(self, play: Play, listener: TriggeredInstrument | None, computed: Future[None]) -> None:
+        """On the loop: first the generator is free again, then the digitiser says that it is done."""
+        if not computed.cancelled() and (error := computed.exception()) is not None:
+            asyncio.get_running_loop().call_exception_handler({"message": "the physics failed", "exception": error})
+        play.done.set()
+        if listener is not None and play.record is not None:
+            listener.on_record_end(play.record)
+
+    def _run(self, play: Play, active: list[str], passive: list[str], now_s: float) -> None:
         """On the worker: the whole play, chunk by chunk."""
         for name in active + passive:
             if play.bursts:
@@ -145,11 +153,7 @@ class Bench:
         for name in passive:
             self.devices[name].defer(play)
         runners = [DevicePlay(self.devices[name], play) for name in active]
-        try:
-            while runners and not self._closing.is_set():
-                runners = [runner for runner in runners if runner.advance()]
-        finally:
-            end_s = time.monotonic()
-            for name in active:
-                self.devices[name].finish(now_s=end_s)
-            ended()
+        while runners and not self._closing.is_set():
+            runners = [runner for runner in runners if runner.advance()]
+        for name in active:
+            self.devices[name].finish(now_s=time.monotonic())

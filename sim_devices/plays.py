@@ -1,5 +1,6 @@
 """A play: one trigger, the bursts it starts, the records it fills, computed in virtual device time on the bench's worker thread."""
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ class Play:
         bursts: signals by (device, port) that begin at the trigger.
         levels: signals of the other ports at the trigger, with the number of steps since each began.
         record: what is recorded, if anything.
+        stopped: bursts that were aborted meanwhile.
+        done: set, on the event loop, when all is computed.
     """
 
     number: int
@@ -81,6 +84,7 @@ class Play:
     levels: Mapping[tuple[str, str], tuple[Signal, int]]
     record: Record | None
     stopped: set[tuple[str, str]] = field(default_factory=set)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def first_step(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import socket
 import tty
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from sim_devices.faults import FaultyLine
 from sim_devices.scpi import MessageSplitter, MessageTooLongError, ScpiError, ScpiInstrument
 
 HOST = "127.0.0.1"
-_DEVICE_CLEAR = (b"\x03", b"\x18")  # on serial lines
 _PTY_BACKLOG_BYTES = 16 * 1024 * 1024
 
 
@@ -26,7 +26,7 @@ class Session:
         latency_s: time from the end of a message to its reply.
         send: writes bytes to the other side.
         close: hangs up.
-        serial: CR ends messages too, and device-clear characters act.
+        serial: CR ends messages too.
     """
 
     def __init__(
@@ -38,7 +38,6 @@ class Session:
         self._latency_s = latency_s
         self._send = send
         self._close = close
-        self._serial = serial
         self._splitter = MessageSplitter(carriage_return_ends=serial)
         self._begin()
 
@@ -55,9 +54,10 @@ class Session:
 
     def received(self, data: bytes) -> None:
         """Bytes came in."""
-        if self._serial and len(data) == 1 and data in _DEVICE_CLEAR:
-            self._clear()
-            return
+        if self._instrument.device_clear_characters:
+            *forgotten, data = re.split(b"[" + re.escape(self._instrument.device_clear_characters) + b"]", data)
+            if forgotten:
+                self._clear()
         self._splitter.feed(data)
         try:
             while (message := self._splitter.next_message()) is not None:

@@ -81,6 +81,8 @@ _NOISE = 4  # kind of random stream, beside those of devices and digitisers
 class Keithley2400(SmuSource, SmuBuffer):
     """The front end; `output` says which port it drives, `sense` what its sense terminals see."""
 
+    device_clear_characters = b"\x03\x18"
+
     def __init__(
         self, *, name: str, identity: str, bench: Bench, output: Port | None, sense: Port | None,
         load_ohm: float, noise_A: float, noise_V: float, index: int,

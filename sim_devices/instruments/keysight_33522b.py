@@ -60,14 +60,12 @@ What a driver must know
 """
 
 from collections.abc import Awaitable, Mapping
-from concurrent.futures import Future
 
 import numpy as np
 
 from sim_devices.bench import Bench, Port
 from sim_devices.instruments.awg_channel import BUILT_IN, FULL_SCALE
 from sim_devices.instruments.awg_voltage import CHANNELS, OUTPUT, SOURCE, AwgVoltageCommands, waveform_name
-from sim_devices.instruments.waiting import all_done
 from sim_devices.plays import Play
 from sim_devices.scpi import Parameters, ScpiError, ScpiInstrument, command
 from sim_devices.scpi.settings import Setting, boolean, choice, number
@@ -92,7 +90,7 @@ class Keysight33522B(AwgVoltageCommands, ScpiInstrument):
         self._outputs = outputs
         self.reset_channels()
         self._shown: dict[int, object] = dict.fromkeys(CHANNELS, ("level", 0.0))
-        self._plays: list[tuple[Play, Future[None]]] = []
+        self._plays: list[Play] = []
         super().__init__(identity=identity, error_capacity=20)
 
     def settings(self) -> list[Setting]:
@@ -149,13 +147,17 @@ class Keysight33522B(AwgVoltageCommands, ScpiInstrument):
 
     def operation_complete(self) -> Awaitable[None] | None:
         """The bursts that still run."""
-        return all_done([future for _, future in self._plays]) if self.playing else None
+        return self._all_done() if self.playing else None
 
     @property
     def playing(self) -> bool:
         """Whether a burst runs."""
-        self._plays = [entry for entry in self._plays if not entry[1].done()]
+        self._plays = [play for play in self._plays if not play.done.is_set()]
         return bool(self._plays)
+
+    async def _all_done(self) -> None:
+        for play in tuple(self._plays):
+            await play.done.wait()
 
     def update_conditions(self) -> None:
         """Playing (16), waiting for a trigger (32)."""
@@ -181,7 +183,7 @@ class Keysight33522B(AwgVoltageCommands, ScpiInstrument):
         self._plays.append(self._bench.trigger(self.name, bursts, fires=bool(sync or trigger_out)))
 
     def _abort(self) -> None:
-        for play, _ in self._plays:
+        for play in self._plays:
             play.stopped.update(play.bursts)
 
     @command("*TRG", parameters=0)

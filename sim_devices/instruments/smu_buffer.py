@@ -34,7 +34,7 @@ def buffer_settings() -> list[Setting]:
         choice(BUFFER_CONTROL, "NEVer", "NEXT"),
         choice("CALCulate3:FORMat", "MEAN", "SDEViation", "MAXimum", "MINimum", "PKPK"),
         choice("FORMat[:DATA]", "ASCii"),
-        choice("SYSTem:AZERo[:STATe]", "ON", "OFF", "ONCE"),
+        Setting("SYSTem:AZERo[:STATe]", True, _auto_zero),
         boolean("SYSTem:RSENse", default=False),
         number("SYSTem:LFRequency", 50, 50, 60, integer=True),
         boolean("SYSTem:LFRequency:AUTO", default=True),
@@ -42,6 +42,11 @@ def buffer_settings() -> list[Setting]:
         boolean("DISPlay:ENABle", default=True),
         choice("ROUTe:TERMinals", "FRONt", "REAR"),
     ]
+
+
+def _auto_zero(parameters: Parameters) -> bool:
+    """ON, OFF, or ONCE, which leaves it off."""
+    return False if parameters.text(0).upper() == "ONCE" else parameters.boolean(0)
 
 
 class SmuBuffer(ScpiInstrument):

@@ -27,6 +27,7 @@ class ScpiInstrument:
     """
 
     terminators = b"\n"
+    device_clear_characters = b""  # bytes that clear input and output of a serial instrument
     suffix_limits: dict[str, int] = {}  # noqa: RUF012 - overridden as a constant by subclasses
     version = "1999.0"
 
