@@ -175,15 +175,15 @@ class TcpServer:
         if not unplugged_s:
             transport.abort()
             return
+        if self._server is not None:
+            self._server.close()  # first, so that nobody comes back too early
         for connection in tuple(self.connections):
             if connection.transport is not None:
                 connection.transport.abort()
-        self._replug = asyncio.ensure_future(self._unplug(unplugged_s))
+        self._replug = asyncio.ensure_future(self._plug_in_again(unplugged_s))
 
-    async def _unplug(self, duration_s: float) -> None:
-        if self._server is not None:
-            self._server.close()
-        await asyncio.sleep(duration_s)
+    async def _plug_in_again(self, after_s: float) -> None:
+        await asyncio.sleep(after_s)
         await self.start()
 
     async def close(self) -> None:

@@ -72,7 +72,7 @@ def test_a_connection_is_closed_in_the_middle_and_taken_again(start):
 def test_an_unplugged_instrument_refuses_until_it_is_plugged_in_again(start):
     rig = with_faults(start, runtime=True)
     other = rig.connect("awg")
-    rig.awg.write("SIM:FAUL unplugged_s,0.5", "SIM:FAUL close_after,1", "*IDN?")
+    rig.awg.write("SIM:FAUL unplugged_s,1.5", "SIM:FAUL close_after,1", "*IDN?")
     with pytest.raises((ConnectionResetError, AssertionError)):
         rig.awg.read()
     with pytest.raises((ConnectionError, AssertionError)):  # everybody's connection is gone

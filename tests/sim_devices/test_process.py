@@ -83,9 +83,7 @@ def test_a_port_that_is_taken_is_said_and_ends_it(tmp_path):
             'name = "x"\n[devices.d]\nkind = "duffing"\n[instruments.awg]\nmodel = "keysight_33522b"\n'
             f"port = {taken.getsockname()[1]}\n"
         )
-        done = subprocess.run(
-            [sys.executable, "-m", "sim_devices", str(path)], capture_output=True, text=True, timeout=60
-        )
+        done = run("-m", "sim_devices", str(path))
     assert done.returncode == 2
     assert "[instruments.awg] cannot listen" in done.stderr
 
