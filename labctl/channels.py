@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from drivers.errors import DriverError, LineError, OutOfRange
+from drivers.errors import DriverError, LineError, LineLost, LineTimeout, OutOfRange
 from drivers.roles import Meter, SetPoint
 from labctl.errors import InstrumentFault, MadeSafe, OutOfLimits, SafetyError, StationError, UnknownState
 from labctl.safety import SafeAction, SafeStateRegistry
@@ -33,6 +33,7 @@ class InstrumentState:
     name: str
     line: HasGeneration
     timeout_s: float
+    reconnect_s: float
     faults: int = 0
 
 
@@ -123,7 +124,7 @@ class OutputChannel:
             unit=self.channel.unit,
             target=self._safe.value,
             tolerance=self.channel.tolerance,
-            budget_s=1.5 * ramp_s + 4.0 * self.state.timeout_s + 5.0,
+            budget_s=1.5 * ramp_s + 4.0 * (self.state.timeout_s + self.state.reconnect_s) + 5.0,
             run=self._go_safe_insisting,
             player=player,
         )
@@ -154,9 +155,14 @@ class OutputChannel:
         return self._level
 
     def _go_safe_insisting(self) -> float:
+        began = self._clock()
         try:
             return self.go_safe()
-        except LineError:  # the line heals itself before its next use: once more, from the beginning
+        except LineTimeout:  # the line heals itself before its next use: once more, from the beginning
+            return self.go_safe()
+        except LineLost:
+            if self._clock() - began >= self.state.reconnect_s:  # it tried to reopen already, as long as it may
+                raise
             return self.go_safe()
 
     def step(self, value: float, epoch: int) -> None:

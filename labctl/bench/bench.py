@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from drivers.errors import DriverError
+from drivers.errors import DriverError, InstrumentReported
 from drivers.identity import Identity
 from labctl.bench.opening import OpenedInstrument, close_all, make_channels, open_instruments
 from labctl.bench.plan import Plan, driven_devices, make_plan
@@ -170,9 +170,10 @@ class Bench:
         if not self._recording.acquire(blocking=False):
             raise SafetyError("the bench is recording already; finish or close that recording first")
         try:
+            notes = self._old_errors(plan)
             header = self._header(plan, work, seed, extra)
             running = RunningRecording(
-                plan, header, self.safe_states, new_writer(store, header, label), self._add_device_time
+                plan, header, self.safe_states, new_writer(store, header, label), self._add_device_time, notes
             )
             try:
                 yield from running.blocks(work)
@@ -186,6 +187,18 @@ class Bench:
             return running.finish()
         finally:
             self._recording.release()
+
+    def _old_errors(self, plan: Plan) -> list[str]:
+        """Errors that the instruments kept from earlier: this recording is not to blame, but they are not dropped."""
+        notes = []
+        for name in dict.fromkeys(channel.instrument for channel in (*plan.drive_channels, *plan.response_channels)):
+            try:
+                self._instruments[name].driver.check_errors()
+            except InstrumentReported as error:
+                notes.append(f"before this recording: {error}")
+            except DriverError as error:
+                raise InstrumentFault(f"{name} does not answer: {error}; nothing was played") from error
+        return notes
 
     def _add_device_time(self, seconds: float) -> None:
         self.device_seconds += seconds
@@ -240,19 +253,16 @@ class Bench:
 
         Raises SafetyError if an output is not known to be safe.
         """
-        if self._closed:
-            return
-        self._closed = True
-        try:
+        with self.safe_states.undisturbed():
+            if self._closed:
+                return
+            self._closed = True
             if self.safe_states.armed:
                 self.make_safe()
-        finally:
             failed = self.safe_states.armed
             self.safe_states.disarm()
-            try:
-                self._guard.close()
-            finally:
-                close_all(self._instruments)
+            close_all(self._instruments)
+        self._guard.close()
         if failed:
             raise SafetyError(str(self.safe_report))
 

@@ -84,7 +84,11 @@ def make_channels(
         if instrument.player is not None and any(
             channel.instrument == name and channel.kind == "drive" for channel in station.channels.values()
         ):
-            safe_states.add_player(name, instrument.player.stop, budget_s=3.0 * instrument.state.timeout_s + 5.0)
+            safe_states.add_player(
+                name,
+                instrument.player.stop,
+                budget_s=3.0 * (instrument.state.timeout_s + instrument.state.reconnect_s) + 5.0,
+            )
     for name, channel in station.channels.items():
         instrument = opened[channel.instrument]
         try:
@@ -129,7 +133,7 @@ def _open(name: str, table: InstrumentTable) -> OpenedInstrument:
     except BaseException:
         line.close()
         raise
-    state = InstrumentState(name, line, table.timeout_s + table.reconnect_s)
+    state = InstrumentState(name, line, table.timeout_s, table.reconnect_s)
     return OpenedInstrument(name, line, driver, driver.identity(), state, player, digitiser)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class RunningRecording:
         safe_states: SafeStateRegistry,
         writer: RecordingWriter | None,
         add_device_time: Callable[[float], None],
+        notes: Sequence[str] = (),
     ) -> None:
         self._plan = plan
         self._header = header
@@ -40,6 +41,7 @@ class RunningRecording:
         self._writer = writer
         self._add_device_time = add_device_time
         self._session = Session(plan, safe_states, writer)
+        self._session.notes.extend(notes)
 
     def blocks(self, work: Work) -> Iterator[Block]:
         """Start, and pass on what comes."""

@@ -34,7 +34,7 @@ class Bench:
         self.output = OutputChannel(
             self.channel,
             self.set_point,
-            InstrumentState("smu", self.line, 2.0),
+            InstrumentState("smu", self.line, 2.0, 2.0),
             self.safe_states,
             clock=lambda: self.now_s,
             sleep=self.sleep,
