@@ -3,7 +3,8 @@
     Architecture + DevicePorts -> random_wiring -> PhysicalNetwork -> optimise -> Wiring -> the bench
     search_reservoir, linear_on_taps: the baselines; promise: what the twins say a wiring will score
 
-Names are loaded when first used: wirings, tasks, read-outs and scores need no torch.
+Names are loaded when first used: wirings, tasks, read-outs and scores need no torch. `optimise` is imported from the
+module of its own name, twins.network.optimise.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         OptimiseResult,
         OptimiserSettings,
         Validation,
-        optimise,
     )
     from twins.network.readout import Readout, ReadoutError, fit_readout, fit_readout_by_validation
     from twins.network.reservoir import ReservoirDraw, ReservoirEvent, ReservoirResult, search_reservoir
@@ -36,7 +36,7 @@ _HOMES = {
     "initialise": ("Architecture", "InitialScales", "measured_ports", "random_wiring"),
     "judging": ("NoisePass", "Promise", "promise"),
     "network": ("PhysicalNetwork",),
-    "optimise": ("Iteration", "OptimiseEvent", "OptimiseResult", "OptimiserSettings", "Validation", "optimise"),
+    "optimise": ("Iteration", "OptimiseEvent", "OptimiseResult", "OptimiserSettings", "Validation"),
     "readout": ("Readout", "ReadoutError", "fit_readout", "fit_readout_by_validation"),
     "reservoir": ("ReservoirDraw", "ReservoirEvent", "ReservoirResult", "search_reservoir"),
     "scores": ("Score", "readout_kind", "score"),
@@ -79,7 +79,6 @@ __all__ = [
     "linear_on_taps",
     "load_wiring",
     "measured_ports",
-    "optimise",
     "promise",
     "random_wiring",
     "readout_kind",

@@ -161,7 +161,7 @@ class _Descent:
     def step(self, data: TaskData, learning_rate: float) -> float:
         """The training loss of this pass."""
         features = self._network(self._network.as_inputs(data.inputs), self._generator)
-        rows = features[torch.as_tensor(data.scored, device=features.device)]
+        rows = features[torch.tensor(data.scored, device=features.device)]
         targets = data.targets[data.scored]
         self._readout = fit_readout(
             readout_kind(self._metric),
