@@ -253,16 +253,21 @@ class Bench:
 
         Raises SafetyError if an output is not known to be safe.
         """
-        with self.safe_states.undisturbed():
-            if self._closed:
-                return
-            self._closed = True
-            if self.safe_states.armed:
-                self.make_safe()
-            failed = self.safe_states.armed
-            self.safe_states.disarm()
-            close_all(self._instruments)
-        self._guard.close()
+        if self._closed:
+            return
+        failed = True
+        try:
+            with self.safe_states.undisturbed():
+                self._closed = True
+                try:
+                    if self.safe_states.armed:
+                        self.make_safe()
+                finally:
+                    failed = self.safe_states.armed
+                    self.safe_states.disarm()
+                    close_all(self._instruments)
+        finally:
+            self._guard.close()
         if failed:
             raise SafetyError(str(self.safe_report))
 
