@@ -53,12 +53,19 @@ list. A command that has {terminal} in it is sent once for each terminal, anothe
 
    An instrument that takes samples of -1 … 1 and an amplitude:
 
+    [instruments.arb.scpi.player]
+    terminals = ["1", "2"]
+    max_samples = 65536
+    limits = [-10.0, 10.0]
+    sample_rate = "SOUR{terminal}:FUNC:ARB:SRAT {rate_Hz:.12g}"
     values = "unit"                          # "full_scale" for integers of -full_scale … full_scale
     load = "SOUR{terminal}:DATA:ARB play,{data}"
     data = { format = "block", dtype = "float32", byte_order = "big" }
     amplitude = "SOUR{terminal}:VOLT {amplitude_Vpp:.6g}"
     offset = "SOUR{terminal}:VOLT:OFFS {offset_V:.6g}"
-    # or, without these two commands, a fixed range: peak_V = 5.0, offset_V = 0.0
+    # or, without these two commands, a fixed range: peak_V = 10.0, offset_V = 0.0
+    after_load = ["SOUR{terminal}:FUNC:ARB play", "SOUR{terminal}:FUNC ARB", "SOUR{terminal}:BURS:STAT ON"]
+    stop = ["ABOR", "SOUR{terminal}:FUNC DC"]
 
    The output should wait at the first sample before, and stay at the last one after the play; terminals that are also
    under `terminals` with a `set` are set to their level before the load after `stop`.
