@@ -47,6 +47,9 @@ class WiredDevice:
         self.device = device
         self.signals: dict[str, Signal] = {port: Level() for port in device.ports}
         self._since_s = dict.fromkeys(device.ports, now_s)
+        self._commanded = {
+            port: Change(now_s, port, Level()) for port in device.ports
+        }  # ahead of what the worker has applied
         self._changes: deque[Change] = deque()
         self._key = (seed, index)
         self._idle_generator = np.random.default_rng([*self._key, _IDLE])
@@ -57,13 +60,14 @@ class WiredDevice:
         self._rate_Hz = math.ceil(device.steps_per_s)
 
     def change(self, port: str, signal: Signal, *, now_s: float) -> None:
-        """Write down that a port gets another signal (any thread)."""
-        self._changes.append(Change(now_s, port, signal))
+        """Write down that a port gets another signal (event loop)."""
+        self._commanded[port] = Change(now_s, port, signal)
+        self._changes.append(self._commanded[port])
 
     def observe(self, *, now_s: float) -> dict[str, float]:
         """Catch up with the wall clock; the observables then (V)."""
         self.run_deferred()
-        while self._changes:
+        while self._changes and self._changes[0].at_s <= now_s:
             change = self._changes.popleft()
             self._idle(change.at_s - self._last_s, self._idle_generator)
             self._last_s = max(self._last_s, change.at_s)
@@ -78,19 +82,15 @@ class WiredDevice:
         if not self._changes:
             return
         generator = np.random.default_rng([*self._key, _SETTLE, play.number])
-        while self._changes:
+        while self._changes and self._changes[0].at_s <= now_s:
             self._apply(self._changes.popleft())
             if len(self._changes) < _HELD_CHANGES:  # the older ones of a long ramp leave no trace
                 self._idle(self._settle_s, generator, from_start=True)
         self._last_s = now_s
 
     def levels(self, *, now_s: float, rate_Hz: int) -> dict[str, tuple[Signal, int]]:
-        """Signal of each port as last commanded, and the steps since it began."""
-        signals = dict(self.signals)
-        since = dict(self._since_s)
-        for change in tuple(self._changes):
-            signals[change.port], since[change.port] = change.signal, change.at_s
-        return {port: (signal, int((now_s - since[port]) * rate_Hz)) for port, signal in signals.items()}
+        """Signal of each port as last commanded, and the steps since it began (event loop)."""
+        return {port: (change.signal, int((now_s - change.at_s) * rate_Hz)) for port, change in self._commanded.items()}
 
     def defer(self, play: Play) -> None:
         """Remember a play that does not drive this device: it is computed only when its record is wanted."""

@@ -201,3 +201,20 @@ def test_after_a_burst_the_level_is_that_of_its_first_point():
     assert burst.steps(4000) == 32
     volts = burst.voltages(-4, 44, 4000)
     assert np.array_equal(volts, np.concatenate(([0.5] * 4, np.tile(np.repeat([0.5, 1.0, 2.0, 0.0], 4), 2), [0.5] * 8)))
+
+
+def test_a_set_point_sent_after_the_trigger_does_not_reach_into_the_play(start):
+    answers = []
+    for disturb in (False, True):
+        rig = start()
+        rig.smu.write(":SENS:CURR:PROT 1e-3", ":OUTP ON")
+        assert rig.smu.query("*OPC?") == "1"
+        rig.prepare_play(np.zeros(20_000), channel=2)
+        rig.prepare_record(20_000)
+        rig.awg.write("*TRG")
+        assert rig.awg.query("*ESR?")  # the trigger has been obeyed
+        if disturb:
+            rig.smu.write(":SOUR:VOLT 0.2")
+            rig.smu.query("*OPC?")
+        answers.append(rig.fetch(2))
+    assert np.array_equal(answers[0], answers[1])
