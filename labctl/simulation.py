@@ -88,6 +88,13 @@ class SimulatedBench:
             )
         return text
 
+    def write_station(self, path: str | Path, template: str | None = None) -> Path:
+        """Fill a station template (the demo's if none is given) and write it to `path`."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.fill(demo_station_template() if template is None else template), encoding="utf-8")
+        return path
+
     def stop(self) -> None:
         """End the process and wait for it."""
         for pipe in (self._process.stdin, self._process.stdout):
@@ -126,10 +133,7 @@ def demo_station_template() -> str:
 
 def write_demo_station(sim: SimulatedBench, path: str | Path) -> Path:
     """Write the demo's station file with the addresses of a running simulated bench."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(sim.fill(demo_station_template()), encoding="utf-8")
-    return path
+    return sim.write_station(path)
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:
