@@ -50,6 +50,16 @@ class Measurement:
         """Standard deviation over the repeats (0 for one)."""
         return float(np.std([one.value for one in self.scores], ddof=1)) if len(self.scores) > 1 else 0.0
 
+    def figures(self) -> dict[str, float]:
+        """The figures as plain data."""
+        figures = {"measured_mean": self.mean, "measured_std": self.std, "device_seconds": self.device_seconds}
+        accuracy = mean_accuracy(self.scores)
+        if accuracy is not None:
+            figures["accuracy"] = accuracy
+        if self.refitted_scores:
+            figures["refitted"] = mean_of(self.refitted_scores)
+        return figures
+
 
 def mean_of(scores: Sequence[Score]) -> float:
     """Mean value of several scores."""
@@ -91,8 +101,7 @@ def deploy(
     layers = yield from play_network(bench, wiring, inputs, folder=folder, key=key, title=title)
     used_s = bench.device_seconds - before_s
     result = _judge(wiring, layers, metric, training, heldout, n_repeats, used_s, folder)
-    outcome = {"measured_mean": result.mean, "measured_std": result.std, "device_seconds": used_s}
-    yield Reported(key, outcome, (str(folder),))
+    yield Reported(key, result.figures(), (str(folder),))
     return result
 
 

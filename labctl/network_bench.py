@@ -85,7 +85,8 @@ def check_wiring(bench: Bench, wiring: Wiring) -> None:
         lowest, highest = port.drive_range
         if lowest < low or highest > high:
             raise DeploymentError(
-                f"{device.drive[0]}: the wiring drives {port.name} over {lowest:g}..{highest:g}, the station allows {low:g}..{high:g}"
+                f"{device.drive[0]}: the wiring drives {port.name} over {lowest:g}..{highest:g}; "
+                f"the station allows {low:g}..{high:g}"
             )
 
 

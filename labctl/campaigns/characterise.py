@@ -14,7 +14,7 @@ import numpy as np
 from labctl.bench import Bench
 from labctl.campaign import Campaign
 from labctl.campaigns.record import record
-from labctl.designs import random_steps
+from labctl.designs import multisine, noise, prbs, random_steps
 from labctl.errors import CampaignError
 from labctl.excitation import Excitation, repeats, shuffled
 from labctl.recording import Recording
@@ -25,7 +25,8 @@ class CharacterisationDesign:
     """How much to measure of a device.
 
     Training: `n_trials` trials of `n_samples` samples, a trial's levels held for one of `holds` (samples).
-    Held out: `n_inputs` other inputs of `n_heldout_samples`, each `n_repeats` times.
+    Held out: `n_inputs` other inputs of `n_heldout_samples`, each `n_repeats` times. Levels run over the limits of the
+    drive channel, or from `low` to `high`.
     """
 
     n_trials: int = 160
@@ -34,6 +35,8 @@ class CharacterisationDesign:
     n_inputs: int = 12
     n_repeats: int = 40
     n_heldout_samples: int = 100
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,7 @@ def excitations(
     bench: Bench, device: str, *, design: CharacterisationDesign, rng: np.random.Generator
 ) -> tuple[Excitation, Excitation]:
     """The training and the held-out excitation of a device, inside the limits of its drive channel."""
-    settings = bench.station.devices.get(device)
-    if settings is None:
-        known = ", ".join(bench.station.devices) or "none"
-        raise CampaignError(f"device {device!r} is not in the station file; it has: {known}")
-    if len(settings.drive) != 1:
-        raise CampaignError(f"{device}: characterise drives one channel, and the station gives {list(settings.drive)}")
-    channel = settings.drive[0]
-    low, high = bench.station.channels[channel].limits
-    dt_s = 1.0 / settings.sample_rate_Hz
+    channel, low, high, dt_s = drive_of(bench, device, design)
 
     def steps(n_trials: int, n_samples: int) -> Excitation:
         return random_steps(
@@ -100,5 +95,38 @@ def excitations(
             generator=rng,
         )
 
-    heldout = repeats(steps(design.n_inputs, design.n_heldout_samples), design.n_repeats)
-    return shuffled(steps(design.n_trials, design.n_samples), rng), heldout
+    training = shuffled(steps(design.n_trials, design.n_samples), rng)
+    return training, repeats(steps(design.n_inputs, design.n_heldout_samples), design.n_repeats)
+
+
+def design_excitation(
+    bench: Bench, device: str, name: str, *, design: CharacterisationDesign, rng: np.random.Generator
+) -> Excitation:
+    """One excitation of `design.n_trials` trials by name: random-steps, multisine, prbs or noise.
+
+    Multisine and noise reach up to a fifth of the sample rate. Raises CampaignError for another name.
+    """
+    channel, low, high, dt_s = drive_of(bench, device, design)
+    duration_s, highest_Hz = design.n_samples * dt_s, 0.2 / dt_s
+    common = {"low": low, "high": high, "duration_s": duration_s, "n_trials": design.n_trials, "dt_s": dt_s}
+    match name:
+        case "random-steps":
+            return random_steps(channel, hold_s=[hold * dt_s for hold in design.holds], generator=rng, **common)  # type: ignore[arg-type]
+        case "multisine":
+            return multisine(channel, lowest_Hz=1.0 / duration_s, highest_Hz=highest_Hz, generator=rng, **common)  # type: ignore[arg-type]
+        case "prbs":
+            return prbs(channel, hold_s=design.holds[-1] * dt_s, generator=rng, **common)  # type: ignore[arg-type]
+        case "noise":
+            return noise(channel, cutoff_Hz=highest_Hz, generator=rng, **common)  # type: ignore[arg-type]
+    raise CampaignError(f"design {name!r} is unknown; there are random-steps, multisine, prbs and noise")
+
+
+def drive_of(bench: Bench, device: str, design: CharacterisationDesign) -> tuple[str, float, float, float]:
+    """(channel, low, high, dt_s) of a device with one drive channel; the design may narrow the channel's limits."""
+    settings = bench.station.device(device)
+    if len(settings.drive) != 1:
+        raise CampaignError(f"{device}: these designs drive one channel; the station gives {list(settings.drive)}")
+    channel = bench.station.channel(settings.drive[0])
+    low = channel.limits[0] if design.low is None else design.low
+    high = channel.limits[1] if design.high is None else design.high
+    return channel.name, low, high, settings.dt_s

@@ -34,9 +34,11 @@ class Promise:
     """What the twins say a wiring will score on given examples, over noise draws.
 
     scores: with the wiring's own read-out, not refitted, one for each draw. mean, std: of their values (std: n - 1).
+    outputs: (trial, step, output) of the first draw, to look at.
     """
 
     scores: tuple[Score, ...]
+    outputs: Array
 
     @property
     def mean(self) -> float:
@@ -72,7 +74,8 @@ def promise(
         raise WiringError(f"a promise needs at least 2 noise draws, not {n_draws}")
     network = PhysicalNetwork(wiring, twins, stack=stack)
     features = yield from features_of_draws(network, data, generator, n_draws)
-    return Promise(tuple(score(metric, wiring.readout.apply(one), data) for one in features))
+    outputs = [wiring.readout.apply(one) for one in features]
+    return Promise(tuple(score(metric, one, data) for one in outputs), outputs[0])
 
 
 def features_of_draws(

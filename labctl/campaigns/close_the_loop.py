@@ -1,0 +1,192 @@
+"""The main job: instrument -> recordings -> twins -> optimised networks -> instrument, measured and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from labctl.bench import Bench
+from labctl.campaign import Campaign
+from labctl.campaigns.characterise import Characterisation, CharacterisationDesign, characterise
+from labctl.campaigns.fit_twin import FitSettings, FittedTwin, fit_twin
+from labctl.campaigns.measure_network import measure_network
+from labctl.campaigns.network_files import save_network
+from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, optimise_network
+from labctl.campaigns.task_plan import PLAN_NAMES, TaskPlan, plan_for
+from labctl.deployment import Measurement, mean_accuracy, mean_of
+from labctl.errors import CampaignError
+from labctl.events import Reported
+from labctl.network_bench import apply_conditions
+from labctl.report import TaskFigure, TaskOutcome, TwinFigure
+
+N_SHOWN_STEPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """What the loop does. Devices not named in `designs` or `fits` get the defaults; `conditions` are set before
+    anything is recorded and held throughout."""
+
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    designs: Mapping[str, CharacterisationDesign] = field(default_factory=dict)
+    fits: Mapping[str, FitSettings] = field(default_factory=dict)
+    tasks: Sequence[str] = PLAN_NAMES
+
+
+@dataclass(frozen=True, slots=True)
+class LoopResult:
+    """What came of it, for the report."""
+
+    tasks: tuple[TaskOutcome, ...]
+    twins: tuple[TwinFigure, ...]
+    task_figures: tuple[TaskFigure, ...]
+
+
+def close_the_loop(
+    bench: Bench, *, folder: Path, seed: int, settings: LoopSettings | None = None
+) -> Campaign[LoopResult]:
+    """Characterise every device of the station, fit its twin, and for each task optimise a network and measure it.
+
+    Writes recordings, twins and wirings into `folder`. Raises CampaignError for a station without devices, and whatever
+    the bench raises; what was measured until then is on disk.
+    """
+    settings = settings or LoopSettings()
+    streams = np.random.SeedSequence(seed).spawn(3)
+    devices = tuple(bench.station.devices)
+    if not devices:
+        raise CampaignError("the station file has no [devices.…]: there is nothing to characterise")
+    apply_conditions(bench, settings.conditions)
+    recorded = yield from _characterise_all(bench, devices, folder, np.random.default_rng(streams[0]), settings)
+    fitted: dict[str, FittedTwin] = {}
+    for number, (device, recordings) in enumerate(recorded.items()):
+        fitted[device] = yield from fit_twin(
+            device,
+            [recordings.training],
+            recordings.heldout,
+            seed=_seed(streams[1], number),
+            settings=settings.fits.get(device),
+            folder=folder / "twins",
+        )
+    dt_s = bench.station.device(devices[0]).dt_s
+    outcomes, figures = [], []
+    for number, name in enumerate(settings.tasks):
+        plan = plan_for(name, devices, dt_s=dt_s)
+        outcome, figure = yield from _task(
+            bench, plan, fitted, folder / name, seed=_seed(streams[2], number), settings=settings
+        )
+        outcomes.append(outcome)
+        figures.append(figure)
+    shown = tuple(twin_figure(bench, recorded[device], fitted[device]) for device in devices)
+    return LoopResult(tuple(outcomes), shown, tuple(figures))
+
+
+def _characterise_all(
+    bench: Bench, devices: Sequence[str], folder: Path, rng: np.random.Generator, settings: LoopSettings
+) -> Campaign[dict[str, Characterisation]]:
+    recorded: dict[str, Characterisation] = {}
+    for device in devices:
+        recorded[device] = yield from characterise(
+            bench, device, folder=folder / "recordings", rng=rng, design=settings.designs.get(device)
+        )
+    return recorded
+
+
+def _task(
+    bench: Bench,
+    plan: TaskPlan,
+    fitted: Mapping[str, FittedTwin],
+    folder: Path,
+    *,
+    seed: int,
+    settings: LoopSettings,
+) -> Campaign[tuple[TaskOutcome, TaskFigure]]:
+    """Optimise for one task on the twins, then measure the result and its rivals on the device."""
+    twins = {name: one.twin for name, one in fitted.items()}
+    optimised = yield from optimise_network(
+        twins, plan, ranges=allowed_ranges(twins, bench.station), seed=seed, examples_seed=seed + 1
+    )
+    save_network(
+        folder / "network",
+        optimised,
+        devices=tuple(twins),
+        examples_seed=seed + 1,
+        conditions=settings.conditions,
+        provenance=bench.provenance(seed=seed),
+    )
+    wirings = {"optimised": optimised.wiring, "reservoir": optimised.reservoir, "unoptimised": optimised.initial}
+    measured = yield from measure_network(
+        bench, plan, wirings, examples_seed=seed + 1, conditions=settings.conditions, folder=folder
+    )
+    outcome = task_outcome(optimised, measured)
+    yield Reported(f"deploy/{plan.task.name}", outcome.as_dict())
+    return outcome, task_figure(optimised, measured["optimised"], seed=seed + 1)
+
+
+def task_outcome(optimised: OptimisedNetwork, measured: Mapping[str, Measurement]) -> TaskOutcome:
+    """The figures of one task. The rivals' read-outs are fitted on measured training data, ours is the twin's."""
+    ours = measured["optimised"]
+    details = {
+        "measured with the read-out refitted on measured training data": mean_of(ours.refitted_scores),
+        "reservoir with the twin's read-out, measured": measured["reservoir"].mean,
+        "unoptimised with the twin's read-out, measured": measured["unoptimised"].mean,
+        "measured over reservoir": ours.mean / mean_of(measured["reservoir"].refitted_scores),
+        "device seconds": sum(one.device_seconds for one in measured.values()),
+        "held-out sequences": len(ours.outputs[0]),
+        "nodes": optimised.wiring.n_nodes,
+    }
+    accuracies = {
+        "accuracy promised": optimised.promise.accuracy,
+        "accuracy measured": mean_accuracy(ours.scores),
+        "accuracy of the reservoir, measured": mean_accuracy(measured["reservoir"].refitted_scores),
+        "accuracy unoptimised, measured": mean_accuracy(measured["unoptimised"].refitted_scores),
+    }
+    details |= {name: value for name, value in accuracies.items() if value is not None}
+    return TaskOutcome(
+        name=optimised.plan.task.name,
+        metric=optimised.plan.task.metric,
+        promised=optimised.promise.mean,
+        promised_std=optimised.promise.std,
+        measured_mean=ours.mean,
+        measured_std=ours.std,
+        reservoir_measured=mean_of(measured["reservoir"].refitted_scores),
+        unoptimised_measured=mean_of(measured["unoptimised"].refitted_scores),
+        linear_same_taps=optimised.linear_same_taps,
+        linear_20_taps=optimised.linear_20_taps,
+        details=details,
+    )
+
+
+def task_figure(optimised: OptimisedNetwork, measured: Measurement, *, seed: int) -> TaskFigure:
+    """The first scored steps of the held-out examples, one trial after another."""
+    _, heldout = optimised.plan.examples(seed=seed)
+    column = -1  # the only output of a regression; of a classification the probability of the last class
+    return TaskFigure(
+        name=optimised.plan.task.name,
+        target=heldout.targets[heldout.scored][:N_SHOWN_STEPS, column],
+        promised=optimised.promise.outputs[heldout.scored][:N_SHOWN_STEPS, column],
+        measured=measured.outputs[0][heldout.scored][:N_SHOWN_STEPS, column],
+        learning_curve=optimised.learning_curve,
+    )
+
+
+def twin_figure(bench: Bench, recorded: Characterisation, fitted: FittedTwin) -> TwinFigure:
+    """One held-out input: what the device did each time, and as many free runs of the twin."""
+    held = recorded.heldout
+    same = held.trials(np.flatnonzero(held.input_id == held.input_id[0]))
+    drive, response = same.scored()
+    return TwinFigure(
+        device=recorded.device,
+        calibration=fitted.figures,
+        unit=bench.station.channel(held.response_names[0]).unit,
+        time_s=same.time_s[same.n_prepare :],
+        drive=drive[0, :, 0],
+        measured=response[:, :, 0],
+        sampled=fitted.sampled,
+    )
+
+
+def _seed(stream: np.random.SeedSequence, number: int) -> int:
+    return int(stream.generate_state(number + 1, np.uint32)[number])

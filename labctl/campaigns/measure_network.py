@@ -1,0 +1,44 @@
+"""Measure a network and its rivals on the device, on the same examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from labctl.bench import Bench
+from labctl.campaign import Campaign
+from labctl.campaigns.task_plan import TaskPlan
+from labctl.deployment import Measurement, deploy
+from twins.network.wiring import Wiring
+
+
+def measure_network(
+    bench: Bench,
+    plan: TaskPlan,
+    wirings: Mapping[str, Wiring],
+    *,
+    examples_seed: int,
+    conditions: Mapping[str, float],
+    folder: Path,
+) -> Campaign[dict[str, Measurement]]:
+    """Deploy each of `wirings` by name; "optimised" is measured `plan.n_repeats` times, its rivals once.
+
+    All play the same training and held-out examples, under the same conditions.
+    """
+    training, heldout = plan.examples(seed=examples_seed)
+    name = plan.task.name
+    measured: dict[str, Measurement] = {}
+    for who, wiring in wirings.items():
+        measured[who] = yield from deploy(
+            bench,
+            wiring,
+            metric=plan.task.metric,
+            heldout=heldout,
+            training=training,
+            conditions=conditions,
+            n_repeats=plan.n_repeats if who == "optimised" else 1,
+            folder=folder / f"measured-{who}",
+            key=f"deploy/{name}/{who}",
+            title=f"Measure {name}, {who}",
+        )
+    return measured

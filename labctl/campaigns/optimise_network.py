@@ -1,0 +1,184 @@
+"""Optimise a network of twins for a task, and search the reservoir it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from labctl.campaign import Campaign, Step
+from labctl.campaigns.task_plan import TaskPlan
+from labctl.errors import CampaignError
+from labctl.events import Figures, Progress, Reported
+from labctl.station import Station
+from twins import DeviceTwin
+from twins.network.baselines import linear_on_taps
+from twins.network.initialise import measured_ports, random_wiring
+from twins.network.judging import NoisePass, Promise, promise, torch_generator
+from twins.network.network import PhysicalNetwork
+from twins.network.optimise import Iteration, Validation, optimise
+from twins.network.reservoir import ReservoirDraw, search_reservoir
+from twins.network.wiring import DevicePort, Wiring
+
+N_PROMISE_DRAWS = 24
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class OptimisedNetwork:
+    """What the twins say: the optimised wiring with its read-out and what it promises on the held-out examples.
+
+    initial: where the optimiser began. reservoir: the best random network of its search. learning_curve: training loss
+    of each iteration. linear_same_taps, linear_20_taps: scores of linear models of the input alone.
+    """
+
+    plan: TaskPlan
+    wiring: Wiring
+    initial: Wiring
+    reservoir: Wiring
+    promise: Promise
+    learning_curve: tuple[float, ...]
+    linear_same_taps: float
+    linear_20_taps: float
+
+
+def allowed_ranges(twins: Mapping[str, DeviceTwin], station: Station | None) -> dict[str, tuple[float, float]]:
+    """Where a network may drive each device: inside the range its twin was fitted on AND the station's limits."""
+    ranges = {}
+    for name, twin in twins.items():
+        low, high = (float(edge) for edge in twin.drive_range[0])
+        if station is not None:
+            channel = station.channel(station.device(name).drive[0])
+            allowed_low, allowed_high = channel.limits
+            if not max(low, allowed_low) < min(high, allowed_high):
+                raise CampaignError(
+                    f"{name}: the twin was fitted over {low:g}..{high:g} {channel.unit} and the station allows "
+                    f"{allowed_low:g}..{allowed_high:g}: nothing is left; record the device within its limits"
+                )
+            low, high = max(low, allowed_low), min(high, allowed_high)
+        ranges[name] = (low, high)
+    return ranges
+
+
+def optimise_network(
+    twins: Mapping[str, DeviceTwin],
+    plan: TaskPlan,
+    *,
+    ranges: Mapping[str, tuple[float, float]],
+    seed: int,
+    examples_seed: int,
+) -> Campaign[OptimisedNetwork]:
+    """Optimise the plan's network on the twins, search its reservoir, and promise a score on the held-out examples."""
+    key = f"optimise/{plan.task.name}"
+    streams = np.random.SeedSequence(seed).spawn(5)
+    rng = np.random.default_rng(streams[0])
+    training, heldout = plan.examples(seed=examples_seed)
+    ports = measured_ports(
+        [DevicePort.from_range(name, *ranges[name]) for name in twins],
+        twins,
+        samples_per_step=plan.architecture.samples_per_step,
+        rng=rng,
+        generator=torch_generator(streams[1]),
+    )
+    start = random_wiring(plan.architecture, ports, rng, scales=plan.scales)
+    network = PhysicalNetwork(start, twins)
+    step = Step(key, f"Optimise {plan.task.name}, {start.n_nodes} nodes")
+    yield step.started()
+    run = optimise(network, plan.task, seed=_number(streams[2]), settings=plan.settings)
+    result, curve = yield from _learning(key, run, plan.settings.budget_seconds)
+    yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
+
+    step = Step(f"{key}/reservoir", f"Search the reservoir for {plan.task.name}")
+    yield step.started()
+    search = search_reservoir(
+        plan.architecture,
+        ports,
+        twins,
+        plan.task,
+        seed=_number(streams[3]),
+        n_steps=plan.settings.n_steps,
+        n_draws=plan.n_reservoir_draws,
+    )
+    reservoir = yield from _searching(f"{key}/reservoir", search)
+    yield step.finished(f"best of {plan.n_reservoir_draws}: {reservoir.validation.value:.3f}")
+
+    promised = yield from promising(
+        result.wiring, twins, plan, heldout, generator=torch_generator(streams[4]), key=f"{key}/promise"
+    )
+    taps = plan.architecture.input_taps
+    outcome = OptimisedNetwork(
+        plan=plan,
+        wiring=result.wiring,
+        initial=result.initial,
+        reservoir=reservoir.wiring,
+        promise=promised,
+        learning_curve=tuple(curve),
+        linear_same_taps=linear_on_taps(plan.task.metric, training, heldout, taps=taps).value,
+        linear_20_taps=linear_on_taps(plan.task.metric, training, heldout, taps=range(20)).value,
+    )
+    yield Reported(
+        key, {"promised": promised.mean, "promised_std": promised.std, "validation": result.validation.value}
+    )
+    return outcome
+
+
+def promising(
+    wiring: Wiring, twins: Mapping[str, DeviceTwin], plan: TaskPlan, heldout: Any, *, generator: Any, key: str
+) -> Campaign[Promise]:
+    """The score that the twins promise on the held-out examples, over noise draws."""
+    step = Step(key, f"Promise for {plan.task.name}")
+    yield step.started()
+    passes = promise(wiring, twins, plan.task.metric, heldout, generator=generator, n_draws=N_PROMISE_DRAWS)
+    promised: Promise = yield from _passes(key, passes)
+    yield step.finished(
+        f"{plan.task.metric} {promised.mean:.4f} ± {promised.std:.4f} over {N_PROMISE_DRAWS} noise draws"
+    )
+    return promised
+
+
+def _learning(
+    key: str, run: Generator[Any, None, Outcome], budget_s: float | None
+) -> Campaign[tuple[Outcome, list[float]]]:
+    curve: list[float] = []
+    while True:
+        try:
+            event = next(run)
+        except StopIteration as finished:
+            return finished.value, curve
+        match event:
+            case Iteration(iteration=iteration, n_iterations=total, loss=loss, seconds=seconds):
+                curve.append(loss)
+                share = max(iteration / total, seconds / budget_s if budget_s else 0.0)
+                yield Figures(key, iteration, {"loss": loss})
+                yield Progress(key, share, 1.0, f"loss {loss:.4f}")
+            case Validation(iteration=iteration, score=value):
+                yield Figures(key, iteration, {"validation": value})
+            case _:
+                yield Figures(key, len(curve), {})
+
+
+def _searching(key: str, run: Generator[Any, None, Outcome]) -> Campaign[Outcome]:
+    while True:
+        try:
+            event = next(run)
+        except StopIteration as finished:
+            outcome: Outcome = finished.value
+            return outcome
+        if isinstance(event, ReservoirDraw):
+            yield Progress(key, event.draw, event.n_draws, f"best {event.best:.3f}")
+
+
+def _passes(key: str, run: Generator[NoisePass, None, Outcome]) -> Campaign[Outcome]:
+    while True:
+        try:
+            event = next(run)
+        except StopIteration as finished:
+            outcome: Outcome = finished.value
+            return outcome
+        yield Progress(key, event.draw, event.n_draws)
+
+
+def _number(stream: np.random.SeedSequence) -> int:
+    return int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))

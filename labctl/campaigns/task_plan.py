@@ -1,0 +1,111 @@
+"""What a network is optimised for, and how: a task, an architecture and the sizes of everything.
+
+The figures of the plans below were chosen on evidence (README, decisions). Importing this module loads torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from labctl.errors import CampaignError
+from twins.network.initialise import Architecture, InitialScales
+from twins.network.optimise import OptimiserSettings
+from twins.network.tasks import DelayedParity, Narma10, Task, TaskData
+
+PLAN_NAMES = ("narma10", "delayed_parity")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """A task with the network meant for it and the examples it is judged on.
+
+    n_training_trials, n_heldout_trials of n_steps each: played on the device, to fit the rivals' read-outs and to score.
+    n_repeats: how often the device plays the held-out examples.
+    """
+
+    task: Task
+    architecture: Architecture
+    scales: InitialScales
+    settings: OptimiserSettings
+    n_steps: int
+    n_training_trials: int
+    n_heldout_trials: int
+    n_repeats: int = 3
+    n_reservoir_draws: int = 40
+
+    def with_budget(self, seconds: float) -> TaskPlan:
+        """The same with a limit on the optimiser's wall time."""
+        return replace(self, settings=replace(self.settings, budget_seconds=seconds))
+
+    def examples(self, *, seed: int) -> tuple[TaskData, TaskData]:
+        """(training, held out): the examples that the device plays. The same seed gives the same examples."""
+        streams = np.random.SeedSequence(seed).spawn(2)
+        training = self.task.sample(self.n_training_trials, self.n_steps, np.random.default_rng(streams[0]))
+        heldout = self.task.sample(self.n_heldout_trials, self.n_steps, np.random.default_rng(streams[1]))
+        return training, heldout
+
+
+def plan_for(name: str, devices: Sequence[str], *, dt_s: float) -> TaskPlan:
+    """The plan of this name for nodes on `devices` (the first plays most), sampled every dt_s.
+
+    Raises CampaignError for a name that is not in PLAN_NAMES.
+    """
+    match name:
+        case "narma10":
+            return narma10_plan(devices, dt_s=dt_s)
+        case "delayed_parity":
+            return delayed_parity_plan(devices, dt_s=dt_s)
+    raise CampaignError(f"task {name!r} is unknown; there are {', '.join(PLAN_NAMES)}")
+
+
+def narma10_plan(devices: Sequence[str], *, dt_s: float) -> TaskPlan:
+    """NARMA-10 on 6 + 6 nodes: input taps 0..9, three samples (0.6 time constants) a step."""
+    return TaskPlan(
+        task=Narma10(),
+        architecture=Architecture(
+            layers=shared_layers(devices, 6),
+            samples_per_step=3,
+            sample_offsets=(0, 2),
+            dt_s=dt_s,
+            input_taps=tuple(range(10)),
+            coupling_delays=(0, 1),
+            washout=20,
+        ),
+        scales=InitialScales(),
+        settings=OptimiserSettings(),
+        n_steps=120,
+        n_training_trials=12,
+        n_heldout_trials=24,
+    )
+
+
+def delayed_parity_plan(devices: Sequence[str], *, dt_s: float) -> TaskPlan:
+    """Parity of three successive bits, the newest one step ago, on 6 + 6 nodes: five samples (one time constant) a bit."""
+    task = DelayedParity(order=3, delay=1)
+    return TaskPlan(
+        task=task,
+        architecture=Architecture(
+            layers=shared_layers(devices, 6),
+            samples_per_step=5,
+            sample_offsets=(1, 4),
+            dt_s=dt_s,
+            input_taps=(0,),
+            coupling_delays=(0, 1),
+            washout=task.washout,
+        ),
+        scales=InitialScales(),
+        settings=OptimiserSettings(n_trials=96, n_steps=10),
+        n_steps=10,
+        n_training_trials=400,
+        n_heldout_trials=520,
+    )
+
+
+def shared_layers(devices: Sequence[str], n_nodes: int, *, n_layers: int = 2) -> tuple[tuple[str, ...], ...]:
+    """`n_layers` layers of `n_nodes` nodes, dealt to the devices in turn, so that a bench can play several at a time."""
+    if not devices:
+        raise CampaignError("a network needs at least one device")
+    return tuple(tuple(devices[node % len(devices)] for node in range(n_nodes)) for _ in range(n_layers))

@@ -1,0 +1,65 @@
+"""`labctl deploy`: apply an optimised network to the bench, and measure what it achieves there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    deploy = commands.add_parser("deploy", help="apply an optimised network to the bench and measure its task there")
+    deploy.add_argument("station", type=Path, help="station file (TOML)")
+    deploy.add_argument("network", type=Path, help="folder that `labctl network optimise` wrote")
+    deploy.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where recordings and outcome go")
+    deploy.add_argument("--repeats", type=int, default=3, help="how often the held-out examples are played (default 3)")
+    deploy.add_argument("--no-rivals", action="store_true", help="leave out the reservoir and the unoptimised network")
+    deploy.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Play the network node by node, print and save promised beside measured; the outputs end safe."""
+    from dataclasses import replace
+
+    from labctl.bench import Bench
+    from labctl.campaign import Journal
+    from labctl.campaign import run as run_campaign
+    from labctl.campaigns.measure_network import measure_network
+    from labctl.campaigns.network_files import load_network
+    from labctl.campaigns.task_plan import plan_for
+    from labctl.console import Console
+
+    network = load_network(options.network)
+    plan = plan_for(network.task, network.devices, dt_s=network.wirings["optimised"].dt_s)
+    plan = replace(plan, n_repeats=options.repeats)
+    wirings = dict(network.wirings)
+    if options.no_rivals:
+        wirings = {"optimised": wirings["optimised"]}
+    with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
+        campaign = measure_network(
+            bench,
+            plan,
+            wirings,
+            examples_seed=network.examples_seed,
+            conditions=network.conditions,
+            folder=options.out,
+        )
+        measured = run_campaign(campaign, on_event=Console(), journal=journal)
+        report = bench.make_safe()
+        outcome = {
+            "task": network.task,
+            "metric": plan.task.metric,
+            "simulated": bench.simulated,
+            "promised": network.promised,
+            "promised_std": network.promised_std,
+            "device_seconds": bench.device_seconds,
+            "outputs_safe": report.ok,
+            **{who: one.figures() for who, one in measured.items()},
+        }
+    text = json.dumps(outcome, indent=2) + "\n"
+    (options.out / "deployment.json").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    sys.stderr.write(f"{report}\n")
+    return 0 if report.ok else 1

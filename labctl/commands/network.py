@@ -1,0 +1,89 @@
+"""`labctl network`: optimise a network of twins for a task."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twins import DeviceTwin
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    network = commands.add_parser("network", help="optimise a network of twins for a task")
+    actions = network.add_subparsers(title="actions", metavar="ACTION", required=True)
+    optimise = actions.add_parser("optimise", help="backpropagation through time on the twins, with sampled noise")
+    optimise.add_argument(
+        "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
+    )
+    optimise.add_argument("--task", required=True, metavar="NAME", help="narma10 or delayed_parity")
+    optimise.add_argument(
+        "--station", type=Path, help="station file whose limits bound the drives besides the fitted ranges"
+    )
+    optimise.add_argument("--seconds", type=float, help="budget of the optimiser")
+    optimise.add_argument("--seed", type=int, default=0, help="seed (default 0)")
+    optimise.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the network goes")
+    optimise.set_defaults(run=run_optimise)
+
+
+def run_optimise(options: argparse.Namespace) -> int:
+    """Optimise, with a progress bar, and save the wirings with what they promise."""
+    from labctl.campaign import run
+    from labctl.campaigns.network_files import save_network
+    from labctl.campaigns.optimise_network import allowed_ranges, optimise_network
+    from labctl.campaigns.task_plan import plan_for
+    from labctl.console import Console
+    from labctl.provenance import collect_provenance
+    from labctl.station import load_station
+
+    twins, conditions, simulated = load_twins(options.twin)
+    station = load_station(options.station) if options.station else None
+    plan = plan_for(options.task, tuple(twins), dt_s=next(iter(twins.values())).spec.dt_s)
+    if options.seconds is not None:
+        plan = plan.with_budget(options.seconds)
+    examples_seed = options.seed + 1
+    campaign = optimise_network(
+        twins, plan, ranges=allowed_ranges(twins, station), seed=options.seed, examples_seed=examples_seed
+    )
+    optimised = run(campaign, on_event=Console())
+    save_network(
+        options.out,
+        optimised,
+        devices=tuple(twins),
+        examples_seed=examples_seed,
+        conditions=conditions,
+        provenance=collect_provenance(simulated=simulated, seed=options.seed),
+    )
+    promised = {"task": options.task, "promised": optimised.promise.mean, "promised_std": optimised.promise.std}
+    sys.stdout.write(json.dumps({**promised, "folder": str(options.out)}, indent=2) + "\n")
+    return 0
+
+
+def load_twins(arguments: list[str]) -> tuple[dict[str, DeviceTwin], dict[str, float], bool]:
+    """DEVICE=FILE arguments as twins, the conditions they were recorded under, and whether any device was simulated.
+
+    Raises UsageError for another form, or for twins of contradicting conditions.
+    """
+    from labctl.errors import UsageError
+    from twins import load_twin, read_provenance
+
+    twins: dict[str, DeviceTwin] = {}
+    conditions: dict[str, float] = {}
+    simulated = False
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        if not separator or not name or not path:
+            raise UsageError(f"--twin {argument!r}: expected DEVICE=FILE")
+        twins[name] = load_twin(path)
+        provenance = read_provenance(path)
+        simulated = simulated or bool(provenance.get("simulated"))
+        for channel, value in provenance.get("conditions", {}).items():
+            if conditions.setdefault(channel, value) != value:
+                raise UsageError(
+                    f"{channel} was {conditions[channel]:g} for one twin and {value:g} for {name}: record them alike"
+                )
+    return twins, conditions, simulated

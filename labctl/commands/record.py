@@ -1,0 +1,93 @@
+"""`labctl record`: play a designed excitation on a device and record its response."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+DESIGNS = ("characterise", "random-steps", "multisine", "prbs", "noise")
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    record = commands.add_parser("record", help="play a designed excitation on a device and record its response")
+    record.add_argument("station", type=Path, help="station file (TOML)")
+    record.add_argument("--device", required=True, help="device of the station file")
+    record.add_argument(
+        "--design",
+        choices=DESIGNS,
+        default="characterise",
+        help="characterise (default): training trials and held-out repeats, in two files; the others: one file",
+    )
+    record.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the recordings go")
+    record.add_argument("--trials", type=int, default=160, help="training trials (default 160)")
+    record.add_argument("--samples", type=int, default=200, help="samples a trial (default 200)")
+    record.add_argument("--repeats", type=int, default=40, help="repeats of each held-out input (default 40)")
+    record.add_argument("--inputs", type=int, default=12, help="held-out inputs (default 12)")
+    record.add_argument("--low", type=float, help="lowest drive (default: the channel's limit)")
+    record.add_argument("--high", type=float, help="highest drive (default: the channel's limit)")
+    record.add_argument(
+        "--condition", action="append", default=[], metavar="CHANNEL=VALUE", help="set-point held meanwhile; repeatable"
+    )
+    record.add_argument("--seed", type=int, default=0, help="seed of the design (default 0)")
+    record.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Record, with a progress bar; the outputs end safe whatever happens."""
+    import numpy as np
+
+    from labctl.bench import Bench
+    from labctl.campaign import Campaign, Journal
+    from labctl.campaign import run as run_campaign
+    from labctl.campaigns.characterise import CharacterisationDesign, characterise, design_excitation
+    from labctl.campaigns.record import record
+    from labctl.console import Console
+    from labctl.network_bench import apply_conditions
+
+    rng = np.random.default_rng(options.seed)
+    design = CharacterisationDesign(
+        n_trials=options.trials,
+        n_samples=options.samples,
+        n_inputs=options.inputs,
+        n_repeats=options.repeats,
+        low=options.low,
+        high=options.high,
+    )
+
+    def campaign(bench: Bench) -> Campaign[list[Path]]:
+        apply_conditions(bench, conditions_from(options.condition))
+        if options.design == "characterise":
+            both = yield from characterise(bench, options.device, folder=options.out, rng=rng, design=design)
+            return [path for path in (both.training.path, both.heldout.path) if path is not None]
+        excitation = design_excitation(bench, options.device, options.design, design=design, rng=rng)
+        path = options.out / f"{options.device}-{options.design}.h5"
+        recording = yield from record(
+            bench, excitation, path=path, key=f"record/{options.device}", title=f"Record {options.device}"
+        )
+        return [recording.path or path]
+
+    with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
+        paths = run_campaign(campaign(bench), on_event=Console(), journal=journal)
+        report = bench.make_safe()
+    for path in paths:
+        sys.stdout.write(f"{path}\n")
+    sys.stderr.write(f"{report}\n")
+    return 0 if report.ok else 1
+
+
+def conditions_from(arguments: list[str]) -> dict[str, float]:
+    """CHANNEL=VALUE arguments as a mapping; raises UsageError for anything else."""
+    from labctl.errors import UsageError
+
+    conditions: dict[str, float] = {}
+    for argument in arguments:
+        name, separator, value = argument.partition("=")
+        try:
+            conditions[name] = float(value)
+        except ValueError as error:
+            raise UsageError(f"--condition {argument!r}: expected CHANNEL=VALUE with a number") from error
+        if not separator or not name:
+            raise UsageError(f"--condition {argument!r}: expected CHANNEL=VALUE")
+    return conditions
