@@ -16,6 +16,7 @@ from labctl.store import RecordingWriter
 
 QUEUE_LENGTH = 8
 _WAIT_S = 0.1
+MADE_SAFE = "the outputs were made safe during the recording"
 
 
 class Halted(Exception):  # noqa: N818 - no error: the session was asked to end
@@ -73,7 +74,7 @@ class Session:
         if self._stop.is_set():
             raise Halted
         if self.made_safe:
-            raise MadeSafe("the outputs were made safe during the recording")
+            raise MadeSafe(MADE_SAFE)
 
     @property
     def made_safe(self) -> bool:
@@ -123,6 +124,10 @@ class Session:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
             ending = error
+            if self.made_safe and isinstance(error, Exception) and not isinstance(error, MadeSafe):
+                # an instrument that was stopped over our head refuses the next step: that is not its fault
+                ending = MadeSafe(MADE_SAFE)
+                ending.__cause__ = error
         while not self._stop.is_set():  # nobody listens after a halt
             try:
                 self._queue.put(ending, timeout=_WAIT_S)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from labctl.errors import Stopped
-from labctl.guard import guard
+from labctl.guard import _Handler, guard
 from labctl.safety import SafeAction, SafeStateRegistry
 
 
@@ -130,3 +130,32 @@ def test_guard_in_another_thread_does_without_signals() -> None:
     thread.start()
     thread.join()
     assert made == ["safe"]
+
+
+def test_a_program_that_swallows_the_first_signal_is_made_safe_by_the_second_and_ended_by_the_third(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    registry = SafeStateRegistry()
+    made: list[str] = []
+    registry.add_output(action("gate", lambda: made.append("safe") or 0.0))
+    registry.arm()
+    handler = _Handler(registry)
+    with pytest.raises(Stopped, match="SIGTERM"):
+        handler(15, None)
+    assert not made
+    with pytest.raises(Stopped):
+        handler(15, None)
+    assert made == ["safe"]
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    with pytest.raises(Stopped):
+        handler(15, None)
+    assert ended == [143]
+
+
+def test_a_signal_while_outputs_are_made_safe_waits() -> None:
+    registry = SafeStateRegistry()
+    handler = _Handler(registry)
+    registry.making_safe = True
+    handler(2, None)
+    assert registry.pending_signal == 2
