@@ -77,11 +77,6 @@ class SerialLink(Link):
             ) from error
         os.set_blocking(self._descriptor, False)
         self._wake_reader, self._wake_writer = os.pipe()
-        self._readable = select.poll()
-        self._readable.register(self._descriptor, select.POLLIN)
-        self._readable.register(self._wake_reader, select.POLLIN)
-        self._writable = select.poll()
-        self._writable.register(self._descriptor, select.POLLOUT)
         self._closed = False
 
     def send(self, data: bytes, timeout_s: float) -> None:
@@ -91,20 +86,30 @@ class SerialLink(Link):
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:
-                if not self._writable.poll(timeout_s * 1000):
+                writable = select.poll()
+                writable.register(self._descriptor, select.POLLOUT)
+                if not writable.poll(timeout_s * 1000):
                     raise LinkSilent("the port takes no more data (flow control?)") from None
             except OSError as error:
                 raise LinkEnded(_reason(error)) from error
+
+    def _readable(self) -> select.poll:
+        # a new one each time: a signal handler that uses the line must not meet one that is in use
+        readable = select.poll()
+        readable.register(self._descriptor, select.POLLIN)
+        readable.register(self._wake_reader, select.POLLIN)
+        return readable
 
     def receive(self, most: int, timeout_s: float) -> bytes:
         """Whatever has arrived, at most `most` bytes."""
         deadline = time.monotonic() + timeout_s
         while True:
-            events = self._readable.poll(max(0.0, deadline - time.monotonic()) * 1000)
+            events = self._readable().poll(max(0.0, deadline - time.monotonic()) * 1000)
+            # closed: by a signal handler that repaired the line meanwhile; the numbers may belong to a new port by now
+            if self._closed or any(descriptor == self._wake_reader for descriptor, _ in events):
+                raise LinkEnded("interrupted")
             if not events:
                 raise LinkSilent("no answer")
-            if any(descriptor == self._wake_reader for descriptor, _ in events):
-                raise LinkEnded("interrupted")
             try:
                 data = os.read(self._descriptor, most)
             except BlockingIOError:
@@ -117,7 +122,7 @@ class SerialLink(Link):
 
     def unexpected(self) -> bool:
         """A poll without waiting; a hung-up port is an end."""
-        events = self._readable.poll(0)
+        events = self._readable().poll(0)
         if not events:
             return False
         if any(flags & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, flags in events):

@@ -44,7 +44,7 @@ def test_nodelay_is_on(tcp_instrument):
     import socket
 
     line = open_line(tcp_instrument(echo).address)
-    assert line._framing.link._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert line._connection.framing.link._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_refused_port_is_refused_on_opening_and_says_where(tcp_instrument):
@@ -139,7 +139,7 @@ def test_something_that_nobody_asked_for_is_not_an_answer(tcp_instrument):
     instrument = tcp_instrument(echo)
     line = open_line(instrument.address, **QUICK)
     instrument.send_unasked(b"unasked\n")
-    while not line._framing.unexpected():
+    while not line._connection.framing.unexpected():
         pass
     assert line.query("NEXT?") == "NEXT?"
 
