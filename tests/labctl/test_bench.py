@@ -286,9 +286,11 @@ def test_a_real_instrument_in_a_simulated_station_is_refused(demo_station: Path,
     changed(
         demo_station,
         "baud_rate = 57600",
-        'baud_rate = 57600\nscpi = { set_points = { output = { set = "V {value}", get = "V?", limits = [-1.0, 1.0] } } }',
+        'scpi = { terminals = { output = { set = "V {value}", get = "V?", limits = [-1.0, 1.0] } } }',
     )
-    with pytest.raises(StationError, match="smu"):
+    with pytest.raises(
+        StationError, match=r"smu: the station says simulated = true, but .*1234567.* is not a simulated one"
+    ):
         Bench.open(demo_station)
     os.close(slave)
     os.close(master)
