@@ -130,7 +130,8 @@ def _judge(
     features = flat_features(layers)
     n_training = 0 if training is None else len(training.inputs)
     measured = features[n_training:].reshape(n_repeats, len(heldout.inputs), *features.shape[1:])
-    refitted_wiring, refitted_scores = None, ()
+    refitted_wiring: Wiring | None = None
+    refitted_scores: tuple[Score, ...] = ()
     if training is not None:
         trial_of_row = np.broadcast_to(np.arange(n_training)[:, None], training.scored.shape)[training.scored]
         readout = fit_readout_by_validation(

@@ -62,7 +62,7 @@ class TwinFigure:
     """
 
     device: str
-    calibration: Mapping[str, float]
+    calibration: Mapping[str, float | int | None]
     unit: str
     time_s: NDArray[np.float64]
     drive: NDArray[np.float64]
@@ -200,7 +200,8 @@ def _twins(page: HtmlPage, twins: Sequence[TwinFigure]) -> None:
     page.heading("Twins: held-out calibration")
     for twin in twins:
         page.table(
-            (f"twin of {twin.device}", "value"), [(name, f"{value:.4f}") for name, value in twin.calibration.items()]
+            (f"twin of {twin.device}", "value"),
+            [(name, _figure_text(value)) for name, value in twin.calibration.items()],
         )
         page.figure(
             _twin_plot(twin),

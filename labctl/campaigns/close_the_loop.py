@@ -15,12 +15,13 @@ from labctl.campaigns.fit_twin import FitSettings, FittedTwin, fit_twin
 from labctl.campaigns.measure_network import measure_network
 from labctl.campaigns.network_files import save_network
 from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, optimise_network
-from labctl.campaigns.task_plan import PLAN_NAMES, TaskPlan, plan_for
+from labctl.campaigns.task_plan import PLAN_NAMES, plan_for
 from labctl.deployment import Measurement, mean_accuracy, mean_of
 from labctl.errors import CampaignError
 from labctl.events import Reported
 from labctl.network_bench import apply_conditions
 from labctl.report import TaskFigure, TaskOutcome, TwinFigure
+from labctl.workers import Job, side_by_side
 
 N_SHOWN_STEPS = 100
 
@@ -54,29 +55,50 @@ def close_the_loop(
     the bench raises; what was measured until then is on disk.
     """
     settings = settings or LoopSettings()
-    streams = np.random.SeedSequence(seed).spawn(3)
+    streams = np.random.SeedSequence(seed).spawn(4)
     devices = tuple(bench.station.devices)
     if not devices:
         raise CampaignError("the station file has no [devices.…]: there is nothing to characterise")
     apply_conditions(bench, settings.conditions)
     recorded = yield from _characterise_all(bench, devices, folder, np.random.default_rng(streams[0]), settings)
-    fitted: dict[str, FittedTwin] = {}
-    for number, (device, recordings) in enumerate(recorded.items()):
-        fitted[device] = yield from fit_twin(
-            device,
-            [recordings.training],
-            recordings.heldout,
-            seed=_seed(streams[1], number),
-            settings=settings.fits.get(device),
-            folder=folder / "twins",
-        )
+    fitted: dict[str, FittedTwin] = yield from side_by_side(
+        {
+            device: Job(
+                fit_twin,
+                {
+                    "device": device,
+                    "training": [recordings.training],
+                    "heldout": recordings.heldout,
+                    "seed": _seed(streams[1], number),
+                    "settings": settings.fits.get(device),
+                    "folder": folder / "twins",
+                },
+            )
+            for number, (device, recordings) in enumerate(recorded.items())
+        }
+    )
+    twins = {device: one.load() for device, one in fitted.items()}
     dt_s = bench.station.device(devices[0]).dt_s
+    plans = [plan_for(name, devices, dt_s=dt_s) for name in settings.tasks]
+    networks: dict[str, OptimisedNetwork] = yield from side_by_side(
+        {
+            plan.task.name: Job(
+                optimise_network,
+                {
+                    "twins": {device: one.path for device, one in fitted.items()},
+                    "plan": plan,
+                    "ranges": allowed_ranges(twins, bench.station),
+                    "seed": _seed(streams[2], number),
+                    "examples_seed": _seed(streams[3], number),
+                },
+            )
+            for number, plan in enumerate(plans)
+        }
+    )
     outcomes, figures = [], []
-    for number, name in enumerate(settings.tasks):
-        plan = plan_for(name, devices, dt_s=dt_s)
-        outcome, figure = yield from _task(
-            bench, plan, fitted, folder / name, seed=_seed(streams[2], number), settings=settings
-        )
+    for number, optimised in enumerate(networks.values()):
+        task = _measure(bench, optimised, folder, examples_seed=_seed(streams[3], number), settings=settings)
+        outcome, figure = yield from task
         outcomes.append(outcome)
         figures.append(figure)
     shown = tuple(twin_figure(bench, recorded[device], fitted[device]) for device in devices)
@@ -94,35 +116,30 @@ def _characterise_all(
     return recorded
 
 
-def _task(
-    bench: Bench,
-    plan: TaskPlan,
-    fitted: Mapping[str, FittedTwin],
-    folder: Path,
-    *,
-    seed: int,
-    settings: LoopSettings,
+def _measure(
+    bench: Bench, optimised: OptimisedNetwork, folder: Path, *, examples_seed: int, settings: LoopSettings
 ) -> Campaign[tuple[TaskOutcome, TaskFigure]]:
-    """Optimise for one task on the twins, then measure the result and its rivals on the device."""
-    twins = {name: one.twin for name, one in fitted.items()}
-    optimised = yield from optimise_network(
-        twins, plan, ranges=allowed_ranges(twins, bench.station), seed=seed, examples_seed=seed + 1
-    )
+    """Keep the optimised network on disk, then measure it and its rivals on the device."""
+    name = optimised.plan.task.name
     save_network(
-        folder / "network",
+        folder / name,
         optimised,
-        devices=tuple(twins),
-        examples_seed=seed + 1,
+        examples_seed=examples_seed,
         conditions=settings.conditions,
-        provenance=bench.provenance(seed=seed),
+        provenance=bench.provenance(),
     )
     wirings = {"optimised": optimised.wiring, "reservoir": optimised.reservoir, "unoptimised": optimised.initial}
     measured = yield from measure_network(
-        bench, plan, wirings, examples_seed=seed + 1, conditions=settings.conditions, folder=folder
+        bench,
+        optimised.plan,
+        wirings,
+        examples_seed=examples_seed,
+        conditions=settings.conditions,
+        folder=folder / name,
     )
     outcome = task_outcome(optimised, measured)
-    yield Reported(f"deploy/{plan.task.name}", outcome.as_dict())
-    return outcome, task_figure(optimised, measured["optimised"], seed=seed + 1)
+    yield Reported(f"deploy/{name}", outcome.as_dict())
+    return outcome, task_figure(optimised, measured["optimised"], seed=examples_seed)
 
 
 def task_outcome(optimised: OptimisedNetwork, measured: Mapping[str, Measurement]) -> TaskOutcome:

@@ -34,16 +34,21 @@ class FitSettings:
 
 @dataclass(frozen=True, slots=True)
 class FittedTwin:
-    """A twin and how well it is calibrated on held-out inputs (empty without held-out recordings).
+    """Where a twin was saved, and how well it is calibrated on held-out inputs (empty without a held-out recording).
 
     sampled: free runs (draw, time) of the first held-out input, as many as the device repeated it.
     """
 
     device: str
-    twin: DeviceTwin
     figures: Mapping[str, float | int | None]
     sampled: NDArray[np.float64]
     path: Path
+
+    def load(self) -> DeviceTwin:
+        """The twin."""
+        from twins import load_twin
+
+        return load_twin(self.path)
 
 
 def fit_twin(
@@ -91,7 +96,7 @@ def fit_twin(
     yield Reported(key, {**calibration, "free_run_score": result.free_run_score}, (str(path),))
     yield step.finished(_one_line(calibration, result.free_run_score))
     sampled = free_runs(twin, heldout, seed=seed) if heldout else np.zeros((0, 0))
-    return FittedTwin(device, twin, calibration, sampled, path)
+    return FittedTwin(device, calibration, sampled, path)
 
 
 def calibration_of(twin: DeviceTwin, recording: Recording, *, n_draws: int, seed: int) -> dict[str, float | int | None]:
@@ -116,7 +121,7 @@ def free_runs(twin: DeviceTwin, recording: Recording, *, seed: int) -> NDArray[n
     start = start_sample(twin.spec, same)
     with torch.no_grad():
         drawn = twin.respond(
-            torch.from_numpy(same.drive[:, start:]).to(twin.linear_weight),
+            torch.tensor(same.drive[:, start:]).to(twin.linear_weight),
             history=histories_of(twin.spec, same),
             generator=torch.Generator().manual_seed(seed),
             check_range=False,

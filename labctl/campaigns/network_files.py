@@ -40,7 +40,6 @@ def save_network(
     folder: Path,
     optimised: OptimisedNetwork,
     *,
-    devices: tuple[str, ...],
     examples_seed: int,
     conditions: Mapping[str, float],
     provenance: Mapping[str, Any],
@@ -52,7 +51,7 @@ def save_network(
     data = {
         "format": FORMAT,
         "task": optimised.plan.task.name,
-        "devices": list(devices),
+        "devices": list(optimised.plan.devices),
         "examples_seed": examples_seed,
         "promised": optimised.promise.mean,
         "promised_std": optimised.promise.std,

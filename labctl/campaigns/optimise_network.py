@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from labctl.campaigns.task_plan import TaskPlan
 from labctl.errors import CampaignError
 from labctl.events import Figures, Progress, Reported
 from labctl.station import Station
-from twins import DeviceTwin
+from twins import DeviceTwin, load_twin
 from twins.network.baselines import linear_on_taps
 from twins.network.initialise import measured_ports, random_wiring
 from twins.network.judging import NoisePass, Promise, promise, torch_generator
@@ -63,27 +64,29 @@ def allowed_ranges(twins: Mapping[str, DeviceTwin], station: Station | None) -> 
 
 
 def optimise_network(
-    twins: Mapping[str, DeviceTwin],
+    twins: Mapping[str, DeviceTwin] | Mapping[str, Path],
     plan: TaskPlan,
     *,
     ranges: Mapping[str, tuple[float, float]],
     seed: int,
     examples_seed: int,
 ) -> Campaign[OptimisedNetwork]:
-    """Optimise the plan's network on the twins, search its reservoir, and promise a score on the held-out examples."""
+    """Optimise the plan's network on the twins (or the files that hold them), search its reservoir, and promise a score
+    on the held-out examples."""
+    loaded = {name: load_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
     key = f"optimise/{plan.task.name}"
     streams = np.random.SeedSequence(seed).spawn(5)
     rng = np.random.default_rng(streams[0])
     training, heldout = plan.examples(seed=examples_seed)
     ports = measured_ports(
-        [DevicePort.from_range(name, *ranges[name]) for name in twins],
-        twins,
+        [DevicePort.from_range(name, *ranges[name]) for name in loaded],
+        loaded,
         samples_per_step=plan.architecture.samples_per_step,
         rng=rng,
         generator=torch_generator(streams[1]),
     )
     start = random_wiring(plan.architecture, ports, rng, scales=plan.scales)
-    network = PhysicalNetwork(start, twins)
+    network = PhysicalNetwork(start, loaded)
     step = Step(key, f"Optimise {plan.task.name}, {start.n_nodes} nodes")
     yield step.started()
     run = optimise(network, plan.task, seed=_number(streams[2]), settings=plan.settings)
@@ -95,7 +98,7 @@ def optimise_network(
     search = search_reservoir(
         plan.architecture,
         ports,
-        twins,
+        loaded,
         plan.task,
         seed=_number(streams[3]),
         n_steps=plan.settings.n_steps,
@@ -105,7 +108,7 @@ def optimise_network(
     yield step.finished(f"best of {plan.n_reservoir_draws}: {reservoir.validation.value:.3f}")
 
     promised = yield from promising(
-        result.wiring, twins, plan, heldout, generator=torch_generator(streams[4]), key=f"{key}/promise"
+        result.wiring, loaded, plan, heldout, generator=torch_generator(streams[4]), key=f"{key}/promise"
     )
     taps = plan.architecture.input_taps
     outcome = OptimisedNetwork(

@@ -36,6 +36,11 @@ class TaskPlan:
     n_repeats: int = 3
     n_reservoir_draws: int = 40
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices of the network, each once."""
+        return tuple(dict.fromkeys(device for layer in self.architecture.layers for device in layer))
+
     def with_budget(self, seconds: float) -> TaskPlan:
         """The same with a limit on the optimiser's wall time."""
         return replace(self, settings=replace(self.settings, budget_seconds=seconds))

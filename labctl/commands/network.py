@@ -53,7 +53,6 @@ def run_optimise(options: argparse.Namespace) -> int:
     save_network(
         options.out,
         optimised,
-        devices=tuple(twins),
         examples_seed=examples_seed,
         conditions=conditions,
         provenance=collect_provenance(simulated=simulated, seed=options.seed),

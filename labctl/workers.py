@@ -1,0 +1,92 @@
+"""Campaigns that need no instrument, side by side in processes of their own: training uses all cores, the bench none.
+
+A job is a function that can be found by its module and name, called there with plain arguments, and that returns a
+campaign. Its events come back as they happen; its result comes back when it ends.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event as StopFlag
+from typing import Any
+
+from labctl.campaign import Campaign
+from labctl.errors import CampaignError
+from labctl.events import Event
+
+POLL_S = 0.1
+_events: Any = None  # a worker's way to its parent, set once when the worker starts
+_stop: StopFlag | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A campaign to be made in a worker: `make(**arguments)`."""
+
+    make: Callable[..., Campaign[Any]]
+    arguments: Mapping[str, Any]
+
+
+def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Campaign[dict[str, Any]]:
+    """Run jobs in worker processes (as many as there are cores); yield their events, return their results by name.
+
+    The first job that fails stops the others, and its error is raised. Closing the campaign stops the workers.
+    """
+    count = min(len(jobs), n_workers or os.cpu_count() or 1)
+    context = multiprocessing.get_context("spawn")  # a fork would copy open instruments and threads
+    events, stop = context.Queue(), context.Event()
+    threads = max(1, (os.cpu_count() or 1) // max(count, 1))
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(events, stop, threads))
+    try:
+        futures = {name: pool.submit(_work, job) for name, job in jobs.items()}
+        while not all(future.done() for future in futures.values()) or not events.empty():
+            try:
+                yield events.get(timeout=POLL_S)
+            except queue.Empty:
+                _raise_first(futures)
+        _raise_first(futures)
+        return {name: future.result() for name, future in futures.items()}
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+        events.close()
+
+
+def _raise_first(futures: Mapping[str, Future[Any]]) -> None:
+    for name, future in futures.items():
+        error = future.exception() if future.done() else None
+        if isinstance(error, BrokenProcessPool):
+            raise CampaignError(f"the worker process of {name} died (out of memory, or killed)") from error
+        if error is not None:
+            raise error
+
+
+def _begin(events: Any, stop: StopFlag, threads: int) -> None:
+    """In the worker: signals are the parent's affair, and the cores are shared."""
+    global _events, _stop
+    _events, _stop = events, stop
+    for name in ("SIGINT", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is imported, which has not happened yet
+
+
+def _work(job: Job) -> Any:
+    """In the worker: run the job's campaign and send its events home."""
+    campaign: Campaign[Any] = job.make(**job.arguments)
+    try:
+        while _stop is None or not _stop.is_set():
+            try:
+                event: Event = next(campaign)
+            except StopIteration as finished:
+                return finished.value
+            _events.put(event)
+    finally:
+        campaign.close()
+    return None
