@@ -1,0 +1,89 @@
+"""Campaigns side by side in processes of their own."""
+
+import importlib
+import os
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from labctl.campaign import run
+from labctl.errors import CampaignError
+from labctl.events import Event, Figures
+from labctl.workers import Job, side_by_side
+
+JOBS = '''
+import os
+import time
+from pathlib import Path
+
+from labctl.events import Figures
+
+
+def count(name, n, pause_s=0.0):
+    for step in range(n):
+        time.sleep(pause_s)
+        yield Figures(name, step, {"pid": os.getpid()})
+    return n * n
+
+
+def fail(name):
+    yield Figures(name, 0, {})
+    raise ValueError(f"{name} cannot be fitted")
+
+
+def die(name):
+    yield Figures(name, 0, {})
+    os._exit(3)
+
+
+def endless(name, marker):
+    try:
+        while True:
+            time.sleep(0.01)
+            yield Figures(name, 0, {})
+    finally:
+        Path(marker).write_text("closed")
+'''
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    (tmp_path / "jobs_for_workers.py").write_text(JOBS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    return importlib.import_module("jobs_for_workers")
+
+
+def test_every_job_runs_elsewhere_and_its_result_comes_home_by_name(jobs: ModuleType) -> None:
+    seen: list[Event] = []
+    results = run(
+        side_by_side({name: Job(jobs.count, {"name": name, "n": n}) for name, n in (("a", 2), ("b", 3))}),
+        on_event=seen.append,
+    )
+    assert results == {"a": 4, "b": 9}
+    figures = [event for event in seen if isinstance(event, Figures)]
+    assert sorted(event.key for event in figures) == ["a", "a", "b", "b", "b"]
+    assert os.getpid() not in {event.values["pid"] for event in figures}
+
+
+def test_the_error_of_a_job_is_raised_here(jobs: ModuleType) -> None:
+    with pytest.raises(ValueError, match="bad cannot be fitted"):
+        run(side_by_side({"bad": Job(jobs.fail, {"name": "bad"}), "good": Job(jobs.count, {"name": "good", "n": 2})}))
+
+
+def test_a_worker_that_dies_is_told(jobs: ModuleType) -> None:
+    with pytest.raises(CampaignError, match="died"):
+        run(side_by_side({"gone": Job(jobs.die, {"name": "gone"})}))
+
+
+def test_closing_the_campaign_ends_the_jobs(jobs: ModuleType, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    campaign = side_by_side({"endless": Job(jobs.endless, {"name": "endless", "marker": str(marker)})})
+    next(campaign)
+    campaign.close()
+    deadline = time.monotonic() + 30
+    while not marker.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert marker.read_text() == "closed"
