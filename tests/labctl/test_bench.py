@@ -128,6 +128,15 @@ def test_the_response_is_the_devices_and_aligned_with_the_drive(demo_station: Pa
     assert abs(x[:, recording.n_prepare].mean()) < 0.05
 
 
+def test_the_preparation_puts_the_double_well_into_the_same_well_every_time(demo_station: Path) -> None:
+    with Bench.open(demo_station) as bench:
+        bench.set("duffing_bias", 0.05)
+        recording = collect(bench.respond(steps("duffing_drive", n_trials=200)))
+    prepared = recording.response[:, recording.n_prepare, 0]
+    assert prepared.min() > 0.7
+    assert prepared.std() < 0.08
+
+
 def test_two_devices_are_played_at_the_same_time(demo_station: Path) -> None:
     both = combine(steps(), steps("duffing_drive", seed=1))
     with Bench.open(demo_station) as bench:
