@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QSettings, QTimer
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication
 
@@ -49,9 +49,13 @@ def main(*, station: Path | None, simulated: bool, runs_folder: Path | None, the
 
 def _take_signals(window: MainWindow) -> None:
     """Ctrl-C, SIGTERM and SIGHUP close the window, outputs safe first; the bridge's timer lets Python notice them."""
+
+    def close(_number: int, _frame: FrameType | None) -> None:
+        QTimer.singleShot(0, window.close)  # Python calls handlers in the middle of anything; this waits its turn
+
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda _number, _frame: window.close())
+            signal.signal(getattr(signal, name), close)
 
 
 def _show_faults(window: MainWindow) -> None:

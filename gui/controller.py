@@ -67,6 +67,7 @@ class Controller(QObject):
         self.parted_well = True
         self._held: Opened | None = None
         self._safing = 0
+        self._asked = object()
         self._live = LiveValues(bridge, self)
         self._live.read.connect(self._read)
         self._from_samples = QTimer(self, interval=200)
@@ -98,7 +99,8 @@ class Controller(QObject):
             self._trouble(RuntimeError(f"cannot start now: {self.state.value}"), f"Starting {offer.title}")
             return
         self._enter(State.RUNNING)
-        self._live.pause(lambda: self._start(bench, offer, folder, seed))
+        self._asked = asked = object()
+        self._live.pause(lambda: self._start(asked, bench, offer, folder, seed))
 
     def stop(self) -> None:
         """Stop the campaign before its next event."""
@@ -169,11 +171,11 @@ class Controller(QObject):
         else:
             self._enter(State.EMPTY)
 
-    def _start(self, bench: Bench, offer: Offer, folder: Path, seed: int) -> None:
+    def _start(self, asked: object, bench: Bench, offer: Offer, folder: Path, seed: int) -> None:
         if self.state is State.STOPPING:  # stopped before it began
             self._enter(State.READY)
             self._live.watch(bench)
-        if self.state is not State.RUNNING:
+        if self.state is not State.RUNNING or asked is not self._asked:
             return
         try:
             journal = Journal(folder / "journal.jsonl")

@@ -252,7 +252,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Make the outputs safe first; the window closes when they were read back."""
-        if self._may_close:
+        if self._may_close or self.controller.state is State.PARTED:
             self._save_geometry()
             event.accept()
             self.closed.emit()

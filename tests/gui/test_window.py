@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,6 +157,34 @@ def test_all_outputs_safe_does_not_wait_for_a_campaign_that_does_not_listen(
     assert safe.args[0].ok
     wait_for(qtbot, window, State.READY)
     assert_outputs_off(simulation)
+
+
+def test_a_run_asked_for_while_values_are_being_read_starts_once(qtbot: QtBot, opened: Show) -> None:
+    window = opened(endless=campaigns.endless)
+    readings = threading.Event()
+    window.controller.bench.get = lambda channel: readings.wait(60)  # type: ignore[method-assign, union-attr]
+    qtbot.wait(1500)  # a reading begins within a second, and now lasts
+    start(qtbot, window)
+    qtbot.mouseClick(window.safe_button, LEFT)
+    wait_for(qtbot, window, State.READY)
+    start(qtbot, window)
+    readings.set()
+    qtbot.waitUntil(lambda: window.bridge.box.samples.total > 0, timeout=WAIT_MS)
+    qtbot.mouseClick(window.run_panel.stop, LEFT)
+    wait_for(qtbot, window, State.READY)
+    assert not window.error_panel.isVisible()
+
+
+def test_stop_before_the_campaign_has_begun_leaves_the_window_ready(qtbot: QtBot, opened: Show) -> None:
+    window = opened(endless=campaigns.endless)
+    readings = threading.Event()
+    window.controller.bench.get = lambda channel: readings.wait(60)  # type: ignore[method-assign, union-attr]
+    qtbot.wait(1500)
+    start(qtbot, window)
+    qtbot.mouseClick(window.run_panel.stop, LEFT)
+    readings.set()
+    wait_for(qtbot, window, State.READY)
+    assert not window.outcome.steps.rows
 
 
 def test_all_outputs_safe_works_while_nothing_runs(qtbot: QtBot, opened: Show) -> None:
