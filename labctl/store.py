@@ -65,6 +65,11 @@ class RecordingWriter:
                 "nothing was played. Free some space or record fewer trials"
             ) from error
 
+    @property
+    def written_samples(self) -> int:
+        """Samples handed to the file so far, over all trials."""
+        return int(self._filled.sum())
+
     def append(self, block: Block) -> None:
         """Write one block and flush it."""
         self.append_many((block,))
@@ -82,7 +87,7 @@ class RecordingWriter:
             except HDF5_ERRORS as error:
                 raise RecordingError(
                     f"{self.path} cannot be written any more ({_reason(error)}); "
-                    f"{int(self._filled.sum())} samples written before stay readable"
+                    f"{self.written_samples} samples written before stay readable"
                 ) from error
 
     def note(self, text: str) -> None:
@@ -104,7 +109,7 @@ class RecordingWriter:
             except HDF5_ERRORS as error:
                 raise RecordingError(
                     f"{self.path}: the end of the recording could not be written ({_reason(error)}); "
-                    f"{int(self._filled.sum())} samples written before stay readable"
+                    f"{self.written_samples} samples written before stay readable"
                 ) from error
             finally:
                 # On a full disk closing fails like writing did, which is told above; the descriptor goes in any case.

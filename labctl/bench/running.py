@@ -109,7 +109,7 @@ class RunningRecording:
             self._writer.note(text)
 
     def _tell(self, report: SafeReport, lost: str) -> str:
-        measured = int(self._session.valid_samples.sum())
+        measured = int(self._session.valid_samples.sum()) if self._writer is None else self._writer.written_samples
         planned = self._plan.n_trials * self._plan.n_samples
         where = "in memory only" if self._writer is None else f"readable in {self._writer.path}"
         outputs = "all outputs are safe" if report.ok else str(report)
