@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twins.calibration import Calibration, calibrate
     from twins.checkpoint import load_twin, read_provenance, save_twin
-    from twins.device import DeviceTwin, DeviceTwinSpec, StackedTwins
+    from twins.device import DeviceTwin, DeviceTwinSpec, Histories, StackedHistories, StackedTwins, histories_of
     from twins.errors import (
         CheckpointInvalid,
         OutsideFittedRange,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "twins.calibration": ("Calibration", "calibrate"),
     "twins.checkpoint": ("load_twin", "read_provenance", "save_twin"),
-    "twins.device": ("DeviceTwin", "DeviceTwinSpec", "StackedTwins"),
+    "twins.device": ("DeviceTwin", "DeviceTwinSpec", "Histories", "StackedHistories", "StackedTwins", "histories_of"),
     "twins.errors": (
         "CheckpointInvalid",
         "OutsideFittedRange",
@@ -56,8 +56,10 @@ __all__ = [
     "Epoch",
     "FitEvent",
     "FitResult",
+    "Histories",
     "OutsideFittedRange",
     "SolverRefused",
+    "StackedHistories",
     "StackedTwins",
     "Traces",
     "TracesInvalid",
@@ -66,6 +68,7 @@ __all__ = [
     "TwinNotFitted",
     "calibrate",
     "fit",
+    "histories_of",
     "load_twin",
     "read_provenance",
     "save_twin",

@@ -1,7 +1,8 @@
 """Twins of single devices: a neural SDE of the response, delay-embedded, with what it was fitted on."""
 
+from twins.device.history import Histories, histories_of
 from twins.device.spec import DeviceTwinSpec
-from twins.device.stacked import StackedTwins
+from twins.device.stacked import StackedHistories, StackedTwins
 from twins.device.twin import DeviceTwin
 
-__all__ = ["DeviceTwin", "DeviceTwinSpec", "StackedTwins"]
+__all__ = ["DeviceTwin", "DeviceTwinSpec", "Histories", "StackedHistories", "StackedTwins", "histories_of"]

@@ -36,11 +36,10 @@ class PairedNets(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """(row, input) -> (2, row, output)."""
-        act = torch.tanh if self.activation == "tanh" else torch.relu
         h = rows.expand(2, *rows.shape)
-        last = len(self.weights) - 1
-        for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            h = torch.baddbmm(bias, h, weight)
-            if number < last:
-                h = act(h)
-        return h
+        for weight, bias in list(zip(self.weights, self.biases, strict=True))[:-1]:
+            if self.activation == "tanh":  # 2 sigmoid(2 x) - 1: on a CPU several times faster than torch.tanh
+                h = torch.baddbmm(bias, h, weight, beta=2, alpha=2).sigmoid().mul(2).sub(1)
+            else:
+                h = torch.baddbmm(bias, h, weight).relu()
+        return torch.baddbmm(self.biases[-1], h, self.weights[-1])

@@ -17,6 +17,10 @@ from twins.device.twin import DeviceTwin
 from twins.errors import TracesInvalid, TracesMismatch
 from twins.solver import draw_noise
 
+# Numbers in one buffer of activations: larger ones are returned to the system after every run, and faulting their
+# pages in again costs more than the run itself. Larger batches go in parts.
+_LARGEST_BUFFER = 4_000_000
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackedHistories:
@@ -96,8 +100,12 @@ class StackedTwins(nn.Module):
         scale, centre = self.get_buffer("response_scale"), self.get_buffer("response_centre")
         start = (history.response.to(drive.dtype) - centre) / scale
         driven = torch.cat((history.drive.to(drive.dtype).flip(-1), drive[..., :-1]), dim=-1)
-        path: Tensor = StackedRun.apply(driven, start, noise, weights)  # type: ignore[no-untyped-call]
-        return path * scale + centre
+        chunk = max(32, _LARGEST_BUFFER // (noise.shape[0] * self.n_nodes * weights.state_in.shape[2]))
+        parts = zip(
+            torch.split(driven, chunk, 1), torch.split(start, chunk, 1), torch.split(noise, chunk, 2), strict=True
+        )
+        paths: list[Tensor] = [StackedRun.apply(*part, weights) for part in parts]  # type: ignore[no-untyped-call]
+        return torch.cat(paths, 1) * scale + centre
 
     def _weights(self) -> StackedWeights:
         inner = range(self._n_layers)

@@ -70,8 +70,8 @@ def _run(drive: Tensor, start: Tensor, noise: Tensor, w: StackedWeights) -> tupl
     out = noise.new_empty(n_steps, n_nodes, n_batch, 2)
     path = noise.new_empty(n_nodes, n_batch, n_state + n_steps)
     path[..., :n_state] = start.flip(-1)
-    is_tanh = w.activation == "tanh"
-    act_ = torch.tanh_ if is_tanh else torch.relu_
+    sigmoid = w.activation == "tanh"  # the weights are rewritten for it
+    act_ = torch.sigmoid_ if sigmoid else torch.relu_
     # Views are made once, not a step at a time: indexing costs as much as a small product.
     seen, reached = path.unfold(-1, n_state, 1).unbind(2), path[..., n_state:].unbind(-1)
     steps = zip(
@@ -81,7 +81,7 @@ def _run(drive: Tensor, start: Tensor, noise: Tensor, w: StackedWeights) -> tupl
     inner = list(zip(w.inner_weights, w.inner_biases, strict=True))
     for columns, hidden, linear, both, mean, raw, kick, window, following, first_layer, *later in steps:
         columns.baddbmm_(window, w.state_in)
-        h = torch.tanh(hidden, out=first_layer) if is_tanh else first_layer.copy_(hidden.relu())
+        h = torch.sigmoid(hidden, out=first_layer) if sigmoid else first_layer.copy_(hidden).relu_()
         for target, (weight, bias) in zip(later, inner, strict=True):
             h = act_(torch.baddbmm(bias, h, weight, out=target))
         torch.baddbmm(w.out_bias, h, w.out_weight, out=both)
@@ -93,7 +93,7 @@ def _run_back(grad_path: Tensor, noise: Tensor, spread: Tensor, layers: list[Ten
     """Gradient with respect to the first layer's columns, (step, node, batch, C)."""
     n_steps, n_nodes, n_batch = noise.shape
     n_state, n_columns = w.state_in.shape[1:]
-    slopes = [1.0 - layer.square() if w.activation == "tanh" else (layer > 0).to(layer.dtype) for layer in layers]
+    slopes = [layer - layer.square() if w.activation == "tanh" else (layer > 0).to(layer.dtype) for layer in layers]
     to_out = torch.stack((torch.ones_like(noise), noise * w.noise_scale * torch.sigmoid(spread)), dim=-1)
     grad = grad_path.new_zeros(n_nodes, n_batch, n_state + n_steps)
     grad[..., n_state - 1 :] = grad_path

@@ -17,9 +17,12 @@ def pack(twins: Sequence[DeviceTwin]) -> tuple[dict[str, Tensor], dict[str, Tens
 
     The first layer has the columns [drift net | diffusion net | linear model], the others are block diagonal in the
     two nets, and the last has the outputs [mean increment, raw spread]. State rows are OLDEST first (windows over
-    time), drive rows likewise; the linear column holds x + its increment.
+    time), drive rows likewise; the linear column holds x + its increment. Weights of tanh nets are rewritten for
+    sigmoids, tanh x = 2 sigmoid(2 x) - 1, which a CPU computes several times faster.
     """
     nodes = [_pack_node(twin, _widths(twins), _delays(twins)) for twin in twins]
+    if twins[0].spec.activation == "tanh":
+        nodes = [_for_sigmoid(node) for node in nodes]
     network = {name: torch.stack([node[name] for node in nodes]) for name in nodes[0]}
     return network, _banks(twins)
 
@@ -56,6 +59,20 @@ def _pack_node(twin: DeviceTwin, widths: tuple[int, ...], delays: tuple[int, int
         packed[f"inner_weight_{number}"] = weight
         packed[f"inner_bias_{number}"] = _beside(biases[number + 1], n_out)
     return packed
+
+
+def _for_sigmoid(node: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same function with sigmoids: hidden sums doubled, hidden values h replaced by 2 h - 1 in what follows."""
+    changed = dict(node)
+    for name in ("state_in", "drive_in", "bias_in"):
+        changed[name] = torch.cat((2.0 * node[name][:, :-1], node[name][:, -1:]), 1)
+    for name, weight in node.items():
+        if name.startswith("inner_weight_"):
+            bias = name.replace("weight", "bias")
+            changed[name], changed[bias] = 4.0 * weight, 2.0 * (node[bias] - weight.sum(0, keepdim=True))
+    changed["out_bias"] = node["out_bias"] - node["out_weight"].sum(0, keepdim=True)
+    changed["out_weight"] = 2.0 * node["out_weight"]
+    return changed
 
 
 def _beside(pair: Tensor, width: int) -> Tensor:

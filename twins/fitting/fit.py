@@ -12,7 +12,7 @@ from twins.device.twin import DeviceTwin
 from twins.errors import TracesInvalid
 from twins.fitting.events import Epoch, FitEvent, FitResult
 from twins.fitting.free_run import FreeRunScore
-from twins.fitting.held_out import split_by_input
+from twins.fitting.held_out import InputSplit, split_by_input
 from twins.fitting.phases import Course, likelihood_phase, window_phase
 from twins.traces import Traces, check_same_grid
 
@@ -73,17 +73,7 @@ def fit(
             )
     finally:
         course.restore_kept()
-    return FitResult(
-        seed=seed,
-        best_phase=course.kept_phase,
-        best_epoch=course.kept_epoch,
-        free_run_score=course.kept,
-        linear_free_run_score=linear_score,
-        n_epochs=course.epoch,
-        seconds=course.seconds,
-        n_train_samples=sum(t.n_trials * (t.n_samples - 1 - twin.spec.n_history) for t in split.train),
-        held_out_inputs=split.held_out_inputs,
-    )
+    return _result(course, split, seed=seed, linear_score=linear_score)
 
 
 def _check_options(
@@ -102,3 +92,18 @@ def _check_options(
             "held_out_fraction must lie between 0 and 1, learning_rate be positive and window_epochs not negative; "
             f"they are {held_out_fraction}, {learning_rate}, {window_epochs}"
         )
+
+
+def _result(course: Course, split: InputSplit, *, seed: int, linear_score: float) -> FitResult:
+    n_history = course.twin.spec.n_history
+    return FitResult(
+        seed=seed,
+        best_phase=course.kept_phase,
+        best_epoch=course.kept_epoch,
+        free_run_score=course.kept,
+        linear_free_run_score=linear_score,
+        n_epochs=course.epoch,
+        seconds=course.seconds,
+        n_train_samples=sum(part.n_trials * (part.n_samples - 1 - n_history) for part in split.train),
+        held_out_inputs=split.held_out_inputs,
+    )
