@@ -1,3 +1,4 @@
+# ruff: noqa: N818 - the names say what happened; "Error" would add nothing
 """What can go wrong with twins.
 
 TwinError
