@@ -75,7 +75,6 @@ class Connection:
         framing = self.framing
         if framing is not None and not framing.link.can_reopen_cheaply:
             try:
-                framing.link.clear()
                 self.door.check(framing, after_fault=True)
                 self.fault = ""
                 return framing

@@ -117,10 +117,10 @@ class Framing:
         return bytes(self._take(len(self._ahead)))
 
     def drain(self, quiet_s: float) -> None:
-        """Throw away everything that comes until nothing has come for quiet_s."""
+        """Throw away what has come, and what comes until nothing has come for quiet_s."""
         self._ahead.clear()
-        if self.link.message_based:
-            return  # device clear has emptied both sides; a read without a question would be an error there
+        if self.link.clear():
+            return
         deadline = time.monotonic() + MAX_DRAIN_S
         while time.monotonic() < deadline:
             try:

@@ -115,10 +115,11 @@ class Line:
         return self._read(lambda framing, limit_s: framing.receive_all(limit_s, quiet_s), timeout_s)
 
     def discard_input(self) -> None:
-        """Throw away what waits to be read now. After a fault, nothing: the next command repairs the line anyway."""
+        """Throw away what waits to be read now. Nothing after a fault, when the next command repairs the line anyway, and
+        nothing on media that keep answers apart as messages."""
         with self.lock:
             framing = self._connection.framing
-            if framing is not None and not self._connection.fault:
+            if framing is not None and not self._connection.fault and not framing.link.message_based:
                 try:
                     framing.drain(0.0)
                 except LinkFault as fault:

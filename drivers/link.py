@@ -48,9 +48,9 @@ class Link(ABC):
     def unexpected(self) -> bool:
         """Whether something waits to be read although nothing was asked; raises LinkEnded at the end of file."""
 
-    def clear(self) -> None:
-        """Empty the instrument's input and output buffers where the medium has a way to (device clear)."""
-        return
+    def clear(self) -> bool:
+        """Empty the instrument's input and output buffers (device clear). False where the medium has no way to."""
+        return False
 
     @abstractmethod
     def interrupt(self) -> None:

@@ -129,14 +129,6 @@ class SerialLink(Link):
             raise LinkEnded("the port hung up")
         return True
 
-    def clear(self) -> None:
-        """Empty the operating system's buffers; a serial port has no device clear."""
-        try:
-            self._port.reset_input_buffer()
-            self._port.reset_output_buffer()
-        except (serial.SerialException, OSError) as error:
-            raise LinkEnded(str(error)) from error
-
     def interrupt(self) -> None:
         """Wake a receive() in another thread through a pipe of our own."""
         if not self._closed:

@@ -82,12 +82,18 @@ class VisaLink(Link):
         found = [getattr(inner, name, None) for name in ("sock", "_sync", "_async")]
         return [entry for entry in found if isinstance(entry, socket.socket) and entry.fileno() >= 0]
 
-    def clear(self) -> None:
-        """Device clear: the instrument empties its input and output buffers."""
+    def clear(self) -> bool:
+        """Device clear; False for media and libraries that do not support it."""
+        from pyvisa.constants import StatusCode
+
         try:
             self._resource.clear()
         except Exception as error:
+            unsupported = getattr(error, "error_code", None) == StatusCode.error_nonsupported_operation
+            if unsupported or isinstance(error, NotImplementedError):
+                return False
             raise self._fault(error) from error
+        return True
 
     def interrupt(self) -> None:
         """Shut pyvisa-py's own sockets down; a read in another VISA library ends only with its timeout."""

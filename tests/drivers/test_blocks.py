@@ -8,7 +8,7 @@ from drivers.blocks import definite_header, parse_header
 from drivers.errors import BadAnswer, LineTimeout
 from drivers.transport import open_line
 
-QUICK = {"timeout_s": 0.2, "reconnect_s": 0.2}
+QUICK = {"timeout_s": 0.5, "reconnect_s": 0.3}
 
 
 def answers(**replies):

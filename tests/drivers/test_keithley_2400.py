@@ -103,7 +103,7 @@ def test_the_simulated_unit_sources_and_measures(simulated):
 
 
 def test_measuring_with_the_output_off_gives_the_reason_from_the_error_queue(demo_bench):
-    driver = Keithley2400(open_line(demo_bench["smu"], baud_rate=57600, timeout_s=0.3), {})
+    driver = Keithley2400(open_line(demo_bench["smu"], baud_rate=57600, timeout_s=1.0), {})
     driver.set_point("output").enable(False)
     with pytest.raises(InstrumentReported, match="OUTPUT off"):
         driver.meter("current").read_value()
@@ -195,6 +195,7 @@ def test_a_pymeasure_driver_survives_a_killed_connection(tcp_instrument):
     driver = open_driver("pymeasure:keithley.Keithley2400", open_line(instrument.address), {})
     output = driver.set_point("source_voltage")
     instrument.respond = lambda command: "+5.000000E-01" if command.endswith("?") and command != "*IDN?" else None
+    driver.line.query("*IDN?")  # by then the instrument has taken what the constructor sent
     instrument.kill_connections()
     assert output.read_back() == 0.5
     assert driver.line.generation == 1

@@ -8,7 +8,7 @@ from fake_instruments import IDENTITY, Close, Hang, Held
 from drivers.errors import BadAnswer, LineClosed, LineLost, LineRefused, LineTimeout, WrongIdentity
 from drivers.transport import open_line
 
-QUICK = {"timeout_s": 0.2, "reconnect_s": 0.2}
+QUICK = {"timeout_s": 0.5, "reconnect_s": 0.3}
 
 
 def echo(command):
@@ -181,7 +181,7 @@ def test_an_instrument_that_is_gone_is_given_up_within_bounds_and_found_again_wh
     line = open_line(instrument.address, **QUICK)
     instrument.refuse()
     instrument.kill_connections()
-    with pytest.raises(LineLost, match=r"not reachable again within 0\.2 s.*refused"):
+    with pytest.raises(LineLost, match=r"not reachable again within 0\.3 s.*refused"):
         line.query("A?")
     instrument.listen(instrument.port)
     assert line.query("A?") == "A?"

