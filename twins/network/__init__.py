@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twins.network.baselines import linear_on_taps
     from twins.network.initialise import Architecture, InitialScales, measured_ports, random_wiring
-    from twins.network.judging import NoisePass, Promise, promise
+    from twins.network.judging import NoisePass, PenaltyTried, Promise, promise
     from twins.network.network import PhysicalNetwork
     from twins.network.optimise import (
         Iteration,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "baselines": ("linear_on_taps",),
     "initialise": ("Architecture", "InitialScales", "measured_ports", "random_wiring"),
-    "judging": ("NoisePass", "Promise", "promise"),
+    "judging": ("NoisePass", "PenaltyTried", "Promise", "promise"),
     "network": ("PhysicalNetwork",),
     "optimise": ("Iteration", "OptimiseEvent", "OptimiseResult", "OptimiserSettings", "Validation"),
     "readout": ("Readout", "ReadoutError", "fit_readout", "fit_readout_by_validation"),
@@ -59,6 +59,7 @@ __all__ = [
     "OptimiseEvent",
     "OptimiseResult",
     "OptimiserSettings",
+    "PenaltyTried",
     "PhysicalNetwork",
     "Promise",
     "Readout",

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from twins.network.network import PhysicalNetwork, StackMaker
-from twins.network.readout import Readout, fit_readout, fit_readout_by_validation
+from twins.network.readout import Readout, fit_readout, readout_choice
 from twins.network.scores import Score, readout_kind, score
 from twins.network.tasks import Metric, Task, TaskData
 from twins.network.wiring import Wiring, WiringError
@@ -26,6 +26,14 @@ class NoisePass:
 
     draw: int
     n_draws: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PenaltyTried:
+    """One strength of the final read-out's penalty was tried by cross-validation."""
+
+    regularisation: float
     seconds: float
 
 
@@ -122,13 +130,18 @@ class FixedJudge:
 
 def with_readout_of_draws(
     network: PhysicalNetwork, metric: Metric, data: TaskData, generator: torch.Generator, *, n_draws: int
-) -> Generator[NoisePass, None, Wiring]:
-    """The network's wiring with a read-out fitted on many noise draws, its regularisation chosen by validation over
-    trials."""
+) -> Generator[NoisePass | PenaltyTried, None, Wiring]:
+    """The network's wiring with a read-out fitted on many noise draws; its penalty is chosen by validation over trials."""
+    begin = time.monotonic()
     features = yield from features_of_draws(network, data, generator, n_draws)
     rows, targets = rows_of_draws(features, data)
     trial_of_row = np.tile(np.nonzero(data.scored)[0], n_draws)
-    return network.wiring(fit_readout_by_validation(readout_kind(metric), rows, targets, trial_of_row))
+    choice = readout_choice(readout_kind(metric), rows, targets, trial_of_row)
+    while True:
+        try:
+            yield PenaltyTried(next(choice), time.monotonic() - begin)
+        except StopIteration as finished:
+            return network.wiring(finished.value)
 
 
 def rows_of_draws(features: Array, data: TaskData) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from twins.fitting.adam import FlatAdam
-from twins.network.judging import FixedJudge, NoisePass, torch_generator, with_readout_of_draws
+from twins.network.judging import FixedJudge, NoisePass, PenaltyTried, torch_generator, with_readout_of_draws
 from twins.network.network import PhysicalNetwork
 from twins.network.readout import Readout, fit_readout
 from twins.network.scores import Score, readout_kind
@@ -83,7 +83,7 @@ class Validation:
     seconds: float
 
 
-OptimiseEvent = Iteration | Validation | NoisePass
+OptimiseEvent = Iteration | Validation | NoisePass | PenaltyTried
 
 
 @dataclass(frozen=True, slots=True)

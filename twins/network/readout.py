@@ -10,7 +10,7 @@ backpropagate with W frozen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,13 +94,30 @@ def fit_readout_by_validation(
     groups (row,): rows with the same number, e.g. one trial in all its noise draws, are never split between fit and
     validation.
     """
+    choice = readout_choice(kind, features, targets, groups, candidates=candidates, n_folds=n_folds)
+    while True:
+        try:
+            next(choice)
+        except StopIteration as finished:
+            chosen: Readout = finished.value
+            return chosen
+
+
+def readout_choice(
+    kind: ReadoutKind,
+    features: ArrayLike,
+    targets: ArrayLike,
+    groups: ArrayLike,
+    *,
+    candidates: Sequence[float] = CANDIDATE_REGULARISATIONS,
+    n_folds: int = 4,
+) -> Generator[float, None, Readout]:
+    """The same a candidate at a time: yields each penalty once it was tried, strongest first; returns the read-out."""
     F, Y = _rows(features, targets)
     group_of_row = np.asarray(groups)
     distinct = np.unique(group_of_row)
     if len(distinct) < 2:
-        raise ReadoutError(
-            "cross-validation needs at least two groups (trials); give `fit_readout` a fixed regularisation"
-        )
+        raise ReadoutError("cross-validation needs at least two groups (trials); give `fit_readout` a fixed penalty")
     fold_of_row = np.searchsorted(distinct, group_of_row) % min(n_folds, len(distinct))
     n_folds = int(fold_of_row.max()) + 1
     starts: list[Readout | None] = [None] * n_folds
@@ -112,6 +129,7 @@ def fit_readout_by_validation(
             fitted = fit_readout(kind, F[inside], Y[inside], regularisation=candidate, start=starts[fold])
             losses[candidate] += _loss_sum(fitted, F[~inside], Y[~inside])
             starts[fold] = fitted
+        yield candidate
     return fit_readout(kind, F, Y, regularisation=min(losses, key=losses.__getitem__), start=starts[0])
 
 
