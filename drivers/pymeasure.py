@@ -9,6 +9,7 @@ Station file:
     settings = { source_mode = "voltage", compliance_current = 1e-3 }   # properties set on opening and reconnecting
     enable = "source_enabled"                         # property (true/false) that switches the output on and off
     # or:  enable = ["enable_source", "disable_source"]                 methods that do
+    # or:  enable = ".output_enabled"                 with a dot: of the channel that the terminal belongs to
     limits = { source_voltage = [-20, 20] }           # tighter than the driver's own
     arguments = { }                                   # further arguments of the driver's class
 
@@ -184,11 +185,11 @@ class Property:
 
     def enable(self, on: bool) -> None:
         """Switch the output on or off, as the option `enable` says."""
-        self._driver.enable(on)
+        self._driver.enable(self._terminal, on)
 
     def enabled(self) -> bool:
         """Whether the output is on."""
-        return self._driver.enabled()
+        return self._driver.enabled(self._terminal)
 
 
 def _has(accessor: Any, command_parameter: str) -> bool:
@@ -283,22 +284,21 @@ class PymeasureDriver(ScpiDriver):
             raise self.no_role(terminal, "read (the property has no getter)")
         return found
 
-    def enable(self, on: bool) -> None:
-        """Switch the output as the option `enable` says; without it, off raises BadOptions."""
+    def enable(self, terminal: str, on: bool) -> None:
+        """Switch the output of a terminal as the option `enable` says; without it, off raises BadOptions."""
         how = self.options.enable
         if isinstance(how, tuple):
             with self.line.locked():
                 getattr(self.instrument, how[0] if on else how[1])()
         elif how is not None:
-            self.assign(how, bool(on))
+            self.assign(_switch_of(terminal, how), bool(on))
         elif not on:
             raise BadOptions(f"{self.line.address}: cannot be switched off: the station file names no `enable`")
 
-    def enabled(self) -> bool:
-        """Whether the output is on; True where the station file names no way to switch or ask."""
-        if isinstance(self.options.enable, str):
-            return bool(self.read(self.options.enable))
-        return True
+    def enabled(self, terminal: str) -> bool:
+        """Whether the output is on; True where the station file names no way to ask."""
+        how = self.options.enable
+        return bool(self.read(_switch_of(terminal, how))) if isinstance(how, str) else True
 
     def check_errors(self, context: str = "") -> None:
         """What PyMeasure's own check finds."""
@@ -316,6 +316,11 @@ class PymeasureDriver(ScpiDriver):
             if _has(getattr(type(owner), name).fget, "get_command"):
                 found[terminal] = str(self.read(terminal))
         return found
+
+
+def _switch_of(terminal: str, how: str) -> str:
+    """The property that switches a terminal: ".name" is a property of the terminal's own channel."""
+    return terminal.rpartition(".")[0] + how if how.startswith(".") else how
 
 
 def _properties(kind: type) -> list[tuple[str, Any]]:

@@ -52,7 +52,7 @@ class SocketLink(Link):
                 rest = memoryview(data)[sent:]
                 while rest:
                     rest = rest[self._socket.send(rest) :]
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise LinkSilent("the instrument takes no more data") from error
         except OSError as error:
             raise LinkEnded(_reason(error)) from error
@@ -63,7 +63,7 @@ class SocketLink(Link):
             if timeout_s != self._timeout_s:
                 self._use_timeout(timeout_s)
             data = self._socket.recv(most)
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise LinkSilent("no answer") from error
         except OSError as error:
             raise LinkEnded(_reason(error)) from error
@@ -76,7 +76,7 @@ class SocketLink(Link):
         try:
             self._use_timeout(timeout_s)
             count = self._socket.recv_into(view)
-        except TimeoutError as error:
+        except (TimeoutError, BlockingIOError) as error:
             raise LinkSilent("no answer") from error
         except OSError as error:
             raise LinkEnded(_reason(error)) from error
