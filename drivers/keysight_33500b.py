@@ -19,7 +19,6 @@ then is the real waveform selected, whose first point is where the output waits.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +28,7 @@ from drivers.errors import DriverError, OutOfRange
 from drivers.line import Line
 from drivers.options import Options, read_options
 from drivers.scpi import Choice, Number, ScpiDriver, Switch, describe
-from drivers.waveforms import check_waveforms
+from drivers.waveforms import check_waveforms, scale_about
 
 SOURCE_OHM = 50.0
 OPEN_CIRCUIT_LIMIT_V = 10.0
@@ -37,7 +36,6 @@ SMALLEST_OPEN_CIRCUIT_VPP = 2e-3
 LONGEST_WAVEFORM = 1_000_000 - 64
 """1e6 points a channel (16e6 with option 002), less the flat waveform."""
 FEWEST_POINTS = 8
-DAC_FULL_SCALE = 32767
 LOWEST_RATE_HZ = 1e-6
 HIGHEST_RATE_HZ = 62.5e6
 """With FILT OFF, which plays steps as they are; the filters for higher rates would smear them."""
@@ -121,38 +119,6 @@ class Output:
                 self.burst = False
             self.function = "DC"
         self.is_dc = True
-
-
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """A waveform as the generator stores it: offset_V + points / 32767 * amplitude_Vpp / 2."""
-
-    points: NDArray[np.int16]
-    amplitude_Vpp: float
-
-
-def scale_about(level_V: float, waveform: NDArray[np.float64], *, limit_V: float, smallest_Vpp: float) -> Scaled:
-    """Fit a waveform (time,) in volts around level_V; raises OutOfRange where the generator has no room for it.
-
-    The amplitude is rounded up to four digits, which is its resolution on the instrument.
-    """
-    swing_V = float(np.max(np.abs(waveform - level_V)))
-    amplitude_Vpp = _round_up(max(2 * swing_V, smallest_Vpp))
-    room_Vpp = 2 * (limit_V - abs(level_V))
-    if amplitude_Vpp > room_Vpp:
-        if 2 * swing_V > room_Vpp:
-            raise OutOfRange(
-                f"the waveform moves {swing_V:g} V away from its rest level {level_V:g} V, and the generator must then "
-                f"reach as far to the other side, beyond ±{limit_V:g} V: choose a rest level nearer to the middle"
-            )
-        amplitude_Vpp = room_Vpp
-    counts = np.rint((waveform - level_V) * (2 * DAC_FULL_SCALE / amplitude_Vpp))
-    return Scaled(counts.astype(np.int16), amplitude_Vpp)
-
-
-def _round_up(value: float) -> float:
-    step = 10.0 ** (math.floor(math.log10(value)) - 3)
-    return math.ceil(value / step - 1e-9) * step
 
 
 class WaveformPlayer:

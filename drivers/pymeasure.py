@@ -30,7 +30,6 @@ from pymeasure.instruments import Instrument
 from pymeasure.instruments.validators import strict_discrete_range, strict_range, truncated_range
 
 from drivers.errors import (
-    BadAnswer,
     BadOptions,
     DriverError,
     InstrumentReported,
@@ -40,6 +39,7 @@ from drivers.errors import (
     UnknownDriver,
 )
 from drivers.line import Line
+from drivers.named_property import NamedProperty
 from drivers.options import Options, read_options
 from drivers.scpi import ScpiDriver
 
@@ -138,60 +138,6 @@ def find_class(name: str) -> type[Instrument]:
     return kind
 
 
-class Property:
-    """One PyMeasure property as a set-point or a meter."""
-
-    def __init__(self, driver: "PymeasureDriver", terminal: str) -> None:
-        """Raises UnknownTerminal if there is no such property."""
-        self._driver = driver
-        self._terminal = terminal
-        owner, name = driver.owner(terminal)
-        found = getattr(type(owner), name)
-        self.settable = _has(found.fset, "set_command")
-        self.readable = _has(found.fget, "get_command")
-        limits = driver.options.limits.get(terminal)
-        self._limits = _validator_limits(owner, name, found) if limits is None else limits
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """From the station file, else from the driver's validator, else unbounded."""
-        return self._limits
-
-    def set_value(self, value: float) -> None:
-        """Set the property; OutOfRange before a byte leaves."""
-        lowest, highest = self._limits
-        if not lowest <= value <= highest or not math.isfinite(value):
-            raise OutOfRange(
-                f"{self._driver.line.address} {self._terminal}: {value!r} is outside {lowest:g} … {highest:g}"
-            )
-        self._driver.assign(self._terminal, value)
-
-    def read_back(self) -> float:
-        """Read the property."""
-        return self.read_value()
-
-    def read_value(self) -> float:
-        """Read the property as a finite number."""
-        value = self._driver.read(self._terminal)
-        try:
-            number = float(value)
-        except (TypeError, ValueError) as error:
-            raise BadAnswer(f"{self._driver.line.address} {self._terminal}: {value!r} is not a number") from error
-        if not math.isfinite(number) or abs(number) > 9e37:
-            raise BadAnswer(
-                f"{self._driver.line.address} {self._terminal}: {value!r}: overflow, or nothing was measured"
-            )
-        return number
-
-    def enable(self, on: bool) -> None:
-        """Switch the output on or off, as the option `enable` says."""
-        self._driver.enable(self._terminal, on)
-
-    def enabled(self) -> bool:
-        """Whether the output is on."""
-        return self._driver.enabled(self._terminal)
-
-
 def _has(accessor: Any, command_parameter: str) -> bool:
     """Whether a property's getter or setter does anything: PyMeasure makes both, but one without its command raises."""
     if accessor is None:
@@ -270,16 +216,29 @@ class PymeasureDriver(ScpiDriver):
             raise self.no_role(terminal, "found as a property")
         return found, name
 
-    def set_point(self, terminal: str) -> Property:
+    def _property(self, terminal: str) -> NamedProperty:
+        """Limits come from the station file, else from the driver's validator, else there are none."""
+        owner, name = self.owner(terminal)
+        found = getattr(type(owner), name)
+        limits = self.options.limits.get(terminal)
+        return NamedProperty(
+            self,
+            terminal,
+            settable=_has(found.fset, "set_command"),
+            readable=_has(found.fget, "get_command"),
+            limits=_validator_limits(owner, name, found) if limits is None else limits,
+        )
+
+    def set_point(self, terminal: str) -> NamedProperty:
         """The property as a set-point, if it has a setter."""
-        found = Property(self, terminal)
+        found = self._property(terminal)
         if not found.settable:
             raise self.no_role(terminal, "set (the property has no setter)")
         return found
 
-    def meter(self, terminal: str) -> Property:
+    def meter(self, terminal: str) -> NamedProperty:
         """The property as a meter, if it can be read."""
-        found = Property(self, terminal)
+        found = self._property(terminal)
         if not found.readable:
             raise self.no_role(terminal, "read (the property has no getter)")
         return found

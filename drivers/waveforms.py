@@ -1,11 +1,15 @@
-"""Checks that every player makes before a byte of a waveform leaves."""
+"""What players do with a waveform before a byte of it leaves: check it, scale it."""
 
+import math
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import OutOfRange, UnknownTerminal
+
+DAC_FULL_SCALE = 32767
 
 
 def check_waveforms(
@@ -42,3 +46,35 @@ def check_waveforms(
                 f"outside {lowest:g} … {highest:g}"
             )
     return n_samples
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A waveform as a 16-bit generator stores it: offset_V + points / 32767 * amplitude_Vpp / 2."""
+
+    points: NDArray[np.int16]
+    amplitude_Vpp: float
+
+
+def scale_about(level_V: float, waveform: NDArray[np.float64], *, limit_V: float, smallest_Vpp: float) -> Scaled:
+    """Fit a waveform (time,) in volts around level_V; raises OutOfRange where the generator has no room for it.
+
+    The amplitude is rounded up to four digits, the resolution of amplitudes on generators.
+    """
+    swing_V = float(np.max(np.abs(waveform - level_V)))
+    amplitude_Vpp = _round_up(max(2 * swing_V, smallest_Vpp))
+    room_Vpp = 2 * (limit_V - abs(level_V))
+    if amplitude_Vpp > room_Vpp:
+        if 2 * swing_V > room_Vpp:
+            raise OutOfRange(
+                f"the waveform moves {swing_V:g} V away from its rest level {level_V:g} V, and the generator must then "
+                f"reach as far to the other side, beyond ±{limit_V:g} V: choose a rest level nearer to the middle"
+            )
+        amplitude_Vpp = room_Vpp
+    counts = np.rint((waveform - level_V) * (2 * DAC_FULL_SCALE / amplitude_Vpp))
+    return Scaled(counts.astype(np.int16), amplitude_Vpp)
+
+
+def _round_up(value: float) -> float:
+    step = 10.0 ** (math.floor(math.log10(value)) - 3)
+    return math.ceil(value / step - 1e-9) * step

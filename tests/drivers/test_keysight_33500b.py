@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from drivers.errors import BadOptions, DriverError, InstrumentReported, OutOfRange, UnknownTerminal
-from drivers.keysight_33500b import Keysight33500B, scale_about
+from drivers.keysight_33500b import Keysight33500B
 from drivers.roles import Driver, Player, SetPoint
 from drivers.transport import open_line
+from drivers.waveforms import scale_about
 
 OPENING = [("OUTP1:LOAD INF", None), ("OUTP2:LOAD INF", None)]
 
