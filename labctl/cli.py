@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from drivers.errors import DriverError
 from labctl import __version__
 from labctl.errors import LabctlError, Stopped
+from twins.errors import TwinError
 
 OUR_COMMANDS = ("demo", "station", "sim", "record", "twin", "network", "deploy", "safe", "runs")
 EXIT_ERROR = 1
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stopped:
         sys.stderr.write(f"stopped: {stopped}\n")
         return EXIT_STOPPED
-    except (LabctlError, DriverError) as error:
+    except (LabctlError, DriverError, TwinError) as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_ERROR
     except ImportError as error:

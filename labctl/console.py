@@ -18,42 +18,44 @@ class Console:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._moving = self._stream.isatty()
-        self._title = ""
+        self._titles: dict[str, str] = {}  # of the steps under way: some run side by side
+        self._quarters: dict[str, int] = {}
         self._shown_at = 0.0
-        self._quarter = -1
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
         match event:
-            case StepStarted(title=title):
-                self._title, self._quarter = title, -1
+            case StepStarted(key=key, title=title):
+                self._titles[key], self._quarters[key] = title, 0
                 if self._moving:
-                    self._draw(0.0, "")
-            case Progress(done=done, total=total, note=note):
-                self._progress(done / total if total else 1.0, note)
-            case StepFinished(title=title, seconds=seconds, note=note):
+                    self._draw(title, 0.0, "")
+            case Progress(key=key, done=done, total=total, note=note):
+                self._progress(key, done / total if total else 1.0, note)
+            case StepFinished(key=key, title=title, seconds=seconds, note=note):
+                self._titles.pop(key, None)
                 self._line(f"{title}: {note + ', ' if note else ''}{seconds:.1f} s")
             case Warned(message=message):
                 self._line(f"WARNING {message}")
             case _:
                 pass
 
-    def _progress(self, fraction: float, note: str) -> None:
+    def _progress(self, key: str, fraction: float, note: str) -> None:
+        title = self._titles.get(key, key)
         now = time.monotonic()
         if self._moving:
             if now - self._shown_at >= REFRESH_S:
-                self._draw(fraction, note)
+                self._draw(title, fraction, note)
                 self._shown_at = now
             return
         quarter = int(4 * fraction)  # a log file wants a few lines, not a bar
-        if quarter > self._quarter and 0 < quarter < 4:
-            self._quarter = quarter
-            self._line(f"{self._title}: {100 * fraction:.0f} % {note}".rstrip())
+        if self._quarters.get(key, 0) < quarter < 4:
+            self._quarters[key] = quarter
+            self._line(f"{title}: {100 * fraction:.0f} % {note}".rstrip())
 
-    def _draw(self, fraction: float, note: str) -> None:
+    def _draw(self, title: str, fraction: float, note: str) -> None:
         full = int(BAR_WIDTH * min(max(fraction, 0.0), 1.0))
         bar = "█" * full + "░" * (BAR_WIDTH - full)
-        self._stream.write(f"\r\x1b[K{self._title} {bar} {100 * fraction:3.0f} % {note}")
+        self._stream.write(f"\r\x1b[K{title} {bar} {100 * fraction:3.0f} % {note}")
         self._stream.flush()
 
     def _line(self, text: str) -> None:

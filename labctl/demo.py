@@ -12,6 +12,7 @@ from typing import Any
 from labctl.bench import Bench
 from labctl.campaign import Journal, run
 from labctl.campaigns.close_the_loop import LoopResult, LoopSettings, close_the_loop
+from labctl.campaigns.fit_twin import FitSettings
 from labctl.events import Event
 from labctl.report import LoopOutcome, write_report, write_summary
 from labctl.safety import SafeReport
@@ -19,6 +20,9 @@ from labctl.simulation import SimulatedBench, write_demo_station
 
 CONDITIONS = {"duffing_bias": 0.05}
 """The bias under which the Duffing device is learned and used: a set-point that has to be ramped up and made safe."""
+
+FITS = {"leaky": FitSettings(response_delays=1, drive_delays=1, hidden=(16, 16))}
+"""The leaky integrator is of first order and all of it is seen, so one delay is enough; the Duffing gets the defaults."""
 
 
 def run_demo(out: Path, *, seed: int, on_event: Callable[[Event], None]) -> LoopOutcome:
@@ -32,7 +36,7 @@ def run_demo(out: Path, *, seed: int, on_event: Callable[[Event], None]) -> Loop
     with SimulatedBench.start() as simulation:
         station = write_demo_station(simulation, data / "station.toml")
         with Bench.open(station) as bench, Journal(data / "journal.jsonl") as journal:
-            settings = LoopSettings(conditions=CONDITIONS)
+            settings = LoopSettings(conditions=CONDITIONS, fits=FITS)
             result = run(
                 close_the_loop(bench, folder=data, seed=seed, settings=settings), on_event=on_event, journal=journal
             )

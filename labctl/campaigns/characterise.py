@@ -29,12 +29,12 @@ class CharacterisationDesign:
     drive channel, or from `low` to `high`.
     """
 
-    n_trials: int = 160
-    n_samples: int = 200
+    n_trials: int = 60
+    n_samples: int = 600
     holds: tuple[int, ...] = (2, 3, 5, 15)
-    n_inputs: int = 12
-    n_repeats: int = 40
-    n_heldout_samples: int = 100
+    n_inputs: int = 16
+    n_repeats: int = 25
+    n_heldout_samples: int = 200
     low: float | None = None
     high: float | None = None
 

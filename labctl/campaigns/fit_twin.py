@@ -25,7 +25,7 @@ class FitSettings:
     """How to fit: the twin's structure (`twins.DeviceTwinSpec`) and the budget (`twins.fit`)."""
 
     response_delays: int = 3
-    drive_delays: int = 1
+    drive_delays: int = 2
     hidden: tuple[int, ...] = (24, 24)
     max_seconds: float | None = None
     window_epochs: int = 0

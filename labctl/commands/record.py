@@ -21,10 +21,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="characterise (default): training trials and held-out repeats, in two files; the others: one file",
     )
     record.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the recordings go")
-    record.add_argument("--trials", type=int, default=160, help="training trials (default 160)")
-    record.add_argument("--samples", type=int, default=200, help="samples a trial (default 200)")
-    record.add_argument("--repeats", type=int, default=40, help="repeats of each held-out input (default 40)")
-    record.add_argument("--inputs", type=int, default=12, help="held-out inputs (default 12)")
+    record.add_argument("--trials", type=int, default=60, help="training trials (default 60)")
+    record.add_argument("--samples", type=int, default=600, help="samples a trial (default 600)")
+    record.add_argument("--repeats", type=int, default=25, help="repeats of each held-out input (default 25)")
+    record.add_argument("--inputs", type=int, default=16, help="held-out inputs (default 16)")
     record.add_argument("--low", type=float, help="lowest drive (default: the channel's limit)")
     record.add_argument("--high", type=float, help="highest drive (default: the channel's limit)")
     record.add_argument(

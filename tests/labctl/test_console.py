@@ -38,3 +38,13 @@ def test_a_warning_stands_out() -> None:
     stream = io.StringIO()
     Console(stream)(Warned("k", "the digitiser is at its rails"))
     assert stream.getvalue() == "WARNING the digitiser is at its rails\n"
+
+
+def test_steps_that_run_side_by_side_keep_their_titles() -> None:
+    stream = io.StringIO()
+    show = Console(stream)
+    show(StepStarted("a", "Fit a"))
+    show(StepStarted("b", "Fit b"))
+    show(Progress("a", 1, 2))
+    show(Progress("b", 1, 4))
+    assert stream.getvalue().splitlines() == ["Fit a: 50 %", "Fit b: 25 %"]
