@@ -27,8 +27,22 @@ class Framing:
         self._ahead = bytearray()
 
     def unexpected(self) -> bool:
-        """Whether bytes wait that nobody asked for: the late reply of an earlier question, say."""
-        return bool(self._ahead) or self.link.unexpected()
+        """Whether bytes wait that nobody asked for: the late reply of an earlier question, say.
+
+        Line ends alone are none: some instruments send two after a block, or CR LF where CR was agreed.
+        """
+        if not self._ahead and not self.link.unexpected():
+            return False
+        if self.link.message_based:
+            return True
+        while self.link.unexpected():
+            self._ahead += self.link.receive(CHUNK_BYTES, 0.0)
+            if self._ahead.strip(b"\r\n"):
+                return True
+        if self._ahead.strip(b"\r\n"):
+            return True
+        self._ahead.clear()
+        return False
 
     def receive_line(self, timeout_s: float) -> str:
         """One answer without its terminator."""

@@ -29,7 +29,7 @@ _Received = TypeVar("_Received", str, bytes)
 class Line:
     """See the module. Made by drivers.transport.open_line.
 
-    address: where the instrument is. timeout_s: longest wait for an answer. lock: held over question and answer.
+    address: where the instrument is. lock: held over question and answer.
     """
 
     def __init__(
@@ -46,7 +46,6 @@ class Line:
     ) -> None:
         """Open and identify at once; raises LineRefused, LineTimeout or WrongIdentity and then leaves nothing open."""
         self.address = address
-        self.timeout_s = timeout_s
         self.lock = threading.RLock()
         self.read_termination = read_termination
         self.write_termination = write_termination
@@ -59,6 +58,15 @@ class Line:
             expected_serial=expected_serial,
         )
         self._connection = Connection(door, probe=probe or "", reconnect_s=reconnect_s)
+
+    @property
+    def timeout_s(self) -> float:
+        """Longest wait for an answer; may be changed."""
+        return self._connection.door.timeout_s
+
+    @timeout_s.setter
+    def timeout_s(self, timeout_s: float) -> None:
+        self._connection.door.timeout_s = timeout_s
 
     @property
     def identity(self) -> Identity:

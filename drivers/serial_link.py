@@ -68,10 +68,14 @@ class SerialLink(Link):
                 rtscts=settings.flow_control == "rts_cts",
                 dsrdtr=settings.flow_control == "dtr_dsr",
                 timeout=0,
+                # another process on the same port would read half of our answers (POSIX lock; ignored elsewhere)
+                exclusive=True,
             )
             self._descriptor: int = self._port.fileno()
             self._port.reset_input_buffer()
         except (serial.SerialException, ValueError, OSError) as error:
+            if "exclusively lock" in str(error):
+                raise LinkNotOpened(f"{port} is in use, by another program or by another instrument table") from error
             raise LinkNotOpened(
                 f"{error}: is the cable in, the path right, and may this user read it (group dialout)?"
             ) from error
