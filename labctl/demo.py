@@ -25,7 +25,12 @@ FITS = {"leaky": FitSettings(response_delays=1, drive_delays=1, hidden=(16, 16))
 """The leaky integrator is of first order and all of it is seen, so one delay is enough; the Duffing gets the defaults."""
 
 
-def run_demo(out: Path, *, seed: int, on_event: Callable[[Event], None]) -> LoopOutcome:
+DEMO_SETTINGS = LoopSettings(conditions=CONDITIONS, fits=FITS)
+
+
+def run_demo(
+    out: Path, *, seed: int, on_event: Callable[[Event], None], settings: LoopSettings = DEMO_SETTINGS
+) -> LoopOutcome:
     """Start the simulated bench, close the loop on it, leave it safe, and write summary.json and report.html.
 
     Data goes into a fresh folder below `out`, so that nothing measured is ever overwritten.
@@ -36,7 +41,6 @@ def run_demo(out: Path, *, seed: int, on_event: Callable[[Event], None]) -> Loop
     with SimulatedBench.start() as simulation:
         station = write_demo_station(simulation, data / "station.toml")
         with Bench.open(station) as bench, Journal(data / "journal.jsonl") as journal:
-            settings = LoopSettings(conditions=CONDITIONS, fits=FITS)
             result = run(
                 close_the_loop(bench, folder=data, seed=seed, settings=settings), on_event=on_event, journal=journal
             )

@@ -29,12 +29,13 @@ N_SHOWN_STEPS = 100
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
     """What the loop does. Devices not named in `designs` or `fits` get the defaults; `conditions` are set before
-    anything is recorded and held throughout."""
+    anything is recorded and held throughout. optimise_budget_s limits the wall time of each task's optimiser."""
 
     conditions: Mapping[str, float] = field(default_factory=dict)
     designs: Mapping[str, CharacterisationDesign] = field(default_factory=dict)
     fits: Mapping[str, FitSettings] = field(default_factory=dict)
     tasks: Sequence[str] = PLAN_NAMES
+    optimise_budget_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def close_the_loop(
     )
     twins = {device: one.load() for device, one in fitted.items()}
     dt_s = bench.station.device(devices[0]).dt_s
-    plans = [plan_for(name, devices, dt_s=dt_s) for name in settings.tasks]
+    plans = [plan_for(name, devices, dt_s=dt_s).with_budget(settings.optimise_budget_s) for name in settings.tasks]
     networks: dict[str, OptimisedNetwork] = yield from side_by_side(
         {
             plan.task.name: Job(

@@ -41,8 +41,8 @@ class TaskPlan:
         """The devices of the network, each once."""
         return tuple(dict.fromkeys(device for layer in self.architecture.layers for device in layer))
 
-    def with_budget(self, seconds: float) -> TaskPlan:
-        """The same with a limit on the optimiser's wall time."""
+    def with_budget(self, seconds: float | None) -> TaskPlan:
+        """The same with a limit on the optimiser's wall time, if there is one."""
         return replace(self, settings=replace(self.settings, budget_seconds=seconds))
 
     def examples(self, *, seed: int) -> tuple[TaskData, TaskData]:

@@ -1,0 +1,112 @@
+"""The main job from end to end, with small budgets; its full size is what `make demo` runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labctl.campaigns.characterise import CharacterisationDesign
+from labctl.campaigns.close_the_loop import LoopSettings
+from labctl.campaigns.fit_twin import FitSettings
+from labctl.demo import CONDITIONS, run_demo
+from labctl.events import Event, Progress, Reported, Sampled, StepFinished
+from labctl.report import LoopOutcome
+from labctl.run_index import RunIndex
+from labctl.store import open_recording
+from twins import load_twin, read_provenance
+from twins.network.wiring_file import load_wiring
+
+DESIGN = CharacterisationDesign(n_trials=16, n_samples=300, n_inputs=4, n_repeats=8, n_heldout_samples=100)
+SETTINGS = LoopSettings(
+    conditions=CONDITIONS,
+    designs={"leaky": DESIGN, "duffing": DESIGN},
+    fits={
+        "leaky": FitSettings(response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=3.0),
+        "duffing": FitSettings(max_seconds=3.0),
+    },
+    optimise_budget_s=2.0,
+)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoopOutcome, Path, list[Event]]:
+    out = tmp_path_factory.mktemp("demo")
+    events: list[Event] = []
+    outcome = run_demo(out, seed=3, on_event=events.append, settings=SETTINGS)
+    return outcome, out, events
+
+
+def test_the_summary_holds_what_programs_need(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
+    _, out, _ = demo
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["simulated"] is True
+    assert summary["outputs_safe"] is True
+    assert summary["seconds"] > 0.0
+    assert summary["device_seconds"] > 0.0
+    assert {task["name"]: task["metric"] for task in summary["tasks"]} == {
+        "narma10": "nrmse",
+        "delayed_parity": "cross_entropy",
+    }
+    numbers = (
+        "promised",
+        "promised_std",
+        "measured_mean",
+        "measured_std",
+        "reservoir_measured",
+        "unoptimised_measured",
+        "linear_same_taps",
+        "linear_20_taps",
+    )
+    for task in summary["tasks"]:
+        assert all(task[name] > 0.0 for name in numbers)
+        assert task["details"]["nodes"] >= 12
+
+
+def test_at_least_500_sequences_are_held_out_for_classification(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
+    outcome, _, _ = demo
+    parity = next(task for task in outcome.tasks if task.metric == "cross_entropy")
+    assert parity.details["held-out sequences"] >= 500
+    assert 0.0 <= parity.details["accuracy measured"] <= 1.0
+
+
+def test_every_output_was_read_back_at_its_safe_value(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
+    outcome, _, _ = demo
+    assert {output["channel"] for output in outcome.outputs} == {"leaky_drive", "duffing_drive", "duffing_bias"}
+    for output in outcome.outputs:
+        assert output["ok"]
+        assert output["read_back"] == pytest.approx(output["safe_value"], abs=2e-3)
+
+
+def test_the_report_is_one_file_with_plots_and_says_simulated(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
+    _, out, _ = demo
+    page = (out / "report.html").read_text()
+    assert "SIMULATED" in page
+    assert page.count("data:image/png;base64,") >= 5
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_everything_measured_and_made_is_on_disk_and_opens(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
+    outcome, _, _ = demo
+    data = Path(outcome.summary["data"])
+    entries = RunIndex(data).entries()
+    assert len(entries) == 4 + 2 * 3 * 2 * 3  # recordings of the devices; then tasks x networks x layers x plays
+    assert all(entry.complete and entry.simulated for entry in entries)
+    recording = open_recording(data / "recordings" / "duffing-training.h5")
+    assert recording.conditions["duffing_bias"] == pytest.approx(CONDITIONS["duffing_bias"], abs=1e-3)
+    assert load_twin(data / "twins" / "duffing").spec.dt_s == recording.dt_s
+    assert read_provenance(data / "twins" / "duffing")["simulated"] is True
+    wiring = load_wiring(data / "narma10" / "optimised")
+    assert len(wiring.layers) == 2
+    assert wiring.n_nodes >= 12
+    assert {port.name for port in wiring.ports} == {"leaky", "duffing"}
+
+
+def test_the_journal_tells_the_whole_story(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
+    outcome, _, events = demo
+    lines = [json.loads(line) for line in (Path(outcome.summary["data"]) / "journal.jsonl").read_text().splitlines()]
+    assert {line["event"] for line in lines} >= {"StepStarted", "Progress", "Figures", "Reported", "StepFinished"}
+    assert any(isinstance(event, Sampled) for event in events)
+    assert any(isinstance(event, Progress) for event in events)
+    reported = {event.key for event in events if isinstance(event, Reported)}
+    assert {"twin/leaky", "twin/duffing", "deploy/narma10", "deploy/delayed_parity"} <= reported
+    assert all(event.seconds >= 0.0 for event in events if isinstance(event, StepFinished))
