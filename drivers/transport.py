@@ -14,6 +14,7 @@ from typing import Any
 
 from drivers.line import Line
 from drivers.link import Link
+from drivers.paced_link import PacedLink
 from drivers.serial_link import SerialLink, SerialSettings
 from drivers.socket_link import SocketLink
 from drivers.visa_link import VisaLink
@@ -30,6 +31,7 @@ def open_line(
     expected_serial: str | None = None,
     probe: str | None = "*IDN?",
     reconnect_s: float = 5.0,
+    pause_s: float = 0.0,
     visa_library: str = "@py",
     gateway: str | None = None,
     **serial_settings: Any,
@@ -40,7 +42,8 @@ def open_line(
     expected_serial: the serial number that must answer, else WrongIdentity. probe: the question that shows who answers
     and, after a fault, that questions and answers are in step; None for instruments without one (a fault then costs a
     timeout of silence, and another instrument in the same place goes unnoticed). reconnect_s: how long to try to reopen
-    a lost line. visa_library: "@py", "@ivi" or a path; sockets and serial ports do not depend on it.
+    a lost line. pause_s: kept between an exchange and the next command, for instruments that lose what comes too soon.
+    visa_library: "@py", "@ivi" or a path; sockets and serial ports do not depend on it.
     gateway: an interface to open first. serial_settings: baud_rate=9600, data_bits=8, parity="none", stop_bits=1,
     flow_control="none", for ASRL addresses.
 
@@ -50,8 +53,8 @@ def open_line(
     """
     kind = address.upper()
     is_serial, is_socket = kind.startswith("ASRL"), kind.startswith("TCPIP") and kind.endswith("::SOCKET")
-    if timeout_s <= 0 or reconnect_s < 0:
-        raise ValueError(f"{address}: timeout_s must be positive and reconnect_s not negative")
+    if timeout_s <= 0 or reconnect_s < 0 or pause_s < 0:
+        raise ValueError(f"{address}: timeout_s must be positive, reconnect_s and pause_s not negative")
     if (is_serial or is_socket) and not read_termination:
         raise ValueError(f"{address}: sockets and serial ports need a read_termination such as '\\n'")
     if serial_settings and not is_serial:
@@ -71,7 +74,7 @@ def open_line(
         )
     return Line(
         address,
-        open_link=open_link,
+        open_link=(lambda: PacedLink(open_link(), pause_s)) if pause_s else open_link,
         timeout_s=timeout_s,
         read_termination=read_termination,
         write_termination=write_termination,

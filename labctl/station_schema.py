@@ -45,6 +45,8 @@ class InstrumentTable(_Table):
     """How long to wait for an answer."""
     reconnect_s: float = Field(default=2.0, ge=0.0)
     """How long to try to reopen a lost line."""
+    pause_s: float = Field(default=0.0, ge=0.0)
+    """Kept between an exchange and the next command, for instruments that lose what comes too soon."""
     baud_rate: int | None = Field(default=None, gt=0)
     """Serial lines only; 9600 if not given."""
     read_termination: str = "\n"

@@ -124,6 +124,7 @@ def _open(name: str, table: InstrumentTable) -> OpenedInstrument:
         expected_serial=table.serial,
         probe=table.probe or None,
         reconnect_s=table.reconnect_s,
+        pause_s=table.pause_s,
         **{key: value for key, value in given.items() if value is not None},
     )
     try:
