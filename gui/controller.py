@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ PATIENCE_S = 0.3
 """How long a campaign may take to end by itself before the outputs are made safe under it."""
 PARTING_S = 10.0
 """How long the window waits, outputs safe already, for a campaign's thread to write its files and end."""
+FRESH_S = 1.0
+"""How old the newest sample may be to pass for the present value."""
 
 
 class State(enum.Enum):
@@ -68,6 +71,8 @@ class Controller(QObject):
         self._held: Opened | None = None
         self._safing = 0
         self._asked = object()
+        self._seen_samples = 0
+        self._sampled_s = 0.0
         self._live = LiveValues(bridge, self)
         self._live.read.connect(self._read)
         self._from_samples = QTimer(self, interval=200)
@@ -247,9 +252,10 @@ class Controller(QObject):
         self.readings.emit(readings)
 
     def _show_newest_samples(self) -> None:
-        newest = self.bridge.box.samples.newest()
-        if newest:
-            self.readings.emit(Readings(values=newest))
+        samples, now = self.bridge.box.samples, time.monotonic()
+        if samples.total != self._seen_samples:
+            self._seen_samples, self._sampled_s = samples.total, now
+        self.readings.emit(Readings(values=samples.newest() if now - self._sampled_s < FRESH_S else {}))
 
     def _enter(self, state: State) -> None:
         if state is not self.state:

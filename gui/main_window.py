@@ -37,6 +37,7 @@ from labctl.safety import SafeReport
 FAREWELL_MS = 2500
 """How long the window shows what was read back before it closes by itself."""
 DEFAULT_SIZE = (1280, 800)
+WELCOME = "No station open: open one (Ctrl+O), or the simulated bench (Ctrl+Shift+O)"
 SAFE_TIP = """Stop what is running and bring every output to its safe value, read back.
 Esc does the same from anywhere in the window; pressed by mistake it costs a run, never a device."""
 
@@ -71,7 +72,7 @@ class MainWindow(QMainWindow):
             "ALL OUTPUTS SAFE  (Esc)", SAFE_TIP, self.controller.make_safe, name="All outputs safe"
         )
         self.safe_button.setObjectName("safe")
-        self.station_label = QLabel("No station open")
+        self.station_label = QLabel(WELCOME)
         self.state_label = QLabel()
         self.outputs_label = QLabel()
         self.station_panel = StationPanel()

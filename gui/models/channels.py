@@ -15,18 +15,22 @@ KINDS = {"drive": "drive", "set": "set-point", "sense": "sense"}
 
 @dataclass(slots=True)
 class ChannelRow:
-    """A channel and its last known value; `trouble` says why there is none."""
+    """A channel and its last known value; `trouble` says why there is none, `stale` that it may have changed since."""
 
     channel: Channel
     value: float | None = None
     trouble: str = ""
+    stale: bool = False
 
     @property
     def value_text(self) -> str:
         """The value in the channel's unit."""
         if self.trouble:
             return "unknown"
-        return "–" if self.value is None else f"{self.value:+.4f} {self.channel.unit}"
+        if self.value is None:
+            return "–"
+        shown = f"{self.value:+.4f} {self.channel.unit}"
+        return f"({shown})" if self.stale else shown
 
     @property
     def limits_text(self) -> str:
@@ -56,6 +60,8 @@ class ChannelRow:
             lines.append(f"ramps at most {channel.ramp_per_s:g} {channel.unit}/s")
         if channel.slew_per_s is not None:
             lines.append(f"waveforms change at most {channel.slew_per_s:g} {channel.unit}/s")
+        if self.stale and self.value is not None:
+            lines.append("in brackets: the last value known; the campaign measures nothing at the moment")
         return "\n".join([*lines, self.trouble] if self.trouble else lines)
 
 
@@ -81,14 +87,20 @@ class ChannelsModel(RowsModel):
         changed = []
         for number, row in enumerate(self.rows):
             name = row.channel.name
-            before = (row.value, row.trouble)
+            before = (row.value, row.trouble, row.stale)
             if name in values:
-                row.value, row.trouble = values[name], ""
+                row.value, row.trouble, row.stale = values[name], "", False
             elif troubles and name in troubles:
                 row.trouble = troubles[name]
-            if (row.value, row.trouble) != before:
+            if (row.value, row.trouble, row.stale) != before:
                 changed.append(number)
         self.changed(changed)
+
+    def show_stale(self) -> None:
+        """Mark all values as of some time ago."""
+        for row in self.rows:
+            row.stale = True
+        self.changed(range(len(self.rows)))
 
 
 def _kind(row: ChannelRow) -> str:

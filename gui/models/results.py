@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class TasksModel(RowsModel):
             Column("Reservoir", f"Best of random networks, measured: {error}", _figure("reservoir_measured"), right=True),
             Column("Unoptimised", f"Before optimisation, measured: {error}", _figure("unoptimised_measured"), right=True),
             Column("Linear", f"Linear regression on the same taps: {error}", _figure("linear_same_taps"), right=True),
-            Column("Linear, 20 taps", f"Linear regression on 20 taps: {error}", _figure("linear_20_taps"), right=True),
+            Column("Linear 20", f"Linear regression on 20 taps: {error}", _figure("linear_20_taps"), right=True),
         )  # fmt: skip
         super().__init__(columns, parent)
 
@@ -56,9 +56,18 @@ class FiguresModel(RowsModel):
 
     def take(self, key: str, outcome: Mapping[str, Any], files: Iterable[str] = ()) -> None:
         """Add the figures of an outcome, and the files that hold the rest."""
-        rows = [(key, name, plain(value)) for name, value in outcome.items()]
+        rows = [(key, name, plain(value)) for name, value in _flat(outcome)]
         rows += [(key, "file", str(path)) for path in files]
         self.extend(rows, at_most=MOST_FIGURES)
+
+
+def _flat(outcome: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Quantities and values; a table within the outcome has a row for each of its quantities."""
+    for name, value in outcome.items():
+        if isinstance(value, Mapping):
+            yield from value.items()
+        else:
+            yield name, value
 
 
 def tasks_in(outcome: object) -> list[Mapping[str, Any]]:

@@ -28,7 +28,7 @@ class OutcomePanel(QTabWidget):
         self.figures = FiguresModel(self)
         self.log = LogModel(self)
         self._report: Path | None = None
-        self._steps_view = table(self.steps, name="Steps", stretch=3, widths={0: 330, 1: 140, 2: 70})
+        self._steps_view = table(self.steps, name="Steps", stretch=0, widths={1: 110, 2: 64, 3: 225})
         self._steps_view.setItemDelegateForColumn(1, ProgressDelegate(self._steps_view))
         self._log_view = table(self.log, name="Log", stretch=2, widths={0: 76, 1: 84})
         self._open_report = button("Open report", "The report of the run, in the browser", self._show_report)
@@ -72,15 +72,14 @@ class OutcomePanel(QTabWidget):
             self.setCurrentIndex(1)
 
     def _results(self) -> QWidget:
-        tasks = table(self.tasks, name="Tasks", stretch=0, widths=dict.fromkeys(range(1, 8), 112))
-        figures = table(self.figures, name="Figures", stretch=2, widths={0: 240, 1: 220})
+        tasks = table(self.tasks, name="Tasks", stretch=0, widths={1: 104, 2: 108, 3: 108, 4: 84, 5: 98, 6: 70, 7: 84})
+        figures = table(self.figures, name="Figures", stretch=2, widths={0: 210, 1: 260})
+        figures.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         tables = QSplitter(Qt.Orientation.Vertical)
         tables.addWidget(tasks)
         tables.addWidget(figures)
         row = QHBoxLayout()
-        row.addWidget(
-            QLabel("Error on held-out inputs, lower is better; promised by the twin, everything else measured")
-        )
+        row.addWidget(QLabel("Error on held-out inputs, lower is better; reservoir and unoptimised are measured, too"))
         row.addStretch(1)
         row.addWidget(self._open_report)
         whole = QWidget()

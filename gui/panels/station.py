@@ -33,7 +33,12 @@ class StationPanel(QSplitter):
         self.channels.show_station(bench.station)
 
     def show_readings(self, readings: Readings, *, complete: bool) -> None:
-        """Show values; `complete` readings asked every instrument, so those without trouble are well again."""
+        """Show values; `complete` readings asked every instrument, so those without trouble are well again.
+
+        While a campaign runs, only what it samples is known; everything else is shown as of some time ago.
+        """
+        if not complete:
+            self.channels.show_stale()
         self.channels.show_values(readings.values, readings.channel_troubles)
         if complete:
             self.instruments.show_troubles(readings.instrument_troubles)

@@ -8,28 +8,32 @@ from collections.abc import Iterable
 from labctl.events import Event, Figures
 
 MOST_POINTS = 2000
-MOST_CURVES = 8
+MOST_STEPS = 12
+MOST_FIGURES = 6
+
+Curve = deque[tuple[float, float]]
 
 
 class LearningCurves:
-    """The last `MOST_POINTS` points of the newest curves by "step key: figure"."""
+    """The last `MOST_POINTS` points of each figure, by figure, by step; the newest steps only."""
 
     def __init__(self) -> None:
-        self.curves: OrderedDict[tuple[str, str], deque[tuple[float, float]]] = OrderedDict()
+        self.steps: OrderedDict[str, dict[str, Curve]] = OrderedDict()
 
     def clear(self) -> None:
         """Forget all curves."""
-        self.curves.clear()
+        self.steps.clear()
 
     def take(self, events: Iterable[Event]) -> bool:
         """Add what the events hold; True if there was anything."""
         changed = False
         for event in events:
             if isinstance(event, Figures):
+                curves = self.steps.setdefault(event.key, {})
                 for name, value in event.values.items():
-                    curve = self.curves.setdefault((event.key, name), deque(maxlen=MOST_POINTS))
-                    curve.append((float(event.step), float(value)))
-                    changed = True
-        while len(self.curves) > MOST_CURVES:
-            self.curves.popitem(last=False)
+                    if name in curves or len(curves) < MOST_FIGURES:
+                        curves.setdefault(name, deque(maxlen=MOST_POINTS)).append((float(event.step), float(value)))
+                        changed = True
+        while len(self.steps) > MOST_STEPS:
+            self.steps.popitem(last=False)
         return changed

@@ -7,54 +7,80 @@ from collections.abc import Iterable
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from gui.panels.widgets import named
 from gui.plots.learning_curves import LearningCurves
 from gui.theme import Theme
 from labctl.events import Event
 
-_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
+NEWEST = "the newest step"
 
 
 class LearningPlot(QWidget):
-    """One curve a figure of each step, over the step's own counter."""
+    """The figures of one step, over the step's own counter: the newest step, or one that was chosen."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._curves = LearningCurves()
-        self._items: dict[tuple[str, str], pg.PlotDataItem] = {}
+        self._items: dict[str, pg.PlotDataItem] = {}
+        self._shown = ""
+        self._dirty = False
         self._graphics = pg.PlotWidget()
         self._graphics.setAccessibleName("Learning curves")
         self._plot = self._graphics.getPlotItem()
         self._plot.setMenuEnabled(False)
+        self._plot.hideButtons()
         self._plot.setLabel("bottom", "epoch or iteration")
-        self._plot.setLabel("left", "loss, score")
-        self._legend = self._plot.addLegend(offset=(-10, 10))
+        self._plot.getAxis("left").setWidth(64)
+        self.choice = QComboBox()
+        self.choice.setMinimumWidth(240)
+        self.choice.addItem(NEWEST, "")
+        self.choice.currentIndexChanged.connect(self._choose)
+        named(self.choice, "Step of the learning curves", "Whose learning curves are shown")
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Show"))
+        row.addWidget(self.choice)
+        row.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
-        column.addWidget(self._graphics)
-        self._dirty = False
+        column.addLayout(row)
+        column.addWidget(self._graphics, 1)
         self.use_theme(theme)
 
     def clear(self) -> None:
         """Forget all curves."""
         self._curves.clear()
-        self._dirty = True
+        self.choice.setCurrentIndex(0)
+        while self.choice.count() > 1:
+            self.choice.removeItem(1)
+        self._build("")
 
     def take(self, events: Iterable[Event]) -> None:
         """Add what these events say about learning."""
-        self._dirty = self._curves.take(events) or self._dirty
+        if not self._curves.take(events):
+            return
+        self._dirty = True
+        known = {self.choice.itemData(number) for number in range(1, self.choice.count())}
+        for key in self._curves.steps:
+            if key not in known:
+                self.choice.addItem(key, key)
+        for number in reversed(range(1, self.choice.count())):
+            if self.choice.itemData(number) not in self._curves.steps:
+                self.choice.removeItem(number)
 
     def refresh(self) -> None:
         """Draw, if there is anything new and somebody looks."""
-        if not (self._dirty and self.isVisible()):
+        if not (self._dirty and self.isVisible()) or not self._curves.steps:
             return
         self._dirty = False
-        if set(self._items) != set(self._curves.curves):
-            self._rebuild()
-        for name, points in self._curves.curves.items():
-            x, y = np.asarray(points, dtype=np.float64).T
-            self._items[name].setData(x, y)
+        key = self.choice.currentData() or next(reversed(self._curves.steps))
+        curves = self._curves.steps[key]
+        if key != self._shown or set(curves) != set(self._items):
+            self._build(key)
+        for name, points in curves.items():
+            steps, values = np.asarray(points, dtype=np.float64).T
+            self._items[name].setData(steps, values)
 
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
@@ -64,16 +90,25 @@ class LearningPlot(QWidget):
             self._plot.getAxis(side).setPen(theme.border)
             self._plot.getAxis(side).setTextPen(theme.text)
         self._plot.showGrid(x=True, y=True, alpha=0.15)
-        self._legend.setLabelTextColor(theme.text)
-        self._items = {}
-        self._dirty = True
+        self._build("")
+        self.refresh()
 
-    def _rebuild(self) -> None:
+    def _choose(self, _: int) -> None:
+        self._dirty = True
+        self.refresh()
+
+    def _build(self, key: str) -> None:
+        """Empty curves for the figures of this step; the title is their legend."""
         self._plot.clear()
-        self._legend.clear()
         self._items = {}
+        self._shown = key
+        self._dirty = True
+        told = []
         colours = self._theme.curves
-        for number, (key, name) in enumerate(self._curves.curves):
-            style = _STYLES[number // len(colours) % len(_STYLES)]
-            pen = pg.mkPen(colours[number % len(colours)], width=1, style=style)
-            self._items[key, name] = self._plot.plot(pen=pen, name=f"{key}: {name}")
+        for number, name in enumerate(self._curves.steps.get(key, ())):
+            colour = colours[number % len(colours)]
+            style = Qt.PenStyle.SolidLine if number < len(colours) else Qt.PenStyle.DashLine
+            self._items[name] = self._plot.plot(pen=pg.mkPen(colour, width=1, style=style))
+            told.append(f'<span style="color: {colour}">━ {name}</span>')
+        legend = "&nbsp;&nbsp;&nbsp;".join(told)
+        self._plot.setTitle(f'<span style="color: {self._theme.text}">{key}</span>&nbsp;&nbsp; {legend}', size="10pt")

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
+from gui.models.channels import ChannelsModel
 from gui.models.instruments import InstrumentRow
 from gui.models.log import MOST_LINES, LogModel
 from gui.models.results import FiguresModel, TasksModel, plain, tasks_in
@@ -17,6 +18,8 @@ from gui.models.steps import FRACTION_ROLE, MOST_STEPS, StepsModel
 from gui.trouble import trouble_of
 from labctl.errors import InstrumentFault, OutOfLimits
 from labctl.events import Progress, Reported, StepFinished, StepStarted, Warned
+from labctl.simulation import demo_station_template
+from labctl.station import parse_station
 
 TASK = {"name": "narma10", "metric": "nrmse", "promised": 0.3, "measured_mean": 0.31, "measured_std": 0.02}
 
@@ -105,6 +108,21 @@ def test_every_reported_figure_and_file_is_shown(qtbot: QtBot) -> None:
         ["file", "twin.json"],
     ]
     assert plain({"a": 1, "b": 2.0}) == "a = 1, b = 2"
+
+
+def test_a_value_that_is_not_measured_any_more_stands_in_brackets(qtbot: QtBot, qtmodeltester: ModelTester) -> None:
+    model = ChannelsModel()
+    model.show_station(parse_station(demo_station_template()))
+    model.show_values({"leaky_drive": 1.5})
+    assert text(model, 0)[2] == "+1.5000 V"
+    model.show_stale()
+    assert text(model, 0)[2] == "(+1.5000 V)"
+    assert "last value known" in model.index(0, 2).data(Qt.ItemDataRole.ToolTipRole)
+    model.show_values({}, {"leaky_drive": "no answer"})
+    assert text(model, 0)[2] == "unknown"
+    model.show_values({"leaky_drive": 0.0})
+    assert text(model, 0)[2] == "+0.0000 V"
+    qtmodeltester.check(model)
 
 
 def test_an_instrument_that_cannot_say_who_it_is_shows_its_address() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gui.event_box import EventBox
-from gui.plots.learning_curves import MOST_CURVES, MOST_POINTS, LearningCurves
+from gui.plots.learning_curves import MOST_FIGURES, MOST_POINTS, MOST_STEPS, LearningCurves
 from gui.plots.trace_buffer import TraceBuffer
 from labctl.events import Figures, Progress, Sampled, StepFinished, StepStarted, Warned
 
@@ -100,7 +100,9 @@ def test_a_full_box_leaves_out_the_oldest_and_says_how_many() -> None:
 def test_learning_curves_are_bounded() -> None:
     curves = LearningCurves()
     assert curves.take([Figures("fit", step, {"loss": 1.0 / (step + 1)}) for step in range(3 * MOST_POINTS)])
-    assert curves.take([Figures(f"fit {number}", 0, {"loss": 1.0}) for number in range(3 * MOST_CURVES)])
-    assert len(curves.curves) == MOST_CURVES
-    assert max(len(curve) for curve in curves.curves.values()) <= MOST_POINTS
+    assert len(curves.steps["fit"]["loss"]) == MOST_POINTS
+    assert curves.take([Figures("many", 0, {f"figure {number}": 1.0 for number in range(3 * MOST_FIGURES)})])
+    assert len(curves.steps["many"]) == MOST_FIGURES
+    assert curves.take([Figures(f"fit {number}", 0, {"loss": 1.0}) for number in range(3 * MOST_STEPS)])
+    assert len(curves.steps) == MOST_STEPS
     assert not curves.take([Warned("a", "no figure")])
