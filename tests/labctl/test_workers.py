@@ -13,7 +13,7 @@ from labctl.errors import CampaignError
 from labctl.events import Event, Figures
 from labctl.workers import Job, side_by_side
 
-JOBS = '''
+JOBS = """
 import os
 import time
 from pathlib import Path
@@ -45,7 +45,7 @@ def endless(name, marker):
             yield Figures(name, 0, {})
     finally:
         Path(marker).write_text("closed")
-'''
+"""
 
 
 @pytest.fixture

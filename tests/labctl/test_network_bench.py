@@ -1,0 +1,126 @@
+"""A network on the bench: who plays when, what is refused before anything is played, and what comes back."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labctl.bench import Bench
+from labctl.campaign import run
+from labctl.deployment import deploy
+from labctl.errors import DeploymentError, OutOfLimits
+from labctl.network_bench import check_wiring, play_network, rounds
+from labctl.run_index import RunIndex
+from labctl.store import open_recording
+from twins.network.initialise import Architecture, random_wiring
+from twins.network.tasks import Narma10
+from twins.network.wiring import DevicePort, Wiring
+
+PORTS = (DevicePort.from_range("leaky", -2.0, 2.0), DevicePort.from_range("duffing", -1.0, 1.0))
+ARCHITECTURE = Architecture(
+    layers=(("leaky", "duffing", "leaky"), ("duffing", "leaky")),
+    samples_per_step=3,
+    sample_offsets=(0, 2),
+    dt_s=2e-4,
+    input_taps=(0, 1),
+    coupling_delays=(0, 1),
+    washout=20,
+)
+
+
+def a_wiring(ports: tuple[DevicePort, ...] = PORTS) -> Wiring:
+    return random_wiring(ARCHITECTURE, ports, np.random.default_rng(0))
+
+
+def test_nodes_on_different_devices_share_a_play_and_a_device_plays_its_nodes_in_turn() -> None:
+    first, second = a_wiring().layers
+    assert rounds(first) == [{"leaky": 0, "duffing": 1}, {"leaky": 2}]
+    assert rounds(second) == [{"duffing": 0, "leaky": 1}]
+
+
+def test_the_bench_plays_what_the_wiring_says_and_records_every_play(demo_station: Path, tmp_path: Path) -> None:
+    wiring = a_wiring()
+    inputs = np.random.default_rng(1).uniform(-1, 1, size=(2, 30, 1))
+    with Bench.open(demo_station) as bench:
+        features = run(play_network(bench, wiring, inputs, folder=tmp_path, key="k", title="T"))
+    assert [part.shape for part in features] == [(2, 30, 3, 2), (2, 30, 2, 2)]
+    assert len(RunIndex(tmp_path).entries()) == 3
+    recording = open_recording(tmp_path / "layer1-play0.h5")
+    drive, _ = recording.scored()
+    played = drive[:, :, recording.drive_names.index("duffing_drive")]
+    np.testing.assert_allclose(played, wiring.drive_for(1, 0, inputs, features[0]), atol=1e-12)
+
+
+def test_a_wiring_for_a_device_that_is_not_there_is_refused(demo_station: Path) -> None:
+    port = DevicePort.from_range("vortex", -1.0, 1.0)
+    wiring = random_wiring(replace(ARCHITECTURE, layers=(("vortex",),)), (port,), np.random.default_rng(0))
+    with Bench.open(demo_station) as bench, pytest.raises(DeploymentError, match=r"vortex.*leaky, duffing"):
+        check_wiring(bench, wiring)
+
+
+def test_a_wiring_of_another_sampling_time_is_refused(demo_station: Path) -> None:
+    with Bench.open(demo_station) as bench, pytest.raises(DeploymentError, match=r"0\.001 s.*5000 Hz"):
+        check_wiring(bench, replace(a_wiring(), dt_s=1e-3))
+
+
+def test_a_wiring_that_drives_beyond_the_limits_is_refused_before_anything_is_played(
+    demo_station: Path, tmp_path: Path
+) -> None:
+    wiring = a_wiring((DevicePort.from_range("leaky", -3.0, 3.0), PORTS[1]))
+    inputs = np.zeros((1, 30, 1))
+    with Bench.open(demo_station) as bench:
+        with pytest.raises(DeploymentError, match=r"leaky_drive.*-3\.\.3.*-2\.\.2"):
+            run(play_network(bench, wiring, inputs, folder=tmp_path, key="k", title="T"))
+        assert bench.device_seconds == 0.0
+    assert not list(tmp_path.glob("*.h5"))
+
+
+def test_without_a_read_out_training_examples_are_needed(demo_station: Path, tmp_path: Path) -> None:
+    heldout = Narma10().sample(2, 40, np.random.default_rng(0))
+    with Bench.open(demo_station) as bench, pytest.raises(DeploymentError, match="read-out"):
+        run(deploy(bench, a_wiring(), metric="nrmse", heldout=heldout, folder=tmp_path, key="k", title="T"))
+
+
+def test_deploy_measures_with_its_own_and_with_a_refitted_read_out(demo_station: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    training, heldout = Narma10().sample(6, 60, rng), Narma10().sample(3, 60, rng)
+    with Bench.open(demo_station) as bench:
+        measured = run(
+            deploy(
+                bench,
+                a_wiring(),
+                metric="nrmse",
+                heldout=heldout,
+                training=training,
+                conditions={"duffing_bias": 0.05},
+                n_repeats=2,
+                folder=tmp_path,
+                key="k",
+                title="T",
+            )
+        )
+        assert bench.get("duffing_bias") == pytest.approx(0.05, abs=1e-3)
+    assert measured.outputs.shape == (2, 3, 60, 1)
+    assert len(measured.scores) == len(measured.refitted_scores) == 2
+    assert measured.figures()["refitted"] == pytest.approx(measured.mean)  # it had no read-out of its own
+    assert 0.0 < measured.mean < 1.2
+    assert measured.device_seconds > 0.0
+
+
+def test_a_condition_beyond_its_limits_is_refused(demo_station: Path, tmp_path: Path) -> None:
+    heldout = Narma10().sample(2, 40, np.random.default_rng(0))
+    with Bench.open(demo_station) as bench, pytest.raises(OutOfLimits, match="duffing_bias"):
+        run(
+            deploy(
+                bench,
+                a_wiring(),
+                metric="nrmse",
+                heldout=heldout,
+                training=heldout,
+                conditions={"duffing_bias": 1.0},
+                folder=tmp_path,
+                key="k",
+                title="T",
+            )
+        )
