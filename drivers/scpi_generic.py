@@ -103,17 +103,27 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.errors import InstrumentReported, LineTimeout
-from drivers.generic.commands import Sender
-from drivers.generic.options import ScpiOptions, Terminal
+from drivers.errors import InstrumentReported, LineTimeout, UnknownTerminal
+from drivers.generic.options import ScpiOptions
+from drivers.generic.parts import Terminal
 from drivers.generic.playing import GenericPlayer
 from drivers.generic.recording import GenericDigitiser
 from drivers.generic.stepped import SteppedTerminal
+from drivers.generic.talking import Manners, Sender
 from drivers.line import Line
 from drivers.options import read_options
 from drivers.scpi import MOST_ERRORS, ScpiDriver
 
 ANY_TERMINAL = "*"
+
+
+def _manners(options: ScpiOptions) -> Manners:
+    return Manners(
+        echo=options.echo,
+        acknowledge=None if options.acknowledge is None else re.compile(options.acknowledge),
+        acknowledge_questions=options.acknowledge_questions,
+        number_pattern=None if options.number_pattern is None else re.compile(options.number_pattern),
+    )
 
 
 class GenericScpi(ScpiDriver):
@@ -123,7 +133,7 @@ class GenericScpi(ScpiDriver):
         """Check the whole table, then send the init commands. Raises BadOptions, InstrumentReported."""
         super().__init__(line)
         self._options = read_options(ScpiOptions, options, where=f"{line.address}: driver scpi")
-        self._sender = Sender(line, self._options.pause_s)
+        self._sender = Sender(line, _manners(self._options))
         self._error_ok = re.compile(self._options.error_ok)
         self._terminals: dict[str, SteppedTerminal] = {}
         for name in self._options.terminals:
@@ -133,7 +143,11 @@ class GenericScpi(ScpiDriver):
         if table is not None:
             for name in table.terminals:
                 self._terminal(name)
-        set_points = {name: found for name, found in self._terminals.items() if found.table.set}
+        set_points = {
+            name: found
+            for name, found in self._terminals.items()
+            if found.table.set or found.table.rest_level is not None
+        }
         self._player: GenericPlayer | None = None
         if table is not None:
             self._player = GenericPlayer(table, self._sender, set_points=set_points, check_errors=self.check_errors)
@@ -153,7 +167,8 @@ class GenericScpi(ScpiDriver):
             self._digitiser.forget()
         self._sender.send_each(self._options.init, ())
         if self._options.init:
-            self.check_errors("the commands of init")
+            blamed = "" if "*CLS" in self._options.init else ' (or before them: begin init with "*CLS")'
+            self.check_errors(f"the commands of init{blamed}")
 
     def _terminal(self, name: str) -> SteppedTerminal | None:
         """The stepped terminal of this name, made at its first use; None if the station file has none."""
@@ -169,17 +184,25 @@ class GenericScpi(ScpiDriver):
     def roles_offered(self) -> str:  # type: ignore[override]
         """What the station file has commands for, for messages."""
         tables = self._options.terminals
-        offered = [f"set_point({name!r})" for name, table in tables.items() if table.set]
+        offered = [
+            f"set_point({name!r})" for name, table in tables.items() if table.set or table.rest_level is not None
+        ]
         offered += [f"meter({name!r})" for name, table in tables.items() if table.measure is not None]
         offered += ["player()"] if self._player is not None else []
         offered += ["digitiser()"] if self._digitiser is not None else []
         return ", ".join(offered) or "nothing: [instruments.NAME.scpi] has neither terminals nor player nor digitiser"
 
     def set_point(self, terminal: str) -> SteppedTerminal:
-        """A terminal with a `set` command."""
+        """A terminal with a `set` command or a `rest_level`."""
         found = self._terminal(terminal)
-        if found is None or not found.table.set:
-            raise self.no_role(terminal, "set")
+        if found is None or not (found.table.set or found.table.rest_level is not None):
+            error = self.no_role(terminal, "set")
+            if self._options.player is not None and terminal in self._options.player.terminals:
+                raise UnknownTerminal(
+                    f"{error}. An output that is played also needs [instruments.NAME.scpi.terminals.{terminal}]: with "
+                    "`set`, by which it is brought to its safe value, or with `rest_level`, where it stands between plays"
+                )
+            raise error
         return found
 
     def meter(self, terminal: str) -> SteppedTerminal:
@@ -203,27 +226,34 @@ class GenericScpi(ScpiDriver):
 
     def check_errors(self, context: str = "") -> None:
         """Ask the error query until the answer means "no error"; raise InstrumentReported if there was one."""
+        entries = self._drain_errors()
+        if entries:
+            raise InstrumentReported(self.line.address, entries, context)
+
+    def _drain_errors(self) -> list[tuple[int, str]]:
         query = self._options.error_query
         if not query:
-            return
+            return []
         entries: list[tuple[int, str]] = []
         for _ in range(MOST_ERRORS):
             try:
-                answer = self.line.query(query, idempotent=False)
+                answer = self._sender.ask(query, idempotent=False)
             except LineTimeout as error:
-                error.add_note('If the instrument has no error queue, write error_query = "" in its scpi table.')
-                raise
+                raise LineTimeout(
+                    error.address,
+                    error.command,
+                    f'{error.reason} If it has no error queue, write error_query = "" in its scpi table',
+                ) from error
             if self._error_ok.search(answer):
                 break
             code = re.match(r"\s*([+-]?\d+)", answer)
             text = answer[code.end() :].lstrip(", ").strip('"') if code else answer
             entries.append((int(code[1]) if code else 0, text))
-        if entries:
-            raise InstrumentReported(self.line.address, entries, context)
+        return entries
 
     def describe_settings(self) -> dict[str, str]:
         """The questions of `describe`, and what the set-points are set to, with how that is known."""
-        found = {name: self.line.query(query) for name, query in self._options.describe.items()}
+        found = {name: self._sender.ask(query) for name, query in self._options.describe.items()}
         for name, terminal in self._terminals.items():
             if terminal.reads_back:
                 found[f"terminal {name}"] = f"{terminal.read_back():.9g}"

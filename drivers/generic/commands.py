@@ -1,16 +1,30 @@
 """Commands with placeholders, as they stand in a station file: checked when it is read, filled in when they are sent."""
 
 import string
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-from drivers.line import Line
-
 _EXAMPLES: dict[str, object] = {"terminal": "1", "data": "0", "start": 0, "count": 1, "end": 0}
 """What is filled in to try a template; every other placeholder is a number with a fraction."""
+
+
+class _Filler(string.Formatter):
+    """Python's formatting, but an integer format rounds: instruments that know only integers want {value:d}."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, float) and format_spec[-1:] in ("d", "b", "o", "x", "X"):
+            value = round(value)
+        return str(super().format_field(value, format_spec))
+
+
+_FILLER = _Filler()
+
+
+def fill(template: str, /, **values: Any) -> str:
+    """A command with its placeholders filled in."""
+    return _FILLER.vformat(template, (), values)
 
 
 def placeholders(template: str) -> set[str]:
@@ -32,7 +46,7 @@ def _only(template: str, allowed: frozenset[str], required: frozenset[str]) -> s
     if "\n" in template or "\r" in template:
         raise ValueError("one command at a time, without line ends")
     try:
-        template.format(**{name: _EXAMPLES.get(name, 1.0) for name in allowed})
+        fill(template, **{name: _EXAMPLES.get(name, 1.0) for name in allowed})
     except (ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"cannot be filled in: {error}") from error
     return template
@@ -68,32 +82,3 @@ def _as_tuple(given: Any) -> Any:
 ONE_OR_MORE = BeforeValidator(_as_tuple)
 Plain = Annotated[tuple[str, ...], ONE_OR_MORE, templates()]
 PerTerminal = Annotated[tuple[str, ...], ONE_OR_MORE, templates("terminal")]
-
-
-class Sender:
-    """Sends filled-in commands, with the pause that some instruments need."""
-
-    def __init__(self, line: Line, pause_s: float) -> None:
-        """pause_s: waited after every command that is not a question."""
-        self.line = line
-        self._pause_s = pause_s
-
-    def send(self, command: str, /, **values: Any) -> None:
-        """One command."""
-        self.line.write(command.format(**values))
-        self.pause()
-
-    def send_each(self, commands: Iterable[str], terminals: Iterable[str], /, **values: Any) -> None:
-        """Several: those with {terminal} once for each terminal, the others once."""
-        terminals = tuple(terminals)
-        for command in commands:
-            if "terminal" in placeholders(command):
-                for terminal in terminals:
-                    self.send(command, terminal=terminal, **values)
-            else:
-                self.send(command, **values)
-
-    def pause(self) -> None:
-        """Wait as long as the instrument needs between commands."""
-        if self._pause_s:
-            time.sleep(self._pause_s)

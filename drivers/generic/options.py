@@ -1,149 +1,24 @@
 """The option tables of the generic SCPI driver: every key that a station file may use under [instruments.NAME.scpi].
 
-The docstring under each key is what the user reads; drivers/scpi_generic.py shows whole examples.
+The docstring under each key is what the user reads; drivers/scpi_generic.py shows whole examples, docs/generic-scpi.md
+explains them.
 """
 
-import re
 from typing import Annotated, Literal
 
-import numpy as np
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from drivers.generic.commands import ONE_OR_MORE, PerTerminal, Plain, template, templates
-from drivers.options import Options
-
-_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
-Dtype = Literal["int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"]
-Interval = tuple[float, float]
-
-
-class Table(Options):
-    """Base of the tables here: the text under a key is its description."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class Poll(Table):
-    """A question asked again and again until its answer is the expected one."""
-
-    query: Annotated[str, template()]
-    """The question. "*OPC?" is asked once, since its answer comes only when all is done."""
-    expect: int | float | str = 1
-    """The answer that means yes. Compared as a number where both are numbers, else as text without quotes and case."""
-    mask: int | None = None
-    """Bits to look at: yes when (answer AND mask) = expect; expect then defaults to the mask itself (bit set)."""
-    field: int = 0
-    """Which field of an answer with commas, from 0."""
-    poll_s: float = Field(default=0.01, ge=0)
-    """Pause between two questions."""
-    timeout_s: float = Field(default=60.0, gt=0)
-    """How long to go on asking."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _mask_expects_itself(cls, given: object) -> object:
-        if isinstance(given, dict) and given.get("mask") is not None and "expect" not in given:
-            return {**given, "expect": given["mask"]}
-        return given
-
-
-class Terminal(Table):
-    """Stepped use of one terminal: a set-point, a meter, or both."""
-
-    set: Annotated[tuple[str, ...], ONE_OR_MORE, templates("value", "terminal", required=["value"])] = ()
-    """Command or commands that set the value, such as "SOUR{terminal}:VOLT {value:.6g}", or for a waveform generator
-    ["SOUR{terminal}:FUNC DC", "SOUR{terminal}:VOLT:OFFS {value:.6g}"]. Left out: not a set-point."""
-    get: Annotated[str, template("terminal")] | None = None
-    """Question for the value as set. Left out: read_back() can only repeat what was last sent (see `initial`)."""
-    initial: float | None = None
-    """Without `get`: the value that the output has after the commands of `init`. Left out: reading it back before it was
-    set is an error."""
-    measure: Annotated[str, template("terminal")] | None = None
-    """Question that measures, such as "MEAS:VOLT? (@{terminal})". Left out: not a meter."""
-    enable: PerTerminal = ()
-    """Command or commands that switch the output on. Left out: it has no switch."""
-    disable: PerTerminal = ()
-    """Command or commands that switch the output off."""
-    enabled: Annotated[str, template("terminal")] | None = None
-    """Question whether the output is on: 1/0 or ON/OFF. Left out: what was last commanded."""
-    limits: Interval | None = None
-    """The instrument's own lowest and highest value (SI units). Left out: only the station's limits hold."""
-    set_scale: float = 1.0
-    """Number sent = value · set_scale (1000 for an instrument in mV); the answer of `get` is divided by it."""
-    measure_scale: float = 1.0
-    """Measured value = number answered · measure_scale (0.001 for an instrument that answers in mV)."""
-    answer_field: int | None = None
-    """Which field of an answer with commas, from 0. Left out: the answer must be one number."""
-    answer_pattern: str | None = None
-    """Regular expression whose first group is the number, for answers such as "VOLT 1.25V"."""
-    settle_s: float = Field(default=0.0, ge=0)
-    """How long set_value() waits before it returns."""
-
-    @field_validator("answer_pattern")
-    @classmethod
-    def _pattern_has_a_group(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                groups = re.compile(pattern).groups
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from error
-            if groups < 1:
-                raise ValueError("put the part that is the number into parentheses")
-        return pattern
-
-
-class Encoding(Table):
-    """How samples travel."""
-
-    format: Literal["block", "ascii"] = "block"
-    """"block": IEEE 488.2 binary block (#<n><length><bytes>). "ascii": numbers as text."""
-    dtype: Dtype = "float32"
-    """Type of a number in a block; an integer type also makes text integer."""
-    byte_order: Literal["little", "big"] = "big"
-    """Order of bytes in a number. Many instruments send the most significant byte first unless FORM:BORD SWAP is sent."""
-    separator: str = ","
-    """Between numbers of a text."""
-    number: str = "{}"
-    """Format of a number of a text, such as "{:.6g}"."""
-    skip: int = Field(default=0, ge=0)
-    """Numbers at the start of an answer that are not samples."""
-
-    @property
-    def numpy_dtype(self) -> np.dtype[np.generic]:
-        """The type with its byte order."""
-        return np.dtype(self.dtype).newbyteorder("<" if self.byte_order == "little" else ">")
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether numbers are integers."""
-        return self.dtype in _INTEGERS
-
-
-class Rates(Table):
-    """What player and digitiser have in common."""
-
-    terminals: tuple[str, ...] = Field(min_length=1)
-    """Names of the terminals that take part."""
-    max_samples: int = Field(gt=0)
-    """The longest waveform or record of one terminal."""
-    samples_multiple: int = Field(default=1, ge=1)
-    """Lengths must be a multiple of this: a waveform is continued with its last sample, a record is made longer."""
-    min_samples: int = Field(default=1, ge=1)
-    """The shortest waveform or record; shorter ones are made longer in the same way."""
-    sample_rates_Hz: tuple[float, ...] | None = None
-    """The sample rates that can be set exactly. Left out: any within sample_rate_range_Hz."""
-    sample_rate_range_Hz: Interval | None = None
-    """Lowest and highest sample rate."""
-    sample_rate: Annotated[tuple[str, ...], ONE_OR_MORE, templates("terminal", "rate_Hz", "period_s")] = ()
-    """Command that sets the sample rate, with {rate_Hz} or {period_s}, such as "ACQ:SRAT {rate_Hz:.9g}"."""
-    sample_rate_query: Annotated[str, template("terminal")] | None = None
-    """Question for the sample rate (Hz), compared with what was asked for. Left out: not checked."""
-    sample_count: Annotated[tuple[str, ...], ONE_OR_MORE, templates("terminal", "count")] = ()
-    """Command that sets the number of samples, with {count}."""
-    arm: PerTerminal = ()
-    """Command or commands that make it wait for the trigger."""
-    armed: Poll | None = None
-    """How to see that it waits for the trigger; arm() returns only then. Left out: arm() returns at once."""
+from drivers.generic.parts import (
+    Encoding,
+    Interval,
+    Poll,
+    Rates,
+    Table,
+    Terminal,
+    is_regular_expression,
+    pattern,
+)
 
 
 class PlayerTable(Rates):
@@ -183,17 +58,19 @@ class PlayerTable(Rates):
     """Commands before everything else of a load: stop, select a function."""
     clear: PerTerminal = ()
     """Command that empties the waveform memory before loading."""
+    load_last: Annotated[str, template("terminal", "data", "start", "count", required=["data"])] | None = None
+    """Command for the last chunk, where it differs from `load` (a flag END instead of CON)."""
     after_load: Annotated[tuple[str, ...], ONE_OR_MORE, templates("terminal", "count")] = ()
     """Commands after loading: select the waveform, play once, wait for a trigger."""
-    trigger: Plain = ("*TRG",)
+    trigger: PerTerminal = ("*TRG",)
     """Command that starts all. [] when something else does, such as arming the digitiser."""
     stop: PerTerminal = ()
     """Commands that end a play. Afterwards terminals that are also set-points are set to their level before the load."""
 
-    @field_validator("load")
+    @field_validator("load", "load_last")
     @classmethod
-    def _data_stands_once(cls, load: str) -> str:
-        if load.count("{data") != 1:
+    def _data_stands_once(cls, load: str | None) -> str | None:
+        if load is not None and load.count("{data") != 1:
             raise ValueError("the placeholder {data} must stand in it once")
         return load
 
@@ -215,8 +92,10 @@ class DigitiserTable(Rates):
 
     configure: PerTerminal = ()
     """Commands before the settings: trigger source, data format, coupling."""
-    range: Annotated[tuple[str, ...], ONE_OR_MORE, templates("terminal", "range_V")] = ()
-    """Command that sets an input's range, with {range_V} (volts, ± full scale)."""
+    range: Annotated[tuple[str, ...], ONE_OR_MORE, templates("terminal", "range_V", "V_per_div")] = ()
+    """Command that sets an input's range, with {range_V} (volts, ± full scale) or {V_per_div} (2 · range / divisions_V)."""
+    divisions_V: float = Field(default=8.0, gt=0)
+    """How many divisions of the screen the whole range has, for oscilloscopes that are set by their vertical scale."""
     ranges_V: tuple[float, ...] | None = None
     """The ranges that there are. Left out: any."""
     arm: PerTerminal = ("INIT",)
@@ -240,19 +119,21 @@ class DigitiserTable(Rates):
     data: Encoding = Encoding()
     """How the samples travel."""
     scale: float = 1.0
-    """Volts = scale · (number - zero) + offset."""
+    """Volts = scale · (number - zero) + offset. With `scale_query` its answer times this."""
     zero: float = 0.0
-    """The number that means `offset` volts."""
+    """The number that means `offset` volts. With `zero_query` this is added to its answer."""
     offset: float = 0.0
-    """In volts."""
+    """In volts. With `offset_query` this is added to its answer."""
     scale_of_range: bool = False
     """True: scale is a part of the input's range (1/32768 for 16-bit counts)."""
     scale_query: Annotated[str, template("terminal")] | None = None
-    """Question for scale, asked before each fetch (oscilloscopes: "WFMO:YMU?" or "WAV:YINC?"). Wins over scale."""
-    zero_query: Annotated[str, template("terminal")] | None = None
-    """Question for zero (oscilloscopes: "WFMO:YOF?" or "WAV:YREF?")."""
+    """Question for scale, asked before each fetch (oscilloscopes: "WFMO:YMU?" or "WAV:YINC?")."""
+    zero_query: Annotated[tuple[str, ...], ONE_OR_MORE, templates("terminal")] = ()
+    """Question or questions for zero (oscilloscopes: "WFMO:YOF?" or "WAV:YREF?"); the answers of several are added."""
     offset_query: Annotated[str, template("terminal")] | None = None
-    """Question for offset (oscilloscopes: "WFMO:YZE?" or "WAV:YOR?")."""
+    """Question for offset in volts (oscilloscopes: "WFMO:YZE?" or "WAV:YOR?")."""
+    offset_factor: float = 1.0
+    """The answer to `offset_query` is multiplied by this (-1 for the offset knob of an oscilloscope)."""
     overload: float | None = Field(default=None, gt=0)
     """Part of the range from which a sample counts as an overload and is an error (0.9999). Left out: not checked."""
     abort: PerTerminal = ("ABOR",)
@@ -266,8 +147,16 @@ class ScpiOptions(Table):
     """Commands sent on opening and after every reconnection."""
     at_close: Plain = ()
     """Commands sent before the line is closed. Safe values of outputs are the station's business, not this key's."""
-    pause_s: float = Field(default=0.0, ge=0)
-    """Pause after every command, for instruments that lose commands sent too fast."""
+    echo: bool = False
+    """True: it sends every command and question back before it answers (small serial boxes)."""
+    acknowledge: str | None = None
+    """Regular expression of what it says to every command that is not a question, such as "^OK$"; anything else is an
+    error. Left out: it says nothing."""
+    acknowledge_questions: bool = False
+    """True: it says that after the answer to a question too."""
+    number_pattern: str | None = None
+    """Regular expression whose first group is the number in an answer, for instruments that put a header before it or a
+    unit after it: "([-+0-9.Ee]+)V?$". Left out: the whole answer is the number."""
     error_query: Annotated[str, template()] = "SYST:ERR?"
     """Question for the oldest error, asked until there is none. "": the instrument has no error queue."""
     error_ok: str = r"^\s*[+-]?0+(\D|$)"
@@ -283,11 +172,18 @@ class ScpiOptions(Table):
     digitiser: DigitiserTable | None = None
     """Recording. Left out: it does not record."""
 
-    @field_validator("error_ok")
+    @field_validator("error_ok", "acknowledge")
     @classmethod
-    def _is_a_pattern(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        return pattern
+    def _is_a_pattern(cls, given: str | None) -> str | None:
+        return None if given is None else is_regular_expression(given)
+
+    @field_validator("number_pattern")
+    @classmethod
+    def _has_a_group(cls, given: str | None) -> str | None:
+        return None if given is None else pattern(given)
+
+    @model_validator(mode="after")
+    def _acknowledgements_are_described(self) -> "ScpiOptions":
+        if self.acknowledge_questions and self.acknowledge is None:
+            raise ValueError("acknowledge_questions needs acknowledge")
+        return self

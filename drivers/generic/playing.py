@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import DriverError, NoReadBack, OutOfRange
-from drivers.generic.commands import Sender, placeholders
+from drivers.generic.commands import fill, placeholders
 from drivers.generic.options import PlayerTable
 from drivers.generic.polling import wait_until
 from drivers.generic.rates import apply_rate, check_rate, fitting_length
 from drivers.generic.samples import encode, to_text
 from drivers.generic.stepped import SteppedTerminal
+from drivers.generic.talking import Sender
 from drivers.waveforms import check_waveforms
 
 _BLOCK_MARK = "\x00"
@@ -84,11 +85,7 @@ class GenericPlayer:
             most=table.max_samples,
         )
         check_rate(table, sample_rate_Hz, where=where)
-        n_samples = fitting_length(table, n_given)
-        if n_samples > table.max_samples:
-            raise OutOfRange(
-                f"{where}: {n_given} samples become {n_samples}; a waveform has at most {table.max_samples}"
-            )
+        n_samples = fitting_length(table, n_given, where=f"{where}: a waveform")
         volts = {
             terminal: np.pad(waveform, (0, n_samples - n_given), mode="edge") for terminal, waveform in volts.items()
         }
@@ -98,8 +95,7 @@ class GenericPlayer:
             self._remember_levels(volts)
             sender.send_each(table.prepare, volts)
             sender.send_each(table.clear, volts)
-            apply_rate(table, sample_rate_Hz, tuple(volts), sender, where=where)
-            sender.send_each(table.sample_count, volts, count=n_samples)
+            apply_rate(table, sample_rate_Hz, n_samples, tuple(volts), sender, where=where)
             self._send_samples(volts, laws)
             for terminal, law in laws.items():
                 self._send_amplitude(terminal, law)
@@ -142,12 +138,12 @@ class GenericPlayer:
             count = min(step, n_samples - start)
             chunk = numbers[start * width : (start + count) * width]
             values = {"terminal": terminal, "start": start, "count": count}
+            load = table.load_last if table.load_last and start + count == n_samples else table.load
             if table.data.format == "ascii":
-                self._sender.send(table.load, data=to_text(chunk, table.data), **values)
+                self._sender.send(load, data=to_text(chunk, table.data), **values)
             else:
-                before, after = table.load.format(data=_BLOCK_MARK, **values).split(_BLOCK_MARK)
-                self._sender.line.write_block(before, chunk.tobytes(), after)
-                self._sender.pause()
+                before, after = fill(load, data=_BLOCK_MARK, **values).split(_BLOCK_MARK)
+                self._sender.send_bytes(before, chunk.tobytes(), after, as_block=table.data.format == "block")
 
     def _send_amplitude(self, terminal: str, law: Law) -> None:
         peak_V, offset_V = law.peak_V, law.offset_V
@@ -169,12 +165,12 @@ class GenericPlayer:
                 self._set_points[terminal].enable(True)
         self._sender.send_each(self._table.arm, self._loaded)
         if self._table.armed is not None:
-            wait_until(self._sender.line, self._table.armed, what="the player does not wait for its trigger")
+            wait_until(self._sender, self._table.armed, what="the player does not wait for its trigger")
 
     def trigger(self) -> None:
         """Send the trigger command; nothing if something else starts the play."""
         self._need_loaded("trigger")
-        self._sender.send_each(self._table.trigger, ())
+        self._sender.send_each(self._table.trigger, self._loaded)
 
     def stop(self) -> None:
         """Send the stop commands; terminals that are set-points return to their level before the load."""

@@ -7,12 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import BadAnswer, DriverError, OutOfRange, UnknownTerminal
-from drivers.generic.commands import Sender, placeholders
+from drivers.generic.commands import fill, placeholders
 from drivers.generic.options import DigitiserTable
 from drivers.generic.polling import field_of, says_yes, wait_until
 from drivers.generic.rates import apply_rate, check_rate, fitting_length
 from drivers.generic.samples import from_block, from_text
-from drivers.scpi import parse_number
+from drivers.generic.talking import Sender
+
+PATIENCE_S = 10.0
+"""How much longer than its record an instrument may take to say that it is ready."""
 
 
 class GenericDigitiser:
@@ -30,6 +33,7 @@ class GenericDigitiser:
         self._interleaved = "terminal" not in names and len(table.terminals) > 1
         self._inputs: dict[str, float] = {}
         self._n_samples = 0
+        self._length = 0
         self._rate_Hz = 0.0
         self._applied = False
         self._done = False
@@ -51,11 +55,10 @@ class GenericDigitiser:
             if table.ranges_V is not None and not any(math.isclose(range_V, known) for known in table.ranges_V):
                 listed = ", ".join(f"{known:g}" for known in table.ranges_V)
                 raise OutOfRange(f"{self._where} input {terminal}: no range of {range_V:g} V; there are {listed}")
-        if n_samples < 1 or fitting_length(table, n_samples) > table.max_samples:
-            raise OutOfRange(f"{self._where}: {n_samples} samples; a record has 1 … {table.max_samples}")
+        length = fitting_length(table, n_samples, where=f"{self._where}: a record")
         check_rate(table, sample_rate_Hz, where=self._where)
         self._inputs = {terminal: float(range_V) for terminal, range_V in inputs.items()}
-        self._n_samples, self._rate_Hz = int(n_samples), float(sample_rate_Hz)
+        self._n_samples, self._length, self._rate_Hz = int(n_samples), length, float(sample_rate_Hz)
         with self._line.locked():
             self._apply()
             self._check_errors("configuring the record")
@@ -64,9 +67,8 @@ class GenericDigitiser:
         table, sender = self._table, self._sender
         sender.send_each(table.configure, self._inputs)
         for terminal, range_V in self._inputs.items():
-            sender.send_each(table.range, [terminal], range_V=range_V)
-        apply_rate(table, self._rate_Hz, tuple(self._inputs), sender, where=self._where)
-        sender.send_each(table.sample_count, self._inputs, count=fitting_length(table, self._n_samples))
+            sender.send_each(table.range, [terminal], range_V=range_V, V_per_div=2 * range_V / table.divisions_V)
+        apply_rate(table, self._rate_Hz, self._length, tuple(self._inputs), sender, where=self._where)
         self._applied = True
         self._kept.clear()
 
@@ -81,20 +83,22 @@ class GenericDigitiser:
             self._kept.clear()
             self._sender.send_each(self._table.arm, self._inputs)
             if self._table.armed is not None:
-                wait_until(self._line, self._table.armed, what="the digitiser does not wait for its trigger")
+                wait_until(self._sender, self._table.armed, what="the digitiser does not wait for its trigger")
 
     def samples_ready(self) -> int:
         """From `progress`, else all or nothing from `ready`; without either, all (fetch() then waits)."""
         table = self._table
         if self._done or self._waits_in_fetch:
             return self._n_samples
-        if table.ready is not None and says_yes(self._line, table.ready):
+        limit_s = PATIENCE_S + self._length / self._rate_Hz if self._rate_Hz else PATIENCE_S
+        if table.ready is not None and says_yes(self._sender, table.ready, limit_s=limit_s):
             self._done = True
             return self._n_samples
         if table.progress is None or not self._in_parts:
             return 0
-        text = field_of(self._line.query(table.progress), table.progress_field, line=self._line, command=table.progress)
-        ready = min(self._n_samples, int(parse_number(text, self._where, table.progress)))
+        said = self._sender.ask(table.progress)
+        text = field_of(said, table.progress_field, address=self._where, command=table.progress)
+        ready = min(self._n_samples, int(self._sender.number(text, table.progress)))
         self._done = table.ready is None and ready == self._n_samples
         return ready
 
@@ -128,7 +132,7 @@ class GenericDigitiser:
         if len(answer) < count or (self._in_parts and len(answer) != count):
             raise BadAnswer(
                 f"{self._where}: {count} samples of input {terminal} from {start} on were asked for, {len(answer)} came "
-                "(are dtype, skip and the fetch command right?)"
+                "(are dtype, skip, sample_count and the fetch command right?)"
             )
         return answer
 
@@ -136,33 +140,43 @@ class GenericDigitiser:
         table = self._table
         first = start + table.first_index
         self._sender.send_each(table.select, [terminal])
-        command = table.fetch.format(terminal=terminal, start=first, count=count, end=first + count - 1)
+        command = fill(table.fetch, terminal=terminal, start=first, count=count, end=first + count - 1)
         where = f"{self._where}: {command!r}"
-        timeout_s = table.fetch_timeout_s + (self._n_samples / self._rate_Hz if self._waits_in_fetch else 0.0)
-        if table.data.format == "block":
-            return from_block(self._line.query_block(command, timeout_s=timeout_s), table.data, where=where)
-        return from_text(self._line.query(command, timeout_s=timeout_s), table.data, where=where)
+        timeout_s = table.fetch_timeout_s + (self._length / self._rate_Hz if self._waits_in_fetch else 0.0)
+        if table.data.format == "ascii":
+            return from_text(self._sender.ask(command, timeout_s=timeout_s), table.data, where=where)
+        if table.data.format == "raw":
+            n_numbers = count if self._in_parts else self._length
+            n_numbers = n_numbers * (len(table.terminals) if self._interleaved else 1) + table.data.skip
+            n_bytes = n_numbers * table.data.numpy_dtype.itemsize
+            return from_block(self._sender.ask_bytes(command, n_bytes, timeout_s=timeout_s), table.data, where=where)
+        try:
+            payload = self._sender.ask_block(command, labelled=table.data.labelled, timeout_s=timeout_s)
+        except BadAnswer as error:
+            raise BadAnswer(
+                f"{error}: if text stands before its blocks, write data.labelled = true; if it sends text or bare bytes, "
+                'data.format = "ascii" or "raw"'
+            ) from error
+        return from_block(payload, table.data, where=where)
 
     def _to_volts(self, numbers: NDArray[np.float64], terminal: str) -> NDArray[np.float64]:
         table = self._table
-        scale = self._asked(table.scale_query, terminal, table.scale)
-        zero = self._asked(table.zero_query, terminal, table.zero)
-        offset = self._asked(table.offset_query, terminal, table.offset)
+        scale = table.scale * (self._asked(table.scale_query, terminal) if table.scale_query else 1.0)
+        zero = table.zero + sum(self._asked(query, terminal) for query in table.zero_query)
+        offset = table.offset
+        if table.offset_query:
+            offset += table.offset_factor * self._asked(table.offset_query, terminal)
         if table.scale_of_range:
             scale *= self._inputs[terminal]
         if (scale, zero, offset) == (1.0, 0.0, 0.0):
             return numbers
         return scale * (numbers - zero) + offset
 
-    def _asked(self, query: str | None, terminal: str, otherwise: float) -> float:
-        if query is None:
-            return otherwise
-        command = query.format(terminal=terminal)
-        return parse_number(self._line.query(command), self._where, command)
+    def _asked(self, query: str, terminal: str) -> float:
+        command = fill(query, terminal=terminal)
+        return self._sender.measurement(self._sender.ask(command), command)
 
     def _check_overload(self, volts: NDArray[np.float64], terminal: str, start: int) -> None:
-        if not np.all(np.isfinite(volts)):
-            raise BadAnswer(f"{self._where} input {terminal}: samples from {start} on hold values that are not numbers")
         if self._table.overload is not None:
             limit_V = self._table.overload * self._inputs[terminal]
             n_over = int(np.count_nonzero(np.abs(volts) >= limit_V))

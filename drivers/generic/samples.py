@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.errors import BadAnswer, OutOfRange
-from drivers.generic.options import Encoding
+from drivers.generic.parts import Encoding
+from drivers.scpi import OVERFLOW
 
 
 def encode(volts: NDArray[np.float64], encoding: Encoding, *, scale: float, offset: float) -> NDArray[np.generic]:
@@ -38,9 +39,13 @@ def from_text(answer: str, encoding: Encoding, *, where: str) -> NDArray[np.floa
     if fields and not fields[-1].strip():
         fields.pop()  # some instruments end a list with its separator
     try:
-        return np.array(fields[encoding.skip :], dtype=np.float64)
+        numbers = np.array(fields[encoding.skip :], dtype=np.float64)
     except ValueError as error:
-        raise BadAnswer(f"{where}: {error}; the answer begins {answer[:60]!r}") from error
+        raise BadAnswer(
+            f"{where}: {error}; the answer begins {answer[:60]!r} (can the instrument leave headers and units out?)"
+        ) from error
+    _refuse_overflow(numbers, where)
+    return numbers
 
 
 def from_block(payload: bytes, encoding: Encoding, *, where: str) -> NDArray[np.float64]:
@@ -51,4 +56,18 @@ def from_block(payload: bytes, encoding: Encoding, *, where: str) -> NDArray[np.
             f"{where}: a block of {len(payload)} bytes does not hold whole {encoding.dtype} numbers "
             f"of {dtype.itemsize} bytes: is dtype right?"
         )
-    return np.frombuffer(payload, dtype=dtype).astype(np.float64)[encoding.skip :]
+    numbers = np.frombuffer(payload, dtype=dtype).astype(np.float64)[encoding.skip :]
+    if dtype.kind == "f":
+        _refuse_overflow(numbers, where)
+    return numbers
+
+
+def _refuse_overflow(numbers: NDArray[np.float64], where: str) -> None:
+    """IEEE 488.2 instruments write 9.9E37 for infinity and 9.91E37 for what is not a number."""
+    wrong = ~(np.abs(numbers) < OVERFLOW)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise BadAnswer(
+            f"{where}: {int(wrong.sum())} of {numbers.size} samples are overflows or not numbers, the first is sample "
+            f"{first}: {numbers[first]:g} (are dtype and byte_order right?)"
+        )

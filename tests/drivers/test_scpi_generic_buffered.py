@@ -48,8 +48,8 @@ def test_dac_codes_in_text_and_in_pieces(script):
     instrument = script(
         ("WAVE:B:DEL", None),
         ("CLOCK 5000", None),
-        ("CLOCK?", "5.0E3"),
         ("WAVE:LEN 3", None),
+        ("CLOCK?", "5.0E3"),
         ("WAVE:B:DATA 0,2048,2458", None),
         ("WAVE:B:DATA 2,0", None),
         ("WAVE:B:MODE SINGLE", None),
@@ -94,7 +94,7 @@ def test_an_unknown_terminal_does_not_play(script):
 
 
 def test_a_rate_that_the_instrument_changes_is_refused(script):
-    instrument = script(("WAVE:A:DEL", None), ("CLOCK 5000", None), ("CLOCK?", "4999"))
+    instrument = script(("WAVE:A:DEL", None), ("CLOCK 5000", None), ("WAVE:LEN 3", None), ("CLOCK?", "4999"))
     player = opened(instrument, TEXT_PLAYER).player()
     with pytest.raises(OutOfRange, match="took 4999"):
         player.load({"A": np.zeros(3)}, sample_rate_Hz=5e3)
@@ -174,7 +174,7 @@ def test_codes_that_the_type_cannot_hold_are_refused(script):
     table = TEXT_PLAYER.replace("scale = 409.5", "scale = 40950")
     with pytest.raises(OutOfRange, match="int16 cannot hold"):
         opened(
-            script(("WAVE:A:DEL", None), ("CLOCK 1000", None), ("CLOCK?", "1000"), ("WAVE:LEN 2", None)), table
+            script(("WAVE:A:DEL", None), ("CLOCK 1000", None), ("WAVE:LEN 2", None), ("CLOCK?", "1000")), table
         ).player().load({"A": np.array([0.0, 5.0])}, sample_rate_Hz=1e3)
 
 
@@ -359,6 +359,7 @@ def test_a_reconnection_in_between_applies_the_settings_again_before_arming(scri
     instrument = script(*CONFIGURING, *CONFIGURING, ("INIT", None), ("COND?", "32"))
     recorder = opened(instrument, RECORDER).digitiser()
     recorder.configure({"2": 10.0}, sample_rate_Hz=5e3, n_samples=5)
+    recorder._line.query("*IDN?")  # everything has arrived
     instrument.kill_connections()
     recorder._line.clear()
     recorder.arm()
