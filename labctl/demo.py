@@ -25,7 +25,9 @@ FITS = {"leaky": FitSettings(response_delays=1, drive_delays=1, hidden=(16, 16))
 """The leaky integrator is of first order and all of it is seen, so one delay is enough; the Duffing gets the defaults."""
 
 
-DEMO_SETTINGS = LoopSettings(conditions=CONDITIONS, fits=FITS)
+DRIVE_RANGES = {"duffing": (-0.3, 0.3)}
+"""Within this range the oscillator mostly stays in one well; beyond it optimised networks did less well (README)."""
+DEMO_SETTINGS = LoopSettings(conditions=CONDITIONS, fits=FITS, drive_ranges=DRIVE_RANGES)
 
 
 def run_demo(

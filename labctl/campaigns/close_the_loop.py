@@ -29,12 +29,14 @@ N_SHOWN_STEPS = 100
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
     """What the loop does. Devices not named in `designs` or `fits` get the defaults; `conditions` are set before
-    anything is recorded and held throughout. optimise_budget_s limits the wall time of each task's optimiser."""
+    anything is recorded and held throughout. drive_ranges narrow what a network may drive a device with, below the
+    fitted range and the station's limits. optimise_budget_s limits the wall time of each task's optimiser."""
 
     conditions: Mapping[str, float] = field(default_factory=dict)
     designs: Mapping[str, CharacterisationDesign] = field(default_factory=dict)
     fits: Mapping[str, FitSettings] = field(default_factory=dict)
     tasks: Sequence[str] = PLAN_NAMES
+    drive_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     optimise_budget_s: float | None = None
 
 
@@ -88,7 +90,7 @@ def close_the_loop(
                 {
                     "twins": {device: one.path for device, one in fitted.items()},
                     "plan": plan,
-                    "ranges": allowed_ranges(twins, bench.station),
+                    "ranges": allowed_ranges(twins, bench.station, settings.drive_ranges),
                     "seed": _seed(streams[2], number),
                     "examples_seed": _seed(streams[3], number),
                 },

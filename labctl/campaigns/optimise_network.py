@@ -45,11 +45,22 @@ class OptimisedNetwork:
     linear_20_taps: float
 
 
-def allowed_ranges(twins: Mapping[str, DeviceTwin], station: Station | None) -> dict[str, tuple[float, float]]:
-    """Where a network may drive each device: inside the range its twin was fitted on AND the station's limits."""
+def allowed_ranges(
+    twins: Mapping[str, DeviceTwin],
+    station: Station | None,
+    wanted: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, tuple[float, float]]:
+    """Where a network may drive each device: inside the range its twin was fitted on AND the station's limits, AND
+    inside the range `wanted` of it, if there is one. Raises CampaignError where nothing is left."""
     ranges = {}
     for name, twin in twins.items():
         low, high = (float(edge) for edge in twin.drive_range[0])
+        if wanted and name in wanted:
+            if not low <= wanted[name][0] < wanted[name][1] <= high:
+                raise CampaignError(
+                    f"{name}: range {wanted[name][0]:g}..{wanted[name][1]:g} asked for, its twin was fitted over {low:g}..{high:g}"
+                )
+            low, high = wanted[name]
         if station is not None:
             channel = station.channel(station.device(name).drive[0])
             allowed_low, allowed_high = channel.limits
@@ -103,6 +114,7 @@ def optimise_network(
         seed=_number(streams[3]),
         n_steps=plan.settings.n_steps,
         n_draws=plan.n_reservoir_draws,
+        n_trials=plan.n_reservoir_trials,
     )
     reservoir = yield from _searching(f"{key}/reservoir", search)
     yield step.finished(f"best of {plan.n_reservoir_draws}: {reservoir.validation.value:.3f}")

@@ -23,7 +23,8 @@ class TaskPlan:
     """A task with the network meant for it and the examples it is judged on.
 
     n_training_trials, n_heldout_trials of n_steps each: played on the device, to fit the rivals' read-outs and to score.
-    n_repeats: how often the device plays the held-out examples.
+    n_repeats: how often the device plays the held-out examples. n_reservoir_draws: random networks that the reservoir is
+    the best of, each judged on n_reservoir_trials examples.
     """
 
     task: Task
@@ -35,6 +36,7 @@ class TaskPlan:
     n_heldout_trials: int
     n_repeats: int = 3
     n_reservoir_draws: int = 40
+    n_reservoir_trials: int = 48
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -67,50 +69,65 @@ def plan_for(name: str, devices: Sequence[str], *, dt_s: float) -> TaskPlan:
 
 
 def narma10_plan(devices: Sequence[str], *, dt_s: float) -> TaskPlan:
-    """NARMA-10 on 6 + 6 nodes: input taps 0..9, three samples (0.6 time constants) a step."""
+    """NARMA-10 on 6 + 6 nodes, four of six on the first device; input taps 0..9, three samples a step."""
     return TaskPlan(
-        task=Narma10(),
+        task=Narma10(washout=16),
         architecture=Architecture(
-            layers=shared_layers(devices, 6),
+            layers=shared_layers(devices, 6, n_first=4),
             samples_per_step=3,
-            sample_offsets=(0, 2),
+            sample_offsets=(0, 1, 2),
             dt_s=dt_s,
             input_taps=tuple(range(10)),
-            coupling_delays=(0, 1),
-            washout=20,
+            coupling_delays=(0,),
+            washout=16,
         ),
         scales=InitialScales(),
-        settings=OptimiserSettings(),
+        settings=OptimiserSettings(n_iterations=220, n_trials=48, n_steps=40, learning_rate=0.04, n_readout_trials=100),
         n_steps=120,
-        n_training_trials=12,
+        n_training_trials=16,
         n_heldout_trials=24,
     )
 
 
 def delayed_parity_plan(devices: Sequence[str], *, dt_s: float) -> TaskPlan:
-    """Parity of three successive bits, the newest one step ago, on 6 + 6 nodes: five samples (one time constant) a bit."""
-    task = DelayedParity(order=3, delay=1)
+    """Parity of three successive bits, the newest two steps ago, on 6 + 6 nodes; no input taps, three samples a bit."""
+    task = DelayedParity(order=3, delay=2)
     return TaskPlan(
         task=task,
         architecture=Architecture(
             layers=shared_layers(devices, 6),
-            samples_per_step=5,
-            sample_offsets=(1, 4),
+            samples_per_step=3,
+            sample_offsets=(0, 1, 2),
             dt_s=dt_s,
             input_taps=(0,),
             coupling_delays=(0, 1),
             washout=task.washout,
         ),
         scales=InitialScales(),
-        settings=OptimiserSettings(n_trials=96, n_steps=10),
+        settings=OptimiserSettings(
+            n_iterations=200,
+            n_trials=96,
+            n_steps=10,
+            learning_rate=0.04,
+            n_validation_trials=200,
+            n_readout_trials=400,
+        ),
         n_steps=10,
-        n_training_trials=400,
-        n_heldout_trials=520,
+        n_training_trials=300,
+        n_heldout_trials=600,
+        n_reservoir_trials=200,
     )
 
 
-def shared_layers(devices: Sequence[str], n_nodes: int, *, n_layers: int = 2) -> tuple[tuple[str, ...], ...]:
-    """`n_layers` layers of `n_nodes` nodes, dealt to the devices in turn, so that a bench can play several at a time."""
+def shared_layers(
+    devices: Sequence[str], n_nodes: int, *, n_first: int = 1, n_layers: int = 2
+) -> tuple[tuple[str, ...], ...]:
+    """`n_layers` layers of `n_nodes` nodes, dealt to the devices in turn; at least `n_first` of them to the first device."""
     if not devices:
         raise CampaignError("a network needs at least one device")
-    return tuple(tuple(devices[node % len(devices)] for node in range(n_nodes)) for _ in range(n_layers))
+    dealt = [devices[node % len(devices)] for node in range(n_nodes)]
+    for node in reversed(range(n_nodes)):
+        if dealt.count(devices[0]) >= n_first:
+            break
+        dealt[node] = devices[0]
+    return tuple(tuple(dealt) for _ in range(n_layers))

@@ -24,6 +24,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     optimise.add_argument(
         "--station", type=Path, help="station file whose limits bound the drives besides the fitted ranges"
     )
+    optimise.add_argument(
+        "--range", action="append", default=[], metavar="DEVICE=LOW:HIGH", help="narrower drive range; repeatable"
+    )
     optimise.add_argument("--seconds", type=float, help="budget of the optimiser")
     optimise.add_argument("--seed", type=int, default=0, help="seed (default 0)")
     optimise.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the network goes")
@@ -47,7 +50,11 @@ def run_optimise(options: argparse.Namespace) -> int:
         plan = plan.with_budget(options.seconds)
     examples_seed = options.seed + 1
     campaign = optimise_network(
-        twins, plan, ranges=allowed_ranges(twins, station), seed=options.seed, examples_seed=examples_seed
+        twins,
+        plan,
+        ranges=allowed_ranges(twins, station, ranges_from(options.range)),
+        seed=options.seed,
+        examples_seed=examples_seed,
     )
     optimised = run(campaign, on_event=Console())
     save_network(
@@ -60,6 +67,21 @@ def run_optimise(options: argparse.Namespace) -> int:
     promised = {"task": options.task, "promised": optimised.promise.mean, "promised_std": optimised.promise.std}
     sys.stdout.write(json.dumps({**promised, "folder": str(options.out)}, indent=2) + "\n")
     return 0
+
+
+def ranges_from(arguments: list[str]) -> dict[str, tuple[float, float]]:
+    """DEVICE=LOW:HIGH arguments as ranges; raises UsageError for anything else."""
+    from labctl.errors import UsageError
+
+    ranges: dict[str, tuple[float, float]] = {}
+    for argument in arguments:
+        name, _, edges = argument.partition("=")
+        low, _, high = edges.partition(":")
+        try:
+            ranges[name] = (float(low), float(high))
+        except ValueError as error:
+            raise UsageError(f"--range {argument!r}: expected DEVICE=LOW:HIGH with two numbers") from error
+    return ranges
 
 
 def load_twins(arguments: list[str]) -> tuple[dict[str, DeviceTwin], dict[str, float], bool]:
