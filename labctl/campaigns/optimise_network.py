@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from labctl.station import Station
 from twins import DeviceTwin, load_twin
 from twins.network.baselines import linear_on_taps
 from twins.network.initialise import measured_ports, random_wiring
-from twins.network.judging import NoisePass, Promise, promise, torch_generator
+from twins.network.judging import FixedJudge, NoisePass, Promise, promise, torch_generator
 from twins.network.network import PhysicalNetwork
 from twins.network.optimise import Iteration, Validation, optimise
 from twins.network.reservoir import ReservoirDraw, search_reservoir
@@ -86,7 +86,7 @@ def optimise_network(
     on the held-out examples."""
     loaded = {name: load_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
     key = f"optimise/{plan.task.name}"
-    streams = np.random.SeedSequence(seed).spawn(5)
+    streams = np.random.SeedSequence(seed).spawn(6)
     rng = np.random.default_rng(streams[0])
     training, heldout = plan.examples(seed=examples_seed)
     ports = measured_ports(
@@ -96,10 +96,10 @@ def optimise_network(
         rng=rng,
         generator=torch_generator(streams[1]),
     )
-    start = random_wiring(plan.architecture, ports, rng, scales=plan.scales)
-    network = PhysicalNetwork(start, loaded)
-    step = Step(key, f"Optimise {plan.task.name}, {start.n_nodes} nodes")
+    step = Step(key, f"Optimise {plan.task.name}, {plan.n_nodes} nodes")
     yield step.started()
+    start = _best_start(plan, ports, loaded, rng=rng, seed=streams[5])
+    network = PhysicalNetwork(start, loaded)
     run = optimise(network, plan.task, seed=_number(streams[2]), settings=plan.settings)
     result, curve = yield from _learning(key, run, plan.settings.budget_seconds)
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
@@ -151,6 +151,37 @@ def promising(
         f"{plan.task.metric} {promised.mean:.4f} ± {promised.std:.4f} over {N_PROMISE_DRAWS} noise draws"
     )
     return promised
+
+
+def _best_start(
+    plan: TaskPlan,
+    ports: Sequence[DevicePort],
+    twins: Mapping[str, DeviceTwin],
+    *,
+    rng: np.random.Generator,
+    seed: np.random.SeedSequence,
+) -> Wiring:
+    """The most promising of a few random wirings: from some of them descent ends in a poor minimum."""
+    judge = FixedJudge(plan.task, plan.n_reservoir_trials, plan.settings.n_steps, n_draws=1, seed=seed)
+    best: tuple[float, Wiring] | None = None
+    for _ in range(plan.n_starts):
+        wiring = random_wiring(plan.architecture, ports, rng, scales=plan.scales)
+        result, _ = drained(judge.judge(PhysicalNetwork(wiring, twins)))
+        if best is None or result.value < best[0]:
+            best = (result.value, wiring)
+    if best is None:
+        raise CampaignError(f"{plan.task.name}: n_starts must be at least 1, not {plan.n_starts}")
+    return best[1]
+
+
+def drained(run: Generator[Any, None, Outcome]) -> Outcome:
+    """The result of a generator whose events nobody wants."""
+    while True:
+        try:
+            next(run)
+        except StopIteration as finished:
+            outcome: Outcome = finished.value
+            return outcome
 
 
 def _learning(

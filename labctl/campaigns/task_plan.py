@@ -24,7 +24,8 @@ class TaskPlan:
 
     n_training_trials, n_heldout_trials of n_steps each: played on the device, to fit the rivals' read-outs and to score.
     n_repeats: how often the device plays the held-out examples. n_reservoir_draws: random networks that the reservoir is
-    the best of, each judged on n_reservoir_trials examples.
+    the best of, each judged on n_reservoir_trials examples. n_starts: random wirings of which the optimiser starts from
+    the best.
     """
 
     task: Task
@@ -37,6 +38,12 @@ class TaskPlan:
     n_repeats: int = 3
     n_reservoir_draws: int = 40
     n_reservoir_trials: int = 48
+    n_starts: int = 16
+
+    @property
+    def n_nodes(self) -> int:
+        """Nodes of all layers together."""
+        return sum(len(layer) for layer in self.architecture.layers)
 
     @property
     def devices(self) -> tuple[str, ...]:
