@@ -64,44 +64,12 @@ def close_the_loop(
         raise CampaignError("the station file has no [devices.…]: there is nothing to characterise")
     apply_conditions(bench, settings.conditions)
     recorded = yield from _characterise_all(bench, devices, folder, np.random.default_rng(streams[0]), settings)
-    fitted: dict[str, FittedTwin] = yield from side_by_side(
-        {
-            device: Job(
-                fit_twin,
-                {
-                    "device": device,
-                    "training": [recordings.training],
-                    "heldout": recordings.heldout,
-                    "seed": _seed(streams[1], number),
-                    "settings": settings.fits.get(device),
-                    "folder": folder / "twins",
-                },
-            )
-            for number, (device, recordings) in enumerate(recorded.items())
-        }
-    )
-    twins = {device: one.load() for device, one in fitted.items()}
-    dt_s = bench.station.device(devices[0]).dt_s
-    plans = [plan_for(name, devices, dt_s=dt_s).with_budget(settings.optimise_budget_s) for name in settings.tasks]
-    networks: dict[str, OptimisedNetwork] = yield from side_by_side(
-        {
-            plan.task.name: Job(
-                optimise_network,
-                {
-                    "twins": {device: one.path for device, one in fitted.items()},
-                    "plan": plan,
-                    "ranges": allowed_ranges(twins, bench.station, settings.drive_ranges),
-                    "seed": _seed(streams[2], number),
-                    "examples_seed": _seed(streams[3], number),
-                },
-            )
-            for number, plan in enumerate(plans)
-        }
-    )
+    fitted = yield from _fit_all(recorded, folder / "twins", streams[1], settings)
+    examples_seeds = [_seed(streams[3], number) for number in range(len(settings.tasks))]
+    networks = yield from _optimise_all(bench, fitted, streams[2], examples_seeds, settings)
     outcomes, figures = [], []
-    for number, optimised in enumerate(networks.values()):
-        task = _measure(bench, optimised, folder, examples_seed=_seed(streams[3], number), settings=settings)
-        outcome, figure = yield from task
+    for optimised, examples_seed in zip(networks.values(), examples_seeds, strict=True):
+        outcome, figure = yield from _measure(bench, optimised, folder, examples_seed=examples_seed, settings=settings)
         outcomes.append(outcome)
         figures.append(figure)
     shown = tuple(twin_figure(bench, recorded[device], fitted[device]) for device in devices)
@@ -117,6 +85,54 @@ def _characterise_all(
             bench, device, folder=folder / "recordings", rng=rng, design=settings.designs.get(device)
         )
     return recorded
+
+
+def _fit_all(
+    recorded: Mapping[str, Characterisation], folder: Path, stream: np.random.SeedSequence, settings: LoopSettings
+) -> Campaign[dict[str, FittedTwin]]:
+    jobs = {
+        device: Job(
+            fit_twin,
+            {
+                "device": device,
+                "training": [recordings.training],
+                "heldout": recordings.heldout,
+                "seed": _seed(stream, number),
+                "settings": settings.fits.get(device),
+                "folder": folder,
+            },
+        )
+        for number, (device, recordings) in enumerate(recorded.items())
+    }
+    fitted: dict[str, FittedTwin] = yield from side_by_side(jobs)
+    return fitted
+
+
+def _optimise_all(
+    bench: Bench,
+    fitted: Mapping[str, FittedTwin],
+    stream: np.random.SeedSequence,
+    examples_seeds: Sequence[int],
+    settings: LoopSettings,
+) -> Campaign[dict[str, OptimisedNetwork]]:
+    twins = {device: one.load() for device, one in fitted.items()}
+    ranges = allowed_ranges(twins, bench.station, settings.drive_ranges)
+    dt_s = next(iter(twins.values())).spec.dt_s
+    jobs = {
+        name: Job(
+            optimise_network,
+            {
+                "twins": {device: one.path for device, one in fitted.items()},
+                "plan": plan_for(name, tuple(fitted), dt_s=dt_s).with_budget(settings.optimise_budget_s),
+                "ranges": ranges,
+                "seed": _seed(stream, number),
+                "examples_seed": examples_seed,
+            },
+        )
+        for number, (name, examples_seed) in enumerate(zip(settings.tasks, examples_seeds, strict=True))
+    }
+    networks: dict[str, OptimisedNetwork] = yield from side_by_side(jobs)
+    return networks
 
 
 def _measure(

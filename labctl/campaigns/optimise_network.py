@@ -104,21 +104,7 @@ def optimise_network(
     result, curve = yield from _learning(key, run, plan.settings.budget_seconds)
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
 
-    step = Step(f"{key}/reservoir", f"Search the reservoir for {plan.task.name}")
-    yield step.started()
-    search = search_reservoir(
-        plan.architecture,
-        ports,
-        loaded,
-        plan.task,
-        seed=_number(streams[3]),
-        n_steps=plan.settings.n_steps,
-        n_draws=plan.n_reservoir_draws,
-        n_trials=plan.n_reservoir_trials,
-    )
-    reservoir = yield from _searching(f"{key}/reservoir", search)
-    yield step.finished(f"best of {plan.n_reservoir_draws}: {reservoir.validation.value:.3f}")
-
+    reservoir = yield from _reservoir(plan, ports, loaded, seed=_number(streams[3]), key=f"{key}/reservoir")
     promised = yield from promising(
         result.wiring, loaded, plan, heldout, generator=torch_generator(streams[4]), key=f"{key}/promise"
     )
@@ -127,7 +113,7 @@ def optimise_network(
         plan=plan,
         wiring=result.wiring,
         initial=result.initial,
-        reservoir=reservoir.wiring,
+        reservoir=reservoir,
         promise=promised,
         learning_curve=tuple(curve),
         linear_same_taps=linear_on_taps(plan.task.metric, training, heldout, taps=taps).value,
@@ -137,6 +123,27 @@ def optimise_network(
         key, {"promised": promised.mean, "promised_std": promised.std, "validation": result.validation.value}
     )
     return outcome
+
+
+def _reservoir(
+    plan: TaskPlan, ports: Sequence[DevicePort], twins: Mapping[str, DeviceTwin], *, seed: int, key: str
+) -> Campaign[Wiring]:
+    """The best random network of the plan's search: only its read-out is ever fitted to the task."""
+    step = Step(key, f"Search the reservoir for {plan.task.name}")
+    yield step.started()
+    search = search_reservoir(
+        plan.architecture,
+        ports,
+        twins,
+        plan.task,
+        seed=seed,
+        n_steps=plan.settings.n_steps,
+        n_draws=plan.n_reservoir_draws,
+        n_trials=plan.n_reservoir_trials,
+    )
+    found = yield from _searching(key, search)
+    yield step.finished(f"best of {plan.n_reservoir_draws}: {found.validation.value:.3f}")
+    return found.wiring
 
 
 def promising(

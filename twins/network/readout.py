@@ -17,13 +17,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twins.errors import TwinError
+
 Array = NDArray[np.float64]
 ReadoutKind = Literal["linear", "softmax"]
 CANDIDATE_REGULARISATIONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _BIAS_PENALTY = 1e-9  # softmax: adding a constant to all biases changes nothing; this keeps the Hessian invertible
 
 
-class ReadoutError(ValueError):
+class ReadoutError(TwinError, ValueError):
     """A read-out cannot be fitted to, or applied to, these arrays."""
 
 

@@ -8,11 +8,13 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from twins.errors import TwinError
+
 Array = NDArray[np.float64]
 Metric = Literal["nrmse", "cross_entropy"]
 
 
-class TaskError(ValueError):
+class TaskError(TwinError, ValueError):
     """A task cannot be made with these numbers."""
 
 

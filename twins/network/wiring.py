@@ -19,12 +19,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twins.errors import TwinError
 from twins.network.readout import Readout
 
 Array = NDArray[np.float64]
 
 
-class WiringError(ValueError):
+class WiringError(TwinError, ValueError):
     """A wiring contradicts itself, or is asked for something it does not hold."""
 
 
