@@ -31,6 +31,8 @@ class Identity:
 
     def __str__(self) -> str:
         """As the instrument writes it."""
+        if self == UNKNOWN:
+            return "cannot say who it is"
         return ",".join((self.maker, self.model, self.serial, self.firmware))
 
 

@@ -134,6 +134,11 @@ class WaveformPlayer:
         self._trigger_word = trigger_word
         self._loaded: tuple[str, ...] = ()
 
+    @property
+    def terminals(self) -> tuple[str, ...]:
+        """The outputs that this model has."""
+        return tuple(self._outputs)
+
     def load(self, waveforms: Mapping[str, NDArray[np.float64]], *, sample_rate_Hz: float) -> None:
         """Store the waveforms and make their outputs wait, at rest, for arm(). See roles.Player."""
         where = self._line.address

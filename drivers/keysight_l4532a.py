@@ -72,6 +72,7 @@ class Recorder:
     range_1_V = Number("CONF:CHAN:RANG? (@1)", "CONF:CHAN:RANG (@1),{value:g}", "Range", unit="V", one_of=RANGES_V)
     range_2_V = Number("CONF:CHAN:RANG? (@2)", "CONF:CHAN:RANG (@2),{value:g}", "Range", unit="V", one_of=RANGES_V)
     max_samples = LONGEST_RECORD
+    terminals = tuple(INPUTS)
 
     def __init__(self, driver: "KeysightL4532A", options: DigitiserOptions) -> None:
         """options: the driver's."""

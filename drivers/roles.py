@@ -74,6 +74,11 @@ class Player(Protocol):
     """Plays waveforms from the instrument's own memory, all terminals in step."""
 
     @property
+    def terminals(self) -> tuple[str, ...]:
+        """The terminals that can play."""
+        ...
+
+    @property
     def max_samples(self) -> int:
         """The longest waveform that fits."""
         ...
@@ -103,6 +108,11 @@ class Player(Protocol):
 @runtime_checkable
 class Digitiser(Protocol):
     """Records samples into the instrument's own memory, all inputs in step."""
+
+    @property
+    def terminals(self) -> tuple[str, ...]:
+        """The inputs that can be recorded."""
+        ...
 
     @property
     def max_samples(self) -> int:

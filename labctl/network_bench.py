@@ -6,7 +6,7 @@ of one layer on different devices are played at the same time where the bench ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def play_network(
     for index, layer in enumerate(wiring.layers):
         before = features[-1] if features else None
         layer_features: dict[int, Array] = {}
-        plays = rounds(layer)
+        plays = rounds(layer, bench.play_group)
         for number, nodes in enumerate(plays):
             excitation = _excitation(bench, wiring, index, nodes, inputs, before)
             recording = yield from record(
@@ -55,11 +55,18 @@ def play_network(
     return features
 
 
-def rounds(layer: Layer) -> list[dict[str, int]]:
-    """The plays of a layer, in order: each maps devices to the node that the device plays then."""
+def rounds(layer: Layer, group_of: Callable[[str], object] | None = None) -> list[dict[str, int]]:
+    """The plays of a layer, in order: each maps devices to the node that the device plays then.
+
+    group_of: only devices of equal groups may be in one play; without it all may.
+    """
+
+    def alike(one: str, other: str) -> bool:
+        return group_of is None or group_of(one) == group_of(other)
+
     plays: list[dict[str, int]] = []
     for node, device in enumerate(layer.devices):
-        free = next((play for play in plays if device not in play), None)
+        free = next((play for play in plays if device not in play and alike(device, next(iter(play)))), None)
         if free is None:
             free = {}
             plays.append(free)

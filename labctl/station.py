@@ -68,6 +68,7 @@ class Device:
     pulse: Mapping[str, float]
     pulse_s: float
     rest_s: float
+    mode: Literal["auto", "buffered", "stepped"]
 
     @property
     def dt_s(self) -> float:
@@ -191,6 +192,7 @@ def _device(name: str, table: DeviceTable) -> Device:
         pulse=dict(preparation.pulse),
         pulse_s=0.0 if not preparation.pulse else preparation.pulse_s or settled_s,
         rest_s=preparation.rest_s or settled_s,
+        mode=table.mode,
     )
 
 

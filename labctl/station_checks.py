@@ -33,6 +33,7 @@ def cross_check(file: StationFile) -> list[Problem]:
     for name, channel in file.channels.items():
         problems += _channel_problems(file, name, channel)
     problems += _shared_terminals(file)
+    problems += _shared_addresses(file)
     for name, device in file.devices.items():
         problems += _device_problems(file, name, device)
     problems += _shared_drives(file)
@@ -76,6 +77,19 @@ def _shared_terminals(file: StationFile) -> Iterator[Problem]:
             yield Problem(
                 ("channels", name, "terminal"),
                 f"terminal {channel.terminal!r} of {channel.instrument} is driven by channel {other!r} already",
+            )
+
+
+def _shared_addresses(file: StationFile) -> Iterator[Problem]:
+    """Two tables on one line would read each other's answers."""
+    taken: dict[str, str] = {}
+    for name, instrument in file.instruments.items():
+        other = taken.setdefault(instrument.address, name)
+        if other != name:
+            yield Problem(
+                ("instruments", name, "address"),
+                f"{instrument.address} is the address of {other!r} already; one instrument has one table, also when it "
+                "plays, records and measures",
             )
 
 

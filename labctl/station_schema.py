@@ -41,6 +41,8 @@ class InstrumentTable(_Table):
     """VISA resource name, such as TCPIP::192.168.0.5::5025::SOCKET or ASRL/dev/ttyUSB0::INSTR."""
     serial: str | None = None
     """The serial number that must answer; another one is an error."""
+    simulated: bool | None = None
+    """For a simulated instrument whose identity does not say so (its serial number does not begin with SIM-): true."""
     timeout_s: PositiveFloat = 2.0
     """How long to wait for an answer."""
     reconnect_s: float = Field(default=2.0, ge=0.0)
@@ -54,7 +56,8 @@ class InstrumentTable(_Table):
     write_termination: str = "\n"
     """Ends each command."""
     probe: str = "*IDN?"
-    """Asked on opening to see that the instrument is alive; empty for one that cannot identify itself."""
+    """Asked on opening, and after every fault, to see who is there: a question that it answers always alike. "" for an
+    instrument that has none."""
     data_bits: int | None = Field(default=None, ge=5, le=8)
     """Serial lines only."""
     parity: Literal["none", "odd", "even", "mark", "space"] | None = None
@@ -155,6 +158,9 @@ class DeviceTable(_Table):
     """Its slowest relaxation time: the rest of the preparation is five of them."""
     sample_rate_Hz: PositiveFloat
     """Rate at which it is driven and recorded."""
+    mode: Literal["auto", "buffered", "stepped"] = "auto"
+    """buffered: played and recorded from the instruments' memories, in step by a trigger; an error where that is
+    impossible. stepped: set and read sample by sample. auto: buffered where the instruments can."""
     preparation: PreparationTable = PreparationTable()
     """The recorded segment before each trial."""
     description: str = ""

@@ -68,6 +68,11 @@ class GenericPlayer:
         self._levels: dict[str, float] = {}
 
     @property
+    def terminals(self) -> tuple[str, ...]:
+        """Those of the station file."""
+        return self._table.terminals
+
+    @property
     def max_samples(self) -> int:
         """The longest waveform."""
         return self._table.max_samples

@@ -41,6 +41,11 @@ class GenericDigitiser:
         self._kept: dict[tuple[object, ...], NDArray[np.float64]] = {}
 
     @property
+    def terminals(self) -> tuple[str, ...]:
+        """Those of the station file."""
+        return self._table.terminals
+
+    @property
     def max_samples(self) -> int:
         """The longest record of one input."""
         return self._table.max_samples

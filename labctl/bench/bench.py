@@ -21,7 +21,7 @@ from drivers.identity import Identity
 from labctl.bench.opening import OpenedInstrument, close_all, make_channels, open_instruments
 from labctl.bench.plan import Plan, driven_devices, make_plan
 from labctl.bench.running import RunningRecording, header_of, new_writer
-from labctl.bench.ways import Work, buffered_work, choose_mode, stepped_work
+from labctl.bench.ways import Work, buffered_work, choose_mode, play_group, roles_of, stepped_work, way_of
 from labctl.errors import InstrumentFault, SafetyError, StationError
 from labctl.excitation import Excitation
 from labctl.guard import guard
@@ -121,6 +121,25 @@ class Bench:
         devices = driven_devices(self.station, drive)
         return tuple(dict.fromkeys(name for device in devices for name in device.response))
 
+    def play_group(self, device: str) -> tuple[str, ...]:
+        """Devices whose groups are equal can be driven by one play: they share a player and a digitiser."""
+        return play_group(self.station, self._instruments, self.station.device(device))
+
+    def way_of(self, device: str) -> str:
+        """ "buffered" or "stepped (why not buffered)"; raises ExcitationError for a device that can be neither."""
+        return way_of(self.station, self._instruments, self._inputs, self.station.device(device))
+
+    def check_instrument(self, name: str) -> None:
+        """Ask one instrument for its errors; raises InstrumentFault if it has any, or does not answer."""
+        try:
+            self._instruments[name].driver.check_errors()
+        except DriverError as error:
+            raise InstrumentFault(str(error)) from error
+
+    def roles_of(self, channel: str) -> tuple[str, ...]:
+        """What can be done with a channel: "set", "played", "measured", "recorded"."""
+        return roles_of(self._instruments, self._inputs, self.station.channel(channel))
+
     # ---- recordings ------------------------------------------------------------------------------------------------
 
     def respond(
@@ -153,7 +172,7 @@ class Bench:
         if chosen == "buffered":
             work = buffered_work(plan, self._instruments, self._outputs, max_play_s=max_play_s)
         else:
-            work = stepped_work(plan, self._outputs, self._inputs)
+            work = stepped_work(plan, self.station, self._instruments, self._outputs, self._inputs)
         extra = {"label": label, "mode": chosen, "excitation": dict(excitation.description), **(provenance or {})}
         return self._run(plan, work, store, label=label, seed=seed, extra=extra)
 

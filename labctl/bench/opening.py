@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from drivers.errors import DriverError, UnknownTerminal
-from drivers.identity import Identity
+from drivers.errors import DriverError, LineTimeout, UnknownTerminal
+from drivers.identity import UNKNOWN, Identity
 from drivers.line import Line
 from drivers.registry import open_driver
 from drivers.roles import Digitiser, Driver, Player
@@ -52,7 +52,7 @@ def open_instruments(station: Station) -> dict[str, OpenedInstrument]:
             opened[name] = future.result()
             problems += _identity_problems(station, opened[name])
         elif isinstance(error, (DriverError, ValueError, OSError)):
-            problems.append(f"{name} ({table.driver} at {table.address}): {error}")
+            problems.append(f"{name} ({table.driver} at {table.address}): {error}{_advice(table, error)}")
         else:
             close_all(opened)
             raise error
@@ -145,14 +145,33 @@ def _role(maker: Callable[[], Role]) -> Role | None:
         return None
 
 
+def _advice(table: InstrumentTable, error: BaseException) -> str:
+    """What else it may be when the very first question is not answered."""
+    if isinstance(error, LineTimeout) and table.probe and error.command == table.probe:
+        return (
+            f". Perhaps it does not know {table.probe}: then give another question that it answers always alike as probe, "
+            'or probe = "" for none'
+        )
+    return ""
+
+
 def _identity_problems(station: Station, instrument: OpenedInstrument) -> list[str]:
     """A simulated station with a real instrument, or the other way round, would lie in every recording."""
-    simulated = instrument.identity.simulated
+    table = station.instruments[instrument.name]
+    simulated = instrument.identity.simulated or table.simulated is True
+    if table.simulated is False and simulated:
+        return [f"{instrument.name}: its table says simulated = false, but {instrument.identity} is simulated"]
     if simulated == station.simulated:
         return []
     says = f"simulated = {'true' if station.simulated else 'false'}"
-    found = "simulated" if simulated else "not a simulated one (its serial number does not begin with SIM-)"
-    return [f"{instrument.name}: the station says {says}, but {instrument.identity} is {found}"]
+    found = "simulated"
+    if not simulated:
+        found = (
+            "not a simulated one (its serial number does not begin with SIM-). If it is one all the same, write "
+            f"simulated = true under [instruments.{instrument.name}] too"
+        )
+    who = "what it is cannot be asked, so it" if instrument.identity == UNKNOWN else str(instrument.identity)
+    return [f"{instrument.name}: the station says {says}, but {who} is {found}"]
 
 
 def _output(channel: Channel, instrument: OpenedInstrument, safe_states: SafeStateRegistry) -> OutputChannel:
@@ -165,6 +184,13 @@ def _output(channel: Channel, instrument: OpenedInstrument, safe_states: SafeSta
             f"{channel.where}: {channel.name}: limits {low:g}..{high:g} {channel.unit} go beyond those of {instrument.name}, "
             f"{lowest:g}..{highest:g} {channel.unit}"
         )
+    fixed = getattr(set_point, "fixed_level", None)  # an output that can be played but not set
+    for key, level in (("safe value", channel.safe.value if channel.safe else 0.0), ("rest", channel.rest)):
+        if fixed is not None and abs(level * channel.to_instrument - fixed) > slack:
+            raise StationError(
+                f"{channel.where}: {channel.name}: its {key} is {level:g} {channel.unit}, but {instrument.name} can only play "
+                f"on this output, and stands at {fixed / channel.to_instrument:g} {channel.unit} otherwise"
+            )
     return OutputChannel(channel, set_point, instrument.state, safe_states)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labctl.bench.buffered import BufferedBench, configure_digitiser, play_buffered
@@ -13,7 +13,7 @@ from labctl.bench.stepped import SteppedBench, play_stepped
 from labctl.channels import InputChannel, OutputChannel
 from labctl.errors import ExcitationError
 from labctl.excitation import Excitation
-from labctl.station import Station
+from labctl.station import Channel, Device, Station
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,83 @@ def choose_mode(
     """ "buffered" or "stepped"; raises ExcitationError if "buffered" is wanted and impossible, saying why."""
     if wanted not in ("auto", "buffered", "stepped"):
         raise ExcitationError(f"mode {wanted!r} is unknown; there are 'auto', 'buffered' and 'stepped'")
+    devices = driven_devices(station, excitation.channels)
+    if wanted == "auto":
+        modes = {device.mode for device in devices}
+        wanted = "stepped" if "stepped" in modes else "buffered" if "buffered" in modes else "auto"
     if wanted == "stepped":
         return "stepped"
-    devices = driven_devices(station, excitation.channels)
-    drives = [station.channels[name] for name in excitation.channels]
-    senses = [station.channels[name] for device in devices for name in device.response]
-    lacking = [f"{item.name} is a 'set' channel" for item in drives if item.kind != "drive"]
-    lacking += [
-        f"{item.instrument} plays no waveforms" for item in drives if instruments[item.instrument].player is None
-    ]
-    lacking += [f"{item.name} has no range" for item in senses if item.range is None]
-    lacking += [f"{item.instrument} records none" for item in senses if instruments[item.instrument].digitiser is None]
-    if len({item.instrument for item in drives}) > 1 or len({item.instrument for item in senses}) > 1:
-        lacking.append("the channels are spread over several instruments")
+    lacking = lacking_for_buffered(station, instruments, devices)
     if not lacking:
         return "buffered"
     if wanted == "buffered":
-        raise ExcitationError(f"cannot be played from memory: {'; '.join(dict.fromkeys(lacking))}. Use mode='stepped'")
+        raise ExcitationError(f"cannot be played from memory: {'; '.join(lacking)}. Use mode = 'stepped'")
     return "stepped"
+
+
+def lacking_for_buffered(
+    station: Station, instruments: Mapping[str, OpenedInstrument], devices: Sequence[Device]
+) -> list[str]:
+    """What stands against playing these devices together from the instruments' memories; empty if nothing does."""
+    drives = [station.channels[name] for device in devices for name in device.drive]
+    senses = [station.channels[name] for device in devices for name in device.response]
+    lacking = [f"{item.name} is a 'set' channel" for item in drives if item.kind != "drive"]
+    for item in drives:
+        player = instruments[item.instrument].player
+        if player is None:
+            lacking.append(f"{item.instrument} plays no waveforms")
+        elif item.terminal not in player.terminals:
+            lacking.append(f"{item.instrument} plays no waveforms on terminal {item.terminal} of {item.name}")
+    for item in senses:
+        digitiser = instruments[item.instrument].digitiser
+        if digitiser is None:
+            lacking.append(f"{item.instrument} records none")
+        elif item.terminal not in digitiser.terminals:
+            lacking.append(f"{item.instrument} records none on terminal {item.terminal} of {item.name}")
+        elif item.range is None:
+            lacking.append(f"{item.name} has no range")
+    if len({item.instrument for item in drives}) > 1 or len({item.instrument for item in senses}) > 1:
+        lacking.append("the channels are spread over several instruments")
+    return list(dict.fromkeys(lacking))
+
+
+def roles_of(
+    instruments: Mapping[str, OpenedInstrument], inputs: Mapping[str, InputChannel], channel: Channel
+) -> tuple[str, ...]:
+    """What can be done with a channel: "set", "played", "measured", "recorded"."""
+    player, digitiser = instruments[channel.instrument].player, instruments[channel.instrument].digitiser
+    offered = {
+        "set": channel.is_output,
+        "played": channel.kind == "drive" and player is not None and channel.terminal in player.terminals,
+        "measured": channel.name in inputs,
+        "recorded": channel.kind == "sense" and digitiser is not None and channel.terminal in digitiser.terminals,
+    }
+    return tuple(role for role, there in offered.items() if there)
+
+
+def way_of(
+    station: Station,
+    instruments: Mapping[str, OpenedInstrument],
+    inputs: Mapping[str, InputChannel],
+    device: Device,
+) -> str:
+    """ "buffered" or "stepped (why)"; raises ExcitationError for a device that can be driven and recorded in no way."""
+    lacking = lacking_for_buffered(station, instruments, [device])
+    if not lacking and device.mode != "stepped":
+        return "buffered"
+    missing = [name for name in device.response if name not in inputs]
+    if device.mode == "buffered" or missing:
+        cannot = f"; {', '.join(missing)} cannot be measured singly" if missing else ""
+        raise ExcitationError(f"cannot be played from memory: {'; '.join(lacking) or 'mode = stepped'}{cannot}")
+    return f"stepped ({'; '.join(lacking) or 'as the station says'})"
+
+
+def play_group(station: Station, instruments: Mapping[str, OpenedInstrument], device: Device) -> tuple[str, ...]:
+    """Devices of equal groups can be driven by one play; a device that is stepped is a group of its own."""
+    if device.mode == "stepped" or lacking_for_buffered(station, instruments, [device]):
+        return ("stepped", device.name)
+    first = (station.channels[names[0]].instrument for names in (device.drive, device.response))
+    return ("buffered", *first, repr(device.sample_rate_Hz))
 
 
 def buffered_work(
@@ -82,11 +141,19 @@ def buffered_work(
     )
 
 
-def stepped_work(plan: Plan, outputs: Mapping[str, OutputChannel], inputs: Mapping[str, InputChannel]) -> Work:
+def stepped_work(
+    plan: Plan,
+    station: Station,
+    instruments: Mapping[str, OpenedInstrument],
+    outputs: Mapping[str, OutputChannel],
+    inputs: Mapping[str, InputChannel],
+) -> Work:
     """What the I/O thread does in stepped mode; raises ExcitationError for inputs that cannot be measured singly."""
     missing = [channel.name for channel in plan.response_channels if channel.name not in inputs]
     if missing:
-        raise ExcitationError(f"{', '.join(missing)} cannot be measured singly, so not in stepped mode")
+        lacking = lacking_for_buffered(station, instruments, plan.devices)
+        why = f", and nothing can be played from memory: {'; '.join(lacking)}" if lacking else ""
+        raise ExcitationError(f"{', '.join(missing)} cannot be measured singly, so not in stepped mode{why}")
     bench = SteppedBench(
         outputs=[outputs[channel.name] for channel in plan.drive_channels],
         inputs=[inputs[channel.name] for channel in plan.response_channels],
