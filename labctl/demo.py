@@ -21,13 +21,21 @@ from labctl.simulation import SimulatedBench, write_demo_station
 CONDITIONS = {"duffing_bias": 0.05}
 """The bias under which the Duffing device is learned and used: a set-point that has to be ramped up and made safe."""
 
-FITS = {"leaky": FitSettings(response_delays=1, drive_delays=1, hidden=(16, 16))}
+FITS = {
+    "leaky": FitSettings(response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=30.0),
+    "duffing": FitSettings(max_seconds=30.0),
+}
 """The leaky integrator is of first order and all of it is seen, so one delay is enough; the Duffing gets the defaults."""
 
 
 DRIVE_RANGES = {"duffing": (-0.3, 0.3)}
 """Within this range the oscillator mostly stays in one well; beyond it optimised networks did less well (README)."""
-DEMO_SETTINGS = LoopSettings(conditions=CONDITIONS, fits=FITS, drive_ranges=DRIVE_RANGES)
+DEMO_SETTINGS = LoopSettings(
+    conditions=CONDITIONS,
+    fits=FITS,
+    drive_ranges=DRIVE_RANGES,
+    optimise_budget_s=60.0,  # some 30 s are needed; a slow machine anneals faster rather than keep a person waiting
+)
 
 
 def run_demo(
