@@ -19,7 +19,7 @@ from gui.offers import Offer
 from gui.trouble import trouble_of
 from labctl.bench import Bench
 from labctl.campaign import Campaign, Journal
-from labctl.errors import SafetyError
+from labctl.errors import SafetyError, UsageError
 from labctl.safety import SafeReport
 from labctl.simulation import SimulatedBench, write_demo_station
 
@@ -101,7 +101,7 @@ class Controller(QObject):
         """Run a campaign as soon as the bench is free; `ended` follows, after the outputs were made safe."""
         bench = self.bench
         if bench is None or self.state is not State.READY:
-            self._trouble(RuntimeError(f"cannot start now: {self.state.value}"), f"Starting {offer.title}")
+            self._trouble(UsageError(f"cannot start now: {self.state.value}"), f"Starting {offer.title}")
             return
         self._enter(State.RUNNING)
         self._asked = asked = object()
@@ -120,7 +120,7 @@ class Controller(QObject):
         """
         held = self._held
         if held is None:
-            self._trouble(RuntimeError("no station is open, so this window drives no output"), "All outputs safe")
+            self._trouble(UsageError("no station is open, so this window drives no output"), "All outputs safe")
             return
         self.bridge.stop()
         if self._safing:
@@ -154,7 +154,7 @@ class Controller(QObject):
     def _open(self, opener: Callable[[], Opened], doing: str) -> None:
         if self.state is not State.EMPTY:
             self._trouble(
-                RuntimeError(f"this window has a station already ({self.state.value}); open another window"), doing
+                UsageError(f"this window has a station already ({self.state.value}); open another window"), doing
             )
             return
         self._enter(State.OPENING)

@@ -110,7 +110,7 @@ class MainWindow(QMainWindow):
         column.addWidget(self.run_panel)
         column.addWidget(self._right, 1)
         self._middle = _split(Qt.Orientation.Horizontal, (self.station_panel, 2), (work, 3))
-        self._middle.setSizes([470, 810])
+        self._middle.setSizes([492, 788])
         self._right.setSizes([400, 260])
         whole = QWidget()
         column = QVBoxLayout(whole)
@@ -264,7 +264,7 @@ class MainWindow(QMainWindow):
     def _part(self, report: SafeReport | None) -> None:
         if report is None:
             if self.controller.parted_well:
-                self.leave()
+                QTimer.singleShot(0, self.leave)  # Qt does not close a window again from within its closeEvent
             return
         self._show_safe(report)
         self.farewell.tell(report)

@@ -19,6 +19,8 @@ _HEADLINES = {
     "InstrumentFault": "An instrument failed",
     "RecordingError": "A recording cannot be written or read",
     "SimulationError": "The simulated bench did not start, or died",
+    "CampaignError": "The campaign cannot do this",
+    "UsageError": "That cannot be done now",
     "LineRefused": "An instrument cannot be reached",
     "LineTimeout": "An instrument does not answer",
     "LineLost": "The connection to an instrument broke",

@@ -28,7 +28,7 @@ class OutcomePanel(QTabWidget):
         self.figures = FiguresModel(self)
         self.log = LogModel(self)
         self._report: Path | None = None
-        self._steps_view = table(self.steps, name="Steps", stretch=0, widths={1: 110, 2: 64, 3: 225})
+        self._steps_view = table(self.steps, name="Steps", stretch=0, widths={1: 82, 2: 56, 3: 218})
         self._steps_view.setItemDelegateForColumn(1, ProgressDelegate(self._steps_view))
         self._log_view = table(self.log, name="Log", stretch=2, widths={0: 76, 1: 84})
         self._open_report = button("Open report", "The report of the run, in the browser", self._show_report)

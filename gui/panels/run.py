@@ -35,7 +35,9 @@ class RunPanel(QWidget):
         self.folder = QLineEdit(str(runs_folder))
         named(self.campaign, "Campaign", "What to run")
         named(self.seed, "Seed", "Seed of all random choices")
-        named(self.folder, "Folder for runs", "Each run gets a folder of its own in here, named by its time")
+        named(self.folder, "Folder for runs", "")
+        self.folder.textChanged.connect(self._explain_folder)
+        self._explain_folder(self.folder.text())
         choose = button("…", "Choose the folder for runs", self._choose_folder, name="Choose the folder for runs")
         choose.setMaximumWidth(32)
         self.run = button("Run", "Start the campaign (Ctrl+R)", self._ask, keys="Ctrl+R")
@@ -72,6 +74,9 @@ class RunPanel(QWidget):
     def _explain(self, number: int) -> None:
         if 0 <= number < len(self._offers):
             self.campaign.setToolTip(self._offers[number].explanation)
+
+    def _explain_folder(self, path: str) -> None:
+        self.folder.setToolTip(f"Each run gets a folder of its own, named by its time, in\n{path}")
 
     def _choose_folder(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Folder for runs", self.folder.text())

@@ -20,7 +20,7 @@ class StationPanel(QSplitter):
         self.instruments = InstrumentsModel(self)
         self.channels = ChannelsModel(self)
         instruments = table(self.instruments, name="Instruments", stretch=2, widths={0: 84, 1: 92}, lines=3)
-        channels = table(self.channels, name="Channels", stretch=4, widths={0: 124, 1: 70, 2: 86, 3: 92})
+        channels = table(self.channels, name="Channels", stretch=4, widths={0: 126, 1: 72, 2: 98, 3: 96})
         self.addWidget(_headed("Instruments", instruments))
         self.addWidget(_headed("Channels", channels))
         self.setStretchFactor(0, 2)

@@ -38,6 +38,7 @@ class DriveResponsePlot(QWidget):
         self._counter = QLabel("no samples yet")
         self._lay_out()
         self.use_theme(theme)
+        self._rescale_time()
 
     def _lay_out(self) -> None:
         for span_s in SPANS_S:
@@ -46,6 +47,8 @@ class DriveResponsePlot(QWidget):
         self._span.setToolTip("How much device time the plot shows (preparations included)")
         self._span.setAccessibleName("Time span of the plot")
         self._span.currentIndexChanged.connect(lambda _: self._rescale_time())
+        self._counter.setMinimumWidth(160)
+        self._counter.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._counter.setToolTip("Samples of each channel since the campaign began; the plot keeps the newest only")
         for plot in self._plots:
             plot.setMenuEnabled(False)

@@ -15,6 +15,8 @@ from gui.theme import Theme
 from labctl.events import Event
 
 NEWEST = "the newest step"
+SPARSE = 20
+"""Curves of fewer points show each of them."""
 
 
 class LearningPlot(QWidget):
@@ -80,7 +82,8 @@ class LearningPlot(QWidget):
             self._build(key)
         for name, points in curves.items():
             steps, values = np.asarray(points, dtype=np.float64).T
-            self._items[name].setData(steps, values)
+            symbol = "o" if len(points) < SPARSE else None  # a single point has no line
+            self._items[name].setData(steps, values, symbol=symbol)
 
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
@@ -108,7 +111,9 @@ class LearningPlot(QWidget):
         for number, name in enumerate(self._curves.steps.get(key, ())):
             colour = colours[number % len(colours)]
             style = Qt.PenStyle.SolidLine if number < len(colours) else Qt.PenStyle.DashLine
-            self._items[name] = self._plot.plot(pen=pg.mkPen(colour, width=1, style=style))
+            self._items[name] = self._plot.plot(
+                pen=pg.mkPen(colour, width=1, style=style), symbolBrush=colour, symbolPen=colour, symbolSize=4
+            )
             told.append(f'<span style="color: {colour}">━ {name}</span>')
         legend = "&nbsp;&nbsp;&nbsp;".join(told)
         self._plot.setTitle(f'<span style="color: {self._theme.text}">{key}</span>&nbsp;&nbsp; {legend}', size="10pt")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSettings, Qt
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QTableView
 from pytestqt.qtbot import QtBot
@@ -313,6 +313,32 @@ def test_every_control_has_a_tooltip_and_an_accessible_name(qtbot: QtBot, opened
     rows = window.station_panel.channels
     tip = rows.index(0, 2).data(Qt.ItemDataRole.ToolTipRole)
     assert "limits: -2 … 2 V" in tip
+
+
+def test_what_cannot_be_done_now_is_said_and_does_nothing(
+    qtbot: QtBot, show: Show, opened: Show, station: Path
+) -> None:
+    empty = show()
+    qtbot.mouseClick(empty.safe_button, LEFT)
+    assert "no station is open" in empty.error_panel.message.text()
+    window = opened(endless=campaigns.endless)
+    window.controller.open_station(station)
+    assert "another window" in window.error_panel.message.text()
+    assert window.controller.state is State.READY
+
+
+def test_only_geometry_is_kept_between_starts(qtbot: QtBot, simulation: SimulatedBench, tmp_path: Path) -> None:
+    settings = QSettings(str(tmp_path / "gui.ini"), QSettings.Format.IniFormat)
+    first = MainWindow(settings=settings, farewell_ms=0)
+    qtbot.addWidget(first)
+    first.resize(790, 700)  # the off-screen screen has 800 x 800
+    first.show()
+    with qtbot.waitSignal(first.closed, timeout=WAIT_MS):
+        first.close()
+    assert sorted(settings.allKeys()) == ["geometry", "middle", "right"]
+    second = MainWindow(settings=settings, farewell_ms=0)
+    qtbot.addWidget(second)
+    assert (second.width(), second.height()) == (790, 700)
 
 
 def test_light_and_dark_can_be_changed_while_it_runs(qtbot: QtBot, opened: Show) -> None:
