@@ -166,6 +166,8 @@ def pulse(
 
 def combine(*excitations: Excitation) -> Excitation:
     """Several excitations of different channels played at the same time: equal trials, length and sampling time."""
+    if len(excitations) == 1:
+        return excitations[0]
     values = {name: other.values(name) for other in excitations for name in other.channels}
     if len(values) != sum(len(other.channels) for other in excitations):
         raise ExcitationError("combine: a channel is driven twice")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from labctl.bench import Bench
 from labctl.campaign import Campaign
 from labctl.campaigns.record import record
-from labctl.designs import multisine, noise, prbs, random_steps
+from labctl.designs import combine, multisine, noise, prbs, random_steps
 from labctl.errors import CampaignError
 from labctl.excitation import Excitation, repeats, shuffled
 from labctl.recording import Recording
@@ -56,10 +57,10 @@ def characterise(
     rng: np.random.Generator,
     design: CharacterisationDesign | None = None,
 ) -> Campaign[Characterisation]:
-    """Record a device's response to designed excitations over the whole range of its drive channel.
+    """Record a device's response to designed excitations over the whole range of its drive channels.
 
-    Writes `<device>-training.h5` and `<device>-heldout.h5` into `folder`. Raises CampaignError for a device that the
-    station does not have or that has several drive channels.
+    Writes `<device>-training.h5` and `<device>-heldout.h5` into `folder`. Several drive channels are driven at once, each
+    by levels of its own. Raises StationError for a device that the station does not have.
     """
     design = design or CharacterisationDesign()
     training, heldout = excitations(bench, device, design=design, rng=rng)
@@ -80,19 +81,24 @@ def characterise(
 def excitations(
     bench: Bench, device: str, *, design: CharacterisationDesign, rng: np.random.Generator
 ) -> tuple[Excitation, Excitation]:
-    """The training and the held-out excitation of a device, inside the limits of its drive channel."""
-    channel, low, high, dt_s = drive_of(bench, device, design)
+    """The training and the held-out excitation of a device, inside the limits of its drive channels."""
+    drives, dt_s = drives_of(bench, device, design), bench.station.device(device).dt_s
 
     def steps(n_trials: int, n_samples: int) -> Excitation:
-        return random_steps(
-            channel,
-            low=low,
-            high=high,
-            hold_s=[hold * dt_s for hold in design.holds],
-            duration_s=n_samples * dt_s,
-            n_trials=n_trials,
-            dt_s=dt_s,
-            generator=rng,
+        return combine(
+            *(
+                random_steps(
+                    channel,
+                    low=low,
+                    high=high,
+                    hold_s=[hold * dt_s for hold in design.holds],
+                    duration_s=n_samples * dt_s,
+                    n_trials=n_trials,
+                    dt_s=dt_s,
+                    generator=rng,
+                )
+                for channel, low, high in drives
+            )
         )
 
     training = shuffled(steps(design.n_trials, design.n_samples), rng)
@@ -102,31 +108,39 @@ def excitations(
 def design_excitation(
     bench: Bench, device: str, name: str, *, design: CharacterisationDesign, rng: np.random.Generator
 ) -> Excitation:
-    """One excitation of `design.n_trials` trials by name: random-steps, multisine, prbs or noise.
+    """One excitation of `design.n_trials` trials by name, on every drive channel: random-steps, multisine, prbs or noise.
 
     Multisine and noise reach up to a fifth of the sample rate. Raises CampaignError for another name.
     """
-    channel, low, high, dt_s = drive_of(bench, device, design)
+    dt_s = bench.station.device(device).dt_s
     duration_s, highest_Hz = design.n_samples * dt_s, 0.2 / dt_s
-    common = {"low": low, "high": high, "duration_s": duration_s, "n_trials": design.n_trials, "dt_s": dt_s}
-    match name:
-        case "random-steps":
-            return random_steps(channel, hold_s=[hold * dt_s for hold in design.holds], generator=rng, **common)  # type: ignore[arg-type]
-        case "multisine":
-            return multisine(channel, lowest_Hz=1.0 / duration_s, highest_Hz=highest_Hz, generator=rng, **common)  # type: ignore[arg-type]
-        case "prbs":
-            return prbs(channel, hold_s=design.holds[-1] * dt_s, generator=rng, **common)  # type: ignore[arg-type]
-        case "noise":
-            return noise(channel, cutoff_Hz=highest_Hz, generator=rng, **common)  # type: ignore[arg-type]
-    raise CampaignError(f"design {name!r} is unknown; there are random-steps, multisine, prbs and noise")
+    holds_s = [hold * dt_s for hold in design.holds]
+
+    def one(channel: str, low: float, high: float) -> Excitation:
+        common: dict[str, Any] = {"low": low, "high": high, "duration_s": duration_s, "dt_s": dt_s}
+        common |= {"n_trials": design.n_trials, "generator": rng}
+        match name:
+            case "random-steps":
+                return random_steps(channel, hold_s=holds_s, **common)
+            case "multisine":
+                return multisine(channel, lowest_Hz=1.0 / duration_s, highest_Hz=highest_Hz, **common)
+            case "prbs":
+                return prbs(channel, hold_s=holds_s[-1], **common)
+            case "noise":
+                return noise(channel, cutoff_Hz=highest_Hz, **common)
+        raise CampaignError(f"design {name!r} is unknown; there are random-steps, multisine, prbs and noise")
+
+    return combine(*(one(*drive) for drive in drives_of(bench, device, design)))
 
 
-def drive_of(bench: Bench, device: str, design: CharacterisationDesign) -> tuple[str, float, float, float]:
-    """(channel, low, high, dt_s) of a device with one drive channel; the design may narrow the channel's limits."""
-    settings = bench.station.device(device)
-    if len(settings.drive) != 1:
-        raise CampaignError(f"{device}: these designs drive one channel; the station gives {list(settings.drive)}")
-    channel = bench.station.channel(settings.drive[0])
-    low = channel.limits[0] if design.low is None else design.low
-    high = channel.limits[1] if design.high is None else design.high
-    return channel.name, low, high, settings.dt_s
+def drives_of(bench: Bench, device: str, design: CharacterisationDesign) -> list[tuple[str, float, float]]:
+    """(channel, low, high) of each drive channel of a device; the design may narrow the channels' limits."""
+    channels = [bench.station.channel(name) for name in bench.station.device(device).drive]
+    return [
+        (
+            channel.name,
+            channel.limits[0] if design.low is None else design.low,
+            channel.limits[1] if design.high is None else design.high,
+        )
+        for channel in channels
+    ]

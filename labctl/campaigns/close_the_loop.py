@@ -15,9 +15,9 @@ from labctl.campaigns.fit_twin import FitSettings, FittedTwin, fit_twin
 from labctl.campaigns.measure_network import measure_network
 from labctl.campaigns.network_files import save_network
 from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, optimise_network
-from labctl.campaigns.task_plan import PLAN_NAMES, plan_for
+from labctl.campaigns.task_plan import PLAN_NAMES, TaskPlan, plan_for
 from labctl.deployment import Measurement, mean_accuracy, mean_of
-from labctl.errors import CampaignError
+from labctl.errors import CampaignError, ExcitationError
 from labctl.events import Reported
 from labctl.network_bench import apply_conditions
 from labctl.report import TaskFigure, TaskOutcome, TwinFigure
@@ -29,13 +29,15 @@ N_SHOWN_STEPS = 100
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
     """What the loop does. Devices not named in `designs` or `fits` get the defaults; `conditions` are set before
-    anything is recorded and held throughout. drive_ranges narrow what a network may drive a device with, below the
+    anything is recorded and held throughout. devices: which take part, all of the station if none is named. tasks: by
+    name, or as plans of one's own on these devices. drive_ranges narrow what a network may drive a device with, below the
     fitted range and the station's limits. optimise_budget_s limits the wall time of each task's optimiser."""
 
     conditions: Mapping[str, float] = field(default_factory=dict)
     designs: Mapping[str, CharacterisationDesign] = field(default_factory=dict)
     fits: Mapping[str, FitSettings] = field(default_factory=dict)
-    tasks: Sequence[str] = PLAN_NAMES
+    devices: Sequence[str] = ()
+    tasks: Sequence[str | TaskPlan] = PLAN_NAMES
     drive_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     optimise_budget_s: float | None = None
 
@@ -54,14 +56,13 @@ def close_the_loop(
 ) -> Campaign[LoopResult]:
     """Characterise every device of the station, fit its twin, and for each task optimise a network and measure it.
 
-    Writes recordings, twins and wirings into `folder`. Raises CampaignError for a station without devices, and whatever
-    the bench raises; what was measured until then is on disk.
+    Writes recordings, twins and wirings into `folder`. Raises CampaignError, before anything is played, for devices that
+    cannot be nodes of one network, and whatever the bench raises; what was measured until then is on disk.
     """
     settings = settings or LoopSettings()
     streams = np.random.SeedSequence(seed).spawn(4)
-    devices = tuple(bench.station.devices)
-    if not devices:
-        raise CampaignError("the station file has no [devices.…]: there is nothing to characterise")
+    devices = tuple(settings.devices) or tuple(bench.station.devices)
+    check_devices(bench, devices, settings.tasks)
     apply_conditions(bench, settings.conditions)
     recorded = yield from _characterise_all(bench, devices, folder, np.random.default_rng(streams[0]), settings)
     fitted = yield from _fit_all(recorded, folder / "twins", streams[1], settings)
@@ -74,6 +75,32 @@ def close_the_loop(
         figures.append(figure)
     shown = tuple(twin_figure(bench, recorded[device], fitted[device]) for device in devices)
     return LoopResult(tuple(outcomes), shown, tuple(figures))
+
+
+def check_devices(bench: Bench, devices: Sequence[str], tasks: Sequence[str | TaskPlan]) -> None:
+    """Raise CampaignError, naming every problem, for devices that cannot be nodes of one network on this bench."""
+    if not devices:
+        raise CampaignError("the station file has no [devices.…]: there is nothing to characterise")
+    problems = []
+    for name in devices:
+        device = bench.station.device(name)
+        if len(device.drive) != 1 or len(device.response) != 1:
+            problems.append(
+                f"{name} has {len(device.drive)} drive and {len(device.response)} response channels, not one each"
+            )
+        try:
+            bench.way_of(name)
+        except ExcitationError as error:
+            problems.append(f"{name}: {error}")
+    rates = {name: bench.station.device(name).sample_rate_Hz for name in devices}
+    if len(set(rates.values())) > 1:
+        listed = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
+        problems.append(f"their sample rates differ: {listed} Hz")
+    for plan in tasks:
+        absent = [] if isinstance(plan, str) else [name for name in plan.devices if name not in devices]
+        problems += [f"the plan of {plan.task.name} needs {name}" for name in absent if not isinstance(plan, str)]
+    if problems:
+        raise CampaignError(f"{'; '.join(problems)}. LoopSettings(devices=…) leaves devices out; nothing was played")
 
 
 def _characterise_all(
@@ -118,18 +145,21 @@ def _optimise_all(
     twins = {device: one.load() for device, one in fitted.items()}
     ranges = allowed_ranges(twins, bench.station, settings.drive_ranges)
     dt_s = next(iter(twins.values())).spec.dt_s
+    plans = [
+        task if isinstance(task, TaskPlan) else plan_for(task, tuple(fitted), dt_s=dt_s) for task in settings.tasks
+    ]
     jobs = {
-        name: Job(
+        plan.task.name: Job(
             optimise_network,
             {
-                "twins": {device: one.path for device, one in fitted.items()},
-                "plan": plan_for(name, tuple(fitted), dt_s=dt_s).with_budget(settings.optimise_budget_s),
-                "ranges": ranges,
+                "twins": {device: fitted[device].path for device in plan.devices},
+                "plan": plan.with_budget(settings.optimise_budget_s),
+                "ranges": {device: ranges[device] for device in plan.devices},
                 "seed": _seed(stream, number),
                 "examples_seed": examples_seed,
             },
         )
-        for number, (name, examples_seed) in enumerate(zip(settings.tasks, examples_seeds, strict=True))
+        for number, (plan, examples_seed) in enumerate(zip(plans, examples_seeds, strict=True))
     }
     networks: dict[str, OptimisedNetwork] = yield from side_by_side(jobs)
     return networks
