@@ -148,12 +148,14 @@ def _optimise_all(
     plans = [
         task if isinstance(task, TaskPlan) else plan_for(task, tuple(fitted), dt_s=dt_s) for task in settings.tasks
     ]
+    if settings.optimise_budget_s is not None:
+        plans = [plan.with_budget(settings.optimise_budget_s) for plan in plans]
     jobs = {
         plan.task.name: Job(
             optimise_network,
             {
                 "twins": {device: fitted[device].path for device in plan.devices},
-                "plan": plan.with_budget(settings.optimise_budget_s),
+                "plan": plan,
                 "ranges": {device: ranges[device] for device in plan.devices},
                 "seed": _seed(stream, number),
                 "examples_seed": examples_seed,
