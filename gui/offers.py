@@ -41,9 +41,10 @@ def offers_of(bench: Bench) -> Sequence[Offer]:
 
 
 def _close_the_loop(bench: Bench, folder: Path, seed: int) -> Campaign[Any]:
-    from labctl.campaigns.close_the_loop import close_the_loop
+    from labctl.campaigns.reported_loop import close_the_loop_and_report
+    from labctl.demo import loop_settings_of
 
-    return close_the_loop(bench, folder=folder, seed=seed)
+    return close_the_loop_and_report(bench, folder=folder, seed=seed, settings=loop_settings_of(bench.station))
 
 
 def _characterise(device: str) -> Callable[[Bench, Path, int], Campaign[Any]]:

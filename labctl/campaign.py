@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from labctl.errors import Stopped
-from labctl.events import Event, Sampled, StepFinished, StepStarted, event_to_json
+from labctl.events import Event, Sampled, StepFinished, StepStarted, Waiting, event_to_json
 
 Result = TypeVar("Result")
 Campaign = Generator[Event, None, Result]
@@ -32,8 +32,8 @@ class Journal:
         self.path = path
 
     def write(self, event: Event) -> None:
-        """Append the event with its UTC time; blocks of samples are skipped (the recording holds them)."""
-        if isinstance(event, Sampled):
+        """Append the event with its UTC time; samples are skipped (the recording holds them), and so is waiting."""
+        if isinstance(event, Sampled | Waiting):
             return
         line = {"utc": datetime.now(UTC).isoformat(timespec="milliseconds"), **event_to_json(event)}
         self._file.write(json.dumps(line) + "\n")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from labctl.bench import Bench
 from labctl.campaign import Journal, run
-from labctl.campaigns.close_the_loop import LoopResult, LoopSettings, close_the_loop
+from labctl.campaigns.close_the_loop import LoopSettings
 from labctl.campaigns.fit_twin import FitSettings
+from labctl.campaigns.reported_loop import close_the_loop_and_report
 from labctl.events import Event
-from labctl.report import LoopOutcome, write_report, write_summary
-from labctl.safety import SafeReport
+from labctl.report import LoopOutcome
 from labctl.simulation import SimulatedBench, write_demo_station
+from labctl.station import Station
 
 CONDITIONS = {"duffing_bias": 0.05}
 """The bias under which the Duffing device is learned and used: a set-point that has to be ramped up and made safe."""
@@ -38,6 +37,12 @@ DEMO_SETTINGS = LoopSettings(
 )
 
 
+def loop_settings_of(station: Station) -> LoopSettings:
+    """The demo's settings for the demo's simulated bench, the defaults for any other."""
+    known = station.simulated and set(station.devices) == set(FITS) and set(CONDITIONS) <= set(station.channels)
+    return DEMO_SETTINGS if known else LoopSettings()
+
+
 def run_demo(
     out: Path, *, seed: int, on_event: Callable[[Event], None], settings: LoopSettings = DEMO_SETTINGS
 ) -> LoopOutcome:
@@ -51,48 +56,7 @@ def run_demo(
     with SimulatedBench.start() as simulation:
         station = write_demo_station(simulation, data / "station.toml")
         with Bench.open(station) as bench, Journal(data / "journal.jsonl") as journal:
-            result = run(
-                close_the_loop(bench, folder=data, seed=seed, settings=settings), on_event=on_event, journal=journal
+            loop = close_the_loop_and_report(
+                bench, folder=data, seed=seed, settings=settings, report_folder=out, began=began
             )
-            safe = bench.make_safe()
-            outcome = _outcome(bench, result, safe, seconds=time.perf_counter() - began, seed=seed, data=data)
-    write_summary(out / "summary.json", outcome)
-    write_report(out / "report.html", outcome)
-    return outcome
-
-
-def _outcome(
-    bench: Bench, result: LoopResult, safe: SafeReport, *, seconds: float, seed: int, data: Path
-) -> LoopOutcome:
-    summary: dict[str, Any] = {
-        "seconds": seconds,
-        "device_seconds": bench.device_seconds,
-        "simulated": bench.simulated,
-        "outputs_safe": safe.ok,
-        "seed": seed,
-        "data": str(data),
-        "twins": {twin.device: dict(twin.calibration) for twin in result.twins},
-        "outputs": [outcome_row(safe, index) for index in range(len(safe.channels))],
-    }
-    return LoopOutcome(
-        summary=summary,
-        tasks=result.tasks,
-        twins=result.twins,
-        task_figures=result.task_figures,
-        identities={name: str(identity) for name, identity in bench.identities.items()},
-        outputs=summary["outputs"],
-        provenance={**bench.provenance(seed=seed), "command": sys.argv},
-    )
-
-
-def outcome_row(safe: SafeReport, index: int) -> Mapping[str, Any]:
-    """One output of a safe report as plain data."""
-    one = safe.channels[index]
-    return {
-        "channel": one.channel,
-        "safe_value": one.target,
-        "read_back": one.read_back,
-        "unit": one.unit,
-        "ok": one.ok,
-        "message": one.message,
-    }
+            return run(loop, on_event=on_event, journal=journal)

@@ -75,6 +75,11 @@ class Warned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting(Event):
+    """Nothing to tell: the step waits for something elsewhere, and this is where Stop can act."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reported(Event):
     """The outcome of a step as plain data (numbers, texts, lists of them), and the files that hold the rest."""
 
@@ -83,7 +88,7 @@ class Reported(Event):
 
 
 EVENT_TYPES: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (StepStarted, StepFinished, Progress, Sampled, Figures, Warned, Reported)
+    kind.__name__: kind for kind in (StepStarted, StepFinished, Progress, Sampled, Figures, Warned, Waiting, Reported)
 }
 
 

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +20,7 @@ from typing import Any
 
 from labctl.campaign import Campaign
 from labctl.errors import CampaignError
-from labctl.events import Event
+from labctl.events import Event, Waiting
 
 POLL_S = 0.1
 _events: Any = None  # a worker's way to its parent, set once when the worker starts
@@ -34,6 +35,13 @@ class Job:
     arguments: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The last that a worker says of a job: its events and its result come by different ways."""
+
+    name: str
+
+
 def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Campaign[dict[str, Any]]:
     """Run jobs in worker processes (as many as there are cores); yield their events, return their results by name.
 
@@ -43,19 +51,30 @@ def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Ca
     context = multiprocessing.get_context("spawn")  # a fork would copy open instruments and threads
     events, stop = context.Queue(), context.Event()
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(events, stop))
+    results: dict[str, Any] = {}
     try:
-        futures = {name: pool.submit(_work, job) for name, job in jobs.items()}
-        while not all(future.done() for future in futures.values()) or not events.empty():
+        futures = {name: pool.submit(_work, name, job) for name, job in jobs.items()}
+        while futures.keys() - results.keys():
             try:
-                yield events.get(timeout=POLL_S)
+                said = events.get(timeout=POLL_S)
             except queue.Empty:
                 _raise_first(futures)
-        _raise_first(futures)
-        return {name: future.result() for name, future in futures.items()}
+                yield Waiting("workers")
+                continue
+            if isinstance(said, _Ended):
+                results[said.name] = futures[said.name].result()
+            else:
+                yield said
+        return results
     finally:
         stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-        events.close()
+        # A worker ends at its next event, or once it has started; nobody waits for that here, Stop least of all.
+        threading.Thread(target=_end, args=(pool, events), name="labctl workers end").start()
+
+
+def _end(pool: ProcessPoolExecutor, events: Any) -> None:
+    pool.shutdown(wait=True, cancel_futures=True)
+    events.close()
 
 
 def _raise_first(futures: Mapping[str, Future[Any]]) -> None:
@@ -71,12 +90,13 @@ def _begin(events: Any, stop: StopFlag) -> None:
     """In the worker: signals are the parent's affair, and one thread each is fastest (small nets, shared cores)."""
     global _events, _stop
     _events, _stop = events, stop
+    events.cancel_join_thread()  # after a stop nobody reads what is still in the queue
     for name in ("SIGINT", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, which has not happened yet
 
 
-def _work(job: Job) -> Any:
+def _work(name: str, job: Job) -> Any:
     """In the worker: run the job's campaign and send its events home."""
     campaign: Campaign[Any] = job.make(**job.arguments)
     try:
@@ -88,4 +108,5 @@ def _work(job: Job) -> Any:
             _events.put(event)
     finally:
         campaign.close()
+        _events.put(_Ended(name))
     return None

@@ -10,7 +10,7 @@ import pytest
 
 from labctl.campaign import run
 from labctl.errors import CampaignError
-from labctl.events import Event, Figures
+from labctl.events import Event, Figures, Waiting
 from labctl.workers import Job, side_by_side
 
 JOBS = """
@@ -81,9 +81,16 @@ def test_a_worker_that_dies_is_told(jobs: ModuleType) -> None:
 def test_closing_the_campaign_ends_the_jobs(jobs: ModuleType, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     campaign = side_by_side({"endless": Job(jobs.endless, {"name": "endless", "marker": str(marker)})})
-    next(campaign)
+    while not isinstance(next(campaign), Figures):
+        pass
     campaign.close()
     deadline = time.monotonic() + 30
     while not marker.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert marker.read_text() == "closed"
+
+
+def test_while_workers_start_stop_can_act(jobs: ModuleType) -> None:
+    campaign = side_by_side({"slow": Job(jobs.count, {"name": "slow", "n": 1, "pause_s": 5.0})})
+    assert isinstance(next(campaign), Waiting)
+    campaign.close()
