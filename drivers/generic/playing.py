@@ -131,7 +131,8 @@ class GenericPlayer:
         missing = [terminal for terminal in table.terminals if terminal not in numbers]
         if missing:
             raise OutOfRange(f"{self._where}: all terminals are loaded together; no waveform for {', '.join(missing)}")
-        interleaved = np.stack([numbers[terminal] for terminal in table.terminals], axis=1)
+        together = np.stack([numbers[terminal] for terminal in table.terminals], axis=1)
+        interleaved = together.astype(table.data.numpy_dtype)  # stacking has put the bytes into this machine's order
         self._send_chunks(interleaved.reshape(-1), "", len(table.terminals))
 
     def _send_chunks(self, numbers: NDArray[np.generic], terminal: str, width: int) -> None:

@@ -191,6 +191,18 @@ def test_all_terminals_in_one_interleaved_load(script):
     instrument.finish(player._sender.line)
 
 
+@pytest.mark.parametrize(("byte_order", "sent"), [("big", b"\x00\x01\x00\x03"), ("little", b"\x01\x00\x03\x00")])
+def test_an_interleaved_load_keeps_the_byte_order(script, byte_order, sent):
+    table = NO_ERRORS + (
+        '[player]\nterminals = ["1", "2"]\nmax_samples = 9\nlimits = [-9, 9]\nload = "DATA {data}"\n'
+        f'data = {{ dtype = "int16", byte_order = "{byte_order}" }}'
+    )
+    instrument = script((b"DATA #14" + sent, None))
+    player = opened(instrument, table).player()
+    player.load({"2": np.array([3.0]), "1": np.array([1.0])}, sample_rate_Hz=1.0)
+    instrument.finish(player._sender.line)
+
+
 def test_an_instrument_that_complains_about_a_load_is_not_armed(script):
     instrument = script(
         ("O1?", "0"),

@@ -31,8 +31,7 @@ class Vela(Instrument):
         self.wave_V: dict[str, np.ndarray] = {}
 
     def handle(self, port: Port) -> None:
-        head = port.starts_with(7)
-        if head[2:] == b":WVDT":
+        if port.starts_with(6)[2:] == b":WVD":
             text = port.until(b"WAVEDATA,").decode()
             count = int(dict(fields(text.split(" ", 1)[1]))["LENGTH"])
             codes = np.frombuffer(port.exactly(2 * count), dtype="<i2")
