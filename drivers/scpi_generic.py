@@ -1,11 +1,12 @@
 r"""Driver "scpi": any SCPI instrument; its commands stand in the station file. Nothing has to be programmed.
 
-The instrument's manual gives the commands; this page says under which key each one goes. Every key, with what happens
-when it is left out, is described in drivers/generic/options.py. An unknown key or placeholder is an error that lists the
-allowed ones. Terminators, timeouts and serial settings are keys of [instruments.NAME] itself, not of this table.
+The instrument's manual gives the commands; this page says under which key each one goes. docs/generic-scpi.md has whole
+station files and every key with what happens when it is left out (from drivers/generic/options.py and parts.py). An
+unknown key or placeholder is an error that lists the allowed ones. Terminators, timeouts, pauses and serial settings are
+keys of [instruments.NAME] itself, not of this table.
 
 Commands are templates: {value}, {terminal} and so on are filled in, with a number format after a colon as in Python:
-{value:.6g} (six digits), {value:.0f} (integer), {rate_Hz:.9g}. A key that takes "command or commands" takes a text or a
+{value:.6g} (six digits), {value:d} (rounded to an integer), {rate_Hz:.9g}. A key that takes "command or commands" takes a text or a
 list. A command that has {terminal} in it is sent once for each terminal, another one once. Literal braces are doubled.
 
 1. Stepped use: a source that is set, read back and switched, and a voltmeter
@@ -92,7 +93,8 @@ list. A command that has {terminal} in it is sent once for each terminal, anothe
     abort = "ABOR"
 
    Oscilloscopes that say how to scale: select = "WAV:SOUR CHAN{terminal}", scale_query = "WAV:YINC?",
-   zero_query = "WAV:YREF?", offset_query = "WAV:YOR?". Text instead of blocks: data = { format = "ascii" }. All inputs
+   zero_query = "WAV:YREF?", offset_query = "WAV:YOR?" (where the origin is in counts too:
+   zero_query = ["WAV:YREF?", "WAV:YOR?"]). Text instead of blocks: data = { format = "ascii" }. All inputs
    in one answer, sample by sample: leave {terminal} out of `fetch`. One instrument may have all three tables.
 
 Try it: `labctl station check STATION.toml` opens the instruments. At level DEBUG the logger "drivers.line" shows every

@@ -181,6 +181,27 @@ def test_instruments_without_a_trigger_line_are_stepped_where_the_station_says_s
     assert recording.response[0, 8, 0] > 0.5
 
 
+PLAY_ONLY = [
+    ('set = "C{terminal}:BSWV WVTP,DC,OFST,{value:.6g}"\n', ""),
+    ('get = "C{terminal}:BSWV?"', "rest_level = 0.0"),
+]
+
+
+def test_an_output_that_can_only_be_played_ends_at_its_rest_level(write_station, shared_instruments):
+    with Bench.open(write_station("fast", shared_instruments, *PLAY_ONLY)) as bench:
+        recording = collect(bench.respond(steps(2e-4, [0.0, 1.0, 0.0], 25)))
+        with pytest.raises(OutOfLimits, match="can only be played"):
+            bench.set("drive", 0.5)
+        assert bench.make_safe().ok
+    assert recording.scored()[1].max() > 0.5
+
+
+def test_a_safe_value_where_a_play_only_output_cannot_stand_is_refused_on_opening(write_station, shared_instruments):
+    path = write_station("fast", shared_instruments, *PLAY_ONLY, ("safe = { value = 0.0", "safe = { value = 0.5"))
+    with pytest.raises(StationError, match=r"fast.toml:\d+: drive: its safe value is 0.5 V.*stands at 0 V otherwise"):
+        Bench.open(path)
+
+
 # ---- faults in the middle -------------------------------------------------------------------------------------------
 
 
