@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -10,11 +11,14 @@ _EXAMPLES: dict[str, object] = {"terminal": "1", "data": "0", "start": 0, "count
 """What is filled in to try a template; every other placeholder is a number with a fraction."""
 
 
+_INTEGER_FORMATS = ("d", "b", "o", "x", "X")
+
+
 class _Filler(string.Formatter):
     """Python's formatting, but an integer format rounds: instruments that know only integers want {value:d}."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        if isinstance(value, float) and format_spec[-1:] in ("d", "b", "o", "x", "X"):
+        if isinstance(value, float) and format_spec[-1:] in _INTEGER_FORMATS:
             value = round(value)
         return str(super().format_field(value, format_spec))
 
@@ -24,7 +28,13 @@ _FILLER = _Filler()
 
 def fill(template: str, /, **values: Any) -> str:
     """A command with its placeholders filled in."""
-    return _FILLER.vformat(template, (), values)
+    # str.format takes a tenth of the time, and stepped recordings fill in a command for every sample
+    return _FILLER.vformat(template, (), values) if _rounds(template) else template.format(**values)
+
+
+@lru_cache(maxsize=1024)
+def _rounds(template: str) -> bool:
+    return any(spec and spec[-1] in _INTEGER_FORMATS for _, _, spec, _ in _FILLER.parse(template))
 
 
 def placeholders(template: str) -> set[str]:
