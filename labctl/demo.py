@@ -33,7 +33,7 @@ DEMO_SETTINGS = LoopSettings(
     conditions=CONDITIONS,
     fits=FITS,
     drive_ranges=DRIVE_RANGES,
-    optimise_budget_s=60.0,  # some 30 s are needed; a slow machine anneals faster rather than keep a person waiting
+    optimise_budget_s=80.0,  # some 30 s are needed; a slow machine anneals faster rather than keep a person waiting
 )
 
 

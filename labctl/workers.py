@@ -6,12 +6,13 @@ campaign. Its events come back as they happen; its result comes back when it end
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import queue
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Ca
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(events, stop))
     results: dict[str, Any] = {}
     try:
-        futures = {name: pool.submit(_work, name, job) for name, job in jobs.items()}
+        with _one_thread_each():
+            futures = {name: pool.submit(_work, name, job) for name, job in jobs.items()}
         while futures.keys() - results.keys():
             try:
                 said = events.get(timeout=POLL_S)
@@ -72,6 +74,25 @@ def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Ca
         threading.Thread(target=_end, args=(pool, events), name="labctl workers end").start()
 
 
+@contextlib.contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started meanwhile compute in one thread: with small nets and shared cores that is fastest.
+
+    The libraries read these variables when they are loaded, which in a new process is before any of our code runs.
+    """
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _end(pool: ProcessPoolExecutor, events: Any) -> None:
     pool.shutdown(wait=True, cancel_futures=True)
     events.close()
@@ -87,13 +108,12 @@ def _raise_first(futures: Mapping[str, Future[Any]]) -> None:
 
 
 def _begin(events: Any, stop: StopFlag) -> None:
-    """In the worker: signals are the parent's affair, and one thread each is fastest (small nets, shared cores)."""
+    """In the worker: signals are the parent's affair."""
     global _events, _stop
     _events, _stop = events, stop
     events.cancel_join_thread()  # after a stop nobody reads what is still in the queue
     for name in ("SIGINT", "SIGHUP"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported, which has not happened yet
 
 
 def _work(name: str, job: Job) -> Any:

@@ -28,6 +28,11 @@ def count(name, n, pause_s=0.0):
     return n * n
 
 
+def threads(name):
+    yield Figures(name, 0, {})
+    return os.environ["OMP_NUM_THREADS"]
+
+
 def fail(name):
     yield Figures(name, 0, {})
     raise ValueError(f"{name} cannot be fitted")
@@ -66,6 +71,14 @@ def test_every_job_runs_elsewhere_and_its_result_comes_home_by_name(jobs: Module
     figures = [event for event in seen if isinstance(event, Figures)]
     assert sorted(event.key for event in figures) == ["a", "a", "b", "b", "b"]
     assert os.getpid() not in {event.values["pid"] for event in figures}
+
+
+def test_a_worker_computes_in_one_thread_and_our_own_setting_stays(
+    jobs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert run(side_by_side({"a": Job(jobs.threads, {"name": "a"})})) == {"a": "1"}
+    assert os.environ["OMP_NUM_THREADS"] == "2"
 
 
 def test_the_error_of_a_job_is_raised_here(jobs: ModuleType) -> None:
