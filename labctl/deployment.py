@@ -84,11 +84,12 @@ def deploy(
     folder: Path,
     key: str,
     title: str,
+    seed: int | None = None,
 ) -> Campaign[Measurement]:
     """Apply `wiring` to the bench and measure its task on `heldout`, `n_repeats` times.
 
     With `training` the bench plays that too, and a read-out is fitted on what it measured (regularisation by
-    cross-validation over trials): the figure that stands beside the one with the wiring's own read-out. Raises
+    cross-validation over trials; seed: of the examples, for the provenance): the figure that stands beside the one with the wiring's own read-out. Raises
     DeploymentError if the wiring has no read-out and no `training` is given.
     """
     if wiring.readout is None and training is None:
@@ -98,7 +99,7 @@ def deploy(
     before_s = bench.device_seconds
     sets = ([training] if training is not None else []) + [heldout] * n_repeats
     inputs = np.concatenate([data.inputs for data in sets])
-    layers = yield from play_network(bench, wiring, inputs, folder=folder, key=key, title=title)
+    layers = yield from play_network(bench, wiring, inputs, folder=folder, key=key, title=title, seed=seed)
     used_s = bench.device_seconds - before_s
     result = _judge(wiring, layers, metric, training, heldout, n_repeats, used_s, folder)
     yield Reported(key, result.figures(), (str(folder),))

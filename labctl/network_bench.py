@@ -27,12 +27,12 @@ Array = NDArray[np.float64]
 
 
 def play_network(
-    bench: Bench, wiring: Wiring, inputs: Array, *, folder: Path, key: str, title: str
+    bench: Bench, wiring: Wiring, inputs: Array, *, folder: Path, key: str, title: str, seed: int | None = None
 ) -> Campaign[list[Array]]:
     """Play every node of `wiring` for `inputs` (trial, step, input); return the features, one array a layer.
 
     A layer's features are (trial, step, node, sample), as `Wiring.outputs` wants them. Every play is a recording in
-    `folder`. Raises DeploymentError where the bench does not fit the wiring, before anything is played.
+    `folder`, with the seed that the inputs were drawn from. Raises DeploymentError where the bench does not fit the wiring, before anything is played.
     """
     check_wiring(bench, wiring)
     features: list[Array] = []
@@ -48,6 +48,7 @@ def play_network(
                 path=folder / f"layer{index}-play{number}.h5",
                 key=f"{key}/layer{index}/play{number}",
                 title=f"{title}: layer {index + 1} of {len(wiring.layers)}, play {number + 1} of {len(plays)}",
+                seed=seed,
             )
             for device, node in nodes.items():
                 layer_features[node] = wiring.features_of(index, node, _response(bench, recording, device))
@@ -88,11 +89,17 @@ def check_wiring(bench: Bench, wiring: Wiring) -> None:
             raise DeploymentError(
                 f"{port.name}: the wiring is sampled every {wiring.dt_s:g} s and the station at {device.sample_rate_Hz:g} Hz"
             )
-        low, high = bench.station.channels[device.drive[0]].limits
+        drive, response = bench.station.channels[device.drive[0]], bench.station.channels[device.response[0]]
+        for channel, unit in ((drive, port.drive_unit), (response, port.response_unit)):
+            if unit and unit != channel.unit:
+                raise DeploymentError(
+                    f"{channel.name}: the wiring is in {unit}, the station in {channel.unit}; change the station file"
+                )
+        low, high = drive.limits
         lowest, highest = port.drive_range
         if lowest < low or highest > high:
             raise DeploymentError(
-                f"{device.drive[0]}: the wiring drives {port.name} over {lowest:g}..{highest:g}; "
+                f"{drive.name}: the wiring drives {port.name} over {lowest:g}..{highest:g}; "
                 f"the station allows {low:g}..{high:g}"
             )
 

@@ -108,12 +108,20 @@ def _raise_first(futures: Mapping[str, Future[Any]]) -> None:
 
 
 def _begin(events: Any, stop: StopFlag) -> None:
-    """In the worker: signals are the parent's affair."""
+    """In the worker: signals are the parent's affair, and a worker does not outlive its parent."""
     global _events, _stop
     _events, _stop = events, stop
     events.cancel_join_thread()  # after a stop nobody reads what is still in the queue
-    for name in ("SIGINT", "SIGHUP"):
+    threading.Thread(target=_end_with_parent, name="labctl parent watch", daemon=True).start()
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # there is nobody to report to, and a worker holds nothing that wants cleaning up
 
 
 def _work(name: str, job: Job) -> Any:

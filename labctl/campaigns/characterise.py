@@ -56,17 +56,23 @@ def characterise(
     folder: Path,
     rng: np.random.Generator,
     design: CharacterisationDesign | None = None,
+    seed: int | None = None,
 ) -> Campaign[Characterisation]:
     """Record a device's response to designed excitations over the whole range of its drive channels.
 
-    Writes `<device>-training.h5` and `<device>-heldout.h5` into `folder`. Several drive channels are driven at once, each
+    seed: of `rng`, for the provenance. Writes `<device>-training.h5` and `<device>-heldout.h5` into `folder`. Several drive channels are driven at once, each
     by levels of its own. Raises StationError for a device that the station does not have.
     """
     design = design or CharacterisationDesign()
     training, heldout = excitations(bench, device, design=design, rng=rng)
     key = f"characterise/{device}"
     trained = yield from record(
-        bench, training, path=folder / f"{device}-training.h5", key=f"{key}/training", title=f"Characterise {device}"
+        bench,
+        training,
+        path=folder / f"{device}-training.h5",
+        key=f"{key}/training",
+        title=f"Characterise {device}",
+        seed=seed,
     )
     judged = yield from record(
         bench,
@@ -74,6 +80,7 @@ def characterise(
         path=folder / f"{device}-heldout.h5",
         key=f"{key}/heldout",
         title=f"Held-out repeats of {device}",
+        seed=seed,
     )
     return Characterisation(device, trained, judged)
 

@@ -64,7 +64,7 @@ def close_the_loop(
     devices = tuple(settings.devices) or tuple(bench.station.devices)
     check_devices(bench, devices, settings.tasks)
     apply_conditions(bench, settings.conditions)
-    recorded = yield from _characterise_all(bench, devices, folder, np.random.default_rng(streams[0]), settings)
+    recorded = yield from _characterise_all(bench, devices, folder, _seed(streams[0], 0), settings)
     fitted = yield from _fit_all(recorded, folder / "twins", streams[1], settings)
     examples_seeds = [_seed(streams[3], number) for number in range(len(settings.tasks))]
     networks = yield from _optimise_all(bench, fitted, streams[2], examples_seeds, settings)
@@ -104,12 +104,17 @@ def check_devices(bench: Bench, devices: Sequence[str], tasks: Sequence[str | Ta
 
 
 def _characterise_all(
-    bench: Bench, devices: Sequence[str], folder: Path, rng: np.random.Generator, settings: LoopSettings
+    bench: Bench, devices: Sequence[str], folder: Path, seed: int, settings: LoopSettings
 ) -> Campaign[dict[str, Characterisation]]:
     recorded: dict[str, Characterisation] = {}
-    for device in devices:
+    for number, device in enumerate(devices):
         recorded[device] = yield from characterise(
-            bench, device, folder=folder / "recordings", rng=rng, design=settings.designs.get(device)
+            bench,
+            device,
+            folder=folder / "recordings",
+            rng=np.random.default_rng([seed, number]),
+            design=settings.designs.get(device),
+            seed=seed,
         )
     return recorded
 
@@ -144,6 +149,7 @@ def _optimise_all(
 ) -> Campaign[dict[str, OptimisedNetwork]]:
     twins = {device: one.load() for device, one in fitted.items()}
     ranges = allowed_ranges(twins, bench.station, settings.drive_ranges)
+    widest = allowed_ranges(twins, bench.station)
     dt_s = next(iter(twins.values())).spec.dt_s
     plans = [
         task if isinstance(task, TaskPlan) else plan_for(task, tuple(fitted), dt_s=dt_s) for task in settings.tasks
@@ -157,6 +163,7 @@ def _optimise_all(
                 "twins": {device: fitted[device].path for device in plan.devices},
                 "plan": plan,
                 "ranges": {device: ranges[device] for device in plan.devices},
+                "widest_ranges": {device: widest[device] for device in plan.devices},
                 "seed": _seed(stream, number),
                 "examples_seed": examples_seed,
             },
@@ -177,7 +184,7 @@ def _measure(
         optimised,
         examples_seed=examples_seed,
         conditions=settings.conditions,
-        provenance=bench.provenance(),
+        provenance=bench.provenance(seed=examples_seed),
     )
     wirings = {"optimised": optimised.wiring, "reservoir": optimised.reservoir, "unoptimised": optimised.initial}
     measured = yield from measure_network(

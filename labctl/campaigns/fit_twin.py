@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from labctl.campaign import Campaign, Step
 from labctl.errors import RecordingError
 from labctl.events import Figures, Progress, Reported
 from labctl.provenance import collect_provenance
-from labctl.recording import Recording, traces_of
+from labctl.recording import Recording, check_alike, traces_of
 
 if TYPE_CHECKING:
     from twins import DeviceTwin
@@ -68,6 +69,8 @@ def fit_twin(
 
     settings = settings or FitSettings()
     traces = traces_of(training)
+    recordings = [*training, *([heldout] if heldout else [])]
+    conditions = check_belong_together(recordings)
     key = f"twin/{device}"
     step = Step(key, f"Fit the twin of {device}")
     yield step.started()
@@ -89,8 +92,8 @@ def fit_twin(
         yield Figures(key, epoch.epoch, figures)
         yield Progress(key, epoch.progress, 1.0, f"held-out free-run score {epoch.free_run_score:.4f}")
     calibration = calibration_of(twin, heldout, n_draws=settings.n_calibration_draws, seed=seed) if heldout else {}
-    recordings = [*training, *([heldout] if heldout else [])]
-    provenance = _provenance(recordings, seed, {**asdict(settings), **asdict(result)}, calibration)
+    details = {**asdict(settings), **asdict(result)}
+    provenance = {"conditions": conditions, **_provenance(recordings, seed, details, calibration)}
     folder.mkdir(parents=True, exist_ok=True)
     path = save_twin(twin, folder / device, provenance=provenance)
     yield Reported(key, {**calibration, "free_run_score": result.free_run_score}, (str(path),))
@@ -132,26 +135,55 @@ def free_runs(twin: DeviceTwin, recording: Recording, *, seed: int) -> NDArray[n
 def _provenance(
     recordings: Sequence[Recording], seed: int, training: Mapping[str, Any], calibration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Where the twin comes from: its recordings, with their benches and conditions, and how it was fitted."""
-    conditions = dict(recordings[0].conditions)
-    for recording in recordings[1:]:
-        if dict(recording.conditions) != conditions:
-            raise RecordingError(
-                f"recordings of different conditions cannot be mixed: {conditions} and {dict(recording.conditions)} "
-                f"({recording.path})"
-            )
+    """Where the twin comes from: its recordings, with their benches, and how it was fitted."""
     sources = [
         {
             "path": str(recording.path),
+            "sha256": _sha256(recording.path),
             "started_utc": recording.started_utc,
             "trials": recording.n_trials,
+            "seed": recording.provenance.get("seed"),
             "identities": recording.provenance.get("identities", {}),
+            "station_sha256": recording.provenance.get("station", {}).get("sha256"),
         }
         for recording in recordings
     ]
     simulated = any(recording.simulated for recording in recordings)
     extra = {"training": dict(training), "recordings": sources, "calibration": dict(calibration)}
-    return {"conditions": conditions, **collect_provenance(simulated=simulated, seed=seed, extra=extra)}
+    first = recordings[0].provenance
+    station = first.get("station", {})
+    return collect_provenance(
+        simulated=simulated,
+        seed=seed,
+        station_text=station.get("text", ""),
+        station_sha256=station.get("sha256", ""),
+        identities=first.get("identities", {}),
+        extra=extra,
+    )
+
+
+def check_belong_together(recordings: Sequence[Recording]) -> dict[str, float]:
+    """The conditions that the recordings share; raises RecordingError unless channels, sampling times and conditions
+    agree (conditions within two per cent, since some are measured)."""
+    check_alike(recordings)
+    conditions = dict(recordings[0].conditions)
+    for recording in recordings[1:]:
+        others = dict(recording.conditions)
+        alike = conditions.keys() == others.keys() and all(
+            np.isclose(others[name], value, rtol=0.02, atol=1e-4) for name, value in conditions.items()
+        )
+        if not alike:
+            raise RecordingError(
+                f"recordings of different conditions cannot be mixed: {conditions} and {others} ({recording.path})"
+            )
+    return conditions
+
+
+def _sha256(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _one_line(calibration: Mapping[str, float | int | None], score: float) -> str:

@@ -40,5 +40,6 @@ def measure_network(
             folder=folder / f"measured-{who}",
             key=f"deploy/{name}/{who}",
             title=f"Measure {name}, {who}",
+            seed=examples_seed,
         )
     return measured

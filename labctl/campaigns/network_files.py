@@ -23,7 +23,7 @@ WIRINGS = ("optimised", "reservoir", "unoptimised")
 
 @dataclass(frozen=True, slots=True)
 class NetworkFiles:
-    """What `network optimise` leaves for `deploy`."""
+    """What `network optimise` leaves for `deploy`. simulated: whether it was learned on simulated devices."""
 
     task: str
     devices: tuple[str, ...]
@@ -33,6 +33,7 @@ class NetworkFiles:
     linear_same_taps: float
     linear_20_taps: float
     conditions: Mapping[str, float]
+    simulated: bool
     wirings: Mapping[str, Wiring]
 
 
@@ -47,7 +48,7 @@ def save_network(
     """Write the network into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, wiring in _wirings(optimised).items():
-        save_wiring(wiring, folder / name)
+        save_wiring(wiring, folder / name, provenance=provenance)
     data = {
         "format": FORMAT,
         "task": optimised.plan.task.name,
@@ -84,6 +85,7 @@ def load_network(folder: Path) -> NetworkFiles:
             linear_same_taps=float(data["linear_same_taps"]),
             linear_20_taps=float(data["linear_20_taps"]),
             conditions={str(name): float(value) for name, value in data["conditions"].items()},
+            simulated=bool(data["provenance"]["simulated"]),
             wirings={name: load_wiring(folder / name) for name in WIRINGS},
         )
     except (KeyError, TypeError, ValueError) as error:

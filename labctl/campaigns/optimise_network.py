@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.task_plan import TaskPlan
@@ -20,7 +21,7 @@ from twins.network.initialise import measured_ports, random_wiring
 from twins.network.judging import FixedJudge, NoisePass, Promise, promise, torch_generator
 from twins.network.network import PhysicalNetwork
 from twins.network.optimise import Iteration, Validation, optimise
-from twins.network.reservoir import ReservoirDraw, search_reservoir
+from twins.network.reservoir import ReservoirDraw, ReservoirResult, search_reservoir
 from twins.network.wiring import DevicePort, Wiring
 
 N_PROMISE_DRAWS = 24
@@ -52,6 +53,9 @@ def allowed_ranges(
 ) -> dict[str, tuple[float, float]]:
     """Where a network may drive each device: inside the range its twin was fitted on AND the station's limits, AND
     inside the range `wanted` of it, if there is one. Raises CampaignError where nothing is left."""
+    unknown = sorted(set(wanted or {}) - set(twins))
+    if unknown:
+        raise CampaignError(f"a drive range is given for {', '.join(unknown)}; there are twins of {', '.join(twins)}")
     ranges = {}
     for name, twin in twins.items():
         low, high = (float(edge) for edge in twin.drive_range[0])
@@ -79,23 +83,22 @@ def optimise_network(
     plan: TaskPlan,
     *,
     ranges: Mapping[str, tuple[float, float]],
+    widest_ranges: Mapping[str, tuple[float, float]] | None = None,
     seed: int,
     examples_seed: int,
 ) -> Campaign[OptimisedNetwork]:
     """Optimise the plan's network on the twins (or the files that hold them), search its reservoir, and promise a score
-    on the held-out examples."""
+    on the held-out examples.
+
+    ranges: where the network may drive each device. widest_ranges: where the reservoir may too, if it does better there.
+    """
     loaded = {name: load_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
     key = f"optimise/{plan.task.name}"
     streams = np.random.SeedSequence(seed).spawn(6)
     rng = np.random.default_rng(streams[0])
     training, heldout = plan.examples(seed=examples_seed)
-    ports = measured_ports(
-        [DevicePort.from_range(name, *ranges[name]) for name in loaded],
-        loaded,
-        samples_per_step=plan.architecture.samples_per_step,
-        rng=rng,
-        generator=torch_generator(streams[1]),
-    )
+    generator = torch_generator(streams[1])
+    ports = _ports(loaded, ranges, plan, rng=rng, generator=generator)
     step = Step(key, f"Optimise {plan.task.name}, {plan.n_nodes} nodes")
     yield step.started()
     start = _best_start(plan, ports, loaded, rng=rng, seed=streams[5])
@@ -104,11 +107,14 @@ def optimise_network(
     result, curve = yield from _learning(key, run, plan.settings.budget_seconds)
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
 
-    reservoir = yield from _reservoir(plan, ports, loaded, seed=_number(streams[3]), key=f"{key}/reservoir")
+    choices = [ports]
+    if widest_ranges is not None and dict(widest_ranges) != dict(ranges):
+        choices.append(_ports(loaded, widest_ranges, plan, rng=rng, generator=generator))
+    reservoir = yield from _reservoir(plan, choices, loaded, seed=_number(streams[3]), key=f"{key}/reservoir")
     promised = yield from promising(
         result.wiring, loaded, plan, heldout, generator=torch_generator(streams[4]), key=f"{key}/promise"
     )
-    taps = plan.architecture.input_taps
+    taps = plan.reachable_taps
     outcome = OptimisedNetwork(
         plan=plan,
         wiring=result.wiring,
@@ -126,24 +132,29 @@ def optimise_network(
 
 
 def _reservoir(
-    plan: TaskPlan, ports: Sequence[DevicePort], twins: Mapping[str, DeviceTwin], *, seed: int, key: str
+    plan: TaskPlan, choices: Sequence[Sequence[DevicePort]], twins: Mapping[str, DeviceTwin], *, seed: int, key: str
 ) -> Campaign[Wiring]:
-    """The best random network of the plan's search: only its read-out is ever fitted to the task."""
+    """The best random network of the plan's search, over every choice of drive ranges: only its read-out is ever fitted
+    to the task. All are judged on the same examples."""
     step = Step(key, f"Search the reservoir for {plan.task.name}")
     yield step.started()
-    search = search_reservoir(
-        plan.architecture,
-        ports,
-        twins,
-        plan.task,
-        seed=seed,
-        n_steps=plan.settings.n_steps,
-        n_draws=plan.n_reservoir_draws,
-        n_trials=plan.n_reservoir_trials,
-    )
-    found = yield from _searching(key, search)
-    yield step.finished(f"best of {plan.n_reservoir_draws}: {found.validation.value:.3f}")
-    return found.wiring
+    found: list[ReservoirResult] = []
+    for ports in choices:
+        search = search_reservoir(
+            plan.architecture,
+            ports,
+            twins,
+            plan.task,
+            seed=seed,
+            n_steps=plan.settings.n_steps,
+            n_draws=plan.n_reservoir_draws,
+            n_trials=plan.n_reservoir_trials,
+        )
+        one = yield from _searching(key, search)
+        found.append(one)
+    best = min(found, key=lambda one: one.validation.value)
+    yield step.finished(f"best of {plan.n_reservoir_draws * len(choices)}: {best.validation.value:.3f}")
+    return best.wiring
 
 
 def promising(
@@ -158,6 +169,28 @@ def promising(
         f"{plan.task.metric} {promised.mean:.4f} ± {promised.std:.4f} over {N_PROMISE_DRAWS} noise draws"
     )
     return promised
+
+
+def _ports(
+    twins: Mapping[str, DeviceTwin],
+    ranges: Mapping[str, tuple[float, float]],
+    plan: TaskPlan,
+    *,
+    rng: np.random.Generator,
+    generator: torch.Generator,
+) -> tuple[DevicePort, ...]:
+    """How each device is driven and its response normalised, over the given drive ranges."""
+    ports = [
+        DevicePort.from_range(
+            name,
+            *ranges[name],
+            drive_unit=twin.spec.drive_units[0],
+            response_unit=twin.spec.response_units[0],
+        )
+        for name, twin in twins.items()
+    ]
+    samples = plan.architecture.samples_per_step
+    return measured_ports(ports, twins, samples_per_step=samples, rng=rng, generator=generator)
 
 
 def _best_start(

@@ -11,15 +11,19 @@ from labctl.excitation import Excitation
 from labctl.recording import Recording
 
 
-def record(bench: Bench, excitation: Excitation, *, path: Path, key: str, title: str) -> Campaign[Recording]:
+def record(
+    bench: Bench, excitation: Excitation, *, path: Path, key: str, title: str, seed: int | None = None
+) -> Campaign[Recording]:
     """Play `excitation` on the bench, stream it into the recording at `path`, and return the recording.
+
+    seed: of whatever drew the excitation, for the recording's provenance.
 
     Yields the samples as they come (`Sampled`) and the progress. Raises what the bench raises; what was measured until
     then is in the file.
     """
     step = Step(key, title)
     yield step.started()
-    blocks = bench.respond(excitation, store=path)
+    blocks = bench.respond(excitation, store=path, label=key, seed=seed)
     responses = bench.response_channels(excitation.channels)
     total = excitation.n_trials * excitation.n_samples
     done = 0

@@ -41,6 +41,12 @@ class TaskPlan:
     n_starts: int = 16
 
     @property
+    def reachable_taps(self) -> tuple[int, ...]:
+        """How far back the network's own taps and delays reach, step by step: what a linear rival is given as well."""
+        delays = {0, *self.architecture.coupling_delays}
+        return tuple(sorted({tap + delay for tap in self.architecture.input_taps for delay in delays}))
+
+    @property
     def n_nodes(self) -> int:
         """Nodes of all layers together."""
         return sum(len(layer) for layer in self.architecture.layers)
@@ -78,7 +84,7 @@ def plan_for(name: str, devices: Sequence[str], *, dt_s: float) -> TaskPlan:
 def narma10_plan(devices: Sequence[str], *, dt_s: float) -> TaskPlan:
     """NARMA-10 on 6 + 6 nodes, four of six on the first device; input taps 0..9, three samples a step."""
     return TaskPlan(
-        task=Narma10(washout=16),
+        task=Narma10(washout=20),
         architecture=Architecture(
             layers=shared_layers(devices, 6, n_first=4),
             samples_per_step=3,
@@ -86,12 +92,12 @@ def narma10_plan(devices: Sequence[str], *, dt_s: float) -> TaskPlan:
             dt_s=dt_s,
             input_taps=tuple(range(10)),
             coupling_delays=(0,),
-            washout=16,
+            washout=20,
         ),
         scales=InitialScales(),
-        settings=OptimiserSettings(n_iterations=220, n_trials=48, n_steps=40, learning_rate=0.04, n_readout_trials=100),
+        settings=OptimiserSettings(n_iterations=220, n_trials=48, n_steps=44, learning_rate=0.04, n_readout_trials=100),
         n_steps=120,
-        n_training_trials=16,
+        n_training_trials=40,  # the rivals' read-outs live on them
         n_heldout_trials=48,  # the score is heavy-tailed: rare large y decide it
     )
 
@@ -120,7 +126,7 @@ def delayed_parity_plan(devices: Sequence[str], *, dt_s: float) -> TaskPlan:
             n_readout_trials=400,
         ),
         n_steps=10,
-        n_training_trials=300,
+        n_training_trials=600,
         n_heldout_trials=600,
         n_reservoir_trials=200,
     )

@@ -64,7 +64,12 @@ def run_optimise(options: argparse.Namespace) -> int:
         conditions=conditions,
         provenance=collect_provenance(simulated=simulated, seed=options.seed),
     )
-    promised = {"task": options.task, "promised": optimised.promise.mean, "promised_std": optimised.promise.std}
+    promised = {
+        "task": options.task,
+        "simulated": simulated,
+        "promised": optimised.promise.mean,
+        "promised_std": optimised.promise.std,
+    }
     sys.stdout.write(json.dumps({**promised, "folder": str(options.out)}, indent=2) + "\n")
     return 0
 

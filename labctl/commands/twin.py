@@ -45,16 +45,18 @@ def run_fit(options: argparse.Namespace) -> int:
         "max_seconds": options.seconds,
     }
     settings = replace(FitSettings(), **{name: value for name, value in given.items() if value is not None})
+    recordings = [open_recording(path) for path in options.recordings]
+    simulated = any(recording.simulated for recording in recordings)
     campaign = fit_twin(
         options.name,
-        [open_recording(path) for path in options.recordings],
+        recordings,
         open_recording(options.heldout) if options.heldout else None,
         seed=options.seed,
         settings=settings,
         folder=options.out,
     )
     fitted = run(campaign, on_event=Console())
-    sys.stdout.write(json.dumps({"twin": str(fitted.path), **fitted.figures}, indent=2) + "\n")
+    sys.stdout.write(json.dumps({"twin": str(fitted.path), "simulated": simulated, **fitted.figures}, indent=2) + "\n")
     return 0
 
 
@@ -66,8 +68,12 @@ def run_check(options: argparse.Namespace) -> int:
 
     twin = load_twin(options.twin)
     figures = {
-        str(path): calibration_of(twin, open_recording(path), n_draws=options.draws, seed=options.seed)
+        str(path): {
+            "simulated": recording.simulated,
+            **calibration_of(twin, recording, n_draws=options.draws, seed=options.seed),
+        }
         for path in options.recordings
+        for recording in [open_recording(path)]
     }
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
     return 0

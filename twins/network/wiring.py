@@ -35,6 +35,7 @@ class DevicePort:
 
     drive_mid, drive_half: the drive range (drive units, e.g. V) is mid - half .. mid + half, half > 0.
     response_centre, response_scale: f = (response - centre) / scale, scale > 0 (response units).
+    drive_unit, response_unit: what these numbers are in, such as "V"; "" where nobody said.
     """
 
     name: str
@@ -42,6 +43,8 @@ class DevicePort:
     drive_half: float
     response_centre: float = 0.0
     response_scale: float = 1.0
+    drive_unit: str = ""
+    response_unit: str = ""
 
     def __post_init__(self) -> None:
         numbers = (self.drive_mid, self.drive_half, self.response_centre, self.response_scale)
@@ -61,11 +64,19 @@ class DevicePort:
         return self.drive_mid - self.drive_half, self.drive_mid + self.drive_half
 
     @classmethod
-    def from_range(cls, name: str, low: float, high: float) -> DevicePort:
+    def from_range(
+        cls, name: str, low: float, high: float, *, drive_unit: str = "", response_unit: str = ""
+    ) -> DevicePort:
         """A port over low..high, a millionth narrower, so that rounding in float32 cannot step over the edge."""
         if not low < high:
             raise WiringError(f"device {name!r}: drive range {low}..{high} is empty; give low < high")
-        return cls(name, drive_mid=0.5 * (low + high), drive_half=0.5 * (high - low) * (1 - 1e-6))
+        return cls(
+            name,
+            drive_mid=0.5 * (low + high),
+            drive_half=0.5 * (high - low) * (1 - 1e-6),
+            drive_unit=drive_unit,
+            response_unit=response_unit,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

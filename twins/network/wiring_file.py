@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -30,6 +31,8 @@ class _Port(_Strict):
     drive_half: float
     response_centre: float
     response_scale: float
+    drive_unit: str = ""
+    response_unit: str = ""
 
 
 class _Layer(_Strict):
@@ -54,10 +57,14 @@ class _Spec(_Strict):
     ports: Annotated[list[_Port], Field(min_length=1, max_length=10_000)]
     layers: Annotated[list[_Layer], Field(min_length=1, max_length=1_000)]
     readout: _Readout | None
+    provenance: dict[str, Any] = {}
 
 
-def save_wiring(wiring: Wiring, path: Path | str) -> Path:
-    """Write <path>.safetensors and <path>.json (a suffix of `path` is ignored); return the JSON's path."""
+def save_wiring(wiring: Wiring, path: Path | str, *, provenance: Mapping[str, Any] | None = None) -> Path:
+    """Write <path>.safetensors and <path>.json (a suffix of `path` is ignored); return the JSON's path.
+
+    provenance: plain JSON data on where the wiring comes from (seed, versions, recordings).
+    """
     spec_path, array_path = _paths(path)
     arrays: dict[str, Array] = {}
     for index, layer in enumerate(wiring.layers):
@@ -69,7 +76,8 @@ def save_wiring(wiring: Wiring, path: Path | str) -> Path:
         }
     spec_path.parent.mkdir(parents=True, exist_ok=True)
     save_file(arrays, array_path)
-    spec_path.write_text(_spec_of(wiring).model_dump_json(indent=2) + "\n", encoding="utf-8")
+    spec = _spec_of(wiring).model_copy(update={"provenance": dict(provenance or {})})
+    spec_path.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return spec_path
 
 
@@ -121,6 +129,8 @@ def _spec_of(wiring: Wiring) -> _Spec:
                 drive_half=port.drive_half,
                 response_centre=port.response_centre,
                 response_scale=port.response_scale,
+                drive_unit=port.drive_unit,
+                response_unit=port.response_unit,
             )
             for port in wiring.ports
         ],
