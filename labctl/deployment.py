@@ -89,8 +89,8 @@ def deploy(
     """Apply `wiring` to the bench and measure its task on `heldout`, `n_repeats` times.
 
     With `training` the bench plays that too, and a read-out is fitted on what it measured (regularisation by
-    cross-validation over trials; seed: of the examples, for the provenance): the figure that stands beside the one with the wiring's own read-out. Raises
-    DeploymentError if the wiring has no read-out and no `training` is given.
+    cross-validation over trials): the figure that stands beside the one with the wiring's own read-out. seed: of the
+    examples, for the provenance. Raises DeploymentError if the wiring has no read-out and no `training` is given.
     """
     if wiring.readout is None and training is None:
         raise DeploymentError("the wiring has no read-out, and no training data to fit one on was given")

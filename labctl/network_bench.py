@@ -32,7 +32,8 @@ def play_network(
     """Play every node of `wiring` for `inputs` (trial, step, input); return the features, one array a layer.
 
     A layer's features are (trial, step, node, sample), as `Wiring.outputs` wants them. Every play is a recording in
-    `folder`, with the seed that the inputs were drawn from. Raises DeploymentError where the bench does not fit the wiring, before anything is played.
+    `folder`, with the seed that the inputs were drawn from. Raises DeploymentError where the bench does not fit the
+    wiring, before anything is played.
     """
     check_wiring(bench, wiring)
     features: list[Array] = []

@@ -60,8 +60,9 @@ def characterise(
 ) -> Campaign[Characterisation]:
     """Record a device's response to designed excitations over the whole range of its drive channels.
 
-    seed: of `rng`, for the provenance. Writes `<device>-training.h5` and `<device>-heldout.h5` into `folder`. Several drive channels are driven at once, each
-    by levels of its own. Raises StationError for a device that the station does not have.
+    Writes `<device>-training.h5` and `<device>-heldout.h5` into `folder`; seed: of `rng`, for their provenance. Several
+    drive channels are driven at once, each by levels of its own. Raises StationError for a device that the station does
+    not have.
     """
     design = design or CharacterisationDesign()
     training, heldout = excitations(bench, device, design=design, rng=rng)

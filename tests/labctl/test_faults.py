@@ -1,10 +1,11 @@
 """Faults in the middle: where the outputs end, and what is on disk. Recorders run as processes of their own."""
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -265,30 +266,85 @@ def test_a_first_clean_up_action_that_raises_leaves_the_other_outputs_safe(
     assert outputs(shared_sim) == SAFE
 
 
-def test_a_disk_that_is_full_is_noticed_before_the_play(demo_station: Path, tmp_path: Path) -> None:
-    script = """
-import resource, sys
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """A directory on a disk of 300 kB (0: no further limit), or, without the right to mount, a limit for each file."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(disk)]
+    mounted = shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+    yield disk, 0 if mounted else 300_000
+    if mounted:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+FULL_DISK = """
+import gc, os, resource, sys
 import numpy as np
 from labctl.bench import Bench
 from labctl.errors import RecordingError
 from labctl.excitation import Excitation
-excitation = Excitation.from_channels({"leaky_drive": np.full((1000, 60), 0.5)}, dt_s=2e-4)
-with Bench.open(sys.argv[1]) as bench:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+
+station, path, limit, action = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+
+def limit_files(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+if action == "unreserved":  # a file system that promises space and then has none: HDF5 itself meets the full disk
+    os.posix_fallocate = lambda *_: None
+excitation = Excitation.from_channels({"leaky_drive": np.full((2000, 60), 0.5)}, dt_s=2e-4)
+with Bench.open(station) as bench:
+    bench.set("duffing_bias", 0.1)
+    if limit:
+        limit_files(limit)
     try:
-        next(bench.respond(excitation, store=sys.argv[2]))
+        for block in bench.respond(excitation, store=path, max_play_s=0.05):
+            if action == "late" and block.trial == 20:
+                limit_files(os.path.getsize(path) - 400_000)
     except RecordingError as error:
         sys.stdout.write(f"{error} | armed {bench.safe_states.armed}")
+        if action == "uncaught":
+            raise
+    gc.collect()
+gc.collect()
+sys.exit(7)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(demo_station), str(tmp_path / "a.h5")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "no room for this recording" in done.stdout, done.stderr
+
+
+def run_on_full_disk(station: Path, path: Path, limit: int, action: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", FULL_DISK, str(station), str(path), str(limit), action]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(("action", "code"), [("caught", 7), ("uncaught", 1), ("unreserved", 7)])
+def test_a_full_disk_is_noticed_before_the_play_and_the_process_lives_to_make_outputs_safe(
+    demo_station: Path, shared_sim: SimulatedBench, small_disk: tuple[Path, int], action: str, code: int
+) -> None:
+    disk, limit = small_disk
+    done = run_on_full_disk(demo_station, disk / "a.h5", limit, action)
+    assert done.returncode == code, done.stderr
+    assert "no room for this recording of 1.9 MB" in done.stdout
+    assert "nothing was played" in done.stdout
     assert "armed False" in done.stdout
-    assert not (tmp_path / "a.h5").exists()
+    assert not (disk / "a.h5").exists()
+    assert outputs(shared_sim) == SAFE
+
+
+def test_hdf5_failing_to_write_while_recording_does_not_kill_the_process_before_outputs_are_safe(
+    demo_station: Path, shared_sim: SimulatedBench, tmp_path: Path
+) -> None:
+    done = run_on_full_disk(demo_station, tmp_path / "a.h5", 0, "late")
+    assert done.returncode == 7, done.stderr
+    assert "cannot be written any more (File too large)" in done.stdout
+    assert "all outputs are safe" in done.stdout
+    assert outputs(shared_sim) == SAFE
+    recording = open_recording(tmp_path / "a.h5")
+    assert recording.whole_trials.size > 20
+    assert np.isfinite(recording.response[recording.whole_trials]).all()
+    assert f"{recording.valid_samples.sum()} samples written before stay readable" in done.stdout
+    assert "cannot be written any more" in recording.notes[-1]
+    with xarray.open_dataset(tmp_path / "a.h5") as data:
+        assert data.sizes["trial"] == 2000
 
 
 def test_a_disk_that_fills_up_while_recording_leaves_outputs_safe_and_data_readable(

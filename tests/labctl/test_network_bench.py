@@ -76,6 +76,20 @@ def test_a_wiring_that_drives_beyond_the_limits_is_refused_before_anything_is_pl
     assert not list(tmp_path.glob("*.h5"))
 
 
+def test_a_wiring_in_other_units_is_refused(demo_station: Path) -> None:
+    port = DevicePort.from_range("leaky", -2.0, 2.0, drive_unit="V", response_unit="mV")
+    wiring = a_wiring((port, PORTS[1]))
+    with Bench.open(demo_station) as bench, pytest.raises(DeploymentError, match=r"leaky_response.*in mV.*in V"):
+        check_wiring(bench, wiring)
+
+
+def test_every_play_carries_the_seed_of_its_inputs(demo_station: Path, tmp_path: Path) -> None:
+    inputs = np.zeros((1, 30, 1))
+    with Bench.open(demo_station) as bench:
+        run(play_network(bench, a_wiring(), inputs, folder=tmp_path, key="k", title="T", seed=17))
+    assert open_recording(tmp_path / "layer0-play0.h5").provenance["seed"] == 17
+
+
 def test_without_a_read_out_training_examples_are_needed(demo_station: Path, tmp_path: Path) -> None:
     heldout = Narma10().sample(2, 40, np.random.default_rng(0))
     with Bench.open(demo_station) as bench, pytest.raises(DeploymentError, match="read-out"):

@@ -1,5 +1,6 @@
 """Recordings on disk: whatever happens to the recorder, what was flushed opens."""
 
+import errno
 import signal
 import subprocess
 import sys
@@ -157,6 +158,7 @@ def test_a_disk_without_room_is_noticed_before_anything_is_played(tmp_path: Path
         RecordingWriter({str(tmp_path / "a.h5")!r}, header)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
     assert "RecordingError" in done.stderr
     assert "no room for this recording of 0.8 MB (File too large)" in done.stderr
     assert not (tmp_path / "a.h5").exists()
@@ -166,7 +168,7 @@ def test_a_disk_that_fills_up_while_recording_leaves_what_was_written(tmp_path: 
     """Space is reserved, but some file systems run out all the same: here writing beyond a limit fails."""
     path = tmp_path / "a.h5"
     script = f"""
-        import resource
+        import gc, resource, sys
         import numpy as np
         from labctl.errors import RecordingError
         from labctl.recording import Block, RecordingHeader
@@ -180,16 +182,62 @@ def test_a_disk_that_fills_up_while_recording_leaves_what_was_written(tmp_path: 
         except RecordingError as error:
             print(trial, error)
             writer.finish(complete=False, ended="disk full")
+        del writer
+        gc.collect()
+        sys.exit(7)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 7, done.stderr
     assert "cannot be written any more (File too large)" in done.stdout, done
     assert "stay readable" in done.stdout
     failed_trial = int(done.stdout.split()[0])
     recording = open_recording(path)
     assert recording.whole_trials.size == failed_trial > 10
     assert (recording.response[failed_trial - 1] == failed_trial - 1).all()
+    assert recording.notes == ("disk full",)
     with xarray.open_dataset(path) as data:
         assert data.sizes["trial"] == 100
+
+
+def test_once_created_a_recording_needs_no_more_space_up_to_its_last_remark(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    writer = RecordingWriter(path, header())
+    size = path.stat().st_size
+    assert path.stat().st_blocks * 512 >= size
+    writer.append_many([block(trial, 0, 50) for trial in range(4)])
+    writer.note("a long remark " * 1000)
+    writer.finish(complete=True, ended="x" * 10_000)
+    assert path.stat().st_size == size
+    assert open_recording(path).complete
+
+
+def test_a_recording_that_another_reader_of_this_process_has_open_opens_too(tmp_path: Path) -> None:
+    path = damage(tmp_path)
+    with xarray.open_dataset(path) as data:
+        assert open_recording(path).complete
+        assert data.sizes["trial"] == 4
+    with h5py.File(path, "r"):
+        assert open_recording(path).complete
+
+
+def test_an_impossible_place_for_a_recording_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "afile").write_text("no directory")
+    for place in ("afile", "afile/deeper"):
+        with pytest.raises(RecordingError, match=rf"{place} cannot be a directory for recordings"):
+            RecordingWriter(tmp_path / place / "x.h5", header())
+        with pytest.raises(RecordingError, match=rf"{place} cannot be a directory for recordings"):
+            RecordingStore(tmp_path / place)
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    with monkeypatch.context() as patch:  # the test may run as root, who may write everywhere
+        patch.setattr(Path, "open", refuse)
+        with pytest.raises(RecordingError, match=r"b\.h5 cannot be created \(Permission denied\)"):
+            RecordingWriter(tmp_path / "b.h5", header())
+        patch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(RecordingError, match=r"new cannot be a directory for recordings \(Permission denied\)"):
+            RecordingStore(tmp_path / "new")
 
 
 def damage(tmp_path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 import importlib
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import ModuleType
@@ -89,6 +91,39 @@ def test_the_error_of_a_job_is_raised_here(jobs: ModuleType) -> None:
 def test_a_worker_that_dies_is_told(jobs: ModuleType) -> None:
     with pytest.raises(CampaignError, match="died"):
         run(side_by_side({"gone": Job(jobs.die, {"name": "gone"})}))
+
+
+def test_a_worker_does_not_outlive_a_parent_that_was_killed(tmp_path: Path, jobs: ModuleType) -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import jobs_for_workers as jobs\n"
+        "from labctl.workers import Job, side_by_side\n"
+        "from labctl.events import Figures\n"
+        "if __name__ == '__main__':\n"
+        "    for event in side_by_side({'a': Job(jobs.count, {'name': 'a', 'n': 10**6, 'pause_s': 0.05})}):\n"
+        "        if isinstance(event, Figures): print(int(event.values['pid']), flush=True)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(program)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert ended(worker, within_s=30)
+
+
+def ended(pid: int, *, within_s: float) -> bool:
+    """Whether a process that is not our child ends in time (a zombie that nobody reaps has ended)."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            if not Path(f"/proc/{pid}/cmdline").read_bytes():
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_closing_the_campaign_ends_the_jobs(jobs: ModuleType, tmp_path: Path) -> None:
