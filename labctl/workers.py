@@ -67,7 +67,7 @@ def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Ca
                 results[said.name] = futures[said.name].result()
             else:
                 yield said
-        return results
+        return {name: results[name] for name in jobs}  # in the order asked for, not in that of their ends
     finally:
         stop.set()
         # A worker ends at its next event, or once it has started; nobody waits for that here, Stop least of all.

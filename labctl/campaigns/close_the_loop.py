@@ -66,11 +66,10 @@ def close_the_loop(
     apply_conditions(bench, settings.conditions)
     recorded = yield from _characterise_all(bench, devices, folder, _seed(streams[0], 0), settings)
     fitted = yield from _fit_all(recorded, folder / "twins", streams[1], settings)
-    examples_seeds = [_seed(streams[3], number) for number in range(len(settings.tasks))]
-    networks = yield from _optimise_all(bench, fitted, streams[2], examples_seeds, settings)
+    networks = yield from _optimise_all(bench, fitted, streams[2:], settings)
     outcomes, figures = [], []
-    for optimised, examples_seed in zip(networks.values(), examples_seeds, strict=True):
-        outcome, figure = yield from _measure(bench, optimised, folder, examples_seed=examples_seed, settings=settings)
+    for optimised in networks.values():
+        outcome, figure = yield from _measure(bench, optimised, folder, settings=settings)
         outcomes.append(outcome)
         figures.append(figure)
     shown = tuple(twin_figure(bench, recorded[device], fitted[device]) for device in devices)
@@ -143,8 +142,7 @@ def _fit_all(
 def _optimise_all(
     bench: Bench,
     fitted: Mapping[str, FittedTwin],
-    stream: np.random.SeedSequence,
-    examples_seeds: Sequence[int],
+    streams: Sequence[np.random.SeedSequence],
     settings: LoopSettings,
 ) -> Campaign[dict[str, OptimisedNetwork]]:
     twins = {device: one.load() for device, one in fitted.items()}
@@ -164,40 +162,39 @@ def _optimise_all(
                 "plan": plan,
                 "ranges": {device: ranges[device] for device in plan.devices},
                 "widest_ranges": {device: widest[device] for device in plan.devices},
-                "seed": _seed(stream, number),
-                "examples_seed": examples_seed,
+                "seed": _seed(streams[0], number),
+                "examples_seed": _seed(streams[1], number),
             },
         )
-        for number, (plan, examples_seed) in enumerate(zip(plans, examples_seeds, strict=True))
+        for number, plan in enumerate(plans)
     }
     networks: dict[str, OptimisedNetwork] = yield from side_by_side(jobs)
     return networks
 
 
 def _measure(
-    bench: Bench, optimised: OptimisedNetwork, folder: Path, *, examples_seed: int, settings: LoopSettings
+    bench: Bench, optimised: OptimisedNetwork, folder: Path, *, settings: LoopSettings
 ) -> Campaign[tuple[TaskOutcome, TaskFigure]]:
     """Keep the optimised network on disk, then measure it and its rivals on the device."""
     name = optimised.plan.task.name
     save_network(
         folder / name,
         optimised,
-        examples_seed=examples_seed,
         conditions=settings.conditions,
-        provenance=bench.provenance(seed=examples_seed),
+        provenance=bench.provenance(seed=optimised.examples_seed),
     )
     wirings = {"optimised": optimised.wiring, "reservoir": optimised.reservoir, "unoptimised": optimised.initial}
     measured = yield from measure_network(
         bench,
         optimised.plan,
         wirings,
-        examples_seed=examples_seed,
+        examples_seed=optimised.examples_seed,
         conditions=settings.conditions,
         folder=folder / name,
     )
     outcome = task_outcome(optimised, measured)
     yield Reported(f"deploy/{name}", outcome.as_dict())
-    return outcome, task_figure(optimised, measured["optimised"], seed=examples_seed)
+    return outcome, task_figure(optimised, measured["optimised"])
 
 
 def task_outcome(optimised: OptimisedNetwork, measured: Mapping[str, Measurement]) -> TaskOutcome:
@@ -234,9 +231,9 @@ def task_outcome(optimised: OptimisedNetwork, measured: Mapping[str, Measurement
     )
 
 
-def task_figure(optimised: OptimisedNetwork, measured: Measurement, *, seed: int) -> TaskFigure:
+def task_figure(optimised: OptimisedNetwork, measured: Measurement) -> TaskFigure:
     """The first scored steps of the held-out examples, one trial after another."""
-    _, heldout = optimised.plan.examples(seed=seed)
+    _, heldout = optimised.plan.examples(seed=optimised.examples_seed)
     column = -1  # the only output of a regression; of a classification the probability of the last class
     return TaskFigure(
         name=optimised.plan.task.name,

@@ -41,7 +41,6 @@ def save_network(
     folder: Path,
     optimised: OptimisedNetwork,
     *,
-    examples_seed: int,
     conditions: Mapping[str, float],
     provenance: Mapping[str, Any],
 ) -> None:
@@ -53,7 +52,7 @@ def save_network(
         "format": FORMAT,
         "task": optimised.plan.task.name,
         "devices": list(optimised.plan.devices),
-        "examples_seed": examples_seed,
+        "examples_seed": optimised.examples_seed,
         "promised": optimised.promise.mean,
         "promised_std": optimised.promise.std,
         "linear_same_taps": optimised.linear_same_taps,

@@ -32,8 +32,9 @@ Outcome = TypeVar("Outcome")
 class OptimisedNetwork:
     """What the twins say: the optimised wiring with its read-out and what it promises on the held-out examples.
 
-    initial: where the optimiser began. reservoir: the best random network of its search. learning_curve: training loss
-    of each iteration. linear_same_taps, linear_20_taps: scores of linear models of the input alone.
+    initial: where the optimiser began. reservoir: the best random network of its search. learning_curve: training loss of
+    each iteration. linear_same_taps, linear_20_taps: scores of linear models of the input alone. examples_seed: of the
+    examples that all scores are about.
     """
 
     plan: TaskPlan
@@ -44,6 +45,7 @@ class OptimisedNetwork:
     learning_curve: tuple[float, ...]
     linear_same_taps: float
     linear_20_taps: float
+    examples_seed: int
 
 
 def allowed_ranges(
@@ -124,6 +126,7 @@ def optimise_network(
         learning_curve=tuple(curve),
         linear_same_taps=linear_on_taps(plan.task.metric, training, heldout, taps=taps).value,
         linear_20_taps=linear_on_taps(plan.task.metric, training, heldout, taps=range(20)).value,
+        examples_seed=examples_seed,
     )
     yield Reported(
         key, {"promised": promised.mean, "promised_std": promised.std, "validation": result.validation.value}

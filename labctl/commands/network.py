@@ -60,7 +60,6 @@ def run_optimise(options: argparse.Namespace) -> int:
     save_network(
         options.out,
         optimised,
-        examples_seed=examples_seed,
         conditions=conditions,
         provenance=collect_provenance(simulated=simulated, seed=options.seed),
     )

@@ -4,11 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labctl.campaigns.characterise import CharacterisationDesign
 from labctl.campaigns.close_the_loop import LoopSettings
 from labctl.campaigns.fit_twin import FitSettings
+from labctl.campaigns.network_files import load_network
 from labctl.campaigns.task_plan import PLAN_NAMES, TaskPlan, plan_for
 from labctl.demo import CONDITIONS, run_demo
 from labctl.events import Event, Progress, Reported, Sampled, StepFinished
@@ -89,6 +91,20 @@ def test_at_least_500_sequences_are_held_out_for_classification() -> None:
     assert len(heldout.inputs) >= 500
     assert plan.n_nodes >= 12
     assert len(plan.architecture.layers) == 2
+
+
+def test_promised_and_measured_are_about_the_same_examples(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
+    outcome, _, _ = demo
+    data = Path(outcome.summary["data"])
+    for name in PLAN_NAMES:
+        network = load_network(data / name)
+        _, heldout = small(name).examples(seed=network.examples_seed)
+        recording = open_recording(data / name / "measured-optimised" / "layer0-play0.h5")
+        drive, _ = recording.scored()
+        first = network.wirings["optimised"].layers[0].devices[0]
+        expected = network.wirings["optimised"].drive_for(0, 0, heldout.inputs)
+        played = drive[-len(heldout.inputs) :, :, recording.drive_names.index(f"{first}_drive")]
+        np.testing.assert_allclose(played, expected, atol=1e-12)
 
 
 def test_the_accuracy_stands_beside_the_cross_entropy(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:

@@ -75,6 +75,14 @@ def test_every_job_runs_elsewhere_and_its_result_comes_home_by_name(jobs: Module
     assert os.getpid() not in {event.values["pid"] for event in figures}
 
 
+def test_results_come_in_the_order_of_the_jobs_not_of_their_ends(jobs: ModuleType) -> None:
+    slow_first = {"slow": {"n": 2, "pause_s": 0.5}, "quick": {"n": 1}}
+    results = run(
+        side_by_side({name: Job(jobs.count, {"name": name, **more}) for name, more in slow_first.items()}, n_workers=2)
+    )
+    assert list(results) == ["slow", "quick"]
+
+
 def test_a_worker_computes_in_one_thread_and_our_own_setting_stays(
     jobs: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
