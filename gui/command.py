@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from labctl.errors import LabctlError, UsageError
@@ -29,6 +31,11 @@ def run(options: argparse.Namespace) -> int:
     """Show the window until it is closed."""
     if options.simulated and options.station is not None:
         raise UsageError("give a station file or --simulated, not both")
+    if options.station is not None:
+        from labctl.station import load_station
+
+        load_station(options.station)  # a mistake in it is told here, before there is a window
+    _check_display()
     try:
         from gui.app import main
     except ImportError as error:
@@ -37,3 +44,13 @@ def run(options: argparse.Namespace) -> int:
             "libgl1 libegl1 libxkbcommon0 libfontconfig1 libdbus-1-3"
         ) from error
     return main(station=options.station, simulated=options.simulated, runs_folder=options.runs, theme=options.theme)
+
+
+def _check_display() -> None:
+    """Qt ends the process, with a core dump, where it finds no display; raises UsageError before it can."""
+    places = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in places):
+        raise UsageError(
+            "no display here: neither DISPLAY nor WAYLAND_DISPLAY is set. Start it in a desktop session or through "
+            "ssh -X; without a window, labctl record, deploy and safe do the work"
+        )

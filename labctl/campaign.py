@@ -7,6 +7,7 @@ a campaign's task: the bench's safe-state registry does it whatever happens here
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -14,34 +15,76 @@ from collections.abc import Callable, Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from labctl.errors import Stopped
-from labctl.events import Event, Sampled, StepFinished, StepStarted, Waiting, event_to_json
+from labctl.errors import RecordingError, Stopped
+from labctl.events import Event, Failed, Progress, Sampled, StepFinished, StepStarted, Waiting, event_to_json
 
 Result = TypeVar("Result")
 Campaign = Generator[Event, None, Result]
 
+PROGRESS_S = 1.0
+"""The journal keeps one progress of a step in this time, and the last one."""
+
 
 class Journal:
-    """The campaign's events on disk, one JSON line each, flushed as written; samples are left to the recordings."""
+    """The campaign's events on disk, one JSON line each, flushed as written; samples are left to the recordings.
+
+    Raises RecordingError when it cannot be written any more (disk full).
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8")
         self.path = path
+        self._stored_s: dict[str, float] = {}
+        self._held_back: dict[str, dict[str, Any]] = {}
+        self._broken = False
 
     def write(self, event: Event) -> None:
-        """Append the event with its UTC time; samples are skipped (the recording holds them), and so is waiting."""
+        """Append the event with its UTC time; samples are skipped (the recording holds them), and so is waiting.
+
+        Of a step's progress one event a second is kept, and the last one, which is written when the step is over.
+        """
         if isinstance(event, Sampled | Waiting):
             return
         line = {"utc": datetime.now(UTC).isoformat(timespec="milliseconds"), **event_to_json(event)}
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        if isinstance(event, Progress):
+            now = time.monotonic()
+            if now - self._stored_s.get(event.key, -PROGRESS_S) < PROGRESS_S:
+                self._held_back[event.key] = line
+                return
+            self._stored_s[event.key] = now
+            self._held_back.pop(event.key, None)
+        elif isinstance(event, StepFinished):
+            self._put(*filter(None, [self._held_back.pop(event.key, None)]))
+        elif isinstance(event, Failed):
+            self._put_held_back()
+        self._put(line)
 
     def close(self) -> None:
         """Close the file; what was written stays."""
-        self._file.close()
+        try:
+            if not self._file.closed:
+                self._put_held_back()
+        finally:
+            # What could not be written before cannot be written now either, and that was told.
+            with contextlib.suppress(*([OSError] if self._broken else [])):
+                self._file.close()
+
+    def _put_held_back(self) -> None:
+        lines, self._held_back = list(self._held_back.values()), {}
+        self._put(*lines)
+
+    def _put(self, *lines: dict[str, Any]) -> None:
+        if self._broken:
+            return
+        try:
+            self._file.write("".join(json.dumps(line) + "\n" for line in lines))
+            self._file.flush()
+        except OSError as error:
+            self._broken = True
+            raise RecordingError(f"{self.path}: the journal cannot be written: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -62,8 +105,10 @@ def run(
     """Run a campaign to its end and return its result.
 
     `on_event` is called with every event, after the journal has it. When `stop` is set the campaign is closed before
-    its next event (its `finally` clauses run) and `Stopped` is raised. Whatever the campaign raises comes through.
+    its next event (its `finally` clauses run) and `Stopped` is raised. Whatever the campaign raises comes through; the
+    journal's last line tells of it.
     """
+    key = ""
     try:
         while True:
             if stop is not None and stop.is_set():
@@ -73,12 +118,27 @@ def run(
             except StopIteration as finished:
                 result: Result = finished.value
                 return result
+            key = event.key
             if journal is not None:
                 journal.write(event)
             if on_event is not None:
                 on_event(event)
+    except BaseException as error:
+        campaign.close()  # first: what is told there belongs to the journal's last line
+        if journal is not None:
+            _write_end(journal, key, error)
+        raise
     finally:
         campaign.close()
+
+
+def _write_end(journal: Journal, key: str, error: BaseException) -> None:
+    """The journal's last line, for a campaign that was stopped or failed."""
+    message = "\n".join([str(error), *getattr(error, "__notes__", [])])
+    try:
+        journal.write(Failed(key, type(error).__name__, message))
+    except RecordingError as failure:
+        error.add_note(str(failure))
 
 
 class Step:

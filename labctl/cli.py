@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -15,7 +18,9 @@ from twins.errors import TwinError
 
 OUR_COMMANDS = ("demo", "station", "sim", "record", "twin", "network", "deploy", "safe", "runs")
 EXIT_ERROR = 1
-EXIT_STOPPED = 130
+EXIT_STOPPED = 128 + signal.SIGINT
+EXIT_BROKEN_PIPE = 141
+"""What a shell reports of a program that SIGPIPE ended: whoever read our output wants no more of it."""
 
 DESCRIPTION = """\
 Hardware-in-the-loop lab control: record a physical device, fit a stochastic twin to it, optimise a network of
@@ -64,20 +69,57 @@ def _unavailable(name: str, reason: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 an error that was told, 2 wrong usage, 130 stopped."""
+    """Run one command and return its exit code: 0 done, 1 an error that was told, 2 wrong usage.
+
+    Stopped by a signal: 128 and its number, that is 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP. 141: whoever read
+    our output has gone.
+    """
     options = parser().parse_args(arguments)
     try:
+        code = _run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = EXIT_BROKEN_PIPE
+    if code == EXIT_BROKEN_PIPE:
+        _drop_output()
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
         code = options.run(options)
-    except Stopped as stopped:
-        sys.stderr.write(f"stopped: {stopped}\n")
-        return EXIT_STOPPED
+    except KeyboardInterrupt as stopped:
+        number = stopped.signal_number if isinstance(stopped, Stopped) else None
+        _tell(stopped, f"stopped: {stopped}" if str(stopped) else "stopped")
+        return EXIT_STOPPED if number is None else 128 + number
     except (LabctlError, DriverError, TwinError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        _tell(error, f"error: {error}")
+        return EXIT_ERROR
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a file or folder that cannot be read or written; instruments raise errors of their own
+        where = f"{error.filename}: " if error.filename else ""
+        _tell(error, f"error: {where}{error.strerror or error}")
         return EXIT_ERROR
     except ImportError as error:
         sys.stderr.write(f"error: {error}; the twins need torch: pip install 'labctl[twins]'\n")
         return EXIT_ERROR
     return int(code or 0)
+
+
+def _tell(error: BaseException, text: str) -> None:
+    """The error's text and its notes (what was measured, how the outputs are), on standard error."""
+    sys.stderr.write("\n".join([text, *getattr(error, "__notes__", [])]) + "\n")
+
+
+def _drop_output() -> None:
+    """Nobody reads it any more; without this Python would complain once again when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            with contextlib.suppress(OSError):  # a stream without a descriptor has nothing to complain of
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

@@ -87,8 +87,20 @@ class Reported(Event):
     files: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Failed(Event):
+    """How a campaign ended that was stopped or failed: the class of what it raised, and its text with its notes.
+
+    Only the journal has it, as its last line; whoever runs the campaign gets the exception itself.
+    """
+
+    error: str
+    message: str
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (StepStarted, StepFinished, Progress, Sampled, Figures, Warned, Waiting, Reported)
+    kind.__name__: kind
+    for kind in (StepStarted, StepFinished, Progress, Sampled, Figures, Warned, Waiting, Reported, Failed)
 }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +19,18 @@ from typing import Any, Literal, Self
 
 from drivers.errors import DriverError, InstrumentReported
 from drivers.identity import Identity
-from labctl.bench.opening import OpenedInstrument, close_all, make_channels, open_instruments
+from labctl.bench.opening import (
+    OpenedInstrument,
+    Shortcomings,
+    close_all,
+    make_channels,
+    open_instruments,
+    open_what_answers,
+)
 from labctl.bench.plan import Plan, driven_devices, make_plan
 from labctl.bench.running import RunningRecording, header_of, new_writer
 from labctl.bench.ways import Work, buffered_work, choose_mode, play_group, roles_of, stepped_work, way_of
-from labctl.errors import InstrumentFault, SafetyError, StationError
+from labctl.errors import InstrumentFault, LabctlError, MadeSafe, SafetyError, StationError, Stopped
 from labctl.excitation import Excitation
 from labctl.guard import guard
 from labctl.provenance import collect_provenance
@@ -30,6 +38,9 @@ from labctl.recording import Block, Recording, RecordingHeader
 from labctl.safety import SafeReport, SafeStateRegistry
 from labctl.station import Station, load_station
 from labctl.store import RecordingStore
+
+JUST_NOW_S = 2.0
+"""Leaving the bench's block so soon after `make_safe` failed, that is not tried once more."""
 
 
 class Bench:
@@ -39,15 +50,21 @@ class Bench:
     and raises SafetyError if at the end an output is not known to be safe.
     """
 
-    def __init__(self, station: Station, instruments: Mapping[str, OpenedInstrument]) -> None:
+    def __init__(
+        self, station: Station, instruments: Mapping[str, OpenedInstrument], short: Shortcomings | None = None
+    ) -> None:
         self.station = station
         self.safe_states = SafeStateRegistry()
         self.device_seconds = 0.0
         self.identities: dict[str, Identity] = {name: item.identity for name, item in instruments.items()}
         self._instruments = dict(instruments)
-        self._outputs, self._inputs = make_channels(station, instruments, self.safe_states)
+        self._outputs, self._inputs = make_channels(station, instruments, self.safe_states, short)
+        self.remarks: tuple[str, ...] = short.remarks(station) if short else ()
+        self.complete = short is None or not (short.instruments or short.channels)
         self._recording = threading.Lock()
         self._closed = False
+        self._written_epoch = -1
+        self._made_safe_s = -JUST_NOW_S
         self._guard = contextlib.ExitStack()
 
     @classmethod
@@ -67,6 +84,21 @@ class Bench:
             raise
         return bench
 
+    @classmethod
+    def open_for_safety(cls, station: Station | str | Path) -> Bench:
+        """Open what can be opened, only to make it safe: also instruments that another labctl process uses.
+
+        Outputs that cannot be reached are NOT SAFE in the report of `make_safe`, with the reason; `remarks` says what
+        else is the matter. Raises StationError for a station file that cannot be read.
+        """
+        checked = station if isinstance(station, Station) else load_station(station)
+        instruments, short = open_what_answers(checked)
+        try:
+            return cls(checked, instruments, short)
+        except BaseException:
+            close_all(instruments)
+            raise
+
     def __enter__(self) -> Self:
         self._guard.enter_context(guard(self.safe_states))
         return self
@@ -74,7 +106,22 @@ class Bench:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        self.close()
+        told = "" if error is None else _in_words(error)
+        # Where making safe failed just now, and nothing was written since, asking dead lines again only takes seconds.
+        report, epoch = self.safe_report, self.safe_states.epoch
+        tried_now = report is not None and (str(report) in told or time.monotonic() - self._made_safe_s < JUST_NOW_S)
+        just_failed = tried_now and self._written_epoch < epoch
+        try:
+            self._close(try_again=not just_failed)
+        except SafetyError as unsafe:
+            if error is None:
+                raise
+            if unsafe is error:
+                return
+            text = told if str(unsafe) in told else f"{told}\n{unsafe}"
+            raise SafetyError(text) from error
+        if isinstance(error, Stopped) and report is None and self.safe_report is not None:
+            error.add_note(str(self.safe_report))
 
     @property
     def simulated(self) -> bool:
@@ -98,6 +145,7 @@ class Bench:
             output = self._outputs[channel]
         except KeyError:
             raise self._no_channel(channel, "set") from None
+        self._written_epoch = self.safe_states.epoch
         output.set(value)
 
     def get(self, channel: str) -> float:
@@ -188,24 +236,41 @@ class Bench:
     ) -> Generator[Block, None, Recording]:
         if not self._recording.acquire(blocking=False):
             raise SafetyError("the bench is recording already; finish or close that recording first")
+        self._written_epoch = self.safe_states.epoch
+        held = contextlib.ExitStack()
         try:
+            epoch = self.safe_states.epoch
+            self._hold_conditions(plan, label, held)
             notes = self._old_errors(plan)
             header = self._header(plan, work, seed, extra)
             running = RunningRecording(
                 plan, header, self.safe_states, new_writer(store, header, label), self._add_device_time, notes
             )
             try:
+                if self.safe_states.epoch != epoch:
+                    raise MadeSafe("the outputs were made safe while the recording was set up")
                 yield from running.blocks(work)
             except GeneratorExit as closing:
                 # Closed while an exception passes through the caller: it is on its way out, so the outputs come first.
-                running.abandon(make_safe=closing.__context__ is not None)
+                told = running.abandon(make_safe=closing.__context__ is not None)
+                _note_on_stop(closing, told)
                 raise
             except BaseException as error:
                 running.fail(error)
                 raise
             return running.finish()
         finally:
+            held.close()
             self._recording.release()
+
+    def _hold_conditions(self, plan: Plan, label: str, held: contextlib.ExitStack) -> None:
+        """What the header will say of the outputs that are conditions stays true until the recording ends."""
+        devices = ", ".join(device.name for device in plan.devices)
+        recording = f"the recording {label!r} of {devices}" if label else f"the recording of {devices}"
+        driven = {channel.name for channel in plan.drive_channels}
+        for name in dict.fromkeys(name for device in plan.devices for name in device.conditions):
+            if name in self._outputs and name not in driven:
+                held.enter_context(self._outputs[name].held_for(recording))
 
     def _old_errors(self, plan: Plan) -> list[str]:
         """Errors that the instruments kept from earlier: this recording is not to blame, but they are not dropped."""
@@ -265,13 +330,18 @@ class Bench:
 
         A recording under way ends with MadeSafe. Look at `.ok` of the report; failures are logged as errors too.
         """
-        return self.safe_states.make_safe()
+        report = self.safe_states.make_safe()
+        self._made_safe_s = time.monotonic()
+        return report
 
     def close(self) -> None:
         """Make the outputs safe if anything was written, then close every line.
 
         Raises SafetyError if an output is not known to be safe.
         """
+        self._close(try_again=True)
+
+    def _close(self, *, try_again: bool) -> None:
         if self._closed:
             return
         failed = True
@@ -279,7 +349,7 @@ class Bench:
             with self.safe_states.undisturbed():
                 self._closed = True
                 try:
-                    if self.safe_states.armed:
+                    if self.safe_states.armed and try_again:
                         self.make_safe()
                 finally:
                     failed = self.safe_states.armed
@@ -293,3 +363,18 @@ class Bench:
     def _no_channel(self, name: str, verb: str) -> StationError:
         channel = self.station.channel(name)  # raises for a name that the station does not have
         return StationError(f"{name} is a {channel.kind!r} channel of {channel.instrument} and cannot be {verb}")
+
+
+def _note_on_stop(closing: GeneratorExit, told: str) -> None:
+    """Tell the Stopped that closes a generator, if that is what does, what became of outputs and data."""
+    error: BaseException | None = closing
+    while isinstance(error, GeneratorExit):
+        error = error.__context__
+    if isinstance(error, Stopped):
+        error.add_note(told)
+
+
+def _in_words(error: BaseException) -> str:
+    """An error and its notes, as one text."""
+    known = isinstance(error, LabctlError | DriverError | Stopped)
+    return "\n".join([str(error) if known else f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])

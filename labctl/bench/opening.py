@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from drivers.errors import DriverError, LineTimeout, UnknownTerminal
@@ -14,9 +14,10 @@ from drivers.line import Line
 from drivers.registry import open_driver
 from drivers.roles import Digitiser, Driver, Player
 from drivers.transport import open_line
+from labctl.bench.claims import Claim, claim
 from labctl.channels import InputChannel, InstrumentState, OutputChannel
-from labctl.errors import StationError
-from labctl.safety import SafeStateRegistry
+from labctl.errors import SafetyError, StationError
+from labctl.safety import SafeAction, SafeStateRegistry
 from labctl.station import Channel, Station
 from labctl.station_schema import InstrumentTable
 
@@ -34,33 +35,76 @@ class OpenedInstrument:
     state: InstrumentState
     player: Player | None
     digitiser: Digitiser | None
+    claim: Claim
+
+
+@dataclass(slots=True)
+class Shortcomings:
+    """What a bench that was opened to be made safe has to do without.
+
+    instruments, channels: why one cannot be used, by name. overridden: who else uses an instrument, by its name.
+    """
+
+    instruments: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, str] = field(default_factory=dict)
+    overridden: dict[str, str] = field(default_factory=dict)
+
+    def remarks(self, station: Station) -> tuple[str, ...]:
+        """One line for each instrument in use elsewhere, and for each one out of reach that drives no output."""
+        driving = {channel.instrument for channel in station.channels.values() if channel.is_output}
+        idle = {name: why for name, why in self.instruments.items() if name not in driving}
+        return (
+            *(f"{name}: {why}; acting on it all the same" for name, why in self.overridden.items()),
+            *(f"cannot be used, but drives no output: {why}" for why in idle.values()),
+        )
 
 
 def open_instruments(station: Station) -> dict[str, OpenedInstrument]:
     """Open and identify all instruments; writes nothing to any output.
 
-    Raises StationError that names every instrument that refused, hung, or is another one than the station says.
+    Raises StationError that names every instrument that refused, hung, is in use by another process, or is another one
+    than the station says.
     """
+    opened, short = _open_all(station, insist=False)
+    if short.instruments:
+        close_all(opened)
+        count = f"{len(short.instruments)} of {len(station.instruments)} instruments"
+        problems = "\n  ".join(short.instruments.values())
+        raise StationError(f"{station.path or station.name}: {count} cannot be used:\n  {problems}")
+    return opened
+
+
+def open_what_answers(station: Station) -> tuple[dict[str, OpenedInstrument], Shortcomings]:
+    """Open the instruments that can be used, also where another process uses them; tell what is the matter with others."""
+    return _open_all(station, insist=True)
+
+
+def _open_all(station: Station, *, insist: bool) -> tuple[dict[str, OpenedInstrument], Shortcomings]:
     opened: dict[str, OpenedInstrument] = {}
-    problems: list[str] = []
+    short = Shortcomings()
+    overridden = short.overridden if insist else None
     with ThreadPoolExecutor(max_workers=len(station.instruments), thread_name_prefix="labctl open") as pool:
-        futures = {name: pool.submit(_open, name, table) for name, table in station.instruments.items()}
+        futures = {name: pool.submit(_open, name, table, overridden) for name, table in station.instruments.items()}
+    unexpected: BaseException | None = None
     for name, future in futures.items():
         table = station.instruments[name]
         error = future.exception()
         if error is None:
-            opened[name] = future.result()
-            problems += _identity_problems(station, opened[name])
-        elif isinstance(error, (DriverError, ValueError, OSError)):
-            problems.append(f"{name} ({table.driver} at {table.address}): {error}{_advice(table, error)}")
+            instrument = future.result()
+            problems = _identity_problems(station, instrument)
+            opened[name] = instrument
+            if problems:
+                short.instruments[name] = problems[0]
+        elif isinstance(error, (DriverError, StationError, ValueError, OSError)):
+            short.instruments[name] = f"{name} ({table.driver} at {table.address}): {error}{_advice(table, error)}"
         else:
-            close_all(opened)
-            raise error
-    if problems:
+            unexpected = error
+    if unexpected is not None:
         close_all(opened)
-        count = f"{len(problems)} of {len(station.instruments)} instruments"
-        raise StationError(f"{station.path or station.name}: {count} cannot be used:\n  " + "\n  ".join(problems))
-    return opened
+        raise unexpected
+    strangers = {name: opened.pop(name) for name in short.instruments if name in opened}
+    close_all(strangers)
+    return opened, short
 
 
 def close_all(opened: Mapping[str, OpenedInstrument]) -> None:
@@ -68,28 +112,28 @@ def close_all(opened: Mapping[str, OpenedInstrument]) -> None:
     for instrument in opened.values():
         with contextlib.suppress(DriverError, OSError):
             instrument.driver.close()
+        instrument.claim.release()
 
 
 def make_channels(
-    station: Station, opened: Mapping[str, OpenedInstrument], safe_states: SafeStateRegistry
+    station: Station,
+    opened: Mapping[str, OpenedInstrument],
+    safe_states: SafeStateRegistry,
+    short: Shortcomings | None = None,
 ) -> tuple[dict[str, OutputChannel], dict[str, InputChannel]]:
     """The station's channels on the opened instruments; outputs register their safe states.
 
-    Raises StationError for terminals that an instrument lacks and for limits beyond the instrument's own.
+    Raises StationError for terminals that an instrument lacks and for limits beyond the instrument's own; with `short`
+    they are noted there instead, and an output that cannot be reached registers as one that cannot be made safe.
     """
     outputs: dict[str, OutputChannel] = {}
     inputs: dict[str, InputChannel] = {}
     problems: list[str] = []
-    for name, instrument in opened.items():
-        if instrument.player is not None and any(
-            channel.instrument == name and channel.kind == "drive" for channel in station.channels.values()
-        ):
-            safe_states.add_player(
-                name,
-                instrument.player.stop,
-                budget_s=3.0 * (instrument.state.timeout_s + instrument.state.reconnect_s) + 5.0,
-            )
+    _register_players(station, opened, safe_states)
     for name, channel in station.channels.items():
+        if short is not None and channel.instrument in short.instruments:
+            short.channels[name] = short.instruments[channel.instrument]
+            continue
         instrument = opened[channel.instrument]
         try:
             if channel.is_output:
@@ -101,6 +145,12 @@ def make_channels(
                     inputs[name] = meter
         except (DriverError, StationError) as error:
             problems.append(str(error) if isinstance(error, StationError) else f"{name}: {error}")
+            if short is not None:
+                short.channels[name] = problems.pop()
+    if short is not None:
+        for name in short.channels:
+            if station.channel(name).is_output:
+                safe_states.add_output(_out_of_reach(station.channel(name), short.channels[name]))
     if problems:
         raise StationError(
             f"{station.path or station.name}: channels and instruments disagree:\n  " + "\n  ".join(problems)
@@ -108,7 +158,49 @@ def make_channels(
     return outputs, inputs
 
 
-def _open(name: str, table: InstrumentTable) -> OpenedInstrument:
+def _register_players(station: Station, opened: Mapping[str, OpenedInstrument], safe_states: SafeStateRegistry) -> None:
+    """Instruments whose play must be ended before their outputs are made safe."""
+    driven = {channel.instrument for channel in station.channels.values() if channel.kind == "drive"}
+    for name, instrument in opened.items():
+        if instrument.player is not None and name in driven:
+            safe_states.add_player(
+                name,
+                instrument.player.stop,
+                budget_s=3.0 * (instrument.state.timeout_s + instrument.state.reconnect_s) + 5.0,
+            )
+
+
+def _out_of_reach(channel: Channel, why: str) -> SafeAction:
+    """What stands in for an output that cannot be reached, so that the report tells of it."""
+
+    def fail() -> float:
+        raise SafetyError(why)
+
+    target = channel.safe.value if channel.safe else 0.0
+    return SafeAction(channel.name, channel.unit, target, channel.tolerance, budget_s=5.0, run=fail)
+
+
+def _claim(name: str, address: str, overridden: dict[str, str] | None) -> Claim:
+    """Claim the address; where `overridden` is given, do without a claim that cannot be had, and note why there."""
+    try:
+        return claim(address)
+    except StationError as error:
+        if overridden is None:
+            raise
+        overridden[name] = str(error)
+        return Claim(None)
+
+
+def _open(name: str, table: InstrumentTable, overridden: dict[str, str] | None) -> OpenedInstrument:
+    claimed = _claim(name, table.address, overridden)
+    try:
+        return _open_claimed(name, table, claimed)
+    except BaseException:
+        claimed.release()
+        raise
+
+
+def _open_claimed(name: str, table: InstrumentTable, claimed: Claim) -> OpenedInstrument:
     given: dict[str, Any] = {
         "baud_rate": table.baud_rate,
         "data_bits": table.data_bits,
@@ -135,7 +227,7 @@ def _open(name: str, table: InstrumentTable) -> OpenedInstrument:
         line.close()
         raise
     state = InstrumentState(name, line, table.timeout_s, table.reconnect_s)
-    return OpenedInstrument(name, line, driver, driver.identity(), state, player, digitiser)
+    return OpenedInstrument(name, line, driver, driver.identity(), state, player, digitiser, claimed)
 
 
 def _role(maker: Callable[[], Role]) -> Role | None:

@@ -69,13 +69,18 @@ class RunningRecording:
             tuple(session.notes),
         )
 
-    def abandon(self, *, make_safe: bool) -> None:
-        """The consumer wants no more: end the play; the outputs are then at rest, or safe where asked for."""
+    def abandon(self, *, make_safe: bool) -> str:
+        """The consumer wants no more: end the play; the outputs are then at rest, or safe where asked for.
+
+        Returns in words what was measured, and how the outputs are.
+        """
+        report = None
         with self._safe_states.undisturbed():
             ended = self._session.halt(within_s=HALT_S)
             if make_safe or not ended:
-                self._safe_states.make_safe()
-            self._close_file("stopped before its end")
+                report = self._safe_states.make_safe()
+            lost = self._close_file("stopped before its end")
+        return self._tell(report, lost)
 
     def fail(self, error: BaseException) -> None:
         """End the play, make the outputs safe, close the file; raise the error in words, or return to raise it as is."""
@@ -108,11 +113,13 @@ class RunningRecording:
         if self._writer is not None:
             self._writer.note(text)
 
-    def _tell(self, report: SafeReport, lost: str) -> str:
+    def _tell(self, report: SafeReport | None, lost: str) -> str:
         measured = int(self._session.valid_samples.sum()) if self._writer is None else self._writer.written_samples
         planned = self._plan.n_trials * self._plan.n_samples
         where = "in memory only" if self._writer is None else f"readable in {self._writer.path}"
-        outputs = "all outputs are safe" if report.ok else str(report)
+        outputs = "the outputs are at rest"
+        if report is not None:
+            outputs = "all outputs are safe" if report.ok else str(report)
         return f"{measured} of {planned} samples were measured and are {where}; {outputs}{'; ' + lost if lost else ''}"
 
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.commands.arguments import check_folder, seed
+
 if TYPE_CHECKING:
     from labctl.report import LoopOutcome
 
@@ -15,7 +17,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add the subcommand."""
     demo = commands.add_parser("demo", help="close the loop on simulated devices and show the result")
     demo.add_argument("--out", type=Path, required=True, metavar="DIR", help="where report, summary and data go")
-    demo.add_argument("--seed", type=int, default=1, help="seed of everything random on our side (default 1)")
+    demo.add_argument("--seed", type=seed, default=1, help="seed of everything random on our side (default 1)")
     demo.set_defaults(run=run)
 
 
@@ -24,6 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from labctl.console import Console
     from labctl.demo import run_demo
 
+    check_folder(options.out)
     outcome = run_demo(options.out, seed=options.seed, on_event=Console())
     sys.stdout.write(summary_text(outcome, options.out))
     return 0 if outcome.summary["outputs_safe"] else 1

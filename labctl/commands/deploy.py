@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from labctl.commands.arguments import check_folder, check_new, positive_integer
+
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
@@ -14,7 +16,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     deploy.add_argument("station", type=Path, help="station file (TOML)")
     deploy.add_argument("network", type=Path, help="folder that `labctl network optimise` wrote")
     deploy.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where recordings and outcome go")
-    deploy.add_argument("--repeats", type=int, default=3, help="how often the held-out examples are played (default 3)")
+    deploy.add_argument(
+        "--repeats", type=positive_integer, default=3, help="how often the held-out examples are played (default 3)"
+    )
     deploy.add_argument("--no-rivals", action="store_true", help="leave out the reservoir and the unoptimised network")
     deploy.set_defaults(run=run)
 
@@ -37,7 +41,11 @@ def run(options: argparse.Namespace) -> int:
     wirings = dict(network.wirings)
     if options.no_rivals:
         wirings = {"optimised": wirings["optimised"]}
+    check_folder(options.out)
+    check_new([options.out / "deployment.json", *(options.out / f"measured-{who}" for who in wirings)])
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
+        if bench.simulated:
+            sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
         campaign = measure_network(
             bench,
             plan,
@@ -58,8 +66,11 @@ def run(options: argparse.Namespace) -> int:
             "outputs_safe": report.ok,
             **{who: one.figures() for who, one in measured.items()},
         }
-    text = json.dumps(outcome, indent=2) + "\n"
-    (options.out / "deployment.json").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
-    sys.stderr.write(f"{report}\n")
+        # Written before the bench is closed: closing raises if an output is not safe, and what was measured must stay.
+        text = json.dumps(outcome, indent=2) + "\n"
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        (options.out / "deployment.json").write_text(text, encoding="utf-8")
+        if report.ok:
+            sys.stderr.write(f"{report}\n")
     return 0 if report.ok else 1

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from labctl.commands.arguments import check_folder, check_new, positive_integer, seed
+
 DESIGNS = ("characterise", "random-steps", "multisine", "prbs", "noise")
 
 
@@ -21,16 +23,18 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="characterise (default): training trials and held-out repeats, in two files; the others: one file",
     )
     record.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the recordings go")
-    record.add_argument("--trials", type=int, default=60, help="training trials (default 60)")
-    record.add_argument("--samples", type=int, default=600, help="samples a trial (default 600)")
-    record.add_argument("--repeats", type=int, default=25, help="repeats of each held-out input (default 25)")
-    record.add_argument("--inputs", type=int, default=16, help="held-out inputs (default 16)")
+    record.add_argument("--trials", type=positive_integer, default=60, help="training trials (default 60)")
+    record.add_argument("--samples", type=positive_integer, default=600, help="samples a trial (default 600)")
+    record.add_argument(
+        "--repeats", type=positive_integer, default=25, help="repeats of each held-out input (default 25)"
+    )
+    record.add_argument("--inputs", type=positive_integer, default=16, help="held-out inputs (default 16)")
     record.add_argument("--low", type=float, help="lowest drive (default: the channel's limit)")
     record.add_argument("--high", type=float, help="highest drive (default: the channel's limit)")
     record.add_argument(
         "--condition", action="append", default=[], metavar="CHANNEL=VALUE", help="set-point held meanwhile; repeatable"
     )
-    record.add_argument("--seed", type=int, default=0, help="seed of the design (default 0)")
+    record.add_argument("--seed", type=seed, default=0, help="seed of the design (default 0)")
     record.set_defaults(run=run)
 
 
@@ -46,6 +50,10 @@ def run(options: argparse.Namespace) -> int:
     from labctl.console import Console
     from labctl.network_bench import apply_conditions
 
+    conditions = conditions_from(options.condition)
+    parts = ("training", "heldout") if options.design == "characterise" else (options.design,)
+    check_folder(options.out)
+    check_new(options.out / f"{options.device}-{part}.h5" for part in parts)
     rng = np.random.default_rng(options.seed)
     design = CharacterisationDesign(
         n_trials=options.trials,
@@ -57,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     )
 
     def campaign(bench: Bench) -> Campaign[list[Path]]:
-        apply_conditions(bench, conditions_from(options.condition))
+        apply_conditions(bench, conditions)
         if options.design == "characterise":
             both = yield from characterise(bench, options.device, folder=options.out, rng=rng, design=design)
             return [path for path in (both.training.path, both.heldout.path) if path is not None]
@@ -69,11 +77,15 @@ def run(options: argparse.Namespace) -> int:
         return [recording.path or path]
 
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
+        if bench.simulated:
+            sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
         paths = run_campaign(campaign(bench), on_event=Console(), journal=journal)
+        # Told before the bench is closed: closing raises if an output is not safe, and the recordings are there anyway.
+        sys.stdout.write("".join(f"{path}\n" for path in paths))
+        sys.stdout.flush()
         report = bench.make_safe()
-    for path in paths:
-        sys.stdout.write(f"{path}\n")
-    sys.stderr.write(f"{report}\n")
+        if report.ok:
+            sys.stderr.write(f"{report}\n")
     return 0 if report.ok else 1
 
 
