@@ -1,179 +1,117 @@
-"""The writable and the readable channels of an opened bench. Every check is made here, before a byte leaves."""
+"""The writable channels of an opened bench. Every check is made here, before a byte leaves."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import contextlib
+import math
+from collections.abc import Iterator
 
-from drivers.errors import DriverError, LineError, LineLost, LineTimeout, OutOfRange
-from drivers.roles import Meter, SetPoint
-from labctl.errors import InstrumentFault, MadeSafe, OutOfLimits, SafetyError, StationError, UnknownState
-from labctl.safety import SafeAction, SafeStateRegistry
-from labctl.station import Channel
+from drivers.errors import DriverError, OutOfRange
+from labctl.errors import InstrumentFault, MadeSafe, OutOfLimits, SafetyError, UnknownState
+from labctl.inputs import InputChannel, InstrumentState
+from labctl.ramping import RAMP_STEP_S, ramp
+from labctl.safe_output import SafeOutput
 
-RAMP_STEP_S = 0.02
-"""A ramp goes in steps of at most this much of its rate; after a pause no larger first step is allowed either."""
+__all__ = ["RAMP_STEP_S", "InputChannel", "InstrumentState", "OutputChannel"]
 
 
-class HasGeneration(Protocol):
-    """A line, as far as this module looks at it."""
-
-    @property
-    def generation(self) -> int:
-        """How often the line was reopened."""
-        ...
-
-
-@dataclass(slots=True)
-class InstrumentState:
-    """What all channels of one instrument share: its line, and how many faults it has had."""
-
-    name: str
-    line: HasGeneration
-    timeout_s: float
-    reconnect_s: float
-    faults: int = 0
-
-
-class OutputChannel:
+class OutputChannel(SafeOutput):
     """One output: set within limits and ramp, read back, brought to its safe value.
 
     After a communication fault its state is unknown: `set` refuses until `get` has read it again; `go_safe` does not ask.
+    Threads may share it: a lock is held over the checks and the one command that they allow, never over a whole ramp, and
+    who writes compares the registry's epoch within it. So nothing is written once `go_safe` has had its turn.
     """
 
-    def __init__(
-        self,
-        channel: Channel,
-        set_point: SetPoint,
-        state: InstrumentState,
-        safe_states: SafeStateRegistry,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        if channel.safe is None:
-            raise StationError(f"{channel.name}: nothing may write to a channel without a safe value")
-        self.channel = channel
-        self.set_point = set_point
-        self.state = state
-        self.playing = False
-        self._safe = channel.safe
-        self._low, self._high = channel.limits
-        self._factor = channel.to_instrument
-        self._ramp_per_s = channel.ramp_per_s
-        self._safe_states = safe_states
-        self._clock, self._sleep = clock, sleep
-        self._level = 0.0
-        self._enabled = False
-        self._written_s = -1e9
-        self._seen = (-1, -1)
-
-    @property
-    def known(self) -> bool:
-        """Whether the level is known: read or written since the last fault or reconnection."""
-        return self._seen == (self.state.line.generation, self.state.faults)
-
-    def set(self, value: float) -> None:
+    def set(self, value: float, *, epoch: int | None = None) -> None:
         """Set the channel, in its unit, ramped at ramp_per_s; switches the output on first (at its rest level).
+
+        epoch: the registry's when the caller's work began, if it began before this call.
 
         Raises OutOfLimits, UnknownState, SafetyError, MadeSafe (outputs were made safe meanwhile) before anything is
         sent; InstrumentFault if the instrument failed.
         """
-        value = self._check(value)
-        if not self._enabled:
-            self._switch_on()
-        now = self._clock()
-        ramp_per_s = self._ramp_per_s or 0.0
-        step = ramp_per_s * min(now - self._written_s, RAMP_STEP_S)
-        if abs(value - self._level) <= step:
-            self._write(value, now)
-        else:
-            self._ramp(value, ramp_per_s, self._safe_states.epoch)
+        if epoch is None:
+            epoch = self._safe_states.epoch
+        with self._lock:
+            value = self._check(value, epoch)
+            if not self._enabled:
+                self._switch_on(epoch)
+            now = self._clock()
+            ramp_per_s = self._ramp_per_s or 0.0
+            if abs(value - self._level) <= ramp_per_s * min(now - self._written_s, RAMP_STEP_S):
+                self._write(value, now, epoch)
+                return
+        self._ramp(value, ramp_per_s, epoch)
 
     def get(self) -> float:
         """Read the set-point back from the instrument; afterwards the channel's state is known again."""
-        try:
-            seen = (self.state.line.generation, self.state.faults)
-            level = self.set_point.read_back() / self._factor
-            if seen != self._seen:
-                self._enabled = self.set_point.enabled()
+        with self._lock:
+            try:
                 seen = (self.state.line.generation, self.state.faults)
-        except DriverError as error:
-            raise self._fault("reading it back", error) from error
-        self._level, self._seen = level, seen
+                level = self.set_point.read_back() / self._factor
+                if seen != self._seen:
+                    self._enabled = self.set_point.enabled()
+                    seen = (self.state.line.generation, self.state.faults)
+            except DriverError as error:
+                raise self._fault("reading it back", error) from error
+            self._level, self._seen = level, seen
         return level
 
-    def enable_at_rest(self) -> None:
+    def enable_at_rest(self, *, epoch: int | None = None) -> None:
         """Bring the output to its rest level and switch it on, ready for a play."""
+        if epoch is None:
+            epoch = self._safe_states.epoch
         rest = self.channel.rest
-        self._check(rest)
-        if not self._enabled:
-            self._switch_on()
+        with self._lock:
+            self._check(rest, epoch)
+            if not self._enabled:
+                self._switch_on(epoch)
         if abs(rest - self._level) > self.channel.tolerance:
-            self.set(rest)
+            self.set(rest, epoch=epoch)
 
-    def action(self, player: str | None) -> SafeAction:
-        """How this channel is made safe, for the registry."""
-        ramp_s = 0.0
-        if self._safe.how == "ramp" and self._ramp_per_s:
-            ramp_s = (self._high - self._low) / self._ramp_per_s
-        return SafeAction(
-            channel=self.channel.name,
-            unit=self.channel.unit,
-            target=self._safe.value,
-            tolerance=self.channel.tolerance,
-            budget_s=1.5 * ramp_s + 4.0 * (self.state.timeout_s + self.state.reconnect_s) + 5.0,
-            run=self._go_safe_insisting,
-            player=player,
-        )
-
-    def go_safe(self) -> float:
-        """Bring the output to its safe value, whatever is known of it; switch it off where the station says so.
-
-        Returns the value read back. Raises what the driver raises, or SafetyError if the output stayed on.
-        """
-        target = self._safe.value
-        self._seen = (-1, -1)
-        if self._safe.how == "ramp" and self._ramp_per_s and self.set_point.enabled():
-            level = self.set_point.read_back() / self._factor
-            step = self._ramp_per_s * RAMP_STEP_S
-            while abs(target - level) > step:
-                level += step if target > level else -step
-                self.set_point.set_value(level * self._factor)
-                self._sleep(RAMP_STEP_S)
-        self.set_point.set_value(target * self._factor)
-        if self._safe.output == "off":
-            self.set_point.enable(False)
-            if self.set_point.enabled():
-                raise SafetyError(f"{self.channel.name}: the output is still on")
-        self._enabled = self.set_point.enabled()
-        self._level = self.set_point.read_back() / self._factor
-        self._written_s = self._clock()
-        self._seen = (self.state.line.generation, self.state.faults)
-        return self._level
-
-    def _go_safe_insisting(self) -> float:
-        began = self._clock()
+    @contextlib.contextmanager
+    def held_for(self, recording: str) -> Iterator[None]:
+        """While the block runs `set` refuses: the level is a condition of this recording. A ramp under way ends."""
+        with self._lock:
+            self._condition_of = recording
         try:
-            return self.go_safe()
-        except LineTimeout:  # the line heals itself before its next use: once more, from the beginning
-            return self.go_safe()
-        except LineLost:
-            if self._clock() - began >= self.state.reconnect_s:  # it tried to reopen already, as long as it may
-                raise
-            return self.go_safe()
+            yield
+        finally:
+            self._condition_of = ""
+
+    def too_early_s(self, value: float) -> float:
+        """How long to wait until `step` may set this value: ramp_per_s (else slew_per_s) holds in real time too."""
+        change = abs(value - self._level)
+        if self._step_per_s <= 0.0:  # only ever stays where it is
+            return 0.0 if change <= self.channel.tolerance else math.inf
+        needed_s = change / self._step_per_s * (1.0 - 1e-9)
+        return max(0.0, needed_s - (self._clock() - self._written_s))
 
     def step(self, value: float, epoch: int) -> None:
-        """Set a value that was checked before, with its rate, as one sample of a stepped recording."""
-        if self._safe_states.epoch != epoch:
-            raise MadeSafe(f"{self.channel.name}: the outputs were made safe during a recording")
-        if not self.known:
-            raise UnknownState(f"{self.channel.name}: {self.state.name} was reconnected during the recording")
-        self._write(value, self._clock())
+        """Set a value that was checked before, with its rate, as one sample of a stepped recording.
 
-    def _check(self, value: float) -> float:
+        Raises MadeSafe, UnknownState; InstrumentFault if it comes too early (see `too_early_s`) or the instrument failed.
+        """
+        with self._lock:
+            if self._safe_states.epoch != epoch:
+                raise MadeSafe(f"{self.channel.name}: the outputs were made safe during a recording")
+            if not self.known:
+                raise UnknownState(f"{self.channel.name}: {self.state.name} was reconnected during the recording")
+            early_s = self.too_early_s(value)
+            if early_s > 0.0:
+                raise InstrumentFault(
+                    f"{self.channel.name}: going from {self._level:g} to {value:g} {self.channel.unit} now is faster than "
+                    f"{self._step_per_s:g} {self.channel.unit}/s; wait {early_s:.3g} s, or lower the device's sample_rate_Hz"
+                )
+            now = self._clock()
+            self._write(value, now, epoch)
+            # A command that took longer than usual may have acted that much later: the next one counts from there.
+            took_s = self._clock() - now
+            self._written_s = now + max(0.0, took_s - self._usual_s)
+            self._usual_s = min(took_s, 1.1 * self._usual_s + 1e-5)
+
+    def _check(self, value: float, epoch: int) -> float:
         try:
             number = float(value)
         except (TypeError, ValueError) as error:
@@ -183,6 +121,15 @@ class OutputChannel:
                 f"{self.channel.name}: {number:g} {self.channel.unit} is outside {self._low:g}..{self._high:g} "
                 f"{self.channel.unit} ({self.channel.where})"
             )
+        self._may_write(epoch)
+        if self._safe_states.making_safe:
+            raise MadeSafe(f"{self.channel.name}: the outputs are being made safe")
+        self._safe_states.arm()
+        return number
+
+    def _may_write(self, epoch: int) -> None:
+        if self._safe_states.epoch != epoch:
+            raise MadeSafe(f"{self.channel.name}: the outputs were made safe before it was set")
         if not self.known:
             raise UnknownState(
                 f"{self.channel.name}: its state is unknown since {self.state.name} had a communication fault; "
@@ -190,19 +137,31 @@ class OutputChannel:
             )
         if self.playing:
             raise SafetyError(f"{self.channel.name}: a recording is playing on it; stop that first")
-        if self._safe_states.making_safe:
-            raise MadeSafe(f"{self.channel.name}: the outputs are being made safe")
-        self._safe_states.arm()
-        return number
+        if self._condition_of:
+            raise SafetyError(
+                f"{self.channel.name}: is a condition of {self._condition_of}, which is under way; finish or close that first"
+            )
 
-    def _switch_on(self) -> None:
+    def _switch_on(self, epoch: int) -> None:
         """Switch the output on without a jump: programmed to its rest level while it is still off."""
         try:
             if abs(self._level - self.channel.rest) > 0.0:
                 self.set_point.set_value(self.channel.rest * self._factor)
             self.set_point.enable(True)
+            if self._safe_states.epoch != epoch:
+                self._safe_states.arm()
+                self.set_point.enable(False)
+                self._level = self.channel.rest
+                raise MadeSafe(
+                    f"{self.channel.name}: the outputs were made safe while it was switched on; it is off again"
+                )
         except DriverError as error:
             raise self._fault("switching it on", error) from error
+        except MadeSafe:
+            raise
+        except BaseException:
+            self.state.faults += 1  # a signal broke in: whether it is on is unknown
+            raise
         self._level, self._enabled = self.channel.rest, True
 
     def _ramp(self, value: float, ramp_per_s: float, epoch: int) -> None:
@@ -210,21 +169,19 @@ class OutputChannel:
             raise SafetyError(
                 f"{self.channel.name}: has no ramp_per_s, so it can be played but not set ({self.channel.where})"
             )
-        while True:
-            now = self._clock()
-            if self._safe_states.epoch != epoch:
-                raise MadeSafe(f"{self.channel.name}: the outputs were made safe during its ramp to {value:g}")
-            waited = min(now - self._written_s, RAMP_STEP_S)
-            distance, step = value - self._level, ramp_per_s * waited
-            if abs(distance) <= step:
-                self._write(value, now)
-                return
-            if waited < RAMP_STEP_S:
-                self._sleep(min(RAMP_STEP_S, abs(distance) / ramp_per_s) - waited + 1e-6)
-                continue
-            self._write(self._level + (step if distance > 0.0 else -step), now)
 
-    def _write(self, value: float, now: float) -> None:
+        def write(level: float, now: float) -> None:
+            with self._lock:
+                self._may_write(epoch)
+                self._write(level, now, epoch)
+
+        ramp(value, ramp_per_s, position=self._position, write=write, clock=self._clock, sleep=self._sleep)
+
+    def _write(self, value: float, now: float, epoch: int) -> None:
+        """With the lock held and the epoch compared."""
+        safe_states = self._safe_states
+        if not safe_states.armed:
+            safe_states.arm()
         try:
             self.set_point.set_value(value * self._factor)
         except OutOfRange as error:
@@ -238,28 +195,12 @@ class OutputChannel:
         self._level = value
         self._written_s = now
         # A line that had to be reopened on the way leaves `known` false: the instrument may have been switched off.
+        if safe_states.epoch != epoch:
+            safe_states.arm()  # `go_safe` comes after this, or has given up waiting for it: then it is not safe
+            raise MadeSafe(f"{self.channel.name}: the outputs were made safe while it was set to {value:g}")
 
     def _fault(self, doing: str, error: DriverError) -> InstrumentFault:
         self.state.faults += 1
         return InstrumentFault(
             f"{self.channel.name} ({self.state.name}): {doing} failed: {error}. Its state is unknown until it is read again"
         )
-
-
-class InputChannel:
-    """One measured channel."""
-
-    def __init__(self, channel: Channel, meter: Meter, state: InstrumentState) -> None:
-        self.channel = channel
-        self._meter = meter
-        self._state = state
-        self._factor = channel.to_instrument
-
-    def read(self) -> float:
-        """Measure once, in the channel's unit; raises InstrumentFault."""
-        try:
-            return self._meter.read_value() / self._factor
-        except DriverError as error:
-            if isinstance(error, LineError):  # a refusal to measure says nothing about the outputs
-                self._state.faults += 1
-            raise InstrumentFault(f"{self.channel.name} ({self._state.name}): reading failed: {error}") from error

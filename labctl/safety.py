@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +25,9 @@ _log = logging.getLogger(__name__)
 class SafeAction:
     """How one output is made safe.
 
-    `run` brings it there and returns the value read back, in `unit`; it raises if it cannot. `budget_s` bounds it.
-    `player` names the instrument whose play must end first.
+    `run` brings it there and returns the value read back, in `unit`; it raises if it cannot. `budget_s` is how long it may
+    go on without an answer of the instrument, `longest_s` how long with answers (s); `answered_s` tells when the last one
+    came (time.monotonic). `player` names the instrument whose play must end first.
     """
 
     channel: str
@@ -35,6 +37,8 @@ class SafeAction:
     budget_s: float
     run: Callable[[], float]
     player: str | None = None
+    longest_s: float = math.inf
+    answered_s: Callable[[], float] = lambda: -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +168,18 @@ class SafeStateRegistry:
         Never raises for an instrument's failure: look at `report.ok`. Failures are logged as errors as well.
         """
         with self.undisturbed(), self._lock:
-            self.epoch += 1
+            # The order matters to who writes meanwhile: whoever knows the new epoch also sees that it must not write
+            # yet, and whoever may write again arms after this has disarmed.
             self.making_safe = True
+            self.epoch += 1
             try:
                 report = self._make_safe()
+                self.last_report = report
+                if report.ok:
+                    self.armed = False
             finally:
                 self.making_safe = False
-            self.last_report = report
-            if report.ok:
-                self.armed = False
-            else:
+            if not report.ok:
                 _log.error("%s", report)
         return report
 
@@ -195,9 +201,9 @@ class SafeStateRegistry:
         outcomes = []
         for name, task in tasks.items():
             action = self._actions[name]
-            budget_s = action.budget_s + (self._stops[action.player][1] if action.player in self._stops else 0.0)
-            task.done.wait(max(0.0, began + budget_s - time.monotonic()))
-            outcomes.append(_outcome(action, task, budget_s))
+            stop_s = self._stops[action.player][1] if action.player in self._stops else 0.0
+            _wait(action, task, began + stop_s)
+            outcomes.append(_outcome(action, task))
         return SafeReport(tuple(outcomes), time.monotonic() - began, tuple(problems))
 
     def _after_stop(self, action: SafeAction, stops: dict[str, _Task]) -> Callable[[], float]:
@@ -220,10 +226,22 @@ def _without_value(stop: Callable[[], None]) -> Callable[[], None]:
     return work
 
 
-def _outcome(action: SafeAction, task: _Task, budget_s: float) -> SafeOutcome:
+def _wait(action: SafeAction, task: _Task, began: float) -> None:
+    """Wait for its end as long as the instrument goes on answering, within `longest_s`."""
+    while True:
+        until = min(max(began, action.answered_s()) + action.budget_s, began + action.longest_s)
+        remaining = until - time.monotonic()
+        if task.done.wait(max(0.0, remaining)) or remaining <= 0.0:
+            return
+
+
+def _outcome(action: SafeAction, task: _Task) -> SafeOutcome:
     ok, read_back, message = False, None, ""
     if not task.done.is_set():
-        message = f"no end within {budget_s:.1f} s; the instrument does not answer. Switch it off by hand"
+        if time.monotonic() - action.answered_s() < action.budget_s:
+            message = f"still on its way after {action.longest_s:.1f} s, commands take too long. Switch it off by hand"
+        else:
+            message = f"no end within {action.budget_s:.1f} s; the instrument does not answer. Switch it off by hand"
     elif task.error is not None:
         message = f"{task.error}. Switch it off by hand"
     else:

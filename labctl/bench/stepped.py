@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,17 +29,23 @@ class SteppedBench:
 def play_stepped(session: Session, bench: SteppedBench) -> None:
     """Sample k is read at k·dt_s and then the drive of k is set, so that it acts until the next reading.
 
+    A sample that came late is not made up for: no drive changes faster than its ramp_per_s in real time.
+
     Raises InstrumentFault if the instruments cannot keep up with the sampling time.
     """
     for output in bench.outputs:
-        output.enable_at_rest()
+        output.enable_at_rest(epoch=session.epoch)
     try:
+        for output in bench.outputs:
+            output.playing = True
         for trial in range(session.plan.n_trials):
             _play_trial(session, bench, trial)
     finally:
         for output in bench.outputs:
+            output.playing = False
+        for output in bench.outputs:
             if output.known and not session.made_safe:
-                output.set(output.channel.rest)
+                output.set(output.channel.rest, epoch=session.epoch)
 
 
 def _play_trial(session: Session, bench: SteppedBench, trial: int) -> None:
@@ -47,7 +54,7 @@ def _play_trial(session: Session, bench: SteppedBench, trial: int) -> None:
     response = np.empty((plan.n_samples, len(bench.inputs)))
     per_block = max(1, int(BLOCK_S / plan.dt_s))
     latest_s, taken = 0.0, 0
-    began = time.monotonic()
+    began = time.monotonic() + (plan.dt_s if trial else 0.0)  # the last sample of the trial before acts as long, too
     for sample in range(plan.n_samples):
         session.check()
         due_s = began + sample * plan.dt_s - time.monotonic()
@@ -63,10 +70,20 @@ def _play_trial(session: Session, bench: SteppedBench, trial: int) -> None:
         for index, sense in enumerate(bench.inputs):
             response[sample, index] = sense.read()
         for index, output in enumerate(bench.outputs):
-            output.step(float(drive[sample, index]), session.epoch)
+            _step(session, output, float(drive[sample, index]))
         session.played_samples += 1
         if sample + 1 - taken >= per_block or sample + 1 == plan.n_samples:
             session.take(trial, taken, response[taken : sample + 1])
             taken = sample + 1
     if latest_s > 0.5 * plan.dt_s:
         session.notes.append(f"trial {trial}: samples came up to {1e3 * latest_s:.2g} ms late")
+
+
+def _step(session: Session, output: OutputChannel, value: float) -> None:
+    """Set it as soon as the channel's rate allows; if that delays the samples too long, the next one says so."""
+    while (early_s := output.too_early_s(value)) > 0.0:
+        if math.isinf(early_s):
+            break  # `step` tells why not
+        session.wait(early_s)
+        session.check()
+    output.step(value, session.epoch)

@@ -48,6 +48,52 @@ def test_a_hung_instrument_holds_nothing_up() -> None:
     assert report.seconds < 10.0
 
 
+def test_an_output_that_goes_on_answering_is_waited_for_beyond_its_budget_of_silence() -> None:
+    answered = [0.0]
+
+    def run() -> float:
+        for _ in range(8):
+            time.sleep(0.05)
+            answered[0] = time.monotonic()
+        return 0.0
+
+    registry = SafeStateRegistry()
+    registry.add_output(SafeAction("slow", "V", 0.0, 1e-3, 0.2, run, answered_s=lambda: answered[0]))
+    assert registry.make_safe().ok
+
+
+def test_an_output_that_is_on_its_way_for_too_long_is_not_said_to_be_silent() -> None:
+    release = threading.Event()
+    registry = SafeStateRegistry()
+    registry.add_output(
+        SafeAction(
+            "endless", "V", 0.0, 1e-3, 5.0, lambda: release.wait(30.0) or 0.0, longest_s=0.1, answered_s=time.monotonic
+        )
+    )
+    report = registry.make_safe()
+    release.set()
+    assert "still on its way after 0.1 s" in str(report)
+    assert "does not answer" not in str(report)
+
+
+def test_a_writer_never_sees_the_new_epoch_before_it_is_told_not_to_write() -> None:
+    seen: list[bool] = []
+
+    class Watched(SafeStateRegistry):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "epoch" and value:
+                seen.append(self.making_safe)
+            if name == "making_safe" and not value and hasattr(self, "epoch") and self.epoch:
+                seen.append(not self.armed)
+            super().__setattr__(name, value)
+
+    registry = Watched()
+    registry.arm()
+    assert registry.make_safe().ok
+    assert seen == [True, True]
+    registry.disarm()
+
+
 def test_a_play_is_ended_before_its_outputs_are_set_and_others_do_not_wait_for_it() -> None:
     order: list[str] = []
     ended = threading.Event()
