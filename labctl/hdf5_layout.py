@@ -1,9 +1,9 @@
 """How a recording lies in an HDF5 file: one description for writer and reader.
 
 A file is netCDF-4-compatible (dimension scales, units, long_name): `xarray.open_dataset(path)` opens it plainly.
-Everything is laid out before the first sample: contiguous data sets whose space is allocated at once and filled with
-NaN. A full disk is thus noticed before anything is played, and while the recording runs no structure of the file
-changes, only samples and counts are overwritten: a process killed at any instant leaves a file that opens.
+Everything is laid out before the first sample: contiguous data sets, filled with NaN before anything is played. While
+the recording runs no structure of the file changes and no new space is needed, only samples, counts and remarks are
+overwritten: a process killed at any instant leaves a file that opens.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ STILL_OPEN = "still being recorded, or the recorder was killed"
 
 
 def lay_out(file: h5py.File, header: RecordingHeader) -> None:
-    """Write all metadata and allocate all samples of a recording in an empty file."""
+    """Write everything but the samples in an empty file; they get their place by `fill_samples`."""
     n_trials, n_samples = header.shape
     file.attrs["format"] = FORMAT
     file.attrs["format_version"] = FORMAT_VERSION
@@ -42,7 +42,7 @@ def lay_out(file: h5py.File, header: RecordingHeader) -> None:
     _scale(file, "time", time_s, units="s", long_name="time since the drive began; the preparation is negative")
     input_id = file.create_dataset("input_id", data=np.asarray(header.input_id, dtype=np.int64))
     input_id.attrs["long_name"] = "equal numbers mark repeats of the same drive"
-    counts = _allocate(file, "valid_samples", (n_trials,), h5py.h5t.NATIVE_INT64, np.array(0, dtype=np.int64))
+    counts = file.create_dataset("valid_samples", data=np.zeros(n_trials, dtype=np.int64))
     counts.attrs["long_name"] = "measured samples of each trial; the rest is NaN"
     for name in ("input_id", "valid_samples"):
         file[name].attrs["units"] = "1"
@@ -52,10 +52,17 @@ def lay_out(file: h5py.File, header: RecordingHeader) -> None:
         ("response", header.response_names, header.response_units),
     ):
         _channels(file, role, names, units)
-        samples = _allocate(file, role, (n_trials, n_samples, len(names)), h5py.h5t.NATIVE_DOUBLE, np.array(np.nan))
+        samples = _plan_samples(file, role, (n_trials, n_samples, len(names)))
         _attach(samples, file, "trial", "time", f"{role}_channel")
         samples.attrs["units"] = units[0] if len(set(units)) == 1 else f"mixed: see {role}_units"
         samples.attrs["long_name"] = f"{role} (trial, time, {role}_channel)"
+
+
+def fill_samples(file: h5py.File) -> None:
+    """Give the samples their place behind all else, filled with NaN."""
+    for role in ("drive", "response"):
+        if file[role].size:
+            file[role][0, 0, 0] = np.nan  # the first write of one sample allocates and fills the whole data set
 
 
 def expected_names() -> tuple[str, ...]:
@@ -78,8 +85,13 @@ def remark(file: h5py.File, name: str) -> str:
 
 def write_remark(file: h5py.File, name: str, text: str) -> None:
     """Overwrite `ended` or `notes`; what does not fit into the reserved space is left away, visibly."""
+    file[name][()] = remark_bytes(text).rstrip(b"\0")
+
+
+def remark_bytes(text: str) -> bytes:
+    """A remark as it lies in the file: cut to the reserved space, filled up with zeros."""
     data = text.encode()
-    file[name][()] = data if len(data) <= REMARK_BYTES else data[: REMARK_BYTES - 4] + b" ..."
+    return (data if len(data) <= REMARK_BYTES else data[: REMARK_BYTES - 4] + b" ...").ljust(REMARK_BYTES, b"\0")
 
 
 def mapping(file: h5py.File, name: str) -> Mapping[str, object]:
@@ -112,16 +124,14 @@ def _attach(data: h5py.Dataset, file: h5py.File, *dimensions: str) -> None:
         data.dims[axis].attach_scale(file[name])
 
 
-def _allocate(
-    file: h5py.File, name: str, shape: tuple[int, ...], kind: h5py.h5t.TypeID, fill: NDArray[np.generic]
-) -> h5py.Dataset:
-    """A contiguous data set whose bytes are written at once; h5py's own create_dataset allocates only at first use."""
+def _plan_samples(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset:
+    """A contiguous data set without a place as yet; h5py's own create_dataset leaves open when it is filled."""
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_LATE)
     plan.set_fill_time(h5py.h5d.FILL_TIME_ALLOC)
-    plan.set_fill_value(fill)
+    plan.set_fill_value(np.array(np.nan))
     space = h5py.h5s.create_simple(shape)
-    return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), kind, space, plan))
+    return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), h5py.h5t.NATIVE_DOUBLE, space, plan))
 
 
 def _text() -> np.dtype[np.generic]:

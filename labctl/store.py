@@ -1,7 +1,7 @@
 """Recordings on disk: the writer that streams blocks, the reader, and the directory that keeps them.
 
 libver="earliest" and a flush per block survive kill -9 (132 of 132 files opened in our measurement; with libver="latest"
-none of 24). That is death of the process, not loss of power.
+none of 24). That is death of the process, not loss of power. HDF5 itself never sees a full disk: labctl.hdf5_space.
 """
 
 from __future__ import annotations
@@ -14,18 +14,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import h5py
 import numpy as np
 
-from labctl import hdf5_layout
+from labctl import hdf5_layout, hdf5_space
 from labctl.errors import RecordingError
+from labctl.hdf5_space import HDF5_ERRORS, reason, why_not_created
 from labctl.recording import Block, Recording, RecordingHeader
 from labctl.run_index import RunIndex
-
-HDF5_ERRORS = (OSError, RuntimeError, ValueError)
-"""What h5py raises when the disk is full, depending on where the library notices it."""
 
 
 class RecordingWriter:
@@ -41,29 +39,19 @@ class RecordingWriter:
         self._lock = threading.Lock()
         self._filled = np.zeros(header.shape[0], dtype=np.int64)
         self._notes: list[str] = []
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(self.path.parent)
         try:
-            # Without HDF5's own lock another process may read while we write; the layout never changes meanwhile.
-            self._file = h5py.File(self.path, "x", libver="earliest", locking=False)
+            self._file = hdf5_space.create_with_space(self.path, header)
         except FileExistsError as error:
             raise RecordingError(f"{self.path} exists already; a recording is never overwritten") from error
-        except OSError as error:
-            raise RecordingError(f"{self.path} cannot be created: {error}") from error
-        self._open = True
-        try:
-            hdf5_layout.lay_out(self._file, header)
-            self._file.flush()
-            self._drive, self._response = self._file["drive"], self._file["response"]
-            self._valid_samples = self._file["valid_samples"]
         except HDF5_ERRORS as error:
-            self._give_up_empty_file()
-            megabytes = (
-                header.shape[0] * header.shape[1] * 8e-6 * (len(header.drive_names) + len(header.response_names))
-            )
-            raise RecordingError(
-                f"{self.path}: no room for this recording of {megabytes:.1f} MB ({_reason(error)}); "
-                "nothing was played. Free some space or record fewer trials"
-            ) from error
+            raise RecordingError(why_not_created(self.path, header, error)) from error
+        self._state: Literal["open", "broken", "closed"] = "open"
+        self._drive, self._response = self._file["drive"], self._file["response"]
+        self._valid_samples = self._file["valid_samples"]
+        # Where counts and remark lie, to write them without HDF5 when it no longer can.
+        self._counts_at = self._valid_samples.id.get_offset()
+        self._remark_at = {name: self._file[name].id.get_offset() for name in ("notes", "ended")}
 
     @property
     def written_samples(self) -> int:
@@ -77,16 +65,20 @@ class RecordingWriter:
     def append_many(self, blocks: Sequence[Block]) -> None:
         """Write blocks and flush once."""
         with self._lock:
-            if not self._open:
+            if self._state != "open":
                 raise RecordingError(f"{self.path} is closed already; nothing more can be written to it")
             for block in blocks:
                 self._check(block)
+            touched = sorted({block.trial for block in blocks})
+            before = self._filled[touched]
             try:
                 self._write(blocks)
                 self._file.flush()
             except HDF5_ERRORS as error:
+                self._filled[touched] = before  # only what was flushed counts
+                self._leave()
                 raise RecordingError(
-                    f"{self.path} cannot be written any more ({_reason(error)}); "
+                    f"{self.path} cannot be written any more ({reason(error)}); "
                     f"{self.written_samples} samples written before stay readable"
                 ) from error
 
@@ -97,24 +89,41 @@ class RecordingWriter:
     def finish(self, *, complete: bool, ended: str) -> None:
         """Write the last remarks and the complete flag, and close the file. `ended` says why it ended."""
         with self._lock:
-            if not self._open:
-                return
-            self._open = False
+            state, self._state = self._state, "closed"
             try:
-                hdf5_layout.write_remark(self._file, "notes", "\n".join(self._notes))
-                hdf5_layout.write_remark(self._file, "ended", ended)
-                self._file.flush()
-                self._file.attrs.modify("complete", np.int8(complete))
-                self._file.flush()
+                if state == "open":
+                    self._finish(complete, ended)
+                elif state == "broken":  # the caller was told; only how it ended is missing
+                    self._finish_without_hdf5(ended)
             except HDF5_ERRORS as error:
                 raise RecordingError(
-                    f"{self.path}: the end of the recording could not be written ({_reason(error)}); "
+                    f"{self.path}: the end of the recording could not be written ({reason(error)}); "
                     f"{self.written_samples} samples written before stay readable"
                 ) from error
-            finally:
-                # On a full disk closing fails like writing did, which is told above; the descriptor goes in any case.
-                with contextlib.suppress(*HDF5_ERRORS):
-                    self._file.close()
+
+    def _finish(self, complete: bool, ended: str) -> None:
+        try:
+            hdf5_layout.write_remark(self._file, "notes", "\n".join(self._notes))
+            hdf5_layout.write_remark(self._file, "ended", ended)
+            self._file.flush()
+            self._file.attrs.modify("complete", np.int8(complete))
+            self._file.flush()
+            self._file.close()
+        except HDF5_ERRORS:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """Take the counts back to what was flushed, and let go of the file; `finish` writes them once more."""
+        self._state = "broken"
+        with contextlib.suppress(OSError):  # the disk may be gone altogether: `finish` says so
+            os.pwrite(self._file.id.get_vfd_handle(), self._filled.tobytes(), self._counts_at)
+        hdf5_space.leave(self._file, self._drive, self._response, self._valid_samples)
+
+    def _finish_without_hdf5(self, ended: str) -> None:
+        hdf5_space.overwrite(self.path, self._counts_at, self._filled)
+        for name, text in (("notes", "\n".join(self._notes)), ("ended", ended)):
+            hdf5_space.overwrite(self.path, self._remark_at[name], hdf5_layout.remark_bytes(text))
 
     def __enter__(self) -> Self:
         return self
@@ -162,12 +171,6 @@ class RecordingWriter:
             low, high = min(touched), max(touched) + 1
             self._valid_samples[low:high] = self._filled[low:high]
 
-    def _give_up_empty_file(self) -> None:
-        self._open = False
-        with contextlib.suppress(*HDF5_ERRORS):  # the disk is full: closing says so a second time
-            self._file.close()
-        self.path.unlink(missing_ok=True)
-
 
 def open_recording(path: str | Path) -> Recording:
     """Read a recording into memory, complete or not.
@@ -178,7 +181,7 @@ def open_recording(path: str | Path) -> Recording:
     if not path.is_file():
         raise RecordingError(f"{path}: no such file")
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with _open_to_read(path) as file:
             return _read(file, path)
     except OSError as error:
         text = str(error)
@@ -189,6 +192,16 @@ def open_recording(path: str | Path) -> Recording:
         raise RecordingError(f"{path} cannot be read: {text}") from error
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise RecordingError(f"{path} is a damaged recording: {error}") from error
+
+
+def _open_to_read(path: Path) -> h5py.File:
+    """Without HDF5's lock, as the file may still be written; with it where this process has it open that way."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag values don't match" not in str(error):
+            raise
+    return h5py.File(path, "r")
 
 
 def _read(file: h5py.File, path: Path) -> Recording:
@@ -243,10 +256,13 @@ def _runs_of_whole_trials(blocks: Sequence[Block], n_samples: int) -> list[tuple
     return runs
 
 
-def _reason(error: Exception) -> str:
-    """Why HDF5 failed: the system's words where it says them."""
-    number = getattr(error, "errno", None) or int((re.findall(r"errno = (\d+)", str(error)) or ["0"])[0])
-    return os.strerror(number) if number else str(error).splitlines()[0]
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # FileExistsError, NotADirectoryError, PermissionError, read-only disk
+        raise RecordingError(
+            f"{directory} cannot be a directory for recordings ({error.strerror}); choose another place"
+        ) from error
 
 
 class RecordingStore:
@@ -254,7 +270,7 @@ class RecordingStore:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
+        _make_directory(self.directory)
         self.index = RunIndex(self.directory)
 
     def create(self, header: RecordingHeader, *, label: str = "") -> RecordingWriter:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray
 
+from labctl import hdf5_layout
 from labctl.errors import RecordingError
 from labctl.recording import Block, RecordingHeader, check_alike, traces_of
 from labctl.run_index import INDEX_NAME, RunIndex
@@ -164,11 +165,12 @@ def test_a_disk_without_room_is_noticed_before_anything_is_played(tmp_path: Path
     assert not (tmp_path / "a.h5").exists()
 
 
-def test_a_disk_that_fills_up_while_recording_leaves_what_was_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("no_more_files", [False, True])
+def test_a_disk_that_fills_up_while_recording_leaves_what_was_written(tmp_path: Path, no_more_files: bool) -> None:
     """Space is reserved, but some file systems run out all the same: here writing beyond a limit fails."""
     path = tmp_path / "a.h5"
     script = f"""
-        import gc, resource, sys
+        import gc, os, resource, sys
         import numpy as np
         from labctl.errors import RecordingError
         from labctl.recording import Block, RecordingHeader
@@ -176,12 +178,17 @@ def test_a_disk_that_fills_up_while_recording_leaves_what_was_written(tmp_path: 
         header = RecordingHeader((100, 500), 1e-3, ("a",), ("V",), ("b",), ("V",), 0, np.arange(100), True)
         writer = RecordingWriter({str(path)!r}, header)
         resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, resource.RLIM_INFINITY))
+        if {no_more_files}:
+            next_one = os.dup(0)
+            os.close(next_one)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         try:
             for trial in range(100):
                 writer.append(Block(trial, 0, np.ones((500, 1)), np.full((500, 1), trial)))
         except RecordingError as error:
             print(trial, error)
-            writer.finish(complete=False, ended="disk full")
+            if not {no_more_files}:
+                writer.finish(complete=False, ended="disk full")
         del writer
         gc.collect()
         sys.exit(7)
@@ -194,7 +201,7 @@ def test_a_disk_that_fills_up_while_recording_leaves_what_was_written(tmp_path: 
     recording = open_recording(path)
     assert recording.whole_trials.size == failed_trial > 10
     assert (recording.response[failed_trial - 1] == failed_trial - 1).all()
-    assert recording.notes == ("disk full",)
+    assert recording.notes == (hdf5_layout.STILL_OPEN if no_more_files else "disk full",)
     with xarray.open_dataset(path) as data:
         assert data.sizes["trial"] == 100
 
