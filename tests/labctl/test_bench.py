@@ -1,8 +1,10 @@
 """The bench on a simulated station: real sockets, a real pty."""
 
+import itertools
 import os
 import pty
 import threading
+import time
 import tty
 from pathlib import Path
 
@@ -227,6 +229,22 @@ def test_only_one_recording_at_a_time(demo_station: Path) -> None:
         collect(first)
 
 
+def test_a_condition_cannot_be_changed_during_a_recording_that_lists_it(demo_station: Path) -> None:
+    with Bench.open(demo_station) as bench:
+        bench.set("duffing_bias", 0.05)
+        blocks = bench.respond(steps("duffing_drive", n_trials=400), max_play_s=0.1, label="first look")
+        next(blocks)
+        with pytest.raises(SafetyError, match="duffing_bias: is a condition of the recording 'first look' of duffing"):
+            bench.set("duffing_bias", 0.1)
+        assert bench.get("duffing_bias") == pytest.approx(0.05, abs=1e-5)
+        blocks.close()
+        bench.set("duffing_bias", 0.1)
+        other = bench.respond(steps(n_trials=50), max_play_s=0.1)
+        next(other)
+        bench.set("duffing_bias", 0.0)  # no condition of the leaky integrator
+        assert collect(other).complete
+
+
 def test_a_stepped_recording_sets_and_reads_in_real_time(demo_station: Path, tmp_path: Path) -> None:
     changed(
         demo_station,
@@ -242,6 +260,45 @@ def test_a_stepped_recording_sets_and_reads_in_real_time(demo_station: Path, tmp
     np.testing.assert_array_equal(drive[0, :, 0], excitation.drive[0, :, 0])
     assert response[0, 3:6, 0].mean() == pytest.approx(np.tanh(0.5), abs=0.15)
     assert response[0, 8:, 0].mean() == pytest.approx(-np.tanh(0.5), abs=0.15)
+
+
+def test_a_stepped_recording_that_lags_does_not_catch_up_faster_than_the_ramp(
+    demo_station: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(
+        demo_station, "time_constant_s = 1e-3\nsample_rate_Hz = 5000.0", "time_constant_s = 0.02\nsample_rate_Hz = 50.0"
+    )
+    changed(demo_station, "preparation = { pulse = { leaky_drive = 1.0 }, pulse_s = 2e-3 }", "")
+    up = np.linspace(0.0, 0.5, 11)[1:]
+    excitation = Excitation.from_channels({"leaky_drive": [[*up, *up[::-1]], [*up, *up[::-1]]]}, dt_s=0.02)
+    sent: list[tuple[float, float]] = []
+    with Bench.open(demo_station) as bench:
+        output, sense = bench._outputs["leaky_drive"], bench._inputs["leaky_response"]
+        monkeypatch.setattr(output, "_step_per_s", 5.0)  # 0.05 V in 10 ms, no more
+        read, set_value, reads = sense.read, output.set_point.set_value, itertools.count()
+
+        def read_with_stalls() -> float:
+            if next(reads) % 7 == 3:
+                time.sleep(0.03)
+            return read()
+
+        def note(value: float) -> None:
+            sent.append((time.monotonic(), value))
+            set_value(value)
+
+        monkeypatch.setattr(sense, "read", read_with_stalls)
+        monkeypatch.setattr(output.set_point, "set_value", note)
+        recording = collect(bench.respond(excitation, mode="stepped", prepare=False))
+        with pytest.raises(SafetyError, match="playing"):
+            blocks = bench.respond(excitation, mode="stepped", prepare=False)
+            next(blocks)
+            try:
+                bench.set("leaky_drive", 0.1)
+            finally:
+                blocks.close()
+    assert recording.complete
+    for (before_s, before), (after_s, after) in itertools.pairwise(sent[: 2 * 21]):
+        assert abs(after - before) <= 5.0 * (after_s - before_s) + 0.02
 
 
 def test_a_stepped_recording_that_cannot_keep_up_says_so(demo_station: Path) -> None:
