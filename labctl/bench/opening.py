@@ -54,7 +54,7 @@ class Shortcomings:
         driving = {channel.instrument for channel in station.channels.values() if channel.is_output}
         idle = {name: why for name, why in self.instruments.items() if name not in driving}
         return (
-            *(f"{name}: {why}; acting on it all the same" for name, why in self.overridden.items()),
+            *(f"{name}: {self.overridden[name]}; acted on all the same" for name in sorted(self.overridden)),
             *(f"cannot be used, but drives no output: {why}" for why in idle.values()),
         )
 
@@ -102,6 +102,8 @@ def _open_all(station: Station, *, insist: bool) -> tuple[dict[str, OpenedInstru
     if unexpected is not None:
         close_all(opened)
         raise unexpected
+    for name in [name for name in short.overridden if name in short.instruments]:
+        short.instruments[name] += f" (it is {short.overridden.pop(name)})"
     strangers = {name: opened.pop(name) for name in short.instruments if name in opened}
     close_all(strangers)
     return opened, short

@@ -13,7 +13,7 @@ import pytest
 
 from gui import command
 from labctl.cli import main
-from labctl.errors import UsageError
+from labctl.errors import StationError, UsageError
 from labctl.simulation import SimulatedBench, write_demo_station
 
 
@@ -61,3 +61,18 @@ def test_a_signal_closes_the_window_and_it_says_what_was_read_back(
                 process.send_signal(number)
         assert process.wait(60) == 0
     assert any("All outputs safe, read back: leaky_drive 0 V" in line for line in seen)
+
+
+def test_a_missing_station_file_is_told_before_there_is_a_window(tmp_path: Path) -> None:
+    options = argparse.Namespace(simulated=False, station=tmp_path / "none.toml", runs=None, theme=None)
+    with pytest.raises(StationError, match=r"none\.toml"):
+        command.run(options)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there always is a display")
+def test_no_display_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    options = argparse.Namespace(simulated=True, station=None, runs=None, theme=None)
+    with pytest.raises(UsageError, match="no display"):
+        command.run(options)

@@ -2,14 +2,16 @@
 
 import json
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from labctl.campaign import Campaign, Journal, Step, run
-from labctl.errors import Stopped
+from labctl.errors import RecordingError, Stopped
 from labctl.events import (
     Event,
+    Failed,
     Figures,
     Progress,
     Reported,
@@ -19,6 +21,8 @@ from labctl.events import (
     event_from_json,
     event_to_json,
 )
+
+FULL = Path("/dev/full")
 
 
 def counting(n: int, closed: list[str] | None = None) -> Campaign[int]:
@@ -109,6 +113,7 @@ def test_an_error_of_the_listener_closes_the_campaign() -> None:
         Progress("a", 1, 2, "half"),
         Figures("a", 3, {"loss": 0.5}),
         Warned("a", "look"),
+        Failed("a", "OSError", "unplugged"),
         Reported("a", {"x": [1, 2], "y": "z"}, ("file.h5",)),
     ],
 )
@@ -140,3 +145,40 @@ def test_the_journal_holds_every_event_but_the_samples(tmp_path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["message"] for line in lines] == ["one", "two"]
     assert all(line["utc"].endswith("+00:00") for line in lines)
+
+
+def test_the_journal_keeps_one_progress_a_second_of_a_step_and_the_last(tmp_path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        run(counting(1000), journal=journal)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    done = [line["done"] for line in lines if line["event"] == "Progress"]
+    assert done[0] == 1
+    assert done[-1] == 1000
+    assert len(done) < 100
+    assert lines[-1]["event"] == "StepFinished"
+
+
+def test_the_journal_ends_with_what_the_campaign_failed_of(tmp_path) -> None:
+    def failing() -> Campaign[None]:
+        yield Progress("fail", 1, 10)
+        yield Progress("fail", 2, 10)
+        error = OSError("unplugged")
+        error.add_note("all outputs are safe")
+        raise error
+
+    path = tmp_path / "journal.jsonl"
+    with pytest.raises(OSError, match="unplugged"), Journal(path) as journal:
+        run(failing(), journal=journal)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line.get("done") for line in lines] == [1, 2, None]
+    last = {name: value for name, value in lines[-1].items() if name != "utc"}
+    assert event_from_json(last) == Failed("fail", "OSError", "unplugged\nall outputs are safe")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="the device that is always full is Linux's")
+def test_a_disk_that_is_full_ends_the_campaign_in_words() -> None:
+    closed: list[str] = []
+    with pytest.raises(RecordingError, match="journal cannot be written: No space left"), Journal(FULL) as journal:
+        run(counting(5, closed), journal=journal)
+    assert closed == ["closed"]

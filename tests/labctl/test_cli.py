@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from labctl.cli import OUR_COMMANDS, main
+from labctl.safety import SafeReport
 from labctl.simulation import SimulatedBench, write_demo_station
 from labctl.store import open_recording
 
@@ -156,7 +157,7 @@ def test_safe_reads_every_output_back(demo_station: Path, capsys: pytest.Capture
 
 
 def test_a_network_is_optimised_and_deployed(
-    bench_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twins = [f"--twin={name}={bench_folder / 'twins' / name}" for name in ("leaky", "duffing")]
     station, network = str(bench_folder / "station.toml"), tmp_path / "network"
@@ -183,6 +184,15 @@ def test_a_network_is_optimised_and_deployed(
     assert outcome["outputs_safe"] is True
     assert 0.0 < outcome["optimised"]["measured_mean"] < 1.5
     assert json.loads((tmp_path / "measured" / "deployment.json").read_text()) == outcome
+    assert main(deploy) == 1
+    assert f"{tmp_path / 'measured' / 'deployment.json'} exists already" in capsys.readouterr().err
+    monkeypatch.setattr(SafeReport, "ok", property(lambda self: False))
+    assert main([*deploy[:-1], str(tmp_path / "unsafe")]) == 1
+    told = capsys.readouterr()
+    outcome = json.loads(told.out)
+    assert outcome["outputs_safe"] is False
+    assert json.loads((tmp_path / "unsafe" / "deployment.json").read_text()) == outcome
+    assert "OUTPUTS NOT KNOWN TO BE SAFE" in told.err
 
 
 def test_deploy_without_a_network_says_what_to_run(
