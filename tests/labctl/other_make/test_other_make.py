@@ -252,7 +252,7 @@ def test_an_instrument_that_falls_silent_makes_its_output_not_known_to_be_safe(w
     assert "drive: safe, 0 V read back" in capsys.readouterr().out
     own_instruments.fault("lyra", "mute")
     assert main(["safe", str(path)]) == 1
-    assert "no answer" in capsys.readouterr().err
+    assert "no answer" in capsys.readouterr().out
 
 
 # ---- the loop -------------------------------------------------------------------------------------------------------
