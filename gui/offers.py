@@ -51,6 +51,6 @@ def _characterise(device: str) -> Callable[[Bench, Path, int], Campaign[Any]]:
     def make(bench: Bench, folder: Path, seed: int) -> Campaign[Any]:
         from labctl.campaigns.characterise import characterise
 
-        return characterise(bench, device, folder=folder, rng=np.random.default_rng(seed))
+        return characterise(bench, device, folder=folder, rng=np.random.default_rng(seed), seed=seed)
 
     return make

@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
         if bench.simulated:
             sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
+        if network.simulated and not bench.simulated:
+            sys.stderr.write("WARNING this network was learned on SIMULATED devices, and this bench is a real one\n")
         campaign = measure_network(
             bench,
             plan,
@@ -60,8 +62,11 @@ def run(options: argparse.Namespace) -> int:
             "task": network.task,
             "metric": plan.task.metric,
             "simulated": bench.simulated,
+            "learned_on_simulated_devices": network.simulated,
             "promised": network.promised,
             "promised_std": network.promised_std,
+            "linear_same_taps": network.linear_same_taps,
+            "linear_20_taps": network.linear_20_taps,
             "device_seconds": bench.device_seconds,
             "outputs_safe": report.ok,
             **{who: one.figures() for who, one in measured.items()},

@@ -67,12 +67,19 @@ def run(options: argparse.Namespace) -> int:
     def campaign(bench: Bench) -> Campaign[list[Path]]:
         apply_conditions(bench, conditions)
         if options.design == "characterise":
-            both = yield from characterise(bench, options.device, folder=options.out, rng=rng, design=design)
+            both = yield from characterise(
+                bench, options.device, folder=options.out, rng=rng, design=design, seed=options.seed
+            )
             return [path for path in (both.training.path, both.heldout.path) if path is not None]
         excitation = design_excitation(bench, options.device, options.design, design=design, rng=rng)
         path = options.out / f"{options.device}-{options.design}.h5"
         recording = yield from record(
-            bench, excitation, path=path, key=f"record/{options.device}", title=f"Record {options.device}"
+            bench,
+            excitation,
+            path=path,
+            key=f"record/{options.device}",
+            title=f"Record {options.device}",
+            seed=options.seed,
         )
         return [recording.path or path]
 

@@ -93,6 +93,7 @@ def test_record_writes_recordings_that_carry_condition_and_seed_of_the_design(be
     assert recording.simulated
     assert recording.n_trials == 6
     assert recording.conditions["duffing_bias"] == pytest.approx(0.05, abs=1e-3)
+    assert recording.provenance["seed"] == 0
 
 
 def test_record_refuses_a_condition_that_is_no_number(
