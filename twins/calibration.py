@@ -112,6 +112,7 @@ def _pair(twin: DeviceTwin, repeats: Traces, n_draws: int, generator: torch.Gene
             drive,
             history=Histories(measured.response[turn], measured.drive[turn]),
             generator=generator,
+            conditions=repeats.conditions,
             check_range=check_range,
         )
     return _Pair(draws[:, 1:].double().numpy(), repeats.response[:, start + 1 :])

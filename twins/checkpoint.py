@@ -23,9 +23,9 @@ from twins.device.twin import DeviceTwin
 from twins.errors import CheckpointInvalid, TracesInvalid, TwinNotFitted
 
 FORMAT = "labctl.device_twin"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _LARGEST_JSON, _LARGEST_WEIGHTS = 1 << 20, 1 << 30  # bytes; a twin has far less
-_BANKS = ("bank_response", "bank_drive")
+_BANKS = ("bank_response", "bank_drive", "bank_conditions")
 
 
 class _SpecModel(BaseModel):
@@ -42,6 +42,18 @@ class _SpecModel(BaseModel):
     hidden: list[int]
     activation: str
     noise_floor: float
+    condition_names: list[str]
+    diffusion_hidden: list[int] | None
+    backbone_order: int
+    scheme: str
+    noise_diagonal: bool
+    noise_columns: int
+    noise_mask: list[bool]
+    auxiliaries: int
+    observation: bool
+    observation_columns: int
+    trial_drift: bool
+    warm_up: int
 
 
 class _FileModel(BaseModel):
@@ -150,9 +162,9 @@ def _check_tensors(twin: DeviceTwin, tensors: dict[str, torch.Tensor], path: Pat
             raise CheckpointInvalid(f"{path}: {name} is {value.dtype} {tuple(value.shape)}, not as the spec says")
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise CheckpointInvalid(f"{path}: {name} holds values that are not finite")
-    scales = ("drive_scale", "response_scale", "increment_scale")
-    if len(tensors["bank_response"]) != len(tensors["bank_drive"]) or not all((tensors[s] > 0).all() for s in scales):
-        raise CheckpointInvalid(f"{path}: scales must be positive and both banks of one length")
+    scales = ("drive_scale", "response_scale", "condition_scale", "increment_scale")
+    if len({len(tensors[bank]) for bank in _BANKS}) != 1 or not all((tensors[s] > 0).all() for s in scales):
+        raise CheckpointInvalid(f"{path}: scales must be positive and all banks of one length")
 
 
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:

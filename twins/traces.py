@@ -78,9 +78,62 @@ class Traces:
         index = np.arange(self.n_trials)[np.asarray(trials)]
         return replace(self, drive=self.drive[index], response=self.response[index], input_id=self.inputs[index])
 
+    def scored(self) -> tuple[Float64[np.ndarray, "trial time drive"], Float64[np.ndarray, "trial time response"]]:
+        """(drive, response) without the preparation."""
+        return self.drive[:, self.n_prepare :], self.response[:, self.n_prepare :]
 
-def check_same_grid(traces: Sequence[Traces]) -> None:
-    """Raise TracesMismatch unless all agree in sampling time, channels, units and conditions."""
+    def span(self, start: int, stop: int) -> Traces:
+        """The samples start..stop - 1 of every trial, counted from the first sample, preparation included.
+
+        What is left of the preparation stays preparation. Raises TracesInvalid for a span that is empty or not there.
+        """
+        if not 0 <= start < stop <= self.n_samples:
+            raise TracesInvalid(f"samples {start}:{stop} are not in trials of {self.n_samples} samples")
+        n_prepare = max(0, self.n_prepare - start)
+        return replace(
+            self, drive=self.drive[:, start:stop], response=self.response[:, start:stop], n_prepare=n_prepare
+        )
+
+    def segments(self, n_samples: int, *, overlap: int = 0) -> Traces:
+        """Every trial cut into consecutive segments of n_samples, each a trial and an input of its own.
+
+        Segments of the same place in repeats of one drive stay repeats of each other. What does not fill a whole
+        segment at the end is left away, and so is preparation beyond `overlap`.
+
+        Without overlap no two segments share a sample, so that held-out segments are unknown to the fit; a twin takes
+        its history from a segment's own beginning. With overlap the first samples of a segment are the last ones of the
+        segment before and count as preparation: every sample is scored once, but segments are no longer apart, so hold
+        out by trial or by span before cutting.
+
+        Raises TracesInvalid if not even one segment fits, or the overlap leaves nothing to score.
+        """
+        if not 0 <= overlap < n_samples:
+            raise TracesInvalid(f"segments of {n_samples} samples cannot overlap by {overlap}")
+        first, stride = max(0, self.n_prepare - overlap), n_samples - overlap
+        starts = np.arange(first, self.n_samples - n_samples + 1, stride)
+        if not len(starts):
+            raise TracesInvalid(
+                f"not one segment of {n_samples} samples fits into trials of {self.n_samples - first} samples"
+            )
+        samples = starts[:, None] + np.arange(n_samples)
+        _, inputs = np.unique(self.inputs, return_inverse=True)
+        input_id = inputs[:, None] * len(starts) + np.arange(len(starts))
+        return replace(
+            self,
+            drive=self.drive[:, samples].reshape(-1, n_samples, self.drive.shape[2]),
+            response=self.response[:, samples].reshape(-1, n_samples, self.response.shape[2]),
+            n_prepare=overlap,
+            input_id=input_id.reshape(-1),
+        )
+
+
+def same_condition(first: float, second: float) -> bool:
+    """Whether two values of a condition, which may have been measured, are the same within two per cent."""
+    return bool(abs(first - second) <= 0.02 * max(abs(first), abs(second)) + 1e-12)
+
+
+def check_same_grid(traces: Sequence[Traces], *, varying: Sequence[str] = ()) -> None:
+    """Raise TracesMismatch unless all agree in sampling time, channels, units and conditions but for `varying` ones."""
     if not traces:
         raise TracesMismatch("no traces were given; at least one recording is needed")
     first = traces[0]
@@ -90,10 +143,18 @@ def check_same_grid(traces: Sequence[Traces]) -> None:
                 f"traces 0 are sampled every {first.dt_s:g} s, traces {number} every {other.dt_s:g} s; "
                 "a twin is fitted on one sampling time"
             )
-        for attribute in ("drive_names", "drive_units", "response_names", "response_units", "conditions"):
+        for attribute in ("drive_names", "drive_units", "response_names", "response_units"):
             ours, theirs = getattr(first, attribute), getattr(other, attribute)
             if ours != theirs:
                 raise TracesMismatch(f"{attribute} differ: traces 0 have {ours}, traces {number} have {theirs}")
+        held = [name for name in first.conditions if name not in varying]
+        if first.conditions.keys() != other.conditions.keys() or any(
+            not same_condition(first.conditions[name], other.conditions[name]) for name in held
+        ):
+            raise TracesMismatch(
+                f"conditions differ: traces 0 have {dict(first.conditions)}, traces {number} have "
+                f"{dict(other.conditions)}; name those that the twin is to be conditioned on in condition_names"
+            )
 
 
 def _checked_samples(side: str, samples: object) -> np.ndarray:

@@ -29,7 +29,7 @@ class FitSettings:
     drive_delays: int = 2
     hidden: tuple[int, ...] = (24, 24)
     max_seconds: float | None = None
-    window_epochs: int = 0
+    phases: tuple[str, ...] = ("likelihood",)
     n_calibration_draws: int = 99
 
 
@@ -81,7 +81,7 @@ def fit_twin(
         hidden=settings.hidden,
     )
     twin = DeviceTwin(spec)
-    epochs = fit(twin, traces, seed=seed, max_seconds=settings.max_seconds, window_epochs=settings.window_epochs)
+    epochs = fit(twin, traces, seed=seed, max_seconds=settings.max_seconds, phases=settings.phases)
     while True:
         try:
             epoch = next(epochs)

@@ -1,5 +1,6 @@
 """calibrate: a perfect twin passes, a wrong one is caught, and chance is told apart."""
 
+import copy
 import json
 
 import numpy as np
@@ -44,10 +45,7 @@ def test_a_perfect_twin_is_calibrated_within_its_floors(leaky_twin, own_data):
 
 
 def test_a_twin_whose_noise_is_wrong_is_caught(leaky_twin, own_data):
-    state = {name: value.clone() for name, value in leaky_twin.state_dict().items()}
-    loud = twins.DeviceTwin(leaky_twin.spec)
-    loud.bank_response, loud.bank_drive = state["bank_response"], state["bank_drive"]
-    loud.load_state_dict(state)
+    loud = copy.deepcopy(leaky_twin)
     with torch.no_grad():
         loud.nets.biases[-1][1] += 1.0
     figures = twins.calibrate(loud, own_data, generator=seeded())

@@ -18,8 +18,8 @@ from twins.traces import Traces
 class Histories:
     """Measured starts, in physical units, newest first.
 
-    response: (…, response_delays + 1, response): the present sample and the ones before it.
-    drive: (…, drive_delays, drive): the samples before the one that acts next.
+    response: (…, warm_up + response_delays + 1, response): the present sample and the ones before it.
+    drive: (…, warm_up + drive_delays, drive): the samples before the one that acts next.
     """
 
     response: Tensor
@@ -27,12 +27,21 @@ class Histories:
 
     def check(self, spec: DeviceTwinSpec) -> None:
         """Raise TracesInvalid unless the shapes are the twin's."""
-        wanted = ((spec.response_delays + 1, spec.n_response), (spec.drive_delays, spec.n_drive))
+        wanted = (
+            (spec.warm_up + spec.response_delays + 1, spec.n_response),
+            (spec.warm_up + spec.drive_delays, spec.n_drive),
+        )
         given = (tuple(self.response.shape[-2:]), tuple(self.drive.shape[-2:]))
         if given != wanted:
             raise TracesInvalid(
                 f"a history of this twin is response (…, {wanted[0]}) and drive (…, {wanted[1]}), not {given}"
             )
+
+    def reshape(self, *batch: int) -> Histories:
+        """The same with these batch dimensions."""
+        return Histories(
+            self.response.reshape(*batch, *self.response.shape[-2:]), self.drive.reshape(*batch, *self.drive.shape[-2:])
+        )
 
 
 def start_sample(spec: DeviceTwinSpec, traces: Traces) -> int:
@@ -53,24 +62,45 @@ def histories_of(
     if not spec.n_history <= k < traces.n_samples:
         raise TracesInvalid(f"a history of {spec.n_history} samples cannot end at sample {k}")
     index = np.arange(traces.n_trials) if trials is None else np.asarray(trials)
-    newest_first = np.arange(k, k - spec.response_delays - 1, -1)
-    before = np.arange(k - 1, k - spec.drive_delays - 1, -1)
+    newest_first = np.arange(k, k - spec.warm_up - spec.response_delays - 1, -1)
+    before = np.arange(k - 1, k - spec.warm_up - spec.drive_delays - 1, -1)
     return Histories(
         torch.from_numpy(traces.response[index][:, newest_first]), torch.from_numpy(traces.drive[index][:, before])
     )
 
 
-def pick_histories(
-    bank_response: Tensor, bank_drive: Tensor, n: int | Sequence[int] | Tensor, generator: torch.Generator | None
-) -> Histories:
-    """n random entries of a bank, or the entries of these numbers."""
-    size = len(bank_response)
-    if size == 0:
-        raise TwinNotFitted("the twin has no start histories; fit it on traces with a preparation")
-    if isinstance(n, int):
-        if generator is None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Bank:
+    """Measured starts kept with a twin: (entry, …) as in Histories, and the conditions of each, (entry, condition)."""
+
+    response: Tensor
+    drive: Tensor
+    conditions: Tensor
+
+    def pick(
+        self,
+        n: int | Sequence[int] | Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        conditions: Tensor | None = None,
+    ) -> Histories:
+        """n random entries, or the entries of these numbers; with conditions (n, condition) only of the nearest ones."""
+        size = len(self.response)
+        if size == 0:
+            raise TwinNotFitted("the twin has no start histories; fit it on traces with a preparation")
+        if not isinstance(n, int):
+            index = torch.as_tensor(n)
+        elif generator is None:
             raise TracesInvalid("drawing start histories needs generator=…, or pass their numbers")
-        index = torch.randint(size, (n,), generator=generator)
-    else:
-        index = torch.as_tensor(n)
-    return Histories(bank_response[index], bank_drive[index])
+        elif conditions is None or self.conditions.shape[1] == 0:
+            index = torch.randint(size, (n,), generator=generator)
+        else:
+            index = self._among_nearest(conditions.to(self.conditions), generator)
+        return Histories(self.response[index], self.drive[index])
+
+    def _among_nearest(self, conditions: Tensor, generator: torch.Generator) -> Tensor:
+        scale = self.conditions.std(0, correction=0).clamp_min(1e-12)
+        distance = torch.cdist(conditions / scale, self.conditions / scale)
+        nearest = distance <= distance.amin(1, keepdim=True) + 1e-6
+        lot = torch.rand(distance.shape, generator=generator).to(distance)
+        return (lot * nearest).argmax(1)

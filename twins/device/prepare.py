@@ -1,14 +1,14 @@
-"""What a twin takes from data before training: normalisation, ranges, start histories, the linear model."""
+"""What a twin takes from data before training: normalisation, ranges, start histories, the backbone."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from twins.device.backbone import higher_terms
 from twins.device.history import histories_of
 from twins.device.twin import DeviceTwin
 from twins.traces import Traces, check_same_grid
@@ -21,29 +21,39 @@ _WHITENING_FLOOR = 3e-3
 def prepare_twin(twin: DeviceTwin, traces: Sequence[Traces], *, generator: torch.Generator) -> None:
     """Set the buffers of a twin from training data and draw its starting weights.
 
-    After this the twin is a linear model with constant noise. Raises TracesMismatch.
+    After this the twin is its backbone with constant noise. Raises TracesMismatch.
     """
-    check_same_grid(traces)
+    _check(twin, traces)
     spec = twin.spec
-    for part in traces:
-        spec.check_traces(part)
     drive = np.concatenate([part.drive.reshape(-1, spec.n_drive) for part in traces])
     response = np.concatenate([part.response.reshape(-1, spec.n_response) for part in traces])
-    starts = [histories_of(spec, part) for part in traces]
+    held = np.array([[part.conditions[name] for name in spec.condition_names] for part in traces])
     with torch.no_grad():
-        twin.drive_centre.copy_(torch.from_numpy(drive.mean(0)))
-        twin.drive_scale.copy_(torch.from_numpy(_positive_std(drive)))
-        twin.response_centre.copy_(torch.from_numpy(response.mean(0)))
-        twin.response_scale.copy_(torch.from_numpy(_positive_std(response)))
-        twin.drive_range.copy_(torch.from_numpy(np.stack((drive.min(0), drive.max(0)), axis=1)))
-        twin.response_range.copy_(torch.from_numpy(np.stack((response.min(0), response.max(0)), axis=1)))
-        twin.bank_response = torch.cat([start.response for start in starts]).to(twin.linear_weight)
-        twin.bank_drive = torch.cat([start.drive for start in starts]).to(twin.linear_weight)
+        for name, samples in (("drive", drive), ("response", response), ("condition", held)):
+            getattr(twin, f"{name}_centre").copy_(torch.from_numpy(samples.mean(0)))
+            getattr(twin, f"{name}_scale").copy_(torch.from_numpy(_positive_std(samples)))
+            _range(twin, name).copy_(_extremes(samples))
+        _keep_starts(twin, traces)
         rows, increments = (torch.cat(parts) for parts in zip(*(step_rows(twin, part) for part in traces), strict=True))
         twin.features.copy_(_whitening(rows.double()))
-        _fit_linear(twin, rows.double(), increments.double())
-        twin.nets.initialise(generator, diffusion_bias=math.log(math.expm1(1.0 - spec.noise_floor)))
+        residual = _fit_backbone(twin, rows.double(), increments.double())
+        twin.nets.initialise(generator, diffusion_bias=_diffusion_bias(twin, residual))
         twin.fitted.fill_(True)
+
+
+def widen_twin(twin: DeviceTwin, traces: Sequence[Traces]) -> None:
+    """Let a fitted twin know of more data: ranges and start histories become theirs; weights and scales stay.
+
+    traces: all that it is to be fitted on from now on. Raises TracesMismatch.
+    """
+    _check(twin, traces)
+    for part in traces:
+        held = np.array([[part.conditions[name] for name in twin.spec.condition_names]])
+        for name, samples in (("drive", part.drive), ("response", part.response), ("condition", held)):
+            known, seen = _range(twin, name), _extremes(samples.reshape(-1, samples.shape[-1]))
+            known[:, 0].copy_(torch.minimum(known[:, 0], seen[:, 0]))
+            known[:, 1].copy_(torch.maximum(known[:, 1], seen[:, 1]))
+    _keep_starts(twin, traces)
 
 
 def step_rows(twin: DeviceTwin, traces: Traces) -> tuple[Tensor, Tensor]:
@@ -53,24 +63,77 @@ def step_rows(twin: DeviceTwin, traces: Traces) -> tuple[Tensor, Tensor]:
     """
     spec = twin.spec
     response = (torch.tensor(traces.response) - twin.response_centre) / twin.response_scale
-    drive = (torch.tensor(traces.drive) - twin.drive_centre) / twin.drive_scale
-    first, last = spec.n_history, traces.n_samples - 1
+    first, last = spec.n_delays, traces.n_samples - 1
     columns = [response[:, first - d : last - d] for d in range(spec.response_delays + 1)]
-    columns += [drive[:, first - d : last - d] for d in range(spec.drive_delays + 1)]
+    columns.append(driven_inputs(twin, traces)[:, first:last])
     rows = torch.cat(columns, dim=-1).reshape(-1, spec.n_inputs)
     increments = (response[:, first + 1 : last + 1] - response[:, first:last]).reshape(-1, spec.n_response)
     return rows.to(twin.linear_weight), increments.to(twin.linear_weight)
 
 
-def _fit_linear(twin: DeviceTwin, rows: Tensor, increments: Tensor) -> None:
-    design = torch.cat((rows, torch.ones_like(rows[:, :1])), dim=1)
+def driven_inputs(twin: DeviceTwin, traces: Traces) -> Tensor:
+    """(trial, time, drive with its delays + conditions), normalised float64; delays before the first sample repeat it."""
+    spec = twin.spec
+    drive = torch.tensor(traces.drive)
+    before = drive[:, :1].expand(-1, spec.drive_delays, -1)
+    longer, n_time = torch.cat((before, drive), dim=1), traces.n_samples
+    parts = [longer[:, spec.drive_delays - d : spec.drive_delays - d + n_time] for d in range(spec.drive_delays + 1)]
+    if spec.n_conditions:
+        held = torch.tensor([traces.conditions[name] for name in spec.condition_names], dtype=torch.float64)
+        parts.append(held.expand(traces.n_trials, n_time, -1))
+    return twin.normalised_drive(torch.cat(parts, dim=-1))
+
+
+def _check(twin: DeviceTwin, traces: Sequence[Traces]) -> None:
+    check_same_grid(traces, varying=twin.spec.condition_names)
+    for part in traces:
+        twin.spec.check_traces(part)
+
+
+def _keep_starts(twin: DeviceTwin, traces: Sequence[Traces]) -> None:
+    spec = twin.spec
+    starts = [histories_of(spec, part) for part in traces]
+    held = [np.tile([part.conditions[name] for name in spec.condition_names], (part.n_trials, 1)) for part in traces]
+    twin.bank_response = torch.cat([start.response for start in starts]).to(twin.linear_weight)
+    twin.bank_drive = torch.cat([start.drive for start in starts]).to(twin.linear_weight)
+    twin.bank_conditions = torch.from_numpy(np.concatenate(held)).to(twin.linear_weight)
+
+
+def _fit_backbone(twin: DeviceTwin, rows: Tensor, increments: Tensor) -> Tensor:
+    """Least squares; returns the residual (row, response)."""
+    higher = higher_terms(rows, twin.spec.backbone_order)
+    design = torch.cat((rows, torch.ones_like(rows[:, :1]), higher), dim=1)
     gram = design.T @ design / len(design)
     gram.diagonal().add_(_RIDGE)
     solution = torch.linalg.solve(gram, design.T @ increments / len(design))
     residual = increments - design @ solution
-    twin.linear_weight.copy_(solution[:-1])
-    twin.linear_bias.copy_(solution[-1])
+    n_inputs = twin.spec.n_inputs
+    twin.linear_weight.copy_(solution[:n_inputs])
+    twin.linear_bias.copy_(solution[n_inputs])
+    twin.higher_weight.copy_(solution[n_inputs + 1 :])
     twin.increment_scale.copy_(residual.square().mean(0).sqrt().clamp_min(1e-9))
+    return residual
+
+
+def _diffusion_bias(twin: DeviceTwin, residual: Tensor) -> Tensor:
+    """Starting level of every output of the diffusion net, so that the noise has the residual's covariance.
+
+    Noise columns start as its principal components: at zero they would have no gradient.
+    """
+    spec = twin.spec
+    n, n_aux, k = spec.n_response, spec.auxiliaries, spec.noise_columns
+    correlation = torch.corrcoef((residual / twin.increment_scale).T).reshape(n, n).nan_to_num(0.0)
+    variance, directions = torch.linalg.eigh(correlation)
+    columns = residual.new_full((n + n_aux, k), 1.0 / max(1, k) ** 0.5)
+    strongest = torch.arange(n - 1, max(-1, n - 1 - k), -1)
+    columns[:n] = 0.0
+    columns[:n, : len(strongest)] = directions[:, strongest] * variance[strongest].clamp_min(0.0).sqrt()
+    own = residual.new_ones(n + n_aux)
+    own[:n] = (1.0 - columns[:n].square().sum(1)).clamp_min(0.01).sqrt()
+    raw = torch.log(torch.expm1((own - spec.noise_floor).clamp_min(1e-3)))
+    parts = (raw, columns.flatten()) if spec.noise_diagonal else (columns.flatten(),)
+    bias: Tensor = torch.cat(parts).to(twin.linear_weight)
+    return bias
 
 
 def _whitening(rows: Tensor) -> Tensor:
@@ -78,6 +141,14 @@ def _whitening(rows: Tensor) -> Tensor:
     variance, directions = torch.linalg.eigh(torch.cov(rows.T).reshape(rows.shape[1], -1))
     whitening: Tensor = directions / (variance + _WHITENING_FLOOR**2).sqrt() @ directions.T
     return whitening
+
+
+def _range(twin: DeviceTwin, name: str) -> Tensor:
+    return twin.get_buffer(f"{name}_range")
+
+
+def _extremes(samples: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.stack((samples.min(0), samples.max(0)), axis=1))
 
 
 def _positive_std(samples: np.ndarray) -> np.ndarray:

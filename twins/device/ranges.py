@@ -31,3 +31,16 @@ def check_drive(drive: Tensor, drive_range: Tensor, spec: DeviceTwinSpec) -> Non
                     upper=upper,
                     unit=spec.drive_units[channel],
                 )
+
+
+def check_conditions(values: Tensor, condition_range: Tensor, spec: DeviceTwinSpec) -> None:
+    """The same for conditions (…, condition); they have no unit of their own."""
+    if not spec.n_conditions:
+        return
+    flat = values.detach().reshape(-1, spec.n_conditions)
+    for number, name in enumerate(spec.condition_names):
+        lower, upper = (float(edge) for edge in condition_range[number])
+        slack = RANGE_SLACK * (upper - lower) + 1e-6 * max(abs(lower), abs(upper))  # float32 holds no more
+        for value in (float(flat[:, number].min()), float(flat[:, number].max())):
+            if not lower - slack <= value <= upper + slack:
+                raise OutsideFittedRange(channel=name, value=value, lower=lower, upper=upper, unit="")

@@ -40,9 +40,9 @@ def _pack_node(twin: DeviceTwin, widths: tuple[int, ...], delays: tuple[int, int
     weights, biases = ([p.detach() for p in part] for part in (twin.nets.weights, twin.nets.biases))
     scale = twin.increment_scale
     first, bias = _beside(twin.features @ weights[0], widths[0]), _beside(biases[0], widths[0])
-    linear = twin.linear_weight.clone()
+    linear = twin.linear_weight.detach().clone()
     linear[0] += 1.0  # the newest sample itself: the column gives the next state, not the increment
-    first, bias = torch.cat((first, linear), 1), torch.cat((bias, twin.linear_bias.unsqueeze(0)), 1)
+    first, bias = torch.cat((first, linear), 1), torch.cat((bias, twin.linear_bias.detach().unsqueeze(0)), 1)
     drive_rows = first[n_state:] / twin.drive_scale
     packed = {
         "state_in": pad(first[:n_state].flip(0), (0, 0, delays[0] - spec.response_delays, 0)),

@@ -1,10 +1,10 @@
-"""DeviceTwin: a delay-embedded neural SDE of one device's response."""
+"""DeviceTwin: a delay-embedded neural SDE of one device's response, and how it is observed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -12,117 +12,201 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from twins.device.history import Histories, pick_histories
-from twins.device.nets import PairedNets
-from twins.device.ranges import check_drive
+from twins.device.backbone import higher_terms, n_higher_terms
+from twins.device.history import Bank, Histories
+from twins.device.nets import Nets, PairedNets, SeparateNets
 from twins.device.spec import DeviceTwinSpec
-from twins.errors import TracesInvalid, TwinNotFitted
-from twins.solver import solve
+from twins.errors import TwinNotFitted
+
+
+class StepLaw(NamedTuple):
+    """The law of the next sample given rows of inputs, in normalised units.
+
+    increment: (row, response), its mean. spread: (row, response + auxiliary) standard deviations of the independent
+    noises, or None. columns: (row, response + auxiliary, column), noises that channels share, or None. The
+    auxiliaries' entries are in units of their stationary spread where these stay as they are.
+    """
+
+    increment: Tensor
+    spread: Tensor | None
+    columns: Tensor | None
 
 
 @final
 class DeviceTwin(nn.Module):
-    """dx = drift(x̃, ũ) dt + diffusion(x̃, ũ) dW with one independent noise a response channel (Itô).
+    """dx = (drift(x̃, ũ, c) + W_a a) dt + diffusion(x̃, ũ, c) dW, da = -θ a dt + G_a(x̃, ũ, c) dW (Itô), y = x + noise.
 
     x̃ is the response and its `response_delays` earlier samples, newest first; ũ the drive that acts now and its
-    `drive_delays` earlier samples. A step of the twin is a sample of the recordings it was fitted on: what is learned
-    is the map from one sample to the next, in the form of an Euler–Maruyama step, in normalised units, as a linear
-    model (least squares) plus a net, and a net for the standard deviation with a floor. The nets see their inputs
-    whitened: delayed samples are so alike that gradient descent would hardly find a velocity among them.
+    `drive_delays` earlier samples; c the conditions. A step of the twin is a sample of the recordings it was fitted
+    on: what is learned is the map from one sample to the next, in normalised units, as a backbone (least squares:
+    linear, or a polynomial) plus a net, and a net for the noise with a floor. The nets see their inputs whitened:
+    delayed samples are so alike that gradient descent would hardly find a velocity among them. Which parts there are
+    (auxiliaries a, shared noise columns, observation noise, drift over trials) is for the spec to say. The form is
+    that of Nat. Commun. 16:9192 (2025) with an observation head.
 
-    Everything that goes with the fit is inside, as buffers: normalisation, the ranges of drive and response seen, and
-    a bank of measured start histories taken from the recorded preparations.
+    Everything that goes with the fit is inside, as buffers: normalisation, the ranges of drive, response and
+    conditions seen, and a bank of measured start histories taken from the recorded preparations.
     """
 
     sde_type = "ito"
-    noise_type = "diagonal"
 
     drive_centre: Tensor
     drive_scale: Tensor
     response_centre: Tensor
     response_scale: Tensor
+    condition_centre: Tensor
+    condition_scale: Tensor
     increment_scale: Tensor
     features: Tensor
-    linear_weight: Tensor
-    linear_bias: Tensor
+    noise_mask: Tensor
+    trial_offsets: Tensor
+    trial_correlation: Tensor
     drive_range: Tensor
     response_range: Tensor
+    condition_range: Tensor
     bank_response: Tensor
     bank_drive: Tensor
+    bank_conditions: Tensor
     fitted: Tensor
 
     def __init__(self, spec: DeviceTwinSpec) -> None:
         super().__init__()
         self.spec = spec
-        m, n = spec.n_drive, spec.n_response
-        self.nets = PairedNets(spec.n_inputs, spec.hidden, n, spec.activation)
-        self.register_buffer("drive_centre", torch.zeros(m))
-        self.register_buffer("drive_scale", torch.ones(m))
-        self.register_buffer("response_centre", torch.zeros(n))
-        self.register_buffer("response_scale", torch.ones(n))
-        self.register_buffer("increment_scale", torch.ones(n))  # of the linear model's residual, normalised units
-        self.register_buffer("features", torch.eye(spec.n_inputs))  # whitens the nets' inputs
-        self.register_buffer("linear_weight", torch.zeros(spec.n_inputs, n))
-        self.register_buffer("linear_bias", torch.zeros(n))
-        self.register_buffer("drive_range", torch.zeros(m, 2, dtype=torch.float64))
-        self.register_buffer("response_range", torch.zeros(n, 2, dtype=torch.float64))
-        self.register_buffer("bank_response", torch.zeros(0, spec.response_delays + 1, n))
-        self.register_buffer("bank_drive", torch.zeros(0, spec.drive_delays, m))
-        self.register_buffer("fitted", torch.tensor(False))
+        n, n_aux = spec.n_response, spec.auxiliaries
+        self.nets = _nets(spec)
+        self.linear_weight = nn.Parameter(torch.zeros(spec.n_inputs, n))
+        self.linear_bias = nn.Parameter(torch.zeros(n))
+        self.higher_weight = nn.Parameter(torch.zeros(n_higher_terms(spec.n_inputs, spec.backbone_order), n))
+        self.auxiliary_coupling = nn.Parameter(torch.zeros(n, n_aux))  # W_a, in increment_scale
+        self.auxiliary_rate = nn.Parameter(torch.ones(n_aux))  # log θ, θ a sample
+        self.observation_log_std = nn.Parameter(torch.full((n * spec.observation,), -3.0))
+        self.observation_patterns = nn.Parameter(torch.zeros(n, spec.observation_columns))
+        for name, value in _buffers(spec).items():
+            self.register_buffer(name, value)
+
+    @property
+    def noise_type(self) -> str:
+        """As the solver calls it."""
+        if not self.spec.noisy:
+            return "none"
+        return "general" if self.spec.noise_columns else "diagonal"
 
     @property
     def n_delays(self) -> int:
         """Delays of the response, as the solver counts them."""
         return self.spec.response_delays
 
+    @property
+    def bank(self) -> Bank:
+        """The measured starts that were kept."""
+        return Bank(self.bank_response, self.bank_drive, self.bank_conditions)
+
     def drift(
         self, x: Float[Tensor, "*batch delay response"], u: Float[Tensor, "*batch drive_inputs"]
     ) -> Float[Tensor, "*batch response"]:
-        """Drift in response units a second, of the delay-embedded response and drive (newest first)."""
+        """Drift in response units a second, of the delay-embedded response and drive (newest first).
+
+        u: the drive with its delays, newest first, then the conditions. Auxiliaries are taken as zero.
+        """
         return self.f_and_g_u(x, u)[0]
 
     def diffusion(
         self, x: Float[Tensor, "*batch delay response"], u: Float[Tensor, "*batch drive_inputs"]
-    ) -> Float[Tensor, "*batch response"]:
-        """Diffusion in response units a root second: the standard deviation of a step is diffusion · sqrt(dt_s)."""
-        return self.f_and_g_u(x, u)[1]
+    ) -> Float[Tensor, "*batch ..."]:
+        """Diffusion in response units a root second: the standard deviation of a step is diffusion · sqrt(dt_s).
+
+        (…, response) where every channel has its own noise alone, else the matrix (…, response, noise).
+        """
+        g = self.f_and_g_u(x, u)[1]
+        if g is None:
+            raise TwinNotFitted("this twin is an ordinary differential equation; it has no diffusion")
+        return g
 
     f_u, g_u = drift, diffusion
 
-    def f_and_g_u(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    def f_and_g_u(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor | None]:
         """Drift and diffusion in physical units, for any solver (x without the delay axis if n_delays is 0)."""
         spec = self.spec
         if spec.response_delays == 0:
             x = x.unsqueeze(-2)
-        u = u.reshape(*u.shape[:-1], spec.drive_delays + 1, spec.n_drive)
-        mean, std = self.normalised_step(
-            (x - self.response_centre) / self.response_scale, ((u - self.drive_centre) / self.drive_scale).flatten(-2)
-        )
-        scale = self.response_scale
-        return mean * (scale / spec.dt_s), std * (scale / math.sqrt(spec.dt_s))
-
-    def normalised_step(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the next increment, all in normalised units.
-
-        x: (…, response_delays + 1, response), u: (…, (drive_delays + 1) · drive), newest first; returns (…, response).
-        """
         batch = np.broadcast_shapes(x.shape[:-2], u.shape[:-1])
-        rows = torch.cat((x.flatten(-2).expand(*batch, -1), u.expand(*batch, -1)), dim=-1).reshape(
-            -1, self.spec.n_inputs
-        )
-        mean, std = self.normalised_rows(rows)
-        return mean.reshape(*batch, -1), std.reshape(*batch, -1)
+        x = ((x - self.response_centre) / self.response_scale).flatten(-2)
+        rows = torch.cat((x.expand(*batch, -1), self.normalised_drive(u).expand(*batch, -1)), dim=-1)
+        law = self.step_law(rows.reshape(-1, spec.n_inputs))
+        scale, n = self.response_scale, spec.n_response
+        drift = law.increment.reshape(*batch, n) * (scale / spec.dt_s)
+        parts = [] if law.spread is None else [law.spread[:, :n]]
+        if law.columns is not None:
+            parts = [torch.diag_embed(part) for part in parts] + [law.columns[:, :n]]
+            g = torch.cat(parts, dim=-1)
+            return drift, g.reshape(*batch, *g.shape[1:]) * (scale.unsqueeze(-1) / math.sqrt(spec.dt_s))
+        return drift, parts[0].reshape(*batch, n) * (scale / math.sqrt(spec.dt_s)) if parts else None
+
+    def normalised_drive(self, u: Tensor) -> Tensor:
+        """(…, drive with its delays, conditions) in normalised units."""
+        repeats = self.spec.drive_delays + 1
+        centre = torch.cat((self.drive_centre.repeat(repeats), self.condition_centre))
+        scale = torch.cat((self.drive_scale.repeat(repeats), self.condition_scale))
+        return (u - centre) / scale
 
     def normalised_rows(self, rows: Float[Tensor, "row inputs"]) -> tuple[Tensor, Tensor]:
-        """The same for rows of inputs, response first."""
-        pair = self.nets(rows @ self.features)
-        mean = torch.addmm(self.linear_bias, rows, self.linear_weight) + pair[0] * self.increment_scale
-        return mean, (softplus(pair[1]) + self.spec.noise_floor) * self.increment_scale
+        """Mean increment and the standard deviation of its independent noise, (row, response), normalised units.
 
-    def histories(self, n: int | Sequence[int] | Tensor, *, generator: torch.Generator | None = None) -> Histories:
+        For twins whose channels have noises of their own and no auxiliaries; see step_law for the others.
+        """
+        law = self.step_law(rows)
+        if law.spread is None:
+            raise TwinNotFitted("this twin has no independent noise; see step_law")
+        return law.increment, law.spread
+
+    def step_law(self, rows: Float[Tensor, "row inputs"], force: Tensor | None = None) -> StepLaw:
+        """The law of the next increment for rows of normalised inputs: response, drive, conditions, newest first.
+
+        force: (row, response), what the auxiliaries add to the drift, W_a a, in normalised units a sample.
+        """
+        spec = self.spec
+        drift, diffusion = self.nets(rows @ self.features)
+        slope = self._slope(rows, drift, force)
+        increment = slope if spec.scheme == "euler" else self._stages(rows, slope, force)
+        n_rows = spec.n_response + spec.auxiliaries
+        scale = self._noise_scale()
+        spread = columns = None
+        if spec.noise_diagonal:
+            spread = (softplus(diffusion[:, :n_rows]) + spec.noise_floor) * scale
+        if spec.noise_columns:
+            first = n_rows * spec.noise_diagonal
+            shared = diffusion[:, first : first + n_rows * spec.noise_columns]
+            columns = shared.reshape(-1, n_rows, spec.noise_columns) * scale.unsqueeze(-1)
+        return StepLaw(increment, spread, columns)
+
+    @property
+    def auxiliary_correlation(self) -> Tensor:
+        """Correlation of each auxiliary a sample apart, exp(-θ)."""
+        return torch.exp(-torch.exp(self.auxiliary_rate))
+
+    def force(self, auxiliaries: Tensor) -> Tensor:
+        """W_a a: (…, auxiliary) -> (…, response), normalised units a sample."""
+        forced: Tensor = (auxiliaries @ self.auxiliary_coupling.T) * self.increment_scale
+        return forced
+
+    def observation_covariance(self) -> Float[Tensor, "response response"]:
+        """Covariance of the measurement noise, normalised units: diagonal plus shared patterns."""
+        n = self.spec.n_response
+        if not self.spec.observation:
+            return self.linear_bias.new_zeros(n, n)
+        own = torch.diag(torch.exp(2.0 * self.observation_log_std))
+        return own + self.observation_patterns @ self.observation_patterns.T
+
+    def histories(
+        self,
+        n: int | Sequence[int] | Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        conditions: Tensor | None = None,
+    ) -> Histories:
         """Start histories from the bank: these entries, or n of them at random. Raises TwinNotFitted if it is empty."""
-        self._require_fitted()
-        return pick_histories(self.bank_response, self.bank_drive, n, generator)
+        self.require_fitted()
+        return self.bank.pick(n, generator=generator, conditions=conditions)
 
     def respond(
         self,
@@ -130,85 +214,99 @@ class DeviceTwin(nn.Module):
         *,
         generator: torch.Generator | None = None,
         history: Histories | None = None,
-        noise: Float[Tensor, "steps *batch response"] | None = None,
+        noise: Float[Tensor, "steps *batch noise"] | None = None,
+        conditions: Mapping[str, float] | Tensor | None = None,
+        observed: bool = True,
         check_range: bool = True,
     ) -> Float[Tensor, "*batch time response"]:
         """One sampled response to each drive, in physical units, differentiable in the drive and in the weights.
 
         response[…, 0, :] is the newest sample of the history, and drive[…, k, :] acts between samples k and k + 1, so
         the last drive sample has no effect. history: measured histories (…, see Histories); by default one is drawn
-        from the bank for every batch element. noise: (time - 1, …, response) standard normal numbers.
+        from the bank for every batch element. noise: (time - 1, …, spec.n_noise) standard normal numbers.
+        conditions: by name, or (…, condition), needed if the twin has any. observed: as an instrument would see it,
+        with measurement noise and a trial's offset where the twin has them; else the state itself.
 
         Raises TwinNotFitted, TracesInvalid, OutsideFittedRange (unless check_range is False).
         """
-        self._require_fitted()
-        self._check_shape(drive)
-        if check_range:
-            check_drive(drive, self.drive_range, self.spec)
-        batch, n_time = drive.shape[:-2], drive.shape[-2]
-        if history is None:
-            flat = self.histories(math.prod(batch), generator=generator)
-            history = Histories(
-                flat.response.reshape(*batch, *flat.response.shape[1:]),
-                flat.drive.reshape(*batch, *flat.drive.shape[1:]),
-            )
-        history.check(self.spec)
-        dtype = self.linear_weight.dtype
-        x0 = ((history.response - self.response_centre) / self.response_scale).to(dtype)
-        if n_time == 1:
-            return history.response[..., :1, :].to(dtype)
-        u = (
-            (self._embed(drive, history.drive) - self.drive_centre.repeat(self.spec.drive_delays + 1))
-            / self.drive_scale.repeat(self.spec.drive_delays + 1)
-        ).to(dtype)
-        step = _NormalisedStep(self)
-        path = solve(
-            step,
-            x0.expand(*batch, -1, -1) if step.n_delays else x0.expand(*batch, -1, -1).squeeze(-2),
-            u[..., :-1, :].movedim(-2, 0),
-            dt=1.0,
-            n_steps=n_time - 1,
-            noise=noise,
+        from twins.device.responding import respond  # it needs this class
+
+        return respond(
+            self,
+            drive,
             generator=generator,
+            history=history,
+            noise=noise,
+            conditions=conditions,
+            observed=observed,
+            check_range=check_range,
         )
-        return path.movedim(0, -2) * self.response_scale + self.response_centre
 
-    def _embed(self, drive: Tensor, before: Tensor) -> Tensor:
-        """(…, time, drive) -> (…, time, (drive_delays + 1) · drive), newest first; `before` is newest first too."""
-        delays = self.spec.drive_delays
-        if delays == 0:
-            return drive
-        earlier = before.to(drive.dtype).flip(-2).expand(*drive.shape[:-2], -1, -1)
-        longer = torch.cat((earlier, drive), dim=-2)
-        n_time = drive.shape[-2]
-        return torch.cat([longer[..., delays - d : delays - d + n_time, :] for d in range(delays + 1)], dim=-1)
-
-    def _check_shape(self, drive: Tensor) -> None:
-        if drive.ndim < 2 or drive.shape[-1] != self.spec.n_drive or drive.shape[-2] < 1:
-            raise TracesInvalid(f"drive must be (…, time, {self.spec.n_drive}), not {tuple(drive.shape)}")
-        if not torch.isfinite(drive).all():
-            raise TracesInvalid("drive holds values that are not finite")
-
-    def _require_fitted(self) -> None:
+    def require_fitted(self) -> None:
+        """Raise TwinNotFitted before a fit."""
         if not bool(self.fitted):
             raise TwinNotFitted("this twin has not been fitted; run fit(twin, traces, …) or load_twin(path)")
 
+    def _slope(self, rows: Tensor, drift: Tensor, force: Tensor | None) -> Tensor:
+        n = self.spec.n_response
+        slope = torch.addmm(self.linear_bias, rows, self.linear_weight) + drift[:, :n] * self.increment_scale
+        if self.spec.backbone_order > 1:
+            slope = slope + higher_terms(rows, self.spec.backbone_order) @ self.higher_weight
+        return slope if force is None else slope + force
 
-class _NormalisedStep:
-    """The twin as an equation in normalised units whose unit of time is one sample."""
+    def _stages(self, rows: Tensor, first: Tensor, force: Tensor | None) -> Tensor:
+        """The increment over a sample by Heun's or the classical Runge–Kutta method; drive and force are held."""
 
-    sde_type = "ito"
-    noise_type = "diagonal"
+        def slope(fraction: float, change: Tensor) -> Tensor:
+            moved = self._moved(rows, fraction, change)
+            return self._slope(moved, self.nets(moved @ self.features)[0], force)
 
-    def __init__(self, twin: DeviceTwin) -> None:
-        self._twin = twin
-        self.n_delays = twin.spec.response_delays
+        if self.spec.scheme == "heun":
+            return 0.5 * (first + slope(1.0, first))
+        second = slope(0.5, 0.5 * first)
+        third = slope(0.5, 0.5 * second)
+        return (first + 2.0 * second + 2.0 * third + slope(1.0, third)) / 6.0
 
-    def f_u(self, x: Tensor, u: Tensor) -> Tensor:
-        return self.f_and_g_u(x, u)[0]
+    def _moved(self, rows: Tensor, fraction: float, change: Tensor) -> Tensor:
+        """The rows a fraction of a sample later: delayed states are interpolated."""
+        n, n_state = self.spec.n_response, self.spec.n_state_inputs
+        newest, older = rows[:, :n] + change, rows[:, n:n_state]
+        older = torch.lerp(older, rows[:, : n_state - n], fraction)
+        return torch.cat((newest, older, rows[:, n_state:]), dim=1)
 
-    def g_u(self, x: Tensor, u: Tensor) -> Tensor:
-        return self.f_and_g_u(x, u)[1]
+    def _noise_scale(self) -> Tensor:
+        ones = self.increment_scale.new_ones(self.spec.auxiliaries)
+        return torch.cat((self.increment_scale * self.noise_mask, ones))
 
-    def f_and_g_u(self, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        return self._twin.normalised_step(x if self.n_delays else x.unsqueeze(-2), u)
+
+def _nets(spec: DeviceTwinSpec) -> Nets:
+    n_outputs = (spec.n_response, spec.n_diffusion)
+    if spec.diffusion_hidden in (None, spec.hidden):
+        return PairedNets(spec.n_inputs, spec.hidden, max(n_outputs), spec.activation)
+    widths = (spec.hidden, spec.diffusion_hidden or spec.hidden)
+    return SeparateNets(spec.n_inputs, widths, n_outputs, spec.activation)
+
+
+def _buffers(spec: DeviceTwinSpec) -> dict[str, Tensor]:
+    m, n, c = spec.n_drive, spec.n_response, spec.n_conditions
+    exact = torch.float64  # ranges are compared with what a user wrote
+    return {
+        "drive_centre": torch.zeros(m),
+        "drive_scale": torch.ones(m),
+        "response_centre": torch.zeros(n),
+        "response_scale": torch.ones(n),
+        "condition_centre": torch.zeros(c),
+        "condition_scale": torch.ones(c),
+        "increment_scale": torch.ones(n),  # of the backbone's residual, normalised units
+        "features": torch.eye(spec.n_inputs),  # whitens the nets' inputs
+        "noise_mask": torch.tensor(spec.noise_mask or (True,) * n, dtype=torch.float32),
+        "trial_offsets": torch.zeros(n, n * spec.trial_drift),  # a square root of their covariance, normalised units
+        "trial_correlation": torch.zeros(()),  # of the offsets of successive trials
+        "drive_range": torch.zeros(m, 2, dtype=exact),
+        "response_range": torch.zeros(n, 2, dtype=exact),
+        "condition_range": torch.zeros(c, 2, dtype=exact),
+        "bank_response": torch.zeros(0, spec.warm_up + spec.response_delays + 1, n),
+        "bank_drive": torch.zeros(0, spec.warm_up + spec.drive_delays, m),
+        "bank_conditions": torch.zeros(0, c),
+        "fitted": torch.tensor(False),
+    }

@@ -27,7 +27,7 @@ class FlatAdam:
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
         """Move the parameters down the gradient of `loss`; a gradient that is not finite moves nothing."""
-        gradients = torch.autograd.grad(loss, self._parameters)
+        gradients = torch.autograd.grad(loss, self._parameters, materialize_grads=True)  # zero for parts not in use
         gradient = torch.cat([part.reshape(-1) for part in gradients])
         norm = float(gradient.norm())
         if not math.isfinite(norm):

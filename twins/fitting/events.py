@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Epoch:
     """A part of the fit is done.
 
-    phase: "likelihood" or "windows"; epoch counts on through both. train_loss: mean over the epoch, nats a sample
+    phase: the name of the phase; epoch counts on through all. train_loss: mean over the epoch, nats a sample
     (likelihood; 0.5 is the linear model's) or a score. free_run_score: the latest held-out free-run CRPS, in units of
     the response's spread. best: the twin was just scored and is kept as the best so far (within chance, see
     FitResult). progress: 0..1 of this phase.
@@ -33,7 +33,8 @@ class FitResult:
 
     The kept checkpoint is the last whose held-out free run was not worse than the lowest by more than two standard
     errors.
-    best_phase: "linear" if training improved nothing. held_out_inputs: (number of the traces, input id).
+    best_phase: "linear" (or "warm start") if training improved nothing. linear_free_run_score: of the start, which is
+    the backbone alone unless it was warm. held_out_inputs: (number of the traces, input id).
     """
 
     seed: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,8 @@ class _Case:
     drive: Tensor  # (trial, time, drive)
     observed: Tensor  # (trial, time - 1, response), without the known start
     history: Histories
-    noise: Tensor  # (time - 1, draw, trial, response): the same for every checkpoint, so that they compare
+    noise: Tensor  # (time - 1, draw, trial, noise): the same for every checkpoint, so that they compare
+    conditions: Mapping[str, float]
 
 
 class FreeRunScore:
@@ -39,18 +40,20 @@ class FreeRunScore:
         n_trials: int = 32,
     ) -> None:
         self._n_draws = n_draws
+        self._seed = int(torch.randint(2**31, (1,), generator=generator))  # of starts and measurement noise
         self._cases = []
         for part in traces:
             kept = part.select(range(min(n_trials, part.n_trials)))
             start = start_sample(twin.spec, kept)
             stop = min(start + n_samples, kept.n_samples)
-            shape = (stop - start - 1, n_draws, kept.n_trials, twin.spec.n_response)
+            shape = (stop - start - 1, n_draws, kept.n_trials, twin.spec.n_noise)
             self._cases.append(
                 _Case(
                     drive=torch.tensor(kept.drive[:, start:stop]),
                     observed=torch.tensor(kept.response[:, start + 1 : stop]),
                     history=histories_of(twin.spec, kept),
                     noise=torch.randn(shape, generator=generator, dtype=torch.float32),
+                    conditions=kept.conditions,
                 )
             )
 
@@ -62,7 +65,14 @@ class FreeRunScore:
             drive = case.drive.to(twin.linear_weight).expand(self._n_draws, *case.drive.shape)
             noise = case.noise.to(twin.linear_weight)
             # Held-out drives may exceed the training range a little; that is for the score to judge.
-            samples = twin.respond(drive, history=case.history, noise=noise, check_range=False)
+            samples = twin.respond(
+                drive,
+                history=case.history,
+                noise=noise,
+                conditions=case.conditions,
+                generator=torch.Generator().manual_seed(self._seed),
+                check_range=False,
+            )
             values = (crps(samples[:, :, 1:].double(), case.observed) / twin.response_scale).mean(-1)
             parts += [quarter.mean(1) for quarter in values.chunk(4, dim=1)]
         return torch.cat(parts).nan_to_num(nan=float("inf"), posinf=float("inf"))

@@ -18,11 +18,12 @@ from twins.traces import Traces
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Windows:
-    """A batch of windows: measured history, drive (window, time, drive), observed (window, time - 1, response)."""
+    """A batch of windows: measured history, drive (window, time, drive), observed (window, time - 1, response), conditions."""
 
     history: Histories
     drive: Tensor
     observed: Tensor
+    conditions: Tensor
 
 
 def draw_windows(
@@ -32,10 +33,10 @@ def draw_windows(
     spec = twin.spec
     usable = np.array([part.n_trials * max(0, part.n_samples - spec.n_history - n_steps) for part in traces], float)
     sources = rng.choice(len(traces), n_windows, p=usable / usable.sum())
-    newest_first = -np.arange(spec.response_delays + 1)
-    before = -1 - np.arange(spec.drive_delays)
+    newest_first = -np.arange(spec.warm_up + spec.response_delays + 1)
+    before = -1 - np.arange(spec.warm_up + spec.drive_delays)
     ahead = np.arange(n_steps + 1)
-    gathered: list[list[np.ndarray]] = [[], [], [], []]
+    gathered: list[list[np.ndarray]] = [[], [], [], [], []]
     for source in sources:
         part = traces[source]
         trial, k = rng.integers(part.n_trials), rng.integers(spec.n_history, part.n_samples - n_steps)
@@ -43,14 +44,17 @@ def draw_windows(
         gathered[1].append(part.drive[trial, k + before])
         gathered[2].append(part.drive[trial, k + ahead])
         gathered[3].append(part.response[trial, k + ahead[1:]])
-    response, drive_before, drive, observed = (torch.tensor(np.stack(parts)) for parts in gathered)
-    return Windows(Histories(response, drive_before), drive, observed)
+        gathered[4].append(np.array([part.conditions[name] for name in spec.condition_names]))
+    response, drive_before, drive, observed, conditions = (torch.tensor(np.stack(parts)) for parts in gathered)
+    return Windows(Histories(response, drive_before), drive, observed, conditions)
 
 
 def window_score(twin: DeviceTwin, windows: Windows, *, n_draws: int, generator: torch.Generator) -> Float[Tensor, ""]:
     """Mean CRPS of the values plus energy score of whole windows (a value), in units of the linear residual."""
     drive = windows.drive.to(twin.linear_weight).expand(n_draws, *windows.drive.shape)
-    samples = twin.respond(drive, history=windows.history, generator=generator, check_range=False)[:, :, 1:]
+    samples = twin.respond(
+        drive, history=windows.history, conditions=windows.conditions, generator=generator, check_range=False
+    )[:, :, 1:]
     scale = twin.response_scale * twin.increment_scale
     samples, observed = samples / scale, windows.observed.to(samples) / scale
     length = observed.shape[1] * observed.shape[2]
