@@ -105,8 +105,8 @@ def _fit_backbone(twin: DeviceTwin, rows: Tensor, increments: Tensor) -> Tensor:
     design = torch.cat((rows, torch.ones_like(rows[:, :1]), higher), dim=1)
     gram = design.T @ design / len(design)
     gram.diagonal().add_(_RIDGE)
-    solution = torch.linalg.solve(gram, design.T @ increments / len(design))
-    residual = increments - design @ solution
+    solution: Tensor = torch.linalg.solve(gram, design.T @ increments / len(design))
+    residual: Tensor = increments - design @ solution
     n_inputs = twin.spec.n_inputs
     twin.linear_weight.copy_(solution[:n_inputs])
     twin.linear_bias.copy_(solution[n_inputs])
@@ -131,9 +131,8 @@ def _diffusion_bias(twin: DeviceTwin, residual: Tensor) -> Tensor:
     own = residual.new_ones(n + n_aux)
     own[:n] = (1.0 - columns[:n].square().sum(1)).clamp_min(0.01).sqrt()
     raw = torch.log(torch.expm1((own - spec.noise_floor).clamp_min(1e-3)))
-    parts = (raw, columns.flatten()) if spec.noise_diagonal else (columns.flatten(),)
-    bias: Tensor = torch.cat(parts).to(twin.linear_weight)
-    return bias
+    parts = [raw, columns.flatten()] if spec.noise_diagonal else [columns.flatten()]
+    return torch.cat(parts).to(twin.linear_weight)
 
 
 def _whitening(rows: Tensor) -> Tensor:
