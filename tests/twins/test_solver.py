@@ -7,6 +7,7 @@ import torch
 
 from twins.errors import SolverRefused
 from twins.solver import METHODS, bind, solve
+from twins.solver.schemes import SOLVES
 
 F64 = torch.float64
 
@@ -70,7 +71,7 @@ def start(n_delays, *batch, seed=5):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("substeps", [1, 3])
 def test_a_pulse_in_the_input_arrives_at_its_step_and_not_before(method, substeps):
-    for k in range(0, 50, 7):
+    for k in (0, 7, 28, 49):
         u = torch.zeros(50, 1, 1, dtype=F64)
         u[k] = 1.0
         sde = Still()
@@ -88,13 +89,27 @@ def test_the_increment_has_its_variance_at_every_step():
     assert (variances - 1).abs().max() < 5 * math.sqrt(2 / n_paths)
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("n_delays", [0, 2])
-def test_a_path_does_not_depend_on_its_batch(n_delays):
+def test_a_path_does_not_depend_on_its_batch(n_delays, method):
     x0, u, z = start(n_delays, 4, 3), randn(12, 4, 3, 2, seed=1), randn(24, 4, 3, 2, seed=2)
-    whole = solve(Driven(n_delays), x0, u, dt=0.1, n_steps=12, substeps=2, noise=z)
-    alone = solve(Driven(n_delays), x0[2, 1], u[:, 2, 1], dt=0.1, n_steps=12, substeps=2, noise=z[:, 2, 1])
+    sde, arguments = Driven(n_delays, SOLVES[method][0]), {"dt": 0.1, "n_steps": 12, "substeps": 2, "method": method}
+    whole = solve(sde, x0, u, noise=z, **arguments)
+    alone = solve(sde, x0[2, 1], u[:, 2, 1], noise=z[:, 2, 1], **arguments)
     assert whole.shape == (13, 4, 3, 2)
     torch.testing.assert_close(whole[:, 2, 1], alone, rtol=1e-12, atol=1e-14)
+
+
+def test_a_path_does_not_depend_on_the_threads():
+    x0, u, z = start(0, 3000), randn(10, 1, 2, seed=1), randn(10, 3000, 2, seed=2)
+    threads, paths = torch.get_num_threads(), []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            paths.append(solve(Driven(), x0, u, dt=0.1, n_steps=10, noise=z))
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(paths[0], paths[1], rtol=1e-12, atol=1e-14)
 
 
 def test_one_generator_state_gives_one_path_and_noise_replays_it():
@@ -104,15 +119,17 @@ def test_one_generator_state_gives_one_path_and_noise_replays_it():
     assert torch.equal(first, second) and torch.equal(first, replayed)
 
 
-@pytest.mark.parametrize(("method", "sde_type"), [("euler", "ito"), ("rk4", "ito"), ("heun", "stratonovich")])
+@pytest.mark.parametrize("drive", ["held", "interpolated"])
+@pytest.mark.parametrize(("method", "sde_type"), [(name, reading) for name in METHODS for reading in SOLVES[name]])
 @pytest.mark.parametrize("n_delays", [0, 2])
-def test_gradients_are_those_of_directional_differences(method, sde_type, n_delays):
-    x0, u, z = start(n_delays, 3), randn(10, 3, 2, seed=1), randn(20, 3, 2, seed=2)
+def test_gradients_are_those_of_directional_differences(method, sde_type, n_delays, drive):
+    x0, u, z = start(n_delays, 3), randn(10 + (drive == "interpolated"), 3, 2, seed=1), randn(20, 3, 2, seed=2)
     weight = torch.tensor(0.7, dtype=F64)
 
     def loss(x0, u, weight):
         sde = Driven(n_delays, sde_type, weight)
-        return solve(sde, x0, u, dt=0.1, n_steps=10, substeps=2, noise=z, method=method)[3:].square().sum()
+        arguments = {"dt": 0.1, "n_steps": 10, "substeps": 2, "method": method, "drive": drive}
+        return solve(sde, x0, u, noise=z, **arguments)[3:].square().sum()
 
     inputs = [value.clone().requires_grad_() for value in (x0, u, weight)]
     gradients = torch.autograd.grad(loss(*inputs), inputs)
@@ -127,12 +144,17 @@ def test_gradients_are_those_of_directional_differences(method, sde_type, n_dela
         assert float((gradient * direction).sum()) == pytest.approx(numerical, rel=1e-5, abs=1e-7)
 
 
-@pytest.mark.parametrize(("method", "sde_type"), [("euler", "ito"), ("heun", "stratonovich")])
+@pytest.mark.parametrize("drive", ["held", "interpolated"])
+@pytest.mark.parametrize(
+    ("method", "sde_type"),
+    [("euler", "ito"), ("heun", "stratonovich"), ("milstein", "ito"), ("milstein", "stratonovich")],
+)
 @pytest.mark.parametrize("n_delays", [0, 2])
 @pytest.mark.parametrize("substeps", [1, 3])
-def test_torchsde_gives_the_same_path_through_the_same_increments(method, sde_type, n_delays, substeps):
-    arguments = {"dt": 0.1, "n_steps": 12, "substeps": substeps, "method": method}
-    x0, u, z = start(n_delays, 4, 2), randn(12, 4, 2, 2, seed=1), randn(12 * substeps, 4, 2, 2, seed=2)
+def test_torchsde_gives_the_same_path_through_the_same_increments(method, sde_type, n_delays, substeps, drive):
+    arguments = {"dt": 0.1, "n_steps": 12, "substeps": substeps, "method": method, "drive": drive}
+    n_inputs = 12 + (drive == "interpolated")
+    x0, u, z = start(n_delays, 4, 2), randn(n_inputs, 4, 2, 2, seed=1), randn(12 * substeps, 4, 2, 2, seed=2)
     ours = solve(Driven(n_delays, sde_type), x0, u, noise=z, **arguments)
     reference = solve(Driven(n_delays, sde_type), x0, u, noise=z, backend="torchsde", **arguments)
     torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-12)
@@ -175,7 +197,7 @@ def test_delayed_states_are_interpolated_between_samples():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"method": "magic"}, "one of euler, heun, rk4"),
+        ({"method": "magic"}, "one of euler, milstein, heun, rk4"),
         ({"method": "heun"}, "stratonovich"),
         ({"n_steps": 7}, "n_steps = 7"),
         ({"dt": 0.0}, "positive"),
@@ -184,6 +206,9 @@ def test_delayed_states_are_interpolated_between_samples():
         ({"backend": "fused"}, "backend"),
         ({"x0": torch.full((5, 2), float("nan"), dtype=F64)}, "not finite"),
         ({"u": None}, "no drive"),
+        ({"drive": "smooth"}, "held, interpolated"),
+        ({"drive": "interpolated"}, r"n_steps \+ 1"),
+        ({"method": "log_ode"}, "Lévy areas"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_reason(change, words):

@@ -53,7 +53,15 @@ def z():
 
 
 @pytest.mark.parametrize(
-    ("sde_type", "method", "low", "high"), [("ito", "euler", 0.45, 0.6), ("stratonovich", "heun", 0.9, 1.1)]
+    ("sde_type", "method", "low", "high"),
+    [
+        ("ito", "euler", 0.45, 0.6),
+        ("ito", "rk4", 0.45, 0.6),
+        ("ito", "milstein", 0.9, 1.1),
+        ("stratonovich", "milstein", 0.9, 1.1),
+        ("stratonovich", "heun", 0.9, 1.1),
+        ("stratonovich", "stochastic_rk4", 1.8, 2.2),  # as drift and diffusion commute
+    ],
 )
 def test_strong_order_with_multiplicative_noise(z, sde_type, method, low, high):
     sde, x0 = GeometricBrownian(sde_type), torch.ones(N_PATHS, 1, dtype=torch.float64)
@@ -67,7 +75,10 @@ def test_euler_is_of_strong_order_one_with_additive_noise(z):
     assert 0.9 <= strong_order(sde, "euler", z, exact, x0) <= 1.1
 
 
-@pytest.mark.parametrize(("method", "order"), [("euler", 1), ("heun", 2), ("rk4", 4)])
+@pytest.mark.parametrize(
+    ("method", "order"),
+    [("euler", 1), ("milstein", 1), ("heun", 2), ("rk4", 4), ("stochastic_rk4", 4), ("nado_rk4", 4)],
+)
 def test_order_without_noise(method, order):
     class Pendulum:
         sde_type, noise_type = "ito", "none"
@@ -80,6 +91,47 @@ def test_order_without_noise(method, order):
     steps = [20, 40, 80]
     errors = [float((solve(Pendulum(), x0, dt=2 / n, n_steps=n, method=method)[-1] - exact).norm()) for n in steps]
     assert -np.polyfit(np.log(steps), np.log(errors), 1)[0] == pytest.approx(order, abs=0.15)
+
+
+@pytest.mark.parametrize("sde_type", ["ito", "stratonovich"])
+def test_weak_order_is_one_where_the_noise_depends_on_the_state(sde_type):
+    """The mean of geometric Brownian motion, its errors known by recursion: E[x] grows by a factor a step."""
+    sde, method = GeometricBrownian(sde_type), {"ito": "milstein", "stratonovich": "heun"}[sde_type]
+    exact = math.exp(sde.mu + (0.5 * sde.sigma**2 if sde_type == "stratonovich" else 0.0))
+    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.hermite_e.hermegauss(12))
+    errors, steps = [], [8, 16, 32, 64]
+    for n in steps:  # Gauss–Hermite in the step's increment: no sampling error
+        ends = solve(
+            sde,
+            torch.ones(12, 1, dtype=torch.float64),
+            dt=1 / n,
+            n_steps=1,
+            noise=nodes.reshape(1, 12, 1),
+            method=method,
+        )
+        growth = float((weights * ends[-1, :, 0]).sum() / weights.sum())
+        errors.append(abs(growth**n - exact))
+    assert -np.polyfit(np.log(steps), np.log(errors), 1)[0] >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("method", "weight"), [("heun", 0.5), ("stochastic_rk4", 0.5), ("nado_rk4", (1 + 2 * 2**0.5) / 6)]
+)
+def test_each_scheme_converges_to_the_reading_it_names(method, weight):
+    """dx = x dW: the mean grows as exp(weight), 0 for Itô, 1/2 for Stratonovich, NADO's published RK4 neither."""
+
+    class Growth(GeometricBrownian):
+        def f(self, t, x):
+            return torch.zeros_like(x)
+
+        def g(self, t, x):
+            return x
+
+    nodes, weights = (torch.from_numpy(part) for part in np.polynomial.hermite_e.hermegauss(12))
+    n, start = 4000, torch.ones(12, 1, dtype=torch.float64)
+    ends = solve(Growth("stratonovich"), start, dt=1 / n, n_steps=1, noise=nodes.reshape(1, 12, 1), method=method)
+    growth = float((weights * ends[-1, :, 0]).sum() / weights.sum())
+    assert n * math.log(growth) == pytest.approx(weight, abs=1e-3)
 
 
 def test_substeps_are_finer_steps(z):

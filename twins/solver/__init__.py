@@ -1,7 +1,9 @@
-"""Fixed-step stochastic solver: integer steps, explicit noise, held input, exact gradients."""
+"""Fixed-step stochastic solver: integer steps, explicit noise, held or interpolated input, exact gradients."""
 
+from twins.solver.calculus import as_ito, as_stratonovich
 from twins.solver.contract import bind
-from twins.solver.integrate import METHODS, solve
+from twins.solver.integrate import solve
 from twins.solver.noise import ReplayedNoise, draw_noise
+from twins.solver.schemes import METHODS
 
-__all__ = ["METHODS", "ReplayedNoise", "bind", "draw_noise", "solve"]
+__all__ = ["METHODS", "ReplayedNoise", "as_ito", "as_stratonovich", "bind", "draw_noise", "solve"]

@@ -52,24 +52,29 @@ def coefficients(sde: Any, *, driven: bool) -> Coefficients:
     return lambda t, x, _u: (sde.f(t, x), sde.g(t, x) if noisy else None)
 
 
-def bind(sde: Any, u: Tensor, dt: float, *, t0: float = 0.0) -> nn.Module:
+def bind(sde: Any, u: Tensor, dt: float, *, t0: float = 0.0, drive: str = "held") -> nn.Module:
     """A plain torchsde module f(t, y), g(t, y) with the drive u (time, batch, channel) built in.
+
+    drive: "held" over each step, or "interpolated" between samples (then with a sample at the end of the last step).
 
     The step is found by rounding t/dt in float64 up to a millionth of a step, because int(t/dt) is often one too
     small. At t_{k+1} itself the next input acts, so schemes with a stage there see it half a step early:
     ``solve(…, backend="torchsde")`` holds the input in every scheme, this module only in Euler's.
     """
     checked_types(sde)
+    if drive not in ("held", "interpolated"):
+        raise SolverRefused(f"drive must be held or interpolated, not {drive!r}")
     if int(getattr(sde, "n_delays", 0)):
         raise SolverRefused("an equation with delays has no torchsde form; use solve(…, backend='torchsde')")
-    return _BoundSDE(sde, u, dt, t0)
+    return _BoundSDE(sde, u, dt, t0, interpolated=drive == "interpolated")
 
 
 class _BoundSDE(nn.Module):
     """An equation with its drive, as torchsde wants it."""
 
-    def __init__(self, sde: Any, u: Tensor, dt: float, t0: float) -> None:
+    def __init__(self, sde: Any, u: Tensor, dt: float, t0: float, *, interpolated: bool) -> None:
         super().__init__()
+        self._interpolated = interpolated
         self.sde, self.u, self.dt, self.t0 = sde, u, dt, t0
         self.sde_type = sde.sde_type
         self.noise_type = "diagonal" if sde.noise_type == "none" else sde.noise_type
@@ -77,9 +82,16 @@ class _BoundSDE(nn.Module):
 
     def f_and_g(self, t: Tensor | float, y: Tensor) -> tuple[Tensor, Tensor]:
         """Drift and diffusion at time t (s) and state y (batch, state)."""
-        step = int((float(t) - self.t0) / self.dt + 1e-6)
-        drift, diffusion = self._evaluate(float(t), y, self.u[min(max(step, 0), len(self.u) - 1)])
+        drift, diffusion = self._evaluate(float(t), y, self._input(float(t)))
         return drift, torch.zeros_like(y) if diffusion is None else diffusion
+
+    def _input(self, t: float) -> Tensor:
+        steps = (t - self.t0) / self.dt
+        last = len(self.u) - 1
+        step = min(max(int(steps + 1e-6), 0), last)
+        if not self._interpolated:
+            return self.u[step]
+        return torch.lerp(self.u[step], self.u[min(step + 1, last)], min(max(steps - step, 0.0), 1.0))
 
     def f(self, t: Tensor | float, y: Tensor) -> Tensor:
         """Drift."""

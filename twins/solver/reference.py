@@ -1,7 +1,9 @@
 """The same problem by torchsde, our reference (archived upstream; its traps are avoided here).
 
-Times are float64, one call a held step, and the increments are replayed from the given noise: so the input is held
-also in the stages at the end of a step, and both backends see the same path.
+Times are float64, one call a step of dt, and the increments are replayed from the given noise: so the input is held
+also in the stages at the end of a step, and both backends see the same path. Lévy areas, which log_ode needs, are
+drawn from the generator, given the increments: they are not those of the finer path, so that general noise still has
+strong order 0.5, as torchsde says of it, but the joint distribution of a step's double integrals is nearly right.
 """
 
 from __future__ import annotations
@@ -11,30 +13,37 @@ import torchsde
 from torch import Tensor, nn
 
 from twins.errors import SolverRefused
-from twins.solver.integrate import Problem, at_fraction
-from twins.solver.noise import ReplayedNoise
+from twins.solver.noise import ReplayedNoise, draw_noise
+from twins.solver.problem import Problem, at_fraction, input_at
 
-_METHODS = {"euler": "euler", "heun": "heun"}
+# Our name: torchsde's, the noise it takes, and the reading it asks for where the two agree (additive noise).
+_METHODS = {
+    "euler": ("euler", ("diagonal", "scalar", "additive", "general"), "ito"),
+    "milstein": ("milstein", ("diagonal", "scalar", "additive"), None),
+    "heun": ("heun", ("diagonal", "scalar", "additive", "general"), "stratonovich"),
+    "log_ode": ("log_ode", ("scalar", "additive", "general"), "stratonovich"),
+}
 
 
-class _HeldStep(nn.Module):
+class _OneStep(nn.Module):
     """The equation during one step: its drive and its delayed states pinned."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, sde_type: str) -> None:
         super().__init__()
         self._problem = problem
-        self.sde_type, self.noise_type = problem.sde.sde_type, problem.sde.noise_type
-        if self.noise_type == "additive":  # torchsde wants heun told as Stratonovich; the two agree here
-            self.sde_type = {"euler": "ito", "heun": "stratonovich"}[problem.method]
+        self.sde_type, self.noise_type = sde_type, problem.scheme.noise_type
         self.batch = problem.history.shape[:-2]
-        self.n_delays = problem.history.shape[-2] - 1
         self.step, self.history = 0, problem.history
+        self.ends: tuple[Tensor | None, Tensor | None] = (None, None)
 
     def f_and_g(self, t: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         p = self._problem
         x = y.reshape(*self.batch, -1)
-        seen = at_fraction(self.history, x, float(t) / p.dt - self.step, self.n_delays)
-        f, g = p.evaluate(float(t), seen, None if p.u is None else p.u[self.step])
+        fraction = min(max(float(t) / p.dt - self.step, 0.0), 1.0)
+        fraction = round(fraction * 2 * p.substeps) / (2 * p.substeps)  # stages stand at whole or half substeps
+        f, g = p.evaluate(
+            float(t), at_fraction(self.history, x, fraction, p.n_delays), input_at(self.ends, fraction)
+        )  # fmt: skip
         assert g is not None  # noise_type "none" is refused below
         n_batch_axes = len(self.batch)
         return f.reshape(y.shape), g.expand(*self.batch, *g.shape[n_batch_axes:]).reshape(
@@ -51,19 +60,41 @@ class _HeldStep(nn.Module):
 def solve_with_torchsde(problem: Problem) -> Tensor:
     """(n_steps + 1, …, state). Raises SolverRefused for what torchsde has not (rk4, equations without noise)."""
     p = problem
-    if p.method not in _METHODS or p.noise is None:
-        raise SolverRefused(f"torchsde has no {p.method!r} here; use {tuple(_METHODS)} on an equation with noise")
-    held = _HeldStep(p)
+    known = [name for name, (_, noise_types, _) in _METHODS.items() if p.scheme.noise_type in noise_types]
+    if p.method not in known or p.noise is None:
+        raise SolverRefused(
+            f"torchsde has no {p.method!r} here for {p.scheme.noise_type} noise; "
+            + (f"use {', '.join(known)}, or backend='loop'" if known else "use backend='loop'")
+        )
+    name, _, reading = _METHODS[p.method]
+    free = p.scheme.noise_type == "additive" and reading is not None
+    held = _OneStep(p, str(reading) if free else p.scheme.sde_type)
     h = p.dt / p.substeps
     noise = p.noise.reshape(len(p.noise), -1, p.noise.shape[-1])
-    brownian = ReplayedNoise(noise, h)
+    areas = _levy_areas(p, noise, h) if p.method == "log_ode" else None
+    brownian = ReplayedNoise(noise, h, levy_areas=areas)
     x = p.history[..., 0, :].reshape(noise.shape[1], -1)
     states = [x]
-    for k in range(p.n_steps):
-        held.step = k
-        ends = torch.tensor([k * p.dt, (k + 1) * p.dt], dtype=torch.float64, device=x.device)
-        x = torchsde.sdeint(held, x, ends, bm=brownian, method=_METHODS[p.method], dt=h)[-1]
+    for k, ends in enumerate(p.inputs()):
+        held.step, held.ends = k, ends
+        times = torch.tensor([k * p.dt, (k + 1) * p.dt], dtype=torch.float64, device=x.device)
+        x = torchsde.sdeint(held, x, times, bm=brownian, method=name, dt=h)[-1]
         newest = x.reshape(*held.batch, 1, -1)
         held.history = torch.cat((newest, held.history[..., :-1, :]), dim=-2)
         states.append(x)
     return torch.stack(states).reshape(p.n_steps + 1, *held.batch, -1)
+
+
+def _levy_areas(p: Problem, noise: Tensor, h: float) -> Tensor:
+    """(step, batch, channel, channel), antisymmetric: Davie's approximation, given each step's increment.
+
+    With the space-time area H ~ N(0, h/12): A = H W' - W H' + antisymmetric noise of variance h²/12. It has the mean
+    and the covariance of the true area given W.
+    """
+    W = noise * h**0.5
+    H = draw_noise(tuple(noise.shape), noise, p.generator) * (h / 12) ** 0.5
+    rest = draw_noise((*noise.shape, noise.shape[-1]), noise, p.generator) * (h * h / 12) ** 0.5
+    upper = rest.triu(1)
+    crossed = H.unsqueeze(-1) * W.unsqueeze(-2)
+    area: Tensor = crossed - crossed.mT + upper - upper.mT
+    return area
