@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
+
+
+class LastLayer(NamedTuple):
+    """hidden: (row, hidden), what it sees; weight (hidden, output) and bias (output,), views of the parameters."""
+
+    hidden: Tensor
+    weight: Tensor
+    bias: Tensor
 
 
 class Nets(nn.Module):
@@ -18,9 +26,14 @@ class Nets(nn.Module):
 
     weights: nn.ParameterList
     biases: nn.ParameterList
+    n_drift_layers: int  # layers that belong to the drift; in PairedNets every layer belongs to both
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(row, input) -> drift (row, ≥ drift outputs), diffusion (row, ≥ diffusion outputs)."""
+        raise NotImplementedError
+
+    def last_layers(self, rows: Tensor) -> tuple[LastLayer, LastLayer]:
+        """The last layers of drift and diffusion and what they see of these rows: both nets are linear in them."""
         raise NotImplementedError
 
     def initialise(self, generator: torch.Generator, *, diffusion_bias: Tensor) -> None:
@@ -38,11 +51,18 @@ class PairedNets(Nets):
         self.weights = nn.ParameterList(torch.zeros(2, n_in, n_out) for n_in, n_out in pairs)
         self.biases = nn.ParameterList(torch.zeros(2, 1, n_out) for _, n_out in pairs)
         self.activation = activation
+        self.n_drift_layers = len(pairs)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(row, input) -> two (row, output)."""
         h = _layers(rows.expand(2, *rows.shape), self.weights, self.biases, self.activation)
         return h[0], h[1]
+
+    def last_layers(self, rows: Tensor) -> tuple[LastLayer, LastLayer]:
+        """As Nets says."""
+        h = _hidden(rows.expand(2, *rows.shape), self.weights, self.biases, self.activation)
+        weight, bias = self.weights[-1], self.biases[-1]
+        return LastLayer(h[0], weight[0], bias[0, 0]), LastLayer(h[1], weight[1], bias[1, 0])
 
     def initialise(self, generator: torch.Generator, *, diffusion_bias: Tensor) -> None:
         """As Nets says."""
@@ -67,20 +87,33 @@ class SeparateNets(Nets):
         self.weights = nn.ParameterList(torch.zeros(1, n_in, n_out) for net in layers for n_in, n_out in net)
         self.biases = nn.ParameterList(torch.zeros(1, 1, n_out) for net in layers for _, n_out in net)
         self.activation = activation
-        self._n_drift = len(layers[0])
+        self.n_drift_layers = len(layers[0])
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(row, input) -> (row, drift output), (row, diffusion output)."""
-        first, n = rows.unsqueeze(0), self._n_drift
+        first, n = rows.unsqueeze(0), self.n_drift_layers
         drift, diffusion = (
             _layers(first, self.weights[part], self.biases[part], self.activation)[0]
             for part in (slice(n), slice(n, None))
         )
         return drift, diffusion
 
+    def last_layers(self, rows: Tensor) -> tuple[LastLayer, LastLayer]:
+        """As Nets says."""
+        first, n = rows.unsqueeze(0), self.n_drift_layers
+        drift, diffusion = (
+            LastLayer(
+                _hidden(first, self.weights[part], self.biases[part], self.activation)[0],
+                self.weights[part][-1][0],
+                self.biases[part][-1][0, 0],
+            )
+            for part in (slice(n), slice(n, None))
+        )
+        return drift, diffusion
+
     def initialise(self, generator: torch.Generator, *, diffusion_bias: Tensor) -> None:
         """As Nets says."""
-        n = self._n_drift
+        n = self.n_drift_layers
         for part in (slice(n), slice(n, None)):
             _draw(self.weights[part], self.biases[part], generator)
         with torch.no_grad():
@@ -88,12 +121,16 @@ class SeparateNets(Nets):
 
 
 def _layers(h: Tensor, weights: nn.ParameterList, biases: nn.ParameterList, activation: str) -> Tensor:
+    return torch.baddbmm(biases[-1], _hidden(h, weights, biases, activation), weights[-1])
+
+
+def _hidden(h: Tensor, weights: nn.ParameterList, biases: nn.ParameterList, activation: str) -> Tensor:
     for weight, bias in list(zip(weights, biases, strict=True))[:-1]:
         if activation == "tanh":  # 2 sigmoid(2 x) - 1: on a CPU several times faster than torch.tanh
             h = torch.baddbmm(bias, h, weight, beta=2, alpha=2).sigmoid().mul(2).sub(1)
         else:
             h = torch.baddbmm(bias, h, weight).relu()
-    return torch.baddbmm(biases[-1], h, weights[-1])
+    return h
 
 
 def _draw(weights: nn.ParameterList, biases: nn.ParameterList, generator: torch.Generator) -> None:

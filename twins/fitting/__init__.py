@@ -2,5 +2,6 @@
 
 from twins.fitting.events import Epoch, FitEvent, FitResult
 from twins.fitting.fit import fit
+from twins.fitting.options import AdversarialOptions, RolloutOptions
 
-__all__ = ["Epoch", "FitEvent", "FitResult", "fit"]
+__all__ = ["AdversarialOptions", "Epoch", "FitEvent", "FitResult", "RolloutOptions", "fit"]

@@ -14,6 +14,7 @@ from twins.device.twin import DeviceTwin
 from twins.fitting.adam import FlatAdam
 from twins.fitting.events import Epoch
 from twins.fitting.free_run import FreeRunScore
+from twins.traces import Traces
 
 _SCORES_PER_PHASE = 25  # a free run costs as much as some 50 steps of training
 _LAST_RATE = 0.01  # of the first, at the end of the cosine
@@ -23,17 +24,21 @@ _CHANCE = 2.0  # standard errors of a paired difference between two checkpoints'
 
 @dataclass(frozen=True, slots=True)
 class PhaseOptions:
-    """What a phase is asked for: its budget is max_epochs (of its own default), ended early at until_s of the fit."""
+    """What a phase is asked for: its budget is max_epochs (of its own default), ended early at until_s of the fit.
+
+    settings: hyperparameters of this phase, of its class in twins.fitting.options; None: their defaults.
+    """
 
     learning_rate: float
     seed: int
     max_epochs: int | None = None
     until_s: float | None = None
+    settings: object | None = None
 
 
 @dataclass(slots=True)
 class Course:
-    """A fit under way: the twin, its clock and the checkpoint kept so far."""
+    """A fit under way: the twin, its clock, what it is judged on and the checkpoint kept so far."""
 
     twin: DeviceTwin
     score: FreeRunScore
@@ -46,6 +51,7 @@ class Course:
     kept_phase: str = "linear"
     state: dict[str, Tensor] = field(default_factory=dict)
     lowest: Tensor | None = None
+    held_out: Sequence[Traces] = ()
 
     def judge(self, phase: str, *, must_improve: bool = False) -> bool:
         """Score the twin; keep it unless it is worse than the best ever by more than chance.
@@ -60,9 +66,19 @@ class Course:
             return False
         if self.lowest is None or self.latest < float(self.lowest.mean()):
             self.lowest = scores
+        self._keep(phase)
+        return True
+
+    def choose(self, phase: str, *, better: bool) -> bool:
+        """Score the twin for the record, but let the caller say whether it replaces the kept one."""
+        self.latest = float(self.score(self.twin).mean())
+        if better:
+            self._keep(phase)
+        return better
+
+    def _keep(self, phase: str) -> None:
         self.kept, self.kept_epoch, self.kept_phase = self.latest, self.epoch, phase
         self.state = {name: value.detach().clone() for name, value in self.twin.named_parameters()}
-        return True
 
     def _acceptable(self, scores: Tensor, *, must_improve: bool) -> bool:
         assert self.lowest is not None  # the linear model was judged first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from twins.fitting.course import Course, PhaseOptions
 from twins.fitting.events import Epoch, FitEvent, FitResult
 from twins.fitting.free_run import FreeRunScore
 from twins.fitting.held_out import InputSplit, split_by_input
+from twins.fitting.options import check_phase_options
 from twins.fitting.phases import PHASES, SHARES
 from twins.traces import Traces, check_same_grid
 
@@ -29,6 +30,7 @@ def fit(
     held_out_fraction: float = 0.15,
     learning_rate: float = 1e-2,
     warm_start: bool = False,
+    phase_options: Mapping[str, object] | None = None,
 ) -> Generator[FitEvent, None, FitResult]:
     """Fit `twin` in place; yields an Epoch every fraction of a second and returns a FitResult.
 
@@ -40,11 +42,13 @@ def fit(
     Each phase has max_epochs of its own (or its default); max_seconds is shared out among them and may cut them short.
     The learning rate falls as a cosine in each. The outcome follows from seed and data alone, unless max_seconds cuts
     it short. Closing the generator early leaves the twin at its best checkpoint so far. warm_start: go on with a twin
-    that was fitted before, whose normalisation stays; the data may have grown.
+    that was fitted before, whose normalisation stays; the data may have grown. phase_options: hyperparameters of single
+    phases by their names, see twins.fitting.options; twins.presets has those of the reference.
 
     Raises TracesMismatch (mixed sampling times, channels, units; not the twin's; fewer than two inputs), TracesInvalid.
     """
     _check_options(phases, max_epochs, max_seconds, held_out_fraction, learning_rate)
+    check_phase_options(phases, phase_options)
     check_same_grid(traces, varying=twin.spec.condition_names)
     split = split_by_input(traces, fraction=held_out_fraction, rng=np.random.default_rng(seed))
     generator = torch.Generator().manual_seed(seed)
@@ -53,7 +57,8 @@ def fit(
         widen_twin(twin, split.train)
     else:
         prepare_twin(twin, split.train, generator=generator)
-    course = Course(twin, FreeRunScore(twin, split.held_out, generator=generator), generator)
+    score = FreeRunScore(twin, split.held_out, generator=generator)
+    course = Course(twin, score, generator, held_out=split.held_out)
     start = "warm start" if warm_start else "linear"
     course.judge(start)
     start_score = course.kept
@@ -61,7 +66,8 @@ def fit(
     try:
         for number, name in enumerate(phases):
             course.restore_kept()
-            options = PhaseOptions(learning_rate, seed, max_epochs, _end_s(course, phases[number:], max_seconds))
+            until_s = _end_s(course, phases[number:], max_seconds)
+            options = PhaseOptions(learning_rate, seed, max_epochs, until_s, (phase_options or {}).get(name))
             yield from PHASES[name](course, split.train, options)
     finally:
         course.restore_kept()
