@@ -49,7 +49,8 @@ def respond(
     if n_time == 1:
         path = x0[..., :1, :]
     else:
-        path = _steps(twin, x0, auxiliaries, embedded(twin, drive, history.drive, held), noise, generator)
+        u = embedded(twin, drive, history.drive, held)[..., :-1, :]  # the last drive has no effect
+        path = advance(twin, x0, auxiliaries, u, noise=noise, generator=generator)
     response = path * twin.response_scale + twin.response_centre
     if not observed:
         return response
@@ -90,24 +91,28 @@ def embedded(twin: DeviceTwin, drive: Tensor, before: Tensor, conditions: Tensor
     return twin.normalised_drive(torch.cat(parts, dim=-1)).to(twin.linear_weight.dtype)
 
 
-def _steps(
+def advance(
     twin: DeviceTwin,
     x0: Tensor,
     auxiliaries: Tensor,
     u: Tensor,
-    noise: Tensor | None,
-    generator: torch.Generator | None,
+    *,
+    noise: Tensor | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The states (…, time, response), normalised, from embedded starts (…, delay, response)."""
+    """The states (…, step + 1, response), normalised, the start first.
+
+    x0: (…, delay, response), newest first. auxiliaries: (…, auxiliary). u: (…, step, drive inputs) as `embedded` gives.
+    """
     n_response = twin.spec.n_response
     step = NormalisedStep(twin)
     state = torch.cat((x0, auxiliaries.unsqueeze(-2).expand(*x0.shape[:-1], -1)), dim=-1)
     path = solve(
         step,
         state if step.n_delays else state.squeeze(-2),
-        u[..., :-1, :].movedim(-2, 0),
+        u.movedim(-2, 0),
         dt=1.0,
-        n_steps=u.shape[-2] - 1,
+        n_steps=u.shape[-2],
         noise=noise,
         generator=generator,
     )

@@ -7,7 +7,7 @@ imports the whole compiler when first made, which takes seconds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,16 @@ from torch import Tensor, nn
 class FlatAdam:
     """Adam with the gradient's norm limited. The learning rate is given at every step."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], *, largest_gradient: float) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        largest_gradient: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+    ) -> None:
         self._parameters = list(parameters)
         self._largest_gradient = largest_gradient
+        self._betas = betas
         self._sizes = [p.numel() for p in self._parameters]
         like = self._parameters[0].detach()
         self._mean = like.new_zeros(sum(self._sizes))
@@ -27,7 +34,10 @@ class FlatAdam:
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
         """Move the parameters down the gradient of `loss`; a gradient that is not finite moves nothing."""
-        gradients = torch.autograd.grad(loss, self._parameters, materialize_grads=True)  # zero for parts not in use
+        self.move(torch.autograd.grad(loss, self._parameters, materialize_grads=True), learning_rate)  # zero if unused
+
+    def move(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        """Move the parameters down these gradients, one a parameter; where one has always been zero nothing moves."""
         gradient = torch.cat([part.reshape(-1) for part in gradients])
         norm = float(gradient.norm())
         if not math.isfinite(norm):
@@ -35,7 +45,7 @@ class FlatAdam:
         if norm > self._largest_gradient:
             gradient *= self._largest_gradient / norm
         self._n_steps += 1
-        beta1, beta2 = 0.9, 0.99
+        beta1, beta2 = self._betas
         self._mean.lerp_(gradient, 1.0 - beta1)
         self._square.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
         root = (self._square / (1.0 - beta2**self._n_steps)).sqrt_().add_(1e-8)
