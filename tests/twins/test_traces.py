@@ -78,3 +78,43 @@ def test_without_input_ids_every_trial_is_an_input_of_its_own():
 def test_recordings_that_differ_are_not_mixed(change):
     with pytest.raises(TracesMismatch):
         check_same_grid([make(), make(**change)])
+
+
+def counting(n_trials=2, n_samples=11, **change):
+    """Samples that say where they stood."""
+    drive = np.arange(n_trials * n_samples, dtype=float).reshape(n_trials, n_samples, 1)
+    return make(drive=drive, response=np.repeat(-drive, 2, axis=2), **change)
+
+
+def test_segments_without_overlap_share_no_sample_and_are_inputs_of_their_own():
+    cut = counting().segments(4)
+    assert cut.drive[:, :, 0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [11, 12, 13, 14], [15, 16, 17, 18]]
+    assert np.array_equal(cut.response[..., 1], -cut.drive[..., 0])
+    assert cut.inputs.tolist() == [0, 1, 2, 3]
+    assert cut.n_prepare == 0
+
+
+def test_segments_with_overlap_score_every_sample_once_with_history_before_it():
+    cut = counting(n_trials=1, n_samples=11, n_prepare=3).segments(4, overlap=2)
+    assert cut.n_prepare == 2
+    assert cut.drive[:, :2, 0].tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+    assert cut.scored()[0][..., 0].reshape(-1).tolist() == [3, 4, 5, 6, 7, 8, 9, 10]
+
+
+def test_segments_of_repeats_stay_repeats():
+    cut = counting(n_trials=3, input_id=[7, 2, 7]).segments(5)
+    assert cut.inputs.tolist() == [2, 3, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("n_samples", "overlap"), [(12, 0), (4, 4), (4, -1), (0, 0)])
+def test_segments_that_cannot_be_are_refused(n_samples, overlap):
+    with pytest.raises(TracesInvalid, match="segment"):
+        counting().segments(n_samples, overlap=overlap)
+
+
+def test_a_span_keeps_what_is_left_of_the_preparation():
+    part = counting(n_prepare=3).span(1, 5)
+    assert part.drive[0, :, 0].tolist() == [1, 2, 3, 4]
+    assert part.n_prepare == 2
+    with pytest.raises(TracesInvalid, match="5:12"):
+        counting().span(5, 12)
