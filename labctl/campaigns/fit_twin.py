@@ -145,6 +145,7 @@ def _provenance(
             "seed": recording.provenance.get("seed"),
             "identities": recording.provenance.get("identities", {}),
             "station_sha256": recording.provenance.get("station", {}).get("sha256"),
+            "outside_data": recording.provenance.get("outside_data"),
         }
         for recording in recordings
     ]

@@ -7,13 +7,15 @@ import json
 import sys
 from pathlib import Path
 
+from labctl.commands.data_arguments import add_data_arguments, recordings_of
+
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     twin = commands.add_parser("twin", help="fit a twin to recordings; check it on recordings it has not seen")
     actions = twin.add_subparsers(title="actions", metavar="ACTION", required=True)
     fit = actions.add_parser("fit", help="fit a twin, choose it by free runs on held-out inputs, and save it")
-    fit.add_argument("recordings", type=Path, nargs="+", help="recordings of one device (.h5)")
+    fit.add_argument("recordings", type=Path, nargs="+", help="recordings of one device, or data of other programs")
     fit.add_argument("--heldout", type=Path, help="a recording to judge it on, with repeats of other inputs")
     fit.add_argument("--name", default="twin", help="name of the twin's files (default twin)")
     fit.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the twin goes")
@@ -21,6 +23,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     fit.add_argument("--drive-delays", type=int, help="earlier samples of the drive that the twin sees")
     fit.add_argument("--seconds", type=float, help="budget for training (default 20)")
     fit.add_argument("--seed", type=int, default=0, help="seed (default 0)")
+    add_data_arguments(fit)
     fit.set_defaults(run=run_fit)
     check = actions.add_parser("check", help="print how well a twin is calibrated on recordings")
     check.add_argument("twin", type=Path, help="the twin (.safetensors or .json of it)")
@@ -37,7 +40,6 @@ def run_fit(options: argparse.Namespace) -> int:
     from labctl.campaign import run
     from labctl.campaigns.fit_twin import FitSettings, fit_twin
     from labctl.console import Console
-    from labctl.store import open_recording
 
     given = {
         "response_delays": options.response_delays,
@@ -45,12 +47,14 @@ def run_fit(options: argparse.Namespace) -> int:
         "max_seconds": options.seconds,
     }
     settings = replace(FitSettings(), **{name: value for name, value in given.items() if value is not None})
-    recordings = [open_recording(path) for path in options.recordings]
+    recordings, heldout = recordings_of(options, options.recordings)
+    if options.heldout:
+        heldout = recordings_of(options, [options.heldout])[0]
     simulated = any(recording.simulated for recording in recordings)
     campaign = fit_twin(
         options.name,
         recordings,
-        open_recording(options.heldout) if options.heldout else None,
+        heldout[0] if heldout else None,
         seed=options.seed,
         settings=settings,
         folder=options.out,
