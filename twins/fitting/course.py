@@ -112,18 +112,19 @@ def descend(
     n_epochs: int,
     until_s: float | None,
     must_improve: bool = False,
+    constant_rate: bool = False,
 ) -> Generator[Epoch, None, None]:
-    """Adam over `n_epochs` epochs, each of the batches that `losses()` gives; the rate falls as a cosine.
+    """Adam over `n_epochs` epochs, each of the batches that `losses()` gives; the rate falls as a cosine, or is constant.
 
     The twin is judged some 25 times on the way, and at the end; see Course.judge.
     """
     optimiser = FlatAdam(parameters, largest_gradient=_LARGEST_GRADIENT)
     began_s, progress, n_scored = course.seconds, 0.0, 0
     for number in range(1, n_epochs + 1):
-        rate = learning_rate * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
+        fall = 1.0 if constant_rate else _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
         total = []
         for loss in losses():
-            optimiser.step(loss, rate)
+            optimiser.step(loss, learning_rate * fall)
             total.append(float(loss.detach()))
         progress = number / n_epochs
         if until_s is not None:
