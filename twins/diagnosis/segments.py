@@ -38,6 +38,11 @@ class Segments:
         rows = np.concatenate((ones, past, self.drive_terms[:, newest]), axis=-1)
         return rows.reshape(-1, rows.shape[-1]), self.response[:, newest + 1].reshape(-1)
 
+    def with_drive_columns(self, n: int) -> Segments:
+        """Only the newest n of the drive's lagged columns, and its powers."""
+        terms = np.concatenate((self.drive_terms[..., :n], self.drive_terms[..., self.n_drive_lags :]), axis=-1)
+        return replace(self, drive_terms=terms, n_drive_lags=n)
+
     def fewer(self, n_samples: int, rng: np.random.Generator) -> Segments:
         """A random part of the segments with about n_samples samples in all, at least 4 segments."""
         n = max(4, n_samples // self.response.shape[1])

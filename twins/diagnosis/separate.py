@@ -79,13 +79,17 @@ def separate_noise(segments: Segments, *, polynomial_order: int, rng: np.random.
     """
     few = segments.fewer(_COARSE_SAMPLES, rng)
     best: _Fit | None = None
+    n_vain = 0
     for order in range(1, _MAX_ORDER + 1):
         if few.response.shape[1] < 2 * order + _BURN_IN:
             break  # segments too short to judge a longer memory
         fitted = _coarse(few, order, polynomial_order)
         if best is not None and _criterion(fitted) > _criterion(best) - _WORTH_AN_ORDER:
-            break
-        best = fitted
+            n_vain += 1
+            if n_vain == 2:
+                break
+            continue
+        best, n_vain = fitted, 0
     assert best is not None
     coarse = best
     best = _refined(segments, coarse)

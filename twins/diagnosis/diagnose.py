@@ -1,0 +1,211 @@
+"""diagnose: from recordings to what kind of noise, memory and drift the device has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from twins.diagnosis.channel import N_LAGS, ChannelData, diagnose_channel
+from twins.diagnosis.channel_checks import (
+    clipping_warning,
+    constant_channels,
+    quantisation_warning,
+    sampling_warning,
+)
+from twins.diagnosis.drift import drift_over_repeats, trial_offsets
+from twins.diagnosis.figures import ChannelDiagnosis, Diagnosis, Drift
+from twins.diagnosis.multistability import multistable_share
+from twins.diagnosis.one_step import LAGS, OneStep, one_step_models
+from twins.diagnosis.repeats import Repeats, find_repeats
+from twins.diagnosis.separate import Separation
+from twins.diagnosis.segments import Segments, cut_segments
+from twins.errors import TracesInvalid
+from twins.traces import Traces, check_same_grid
+
+_MIN_SAMPLES = 24  # of a trial
+_BUDGET = 10_000  # samples of a channel that the filter sees
+_FULL_BUDGET_CHANNELS = 4
+_FEW_INPUTS = 4
+_SCAN = 8_000  # samples of a channel that choose memory and nonlinearity
+_SCANNED = 4  # channels that do; the others take their neighbour's
+
+
+def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0) -> Diagnosis:
+    """Say what noise, memory, nonlinearity and drift a device's recordings show, with standard errors.
+
+    Works with repeats of inputs and without. Trials are taken to be in the order of recording. seed: of the stretches
+    chosen and of resampling; the outcome follows from it and the data.
+
+    Raises TracesMismatch, and TracesInvalid for trials shorter than 24 samples or data that never change.
+    """
+    parts = [traces] if isinstance(traces, Traces) else list(traces)
+    check_same_grid(parts, varying=tuple(parts[0].conditions) if parts else ())
+    _check_lengths(parts)
+    constant = constant_channels(parts, "response")
+    varying = [i for i in range(len(parts[0].response_names)) if i not in constant]
+    if not varying:
+        raise TracesInvalid("no response channel ever changes: nothing can be learnt; check the wiring and the ranges")
+    repeats = find_repeats(parts)
+    drifts, responses, deviations, autocorrelations = _without_drift(parts, repeats, np.random.default_rng(seed))
+    split = multistable_share(repeats) if repeats else None
+    channels, separations, cut = [], [], []
+    scanned = {varying[k] for k in np.linspace(0, len(varying) - 1, min(_SCANNED, len(varying))).astype(int)}
+    one_steps: dict[int, OneStep] = {}
+    for i in varying:
+        segments = _segments(responses, parts, i, seed)
+        if i in scanned:
+            one_steps[i] = one_step_models(segments.fewer(_SCAN, np.random.default_rng(seed)), parts[0].drive.shape[2])
+        one_step = one_steps[min(one_steps, key=lambda known, i=i: abs(known - i))]  # type: ignore[misc]
+        data = ChannelData(
+            name=parts[0].response_names[i],
+            unit=parts[0].response_units[i],
+            responses=[one[..., i] for one in responses],
+            drives=[part.drive for part in parts],
+            deviations=[one[..., i] for one in deviations] if repeats and repeats.source == "repeats" else [],
+            n_free=repeats.n_free if repeats else 0,
+            n_inputs=_n_inputs(parts),
+            multistable=bool(split),
+            drift=drifts[i] if drifts else None,
+            autocorrelation=tuple(float(value) for value in autocorrelations[1:, i]) if repeats else None,
+        )
+        n_most = int(_BUDGET * min(1.0, _FULL_BUDGET_CHANNELS / len(varying)))
+        channel, separation = diagnose_channel(data, segments, one_step, n_most=n_most, seed=seed)
+        channels.append(channel)
+        separations.append(separation)
+        cut.append(segments)
+    unexplained, source = _unexplained(repeats, deviations, separations, varying)
+    cross, adjacent, rank = _across(unexplained)
+    return Diagnosis(
+        dt_s=parts[0].dt_s,
+        n_inputs=_n_inputs(parts),
+        n_trials=sum(part.n_trials for part in parts),
+        n_samples=sum(part.n_trials * part.n_samples for part in parts),
+        n_repeats=max(int(np.unique(part.inputs, return_counts=True)[1].max()) for part in parts),
+        n_drive=len(parts[0].drive_names),
+        channels=tuple(channels),
+        cross_correlation=cross,
+        adjacent_correlation=adjacent,
+        noise_rank=rank,
+        source=source,
+        response_delays=max(one.n_response for one in one_steps.values()) - 1,
+        drive_delays=max(one.n_drive for one in one_steps.values()) - 1,
+        polynomial_order=max(one.polynomial_order for one in one_steps.values()),
+        multistable_share=split,
+        warnings=tuple(_warnings(parts, constant, channels, varying, cut, split, repeats)),
+    )
+
+
+def _check_lengths(parts: Sequence[Traces]) -> None:
+    for number, part in enumerate(parts):
+        if part.n_samples < _MIN_SAMPLES:
+            raise TracesInvalid(
+                f"traces {number} have trials of {part.n_samples} samples; a diagnosis needs at least {_MIN_SAMPLES}"
+            )
+
+
+def _n_inputs(parts: Sequence[Traces]) -> int:
+    return sum(len(np.unique(part.inputs)) for part in parts)
+
+
+def _without_drift(
+    parts: Sequence[Traces], repeats: Repeats | None, rng: np.random.Generator
+) -> tuple[tuple[Drift, ...] | None, list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """(drift of each channel, responses, deviations of unbiased size, their autocorrelation (lag, channel))."""
+    responses = [part.response for part in parts]
+    if repeats is None:
+        return None, responses, [], np.zeros((0, responses[0].shape[2]))
+    drifts = drift_over_repeats(repeats, rng)
+    offsets = trial_offsets(repeats, drifts)
+    shift = np.zeros((sum(part.n_trials for part in parts), responses[0].shape[2]))
+    for places, offset in zip(repeats.trials, offsets, strict=True):
+        shift[places] = offset
+    edges = np.cumsum([part.n_trials for part in parts])[:-1]
+    responses = [one - move[:, None] for one, move in zip(responses, np.split(shift, edges), strict=True)]
+    left = Repeats(
+        tuple(group - offset[:, None] for group, offset in zip(repeats.groups, offsets, strict=True)),
+        repeats.trials,
+        repeats.source,
+    )
+    covariances = left.covariances(N_LAGS)
+    power = np.where(covariances[0] > 0, covariances[0], 1.0)
+    return drifts, responses, left.unbiased(), covariances / power
+
+
+def _segments(responses: Sequence[np.ndarray], parts: Sequence[Traces], channel: int, seed: int) -> Segments:
+    return cut_segments(
+        [one[..., channel] for one in responses],
+        [part.drive for part in parts],
+        n_drive_lags=max(LAGS),
+        n_most=2 * _BUDGET,
+        rng=np.random.default_rng(seed),  # the same stretches for all channels
+    )
+
+
+def _unexplained(
+    repeats: Repeats | None, deviations: Sequence[np.ndarray], separations: Sequence[Separation], varying: Sequence[int]
+) -> tuple[np.ndarray, str]:
+    """(sample, channel) of what neither the inputs nor one-step models foresee."""
+    if repeats is not None and repeats.source == "repeats":
+        return np.concatenate([one.reshape(-1, one.shape[-1]) for one in deviations])[:, varying], "repeats"
+    shapes = {one.innovation.shape for one in separations}
+    if len(shapes) == 1:
+        return np.stack([one.innovation.reshape(-1) for one in separations], axis=-1), "one-step"
+    n_time = min(shape[1] for shape in shapes)
+    return np.stack([one.innovation[:, -n_time:].reshape(-1) for one in separations], axis=-1), "one-step"
+
+
+def _across(unexplained: np.ndarray) -> tuple[float, float, int]:
+    """(root mean square correlation between channels, mean of neighbours, components of 90 % of the variance)."""
+    n = unexplained.shape[1]
+    if n == 1:
+        return 0.0, 0.0, 1
+    covariance = np.cov(unexplained.T)
+    spread = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = covariance / spread[:, None] / spread
+    apart = correlation[~np.eye(n, dtype=bool)]
+    # whitened by channel: a loud channel must not hide the rest
+    values = np.linalg.eigvalsh(correlation)[::-1]
+    rank = 1 + int(np.searchsorted(values.cumsum() / values.sum(), 0.9))
+    return float(np.sqrt((apart**2).mean())), float(np.diag(correlation, 1).mean()), rank
+
+
+def _warnings(
+    parts: Sequence[Traces],
+    constant: Sequence[int],
+    channels: Sequence[ChannelDiagnosis],
+    varying: Sequence[int],
+    cut: Sequence[Segments],
+    split: float | None,
+    repeats: Repeats | None,
+) -> list[str]:
+    said = [f"{parts[0].response_names[i]}: never changes; leave it out of the twin" for i in constant]
+    said += [f"{parts[0].drive_names[i]}: never changes; leave it out" for i in constant_channels(parts, "drive")]
+    said += _grouped([clipping_warning(parts, i) for i in varying])
+    said += _grouped([quantisation_warning(parts, one, i) for i, one in zip(varying, channels, strict=True)])
+    said += _grouped(
+        [sampling_warning(one.response * one.scale, channel) for one, channel in zip(cut, channels, strict=True)]
+    )
+    if _n_inputs(parts) < _FEW_INPUTS:
+        said.append(
+            f"{_n_inputs(parts)} different inputs, fewer than {_FEW_INPUTS}: memory, nonlinearity and a twin's response to new "
+            "drives cannot be judged; record more inputs"
+        )
+    if split:
+        said.append(
+            f"repeats of {100 * split:.0f} % of the inputs part into clusters: the device remembers a state that the "
+            "preparation does not set (two wells, hysteresis); prepare it with a pulse into a known state"
+        )
+    if repeats is None:
+        said.append("nothing was repeated: slow drift between trials and clusters of repeats cannot be seen")
+    elif repeats.source == "preparation":
+        said.append("no input was repeated: drift and clusters are judged in the preparation that all trials share")
+    return said
+
+
+def _grouped(found: Sequence[str | None]) -> list[str]:
+    """One sentence for all channels with the same complaint."""
+    words = [one for one in found if one]
+    if len(words) < 2:
+        return words
+    return [f"{words[0]} ({len(words) - 1} more channels like it: {', '.join(one.split(':')[0] for one in words[1:6])} …)"]
