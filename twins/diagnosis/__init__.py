@@ -5,5 +5,6 @@
 
 from twins.diagnosis.diagnose import diagnose
 from twins.diagnosis.figures import ChannelDiagnosis, Diagnosis, Drift, Estimate
+from twins.diagnosis.recommend import Recommendation, recommend
 
-__all__ = ["ChannelDiagnosis", "Diagnosis", "Drift", "Estimate", "diagnose"]
+__all__ = ["ChannelDiagnosis", "Diagnosis", "Drift", "Estimate", "Recommendation", "diagnose", "recommend"]
