@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,7 +51,8 @@ def widen_twin(twin: DeviceTwin, traces: Sequence[Traces]) -> None:
     for part in traces:
         held = np.array([[part.conditions[name] for name in twin.spec.condition_names]])
         for name, samples in (("drive", part.drive), ("response", part.response), ("condition", held)):
-            known, seen = _range(twin, name), _extremes(samples.reshape(-1, samples.shape[-1]))
+            flat = samples.reshape(math.prod(samples.shape[:-1]), samples.shape[-1])  # there may be no condition
+            known, seen = _range(twin, name), _extremes(flat)
             known[:, 0].copy_(torch.minimum(known[:, 0], seen[:, 0]))
             known[:, 1].copy_(torch.maximum(known[:, 1], seen[:, 1]))
     _keep_starts(twin, traces)
