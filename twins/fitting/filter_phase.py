@@ -1,0 +1,93 @@
+"""Phase "filter": marginal likelihood of windows under a Kalman filter, where measurement noise hides the state."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from twins.device.twin import DeviceTwin
+from twins.fitting.course import Course, PhaseOptions, descend
+from twins.fitting.events import Epoch
+from twins.objectives.filter import Recordings, filter_nll
+from twins.traces import Traces
+
+_RATE = 0.5  # of the learning rate
+_N_WINDOWS, _N_SCORED, _BATCHES_PER_EPOCH = 64, 32, 5
+_DEFAULT_EPOCHS = 100
+_MEASURED_SHARES = (0.02, 0.1, 0.25, 0.5, 0.8)  # of the one-step residual's variance, tried for measurement noise
+_PROCESS_SHARES = (0.02, 0.1, 0.25, 0.5, 0.9)
+
+
+def filter_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions) -> Generator[Epoch, None, None]:
+    """Train nets, auxiliaries and the observation head together, from random windows.
+
+    Before, the residual of the one-step likelihood is shared out between process and measurement by a search.
+    """
+    twin, rng = course.twin, np.random.default_rng([options.seed, 2])
+    recordings = Recordings.of(twin, traces)
+    burn_in = twin.spec.warm_up
+    n_samples = twin.spec.response_delays + 1 + burn_in + _N_SCORED
+
+    def loss() -> Tensor:
+        return filter_nll(twin, *recordings.windows(_N_WINDOWS, n_samples, rng), burn_in=burn_in)
+
+    def losses() -> Iterator[Tensor]:
+        for _ in range(_BATCHES_PER_EPOCH):
+            yield loss()
+
+    if twin.spec.observation and course.kept_phase != "filter":
+        share_noise(twin, recordings.windows(4 * _N_WINDOWS, n_samples, rng), burn_in=burn_in)
+    yield from descend(
+        course,
+        losses,
+        "filter",
+        parameters=[
+            *twin.nets.parameters(),
+            twin.auxiliary_coupling,
+            twin.auxiliary_rate,
+            twin.observation_log_std,
+            twin.observation_patterns,
+        ],
+        learning_rate=_RATE * options.learning_rate,
+        n_epochs=_DEFAULT_EPOCHS if options.max_epochs is None else options.max_epochs,
+        until_s=options.until_s,
+    )
+
+
+@torch.no_grad()
+def share_noise(twin: DeviceTwin, windows: tuple[Tensor, Tensor], *, burn_in: int) -> None:
+    """Share the one-step residual out between process and measurement noise, as is likeliest over these windows."""
+    parameters = dict(twin.named_parameters())
+    before = {name: value.clone() for name, value in parameters.items()}
+    best: dict[str, Tensor] = {}
+    lowest = float("inf")
+    for measured in _MEASURED_SHARES:
+        for process in _PROCESS_SHARES if twin.spec.noisy else (1.0,):
+            _apply_shares(twin, measured, process)
+            nll = float(filter_nll(twin, *windows, burn_in=burn_in, method="extended"))
+            if nll < lowest:
+                lowest, best = nll, {name: value.clone() for name, value in parameters.items()}
+            for name, value in parameters.items():
+                value.copy_(before[name])
+    for name, value in best.items():
+        parameters[name].copy_(value)
+
+
+def _apply_shares(twin: DeviceTwin, measured: float, process: float) -> None:
+    """Measurement noise of this share of the residual's variance; all process noise times the other's root."""
+    twin.observation_log_std.copy_((twin.increment_scale * measured**0.5).log())
+    if not twin.spec.noisy:
+        return
+    spec, factor = twin.spec, process**0.5
+    weight, bias = twin.nets.weights[-1][-1], twin.nets.biases[-1][-1, 0]
+    n_own = (spec.n_response + spec.auxiliaries) * spec.noise_diagonal
+    own = slice(0, spec.n_response * spec.noise_diagonal)
+    level = torch.nn.functional.softplus(bias[own])
+    lower = torch.log(torch.expm1((factor * level).clamp_min(1e-6)))
+    weight[:, own] *= factor * torch.sigmoid(bias[own]) / torch.sigmoid(lower)
+    bias[own] = lower
+    weight[:, n_own : n_own + spec.noise_columns * spec.n_response] *= factor
+    bias[n_own : n_own + spec.noise_columns * spec.n_response] *= factor
