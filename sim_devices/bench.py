@@ -1,13 +1,14 @@
 """The running bench: devices, their ports, trigger lines, and the one worker thread on which all physics is computed."""
 
 import asyncio
+import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
-from sim_devices.physics import Device
+from sim_devices.physics import Device, Remarking
 from sim_devices.plays import Play, Record, step_rate
 from sim_devices.signals import Burst, Signal
 from sim_devices.wired_device import DevicePlay, WiredDevice
@@ -62,6 +63,19 @@ class Bench:
     def listen(self, line: str, instrument: TriggeredInstrument) -> None:
         """Connect an instrument to the trigger line of another."""
         self._listeners.setdefault(line, []).append(instrument)
+
+    def report_remarks(self, device: str, reports: list[Callable[[str], None]]) -> None:
+        """What the device remarks goes to the log and, where it wants that, to these (on the event loop that runs now)."""
+        wired, loop = self.devices[device], asyncio.get_running_loop()
+        errors = isinstance(wired.device, Remarking) and wired.device.remarks_are_errors
+
+        def tell(remark: str) -> None:
+            text = f"{device}: {remark}"
+            logging.getLogger("sim_devices").warning(text)
+            for report in reports if errors and not loop.is_closed() else []:
+                loop.call_soon_threadsafe(report, text)
+
+        wired.tell = tell
 
     def change(self, port: Port, signal: Signal) -> None:
         """A port gets another signal now."""

@@ -6,7 +6,7 @@ idle_limit_s = 0.2                        # longest time between two stepped com
 settle_s = 0.02                           # how long a changed set-point acts before a play
 
 [devices.leaky]
-kind = "leaky_integrator"                 # and its parameters; also "duffing"
+kind = "leaky_integrator"                 # and its parameters; also "duffing", and "exported_twin" with a path
 tau_s = 1e-3
 
 [instruments.awg]
@@ -100,15 +100,15 @@ def load_bench(path: Path) -> BenchSpec:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BenchFileError(f"{path}: not valid TOML: {error}") from error
     try:
-        return parse_bench(document)
+        return parse_bench(document, folder=path.parent)
     except BenchFileError as error:
         raise BenchFileError(f"{path}: {error}") from error
 
 
-def parse_bench(document: Mapping[str, Any]) -> BenchSpec:
-    """Check a bench given as nested tables; BenchFileError as above."""
+def parse_bench(document: Mapping[str, Any], *, folder: Path | None = None) -> BenchSpec:
+    """Check a bench given as nested tables; files that it names are looked for in `folder`. BenchFileError as above."""
     top = dict(document)
-    devices = {name: _device(name, table) for name, table in _tables(top, "devices").items()}
+    devices = {name: _device(name, table, folder or Path()) for name, table in _tables(top, "devices").items()}
     instruments = {name: _instrument(name, table) for name, table in _tables(top, "instruments").items()}
     top.update(devices=devices, instruments=instruments)
     spec = _build(BenchSpec, top, "the bench", checked={"devices", "instruments"})
@@ -123,7 +123,7 @@ def _tables(top: Mapping[str, Any], key: str) -> dict[str, Any]:
     return tables
 
 
-def _device(name: str, table: Any) -> Device:
+def _device(name: str, table: Any, folder: Path) -> Device:
     where = f"[devices.{name}]"
     if not isinstance(table, dict) or "kind" not in table:
         raise BenchFileError(f"{where} needs kind = one of {_listed(DEVICES)}")
@@ -131,6 +131,8 @@ def _device(name: str, table: Any) -> Device:
     kind = options.pop("kind")
     if kind not in DEVICES:
         raise BenchFileError(f"{where} has the unknown kind {kind!r}; there are {_listed(DEVICES)}")
+    if isinstance(options.get("path"), str):
+        options["path"] = str(folder / options["path"])
     device: Device = _build(DEVICES[kind], options, where)
     return device
 
@@ -197,10 +199,12 @@ def _build(kind: type[Wiring], table: Any, where: str, *, checked: set[str] | No
 
 
 def _typed(value: Any, hint: Any, what: str) -> Any:
-    if isinstance(hint, types.GenericAlias):  # dict[str, str]
-        if not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
-            raise BenchFileError(f"{what} must be a table of strings, not {value!r}")
-        return value
+    if isinstance(hint, types.GenericAlias):  # dict[str, str] or dict[str, float]
+        kinds = (str,) if hint.__args__[1] is str else (int, float)
+        if not isinstance(value, dict) or not all(type(entry) in kinds for entry in value.values()):
+            wanted = "strings" if str in kinds else "numbers"
+            raise BenchFileError(f"{what} must be a table of {wanted}, not {value!r}")
+        return {key: hint.__args__[1](entry) for key, entry in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:

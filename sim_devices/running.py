@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from sim_devices.faults import FaultyLine
 from sim_devices.instruments.keithley_2400 import Keithley2400
 from sim_devices.instruments.keysight_33522b import Keysight33522B
 from sim_devices.instruments.keysight_l4532a import KeysightL4532A
-from sim_devices.scpi import ScpiInstrument
+from sim_devices.scpi import ScpiError, ScpiInstrument
 from sim_devices.servers import PtyServer, TcpServer
 
 _IDENTITIES = {
@@ -58,6 +58,13 @@ class RunningBench:
             except OSError as error:
                 raise OSError(f"[instruments.{name}] cannot listen: {error}") from error
             self.served[name] = Served(instrument, server)
+        for device in self.spec.devices:
+            self.bench.report_remarks(device, [_reporter(one.instrument) for one in self._seeing(device)])
+
+    def _seeing(self, device: str) -> list[Served]:
+        """The instruments that see a device."""
+        ends = {name: [*spec.inputs.values(), spec.sense] for name, spec in self.spec.instruments.items()}
+        return [self.served[name] for name, seen in ends.items() if any(end.startswith(f"{device}.") for end in seen)]
 
     def _front_end(self, name: str, spec: InstrumentSpec, *, index: int) -> ScpiInstrument:
         identity = _IDENTITIES[spec.model].format(spec.serial)
@@ -99,6 +106,11 @@ class RunningBench:
         for served in self.served.values():
             await served.server.close()
         await asyncio.get_running_loop().run_in_executor(None, self.bench.close)
+
+
+def _reporter(instrument: ScpiInstrument) -> Callable[[str], None]:
+    """What puts a remark into the error queue of an instrument."""
+    return lambda remark: instrument.report(ScpiError(-222, detail=remark))
 
 
 class BenchThread:

@@ -2,11 +2,12 @@
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from sim_devices.physics import Device
+from sim_devices.physics import Device, Remarking
 from sim_devices.plays import CHUNK_STEPS, Play
 from sim_devices.signals import Level, Signal
 
@@ -58,6 +59,7 @@ class WiredDevice:
         self._last_s = now_s
         self._deferred: Play | None = None
         self._rate_Hz = math.ceil(device.steps_per_s)
+        self.tell: Callable[[str], None] | None = None  # where the device's remarks go; called on the worker
 
     def change(self, port: str, signal: Signal, *, now_s: float) -> None:
         """Write down that a port gets another signal (event loop)."""
@@ -72,9 +74,19 @@ class WiredDevice:
             self._idle(change.at_s - self._last_s, self._idle_generator)
             self._last_s = max(self._last_s, change.at_s)
             self._apply(change)
+        if isinstance(self.device, Remarking):
+            self.device.forget_remarks()  # ports on their way are nobody's business, but where they now are is
         self._idle(now_s - self._last_s, self._idle_generator)
         self._last_s = now_s
+        self.tell_remarks()
         return self.device.observe()
+
+    def tell_remarks(self) -> None:
+        """Pass on what the device has to say."""
+        if isinstance(self.device, Remarking):
+            for remark in self.device.take_remarks():
+                if self.tell is not None:
+                    self.tell(remark)
 
     def begin(self, play: Play, *, now_s: float) -> None:
         """Bring the device to the trigger of a play, without looking at the clock."""
@@ -140,6 +152,8 @@ class DevicePlay:
         self._play = play
         self._generator = wired.process_generator(play)
         self._at = play.first_step
+        if isinstance(wired.device, Remarking) and any(name == wired.name for name, _ in play.bursts):
+            wired.device.begin_play(self._generator)
         self._seen = wired.device.observe()
         # a record that begins and ends at the very first boundary needs no step
         play.take(wired.name, self._at, self._seen, {name: np.empty(0) for name in self._seen})
@@ -152,6 +166,7 @@ class DevicePlay:
             return False
         ports = play.voltages(wired.name, wired.device.ports, self._at, count)
         after = wired.device.advance(ports, step_s=1.0 / play.step_rate_Hz, generator=self._generator)
+        wired.tell_remarks()  # before its samples are there: who fetches them must find the remark too
         play.take(wired.name, self._at, self._seen, after)
         self._seen = {name: float(values[-1]) for name, values in after.items()}
         self._at += count

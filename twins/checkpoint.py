@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from safetensors.torch import load, save
 from twins.device.spec import DeviceTwinSpec
 from twins.device.twin import DeviceTwin
 from twins.errors import CheckpointInvalid, TracesInvalid, TwinNotFitted
+from twins.files import labctl_version, read_whole, write_whole
 
 FORMAT = "labctl.device_twin"
 FORMAT_VERSION = 2
@@ -84,7 +82,7 @@ def save_twin(twin: DeviceTwin, path: str | Path, *, provenance: Mapping[str, An
         "format_version": FORMAT_VERSION,
         "weights_file": weights_path.name,
         "weights_sha256": hashlib.sha256(payload).hexdigest(),
-        "versions": {"labctl": _labctl_version(), "torch": str(torch.__version__)},
+        "versions": {"labctl": labctl_version(), "torch": str(torch.__version__)},
         "spec": asdict(twin.spec),
         "provenance": dict(provenance),
     }
@@ -93,8 +91,8 @@ def save_twin(twin: DeviceTwin, path: str | Path, *, provenance: Mapping[str, An
     except (TypeError, ValueError) as error:
         raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
     json_path.parent.mkdir(parents=True, exist_ok=True)
-    _write_whole(weights_path, payload)
-    _write_whole(json_path, text.encode())
+    write_whole(weights_path, payload)
+    write_whole(json_path, text.encode())
     return json_path
 
 
@@ -102,7 +100,7 @@ def load_twin(path: str | Path) -> DeviceTwin:
     """The twin saved under this name. Raises CheckpointInvalid for anything damaged, foreign or of another version."""
     weights_path, json_path = _paths(path)
     document = _document(json_path)
-    payload = _read(weights_path, _LARGEST_WEIGHTS)
+    payload = read_whole(weights_path, _LARGEST_WEIGHTS)
     if hashlib.sha256(payload).hexdigest() != document.weights_sha256:
         raise CheckpointInvalid(f"{weights_path} is not the file that {json_path.name} describes (its sha256 differs)")
     try:
@@ -131,7 +129,7 @@ def _paths(path: str | Path) -> tuple[Path, Path]:
 
 def _document(json_path: Path) -> _FileModel:
     try:
-        document = _FileModel.model_validate_json(_read(json_path, _LARGEST_JSON))
+        document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
     except ValidationError as error:
         raise CheckpointInvalid(f"{json_path} does not describe a twin: {error}") from error
     if document.format != FORMAT or document.format_version != FORMAT_VERSION:
@@ -140,15 +138,6 @@ def _document(json_path: Path) -> _FileModel:
             f"this labctl reads {FORMAT} version {FORMAT_VERSION}"
         )
     return document
-
-
-def _read(path: Path, largest: int) -> bytes:
-    try:
-        if path.stat().st_size > largest:
-            raise CheckpointInvalid(f"{path} is larger than any twin ({largest} bytes)")
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointInvalid(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _check_tensors(twin: DeviceTwin, tensors: dict[str, torch.Tensor], path: Path) -> None:
@@ -170,24 +159,3 @@ def _check_tensors(twin: DeviceTwin, tensors: dict[str, torch.Tensor], path: Pat
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
     assert set(values) == {f.name for f in fields(DeviceTwinSpec)} and math.isfinite(values["dt_s"])  # by _SpecModel
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-
-
-def _write_whole(path: Path, payload: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise
-
-
-def _labctl_version() -> str:
-    try:
-        return version("labctl")
-    except PackageNotFoundError:
-        return "unknown"

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sim_devices.physics.device import Device
+from sim_devices.physics.device import Device, Remarking
 from sim_devices.physics.duffing import Duffing
+from sim_devices.physics.exported_twin import ExportedTwin
 from sim_devices.physics.leaky_integrator import LeakyIntegrator
 
-DEVICES: Mapping[str, type] = MappingProxyType({"leaky_integrator": LeakyIntegrator, "duffing": Duffing})
+DEVICES: Mapping[str, type] = MappingProxyType(
+    {"leaky_integrator": LeakyIntegrator, "duffing": Duffing, "exported_twin": ExportedTwin}
+)
 
-__all__ = ["DEVICES", "Device", "Duffing", "LeakyIntegrator"]
+__all__ = ["DEVICES", "Device", "Duffing", "ExportedTwin", "LeakyIntegrator", "Remarking"]

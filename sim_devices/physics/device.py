@@ -1,7 +1,7 @@
 """What a simulated device is: ports that are driven, observables that can be seen, and a way to move on in time."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,4 +42,26 @@ class Device(Protocol):
         Returns:
             The observables (V) at the END of each step, shape (step,).
         """
+        ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A device that notices when a play begins, and that has something to say of what it is asked to do."""
+
+    @property
+    def remarks_are_errors(self) -> bool:
+        """Whether the instruments that see the device report its remarks as errors, or only the log does."""
+        ...
+
+    def begin_play(self, generator: np.random.Generator) -> None:
+        """The device is about to be driven by a play; earlier remarks are of no interest."""
+        ...
+
+    def forget_remarks(self) -> None:
+        """What happened until now is of no interest."""
+        ...
+
+    def take_remarks(self) -> list[str]:
+        """What there is to say since the last time."""
         ...
