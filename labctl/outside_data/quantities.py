@@ -51,9 +51,8 @@ def _quantity(text: str, plain: str, factors: dict[str, float]) -> float:
     found = _NUMBER.fullmatch(text)
     unit = (found[2] or plain) if found else ""
     if found is None or unit not in factors:
-        raise UsageError(
-            f"{text!r} is not a number with a unit; write for example 2{plain} or 2k{plain}".replace("ks", "ms")
-        )
+        example = "610.35Hz or 1kHz" if plain == "Hz" else "1.6ms or 0.002"
+        raise UsageError(f"{text!r} is not a number with a unit that fits; write for example {example}")
     value = float(found[1]) * factors[unit]
     if not 0.0 < value < float("inf"):
         raise UsageError(f"{text!r} must be positive and finite")

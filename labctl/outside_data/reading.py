@@ -17,6 +17,7 @@ from labctl.outside_data.cutting import cut, input_ids, long_enough
 from labctl.outside_data.errors import OutsideDataError
 from labctl.outside_data.missing import check_not_all_missing, refusal, settle_missing
 from labctl.outside_data.opening import open_data_file
+from labctl.outside_data.recordings import is_recording, own_recording
 from labctl.outside_data.treatments import Clipped, Gaps, Treatments
 from labctl.outside_data.trial import Record, Trial
 from labctl.outside_data.trials import Mapped, map_columns
@@ -98,6 +99,8 @@ def read_mapped(
     path: str | Path, columns: ColumnMap, treatments: Treatments, *, dt_s: float | None = None, simulated: bool = False
 ) -> OutsideData:
     """`read_traces` with its options as two objects."""
+    if is_recording(Path(path)):
+        return _own(Path(path), columns, treatments, dt_s)
     file = open_data_file(path)
     mapped = map_columns(file, columns)
     names = (*mapped.drive_names, *mapped.response_names)
@@ -129,6 +132,22 @@ def read_mapped(
         "simulated": simulated,
     }
     return OutsideData(traces, test, provenance, file.path, simulated)
+
+
+def _own(path: Path, columns: ColumnMap, treatments: Treatments, dt_s: float | None) -> OutsideData:
+    """A recording of labctl's own, which says itself all but which channels are wanted."""
+    if (
+        treatments != Treatments()
+        or dt_s is not None
+        or columns != ColumnMap(drive=columns.drive, response=columns.response)
+    ):
+        raise UsageError(
+            f"{path} is a recording of labctl's own: it is read as it is, with its own sampling and trials; leave out all "
+            "but drive and response"
+        )
+    recording = own_recording(path, columns.drive, columns.response)
+    provenance = {"path": str(path), "format": "labctl recording", "recording": dict(recording.provenance)}
+    return OutsideData([recording.traces()], [], provenance, path, recording.simulated)
 
 
 def _sampling_time_s(rate_Hz: float | None, dt_s: float | None) -> float | None:

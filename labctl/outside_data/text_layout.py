@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from labctl.outside_data.errors import OutsideDataError
-from labctl.outside_data.quantities import name_and_unit
+from labctl.outside_data.quantities import TIME_UNITS, name_and_unit
+from labctl.units import UNITS
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "#n/a", "nat"})
 """Cells, in lower case, that mean: nothing was measured."""
 COMMENTS = ("#", "%", "//")
 _LOOKED_AT = 60  # lines
+_UNITS = {*UNITS, *TIME_UNITS, "µV", "µA", "a.u."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +46,32 @@ def find_layout(lines: Sequence[str], what: str) -> TextLayout:
     rows = list(zip((number for number, _ in kept), cells_of(texts, separator, trailing), strict=True))
     width = len(rows[-1][1])
     decimal_comma = separator != "," and _has_decimal_commas([row for _, row in rows])
-    start = next((at for at, (_, row) in enumerate(rows) if len(row) == width), None)
-    assert start is not None  # the last row has this width
-    rows, notes = rows[start:], [f"the first {start} lines are not of the table"] if start else []
-    headed = _is_header(rows[0][1], rows[-1][1], decimal_comma)
-    if headed:
-        header, first = rows[0][1], 1
-    else:
-        header, first = _commented_header(lines, rows[0][0], separator, width), 0
+    first = _first_of_data([row for _, row in rows], width, decimal_comma)
+    if first is None:
+        raise OutsideDataError(f"{what} holds no data: no line of numbers among the first {len(rows)} lines")
+    above = [row for _, row in rows[:first] if len(row) == width]
+    notes: list[str] = []
+    units: list[str] = []
+    if len(above) > 1 and _are_units(above[-1]):
+        units = [cell.strip("[]() ") for cell in above.pop()]
+        notes.append("the line below the header holds units")
+    header = above[-1] if above else _commented_header(lines, rows[first][0], separator, width)
+    if not above:
         notes.append("no header; " + ("names from the comment before" if header else "columns are numbered from 1"))
-    names, units = zip(*(name_and_unit(cell) for cell in header), strict=True) if header else ((), ())
-    if headed and len(rows) > 2 and _is_units_row(rows[1][1], rows[2][1], decimal_comma):
-        units, first = tuple(cell.strip("[]() ") for cell in rows[1][1]), 2
-        notes.append("the second line holds units")
-    if first >= len(rows):
-        raise OutsideDataError(f"{what} holds a header and no data")
+    preamble = first - bool(above) - bool(units)
+    if preamble:
+        notes.append(f"{preamble} lines above the header are not of the table")
     if decimal_comma:
         notes.append("decimal commas")
-    names = _distinct(names or [""] * width)
+    pairs = [name_and_unit(cell) for cell in header or [""] * width]
     return TextLayout(
-        separator, trailing, decimal_comma, names, tuple(units) or ("",) * width, rows[first][0], tuple(notes)
+        separator,
+        trailing,
+        decimal_comma,
+        names=_distinct([name for name, _ in pairs]),
+        units=tuple(units or [unit for _, unit in pairs]),
+        first_line=rows[first][0],
+        notes=tuple(notes),
     )
 
 
@@ -121,15 +129,22 @@ def _is_trailing(lines: Sequence[str], separator: str) -> bool:
     return first.endswith(separator) or first.count(separator) < later[0].count(separator)
 
 
-def _is_header(row: Sequence[str], data: Sequence[str], decimal_comma: bool) -> bool:
-    """Whether texts stand above numbers."""
-    if row is data:
-        return not any(is_number(cell, decimal_comma) for cell in row)
-    above = zip(row, data, strict=False)
-    return any(
-        is_number(below, decimal_comma) and not is_number(cell, decimal_comma) and cell.lower() not in MISSING
-        for cell, below in above
-    )
+def _first_of_data(rows: Sequence[Sequence[str]], width: int, decimal_comma: bool) -> int | None:
+    """The first row with numbers, or nothing, wherever the last rows have numbers."""
+    numeric = [
+        column
+        for column in range(width)
+        if any(len(row) == width and is_number(row[column], decimal_comma) for row in rows[-5:])
+    ]
+    for number, row in enumerate(rows):
+        if number and len(row) == width and any(row) and all(cell.lower() in MISSING for cell in row):
+            return number  # a header says something
+        if len(row) == width and numeric:
+            cells = [row[column] for column in numeric]
+            measured = [is_number(cell, decimal_comma) for cell in cells]
+            if any(measured) and all(ok or cell.lower() in MISSING for ok, cell in zip(measured, cells, strict=True)):
+                return number
+    return None
 
 
 def _has_decimal_commas(rows: Sequence[Sequence[str]]) -> bool:
@@ -148,14 +163,10 @@ def _commented_header(lines: Sequence[str], before: int, separator: str, width: 
     return cells if len(cells) == width and not any(is_number(cell, False) for cell in cells) else []
 
 
-def _is_units_row(row: Sequence[str], following: Sequence[str], decimal_comma: bool) -> bool:
-    """Short texts below the header, above numbers."""
-    texts = all(len(cell) <= 12 and not is_number(cell, decimal_comma) for cell in row)
-    return texts and any(row) and any(is_number(cell, decimal_comma) for cell in following) and not _all_missing(row)
-
-
-def _all_missing(row: Sequence[str]) -> bool:
-    return all(cell.lower() in MISSING for cell in row)
+def _are_units(row: Sequence[str]) -> bool:
+    """Whether most cells are units that are known."""
+    known = [cell.strip("[]() ") in _UNITS for cell in row if cell]
+    return 2 * sum(known) > len(known)
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
