@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from twins.device.twin import DeviceTwin
-from twins.fitting.rollouts import Rollouts, free_run, jacobian
+from twins.fitting.course import Course
+from twins.fitting.rollouts import Rollouts, free_run, jacobian, rollouts
+from twins.traces import Traces
 
+_WINDOW_STEPS, _MOST_WINDOWS = 256, 128
+_ENOUGH_SAMPLES = 8000  # in all windows: a level is then known to a few per cent
 _ROUNDS = 3  # channels feel each other's noise: the levels are set again
 _MOST_WORK = 2e9  # products of the covariance's steps
 _SMALLEST_PART = 1e-3  # of the error's spread, that is left to either noise
 _LARGEST_CHANGE = 30.0  # of a level in one round
+
+
+def windows_to_match(course: Course, traces: Sequence[Traces], *, rng: np.random.Generator) -> Rollouts:
+    """Free runs to match noise on: of held-out inputs where these suffice, since fitted errors are too small."""
+    sets = [course.held_out, traces] if course.held_out else [traces]
+    for chosen in sets:
+        windows = rollouts(course.twin, chosen, n_steps=_WINDOW_STEPS, n_windows=_MOST_WINDOWS, rng=rng)
+        if windows.n_windows * windows.n_steps >= _ENOUGH_SAMPLES:
+            break
+    return windows
 
 
 def match_noise(twin: DeviceTwin, windows: Rollouts) -> bool:

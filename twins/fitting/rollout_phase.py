@@ -11,14 +11,13 @@ from torch import Tensor
 from twins.device.twin import DeviceTwin
 from twins.fitting.course import Course, PhaseOptions, descend
 from twins.fitting.events import Epoch
-from twins.fitting.noise_matching import match_noise
+from twins.fitting.noise_matching import match_noise, windows_to_match
 from twins.fitting.options import RolloutOptions
 from twins.fitting.rollouts import Rollouts, free_run, rollouts
 from twins.traces import Traces
 
 _ITERATIONS_PER_EPOCH = 8
 _MOST_WINDOWS = 100_000
-_MATCHED_STEPS, _MATCHED_WINDOWS = 256, 64  # free runs that the noise's level is set by at the end
 
 
 def rollout_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions) -> Generator[Epoch, None, None]:
@@ -48,7 +47,7 @@ def rollout_phase(course: Course, traces: Sequence[Traces], options: PhaseOption
         constant_rate=True,
     )
     course.restore_kept()
-    if match_noise(twin, rollouts(twin, traces, n_steps=_MATCHED_STEPS, n_windows=_MATCHED_WINDOWS, rng=rng)):
+    if match_noise(twin, windows_to_match(course, traces, rng=rng)):
         course.epoch += 1
         kept = course.judge("rollout")
         yield Epoch("rollout", course.epoch, float("nan"), course.latest, course.seconds, kept, 1.0)

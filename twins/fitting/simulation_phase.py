@@ -1,10 +1,11 @@
-"""Phase "simulation": squared error of long noiseless free runs, by Levenberg–Marquardt on the drift's linear weights."""
+"""Phase "simulation": squared error of noiseless free runs, by Levenberg–Marquardt on the drift's linear weights."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,51 +14,69 @@ from torch import Tensor
 from twins.device.twin import DeviceTwin
 from twins.fitting.course import Course, PhaseOptions
 from twins.fitting.events import Epoch
-from twins.fitting.noise_matching import match_noise
+from twins.fitting.noise_matching import match_noise, windows_to_match
 from twins.fitting.rollouts import Rollouts, rollouts
 from twins.fitting.sensitivities import LinearWeights, NormalEquations, normal_equations, squared_error
 from twins.traces import Traces
 
-_STEPS, _MOST_ROWS = 500, 60_000  # of a free run; of all together
+_HORIZONS = (24, 96, 384)  # samples of a free run
+_MOST_ROWS = 60_000  # of all free runs together
 _BURN_IN = 0.2  # of a free run: what a start measured through noise spoils
 _RIDGE = 1e-6  # as of the backbone's least squares
-_DEFAULT_EPOCHS = 12
+_DEFAULT_EPOCHS = 8  # a horizon
 _ENOUGH = 1e-3  # relative gain of a step, below which it is done
 _DAMPINGS = tuple(10.0**exponent for exponent in (-3, -2, -1, 0, 1, 2))
+_TRIED = 3  # steps at a longer horizon, without one that helps, after which it is given up
 
 
 def simulation_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions) -> Generator[Epoch, None, None]:
-    """Refine what the drift is linear in (the backbone, and the net's last layer) on free runs of up to 500 samples.
+    """Refine what the drift is linear in (the backbone, and the net's last layer) on free runs.
 
-    One-step fits are biased by measurement noise and say little about slow directions; free runs see both. A dozen
-    Gauss–Newton steps do what Adam needs thousands for. Then the noise's level is set so that free runs spread as much
-    as they err. Raises TracesInvalid where the drift has no such weights, or more than can be told.
+    One-step fits are biased by measurement noise and say little about slow directions; free runs see both. A few
+    Gauss–Newton steps do what Adam needs thousands for. Short runs tell the weights best where process noise rules,
+    long ones where measurement noise does or memory is long: three horizons are tried, and a longer one is kept only
+    where the held-out free run improves beyond chance. After each step the noise's level is set so that free runs
+    spread as much as they err. Raises TracesInvalid where the drift has no such weights, or more than can be told.
     """
     rng = np.random.default_rng([options.seed, 3])
-    windows = rollouts(course.twin, traces, n_steps=_STEPS, n_windows=10**6, rng=rng)
-    windows = windows.part(
-        torch.from_numpy(rng.permutation(windows.n_windows)[: max(8, _MOST_ROWS // windows.n_steps)])
-    )
+    longest = min(part.n_samples for part in traces) - 1 - course.twin.spec.n_delays
+    horizons = [steps for steps in _HORIZONS if steps <= max(longest, _HORIZONS[0])]
+    matched = windows_to_match(course, traces, rng=rng)
+    began_s = course.seconds
+    for number, n_steps in enumerate(horizons):
+        course.restore_kept()
+        windows = rollouts(course.twin, traces, n_steps=n_steps, n_windows=max(8, _MOST_ROWS // n_steps), rng=rng)
+        for epoch in _descend(course, windows, matched, options.max_epochs or _DEFAULT_EPOCHS, longer=number > 0):
+            progress = (number + epoch.progress) / len(horizons)
+            if options.until_s is not None:
+                progress = max(progress, min(1.0, (course.seconds - began_s) / max(1e-9, options.until_s - began_s)))
+            yield replace(epoch, progress=progress)
+            if progress >= 1.0:
+                return
+
+
+def _descend(
+    course: Course, windows: Rollouts, matched: Rollouts, n_epochs: int, *, longer: bool
+) -> Generator[Epoch, None, None]:
+    """Steps at one horizon until they gain nothing; progress is that of this horizon."""
     burn_in = int(_BURN_IN * windows.n_steps)
-    n_epochs = _DEFAULT_EPOCHS if options.max_epochs is None else options.max_epochs
     fine = copy.deepcopy(course.twin).double()
-    weights, began_s = LinearWeights(fine), course.seconds
+    weights, helps = LinearWeights(fine), not longer
     with torch.no_grad():
         equations = normal_equations(weights, windows, burn_in=burn_in)
     for number in range(1, n_epochs + 1):
         with torch.no_grad():
             gain, equations = _improve(weights, equations, windows, burn_in)
-        progress = number / n_epochs
-        if options.until_s is not None:
-            progress = max(progress, (course.seconds - began_s) / max(1e-9, options.until_s - began_s))
-        progress = 1.0 if gain < _ENOUGH else min(1.0, progress)
         _hand_over(fine, course.twin)
-        match_noise(course.twin, windows)
+        match_noise(course.twin, matched)
         course.epoch += 1
-        kept = course.judge("simulation")
+        kept = course.judge("simulation", must_improve=longer)
+        helps = helps or kept
+        done = gain < _ENOUGH or number == n_epochs or (number >= _TRIED and not helps)
         loss = equations.error / float(course.twin.increment_scale.square().mean())
+        progress = 1.0 if done else number / n_epochs
         yield Epoch("simulation", course.epoch, loss, course.latest, course.seconds, kept, progress)
-        if progress >= 1.0:
+        if done:
             return
 
 
