@@ -30,6 +30,10 @@ class FlatAdam:
         like = self._parameters[0].detach()
         self._mean = like.new_zeros(sum(self._sizes))
         self._square = like.new_zeros(sum(self._sizes))
+        self._rates = None
+        if rates is not None:
+            parts = [like.new_full((size,), rate) for size, rate in zip(self._sizes, rates, strict=True)]
+            self._rates = torch.cat(parts)
         self._n_steps = 0
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
@@ -50,6 +54,8 @@ class FlatAdam:
         self._square.mul_(beta2).addcmul_(gradient, gradient, value=1.0 - beta2)
         root = (self._square / (1.0 - beta2**self._n_steps)).sqrt_().add_(1e-8)
         change = self._mean / root * (learning_rate / (1.0 - beta1**self._n_steps))
+        if self._rates is not None:
+            change *= self._rates
         with torch.no_grad():
             for parameter, part in zip(self._parameters, torch.split(change, self._sizes), strict=True):
                 parameter.sub_(part.view_as(parameter))

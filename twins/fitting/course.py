@@ -118,7 +118,7 @@ def descend(
 
     The twin is judged some 25 times on the way, and at the end; see Course.judge.
     """
-    optimiser = FlatAdam(parameters, largest_gradient=_LARGEST_GRADIENT)
+    optimiser = FlatAdam(parameters, largest_gradient=_LARGEST_GRADIENT, rates=rates)
     began_s, progress, n_scored = course.seconds, 0.0, 0
     for number in range(1, n_epochs + 1):
         fall = 1.0 if constant_rate else _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -15,6 +15,7 @@ from twins.objectives.filter import Recordings, filter_nll
 from twins.traces import Traces
 
 _RATE = 0.5  # of the learning rate
+_RATE_OF_FEW = 4.0  # of that: numbers that are few and far from their end, where Adam's step is all that limits them
 _N_WINDOWS, _N_SCORED, _BATCHES_PER_EPOCH = 64, 32, 5
 _DEFAULT_EPOCHS = 100
 _MEASURED_SHARES = (0.02, 0.1, 0.25, 0.5, 0.8)  # of the one-step residual's variance, tried for measurement noise
@@ -40,17 +41,14 @@ def filter_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions
 
     if twin.spec.observation and course.kept_phase != "filter":
         share_noise(twin, recordings.windows(4 * _N_WINDOWS, n_samples, rng), burn_in=burn_in)
+    nets = list(twin.nets.parameters())
+    few = [twin.auxiliary_coupling, twin.auxiliary_rate, twin.observation_log_std, twin.observation_patterns]
     yield from descend(
         course,
         losses,
         "filter",
-        parameters=[
-            *twin.nets.parameters(),
-            twin.auxiliary_coupling,
-            twin.auxiliary_rate,
-            twin.observation_log_std,
-            twin.observation_patterns,
-        ],
+        parameters=[*nets, *few],
+        rates=[1.0] * len(nets) + [_RATE_OF_FEW] * len(few),
         learning_rate=_RATE * options.learning_rate,
         n_epochs=_DEFAULT_EPOCHS if options.max_epochs is None else options.max_epochs,
         until_s=options.until_s,
