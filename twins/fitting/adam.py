@@ -14,7 +14,10 @@ from torch import Tensor, nn
 
 
 class FlatAdam:
-    """Adam with the gradient's norm limited. The learning rate is given at every step."""
+    """Adam with the gradient's norm limited. The learning rate is given at every step.
+
+    rates: of each parameter, as a multiple of the learning rate; by default 1.
+    """
 
     def __init__(
         self,
@@ -22,6 +25,7 @@ class FlatAdam:
         *,
         largest_gradient: float,
         betas: tuple[float, float] = (0.9, 0.99),
+        rates: Sequence[float] | None = None,
     ) -> None:
         self._parameters = list(parameters)
         self._largest_gradient = largest_gradient
@@ -30,7 +34,7 @@ class FlatAdam:
         like = self._parameters[0].detach()
         self._mean = like.new_zeros(sum(self._sizes))
         self._square = like.new_zeros(sum(self._sizes))
-        self._rates = None
+        self._rates: Tensor | None = None
         if rates is not None:
             parts = [like.new_full((size,), rate) for size, rate in zip(self._sizes, rates, strict=True)]
             self._rates = torch.cat(parts)

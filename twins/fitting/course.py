@@ -113,10 +113,12 @@ def descend(
     until_s: float | None,
     must_improve: bool = False,
     constant_rate: bool = False,
+    rates: Sequence[float] | None = None,
 ) -> Generator[Epoch, None, None]:
     """Adam over `n_epochs` epochs, each of the batches that `losses()` gives; the rate falls as a cosine, or is constant.
 
-    The twin is judged some 25 times on the way, and at the end; see Course.judge.
+    rates: of each parameter, as a multiple of the learning rate. The twin is judged some 25 times on the way, and at
+    the end; see Course.judge.
     """
     optimiser = FlatAdam(parameters, largest_gradient=_LARGEST_GRADIENT, rates=rates)
     began_s, progress, n_scored = course.seconds, 0.0, 0
