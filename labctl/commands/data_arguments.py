@@ -83,10 +83,25 @@ def recordings_of(options: argparse.Namespace, paths: Sequence[Path]) -> tuple[l
     return found, test
 
 
+def heldout_of(options: argparse.Namespace, path: Path) -> list[Recording]:
+    """The recordings of a file to judge on: read as the options say, but whole, since rows are those of the other file.
+
+    Raises RecordingError, UsageError.
+    """
+    whole = argparse.Namespace(**vars(options) | {"rows": None, "test_rows": None})
+    return recordings_of(whole, [path])[0]
+
+
 def outside_data_of(options: argparse.Namespace, path: Path) -> OutsideData:
     """One file of another program, read as the options say. Raises OutsideDataError, UsageError."""
     from labctl.outside_data import read_mapped
+    from labctl.outside_data.opening import open_data_file
 
+    if not (options.drive and options.response):
+        raise UsageError(
+            f"{path} is no recording of labctl's own: say which of its columns are what with --drive NAME and "
+            f"--response NAME; {open_data_file(path).there_are()}"
+        )
     if options.rate is not None and options.dt is not None:
         raise UsageError("give --rate or --dt, not both")
     dt_s = options.dt if options.rate is None else 1.0 / options.rate

@@ -73,7 +73,7 @@ def _check_order(trial: Trial) -> None:
             raise OutsideDataError(
                 f"{trial.name}: {int(wrong.sum())} time stamps {what}, the first at sample {trial.start + at + 1} "
                 f"({time_s[at]:.9g} s, then {time_s[at + 1]:.9g} s); if the time starts anew with every trial, name the "
-                "column that tells them apart with --trial"
+                "column that tells them apart with --trial; if even stamps were only rounded, give --rate instead of --time"
             )
 
 

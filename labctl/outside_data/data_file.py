@@ -62,7 +62,7 @@ class DataFile:
         """The column of this name. Raises OutsideDataError that lists those there are."""
         found = self.columns.get(name)
         if found is None:
-            raise OutsideDataError(f"{self.path.name} has no column {name!r}{self._nearest(name)}; {self._there_are()}")
+            raise OutsideDataError(f"{self.path.name} has no column {name!r}{self._nearest(name)}; {self.there_are()}")
         return found
 
     def numbers(self, names: Sequence[str]) -> dict[str, Samples]:
@@ -78,7 +78,8 @@ class DataFile:
         near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
         return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""
 
-    def _there_are(self) -> str:
+    def there_are(self) -> str:
+        """The columns there are, in words."""
         names = [f"{name} {info.shape}" if not self.is_table else name for name, info in self.columns.items()]
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         return f"it has {', '.join(names[:_LISTED]) or 'none'}{more}"

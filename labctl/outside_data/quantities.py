@@ -10,7 +10,7 @@ from labctl.units import UNITS
 TIME_UNITS = {
     **{symbol: unit.factor for symbol, unit in UNITS.items() if unit.base == "s"},
     "µs": 1e-6, "μs": 1e-6, "sec": 1.0, "seconds": 1.0, "second": 1.0, "msec": 1e-3, "usec": 1e-6, "min": 60.0,
-    "minutes": 60.0, "h": 3600.0, "hours": 3600.0,
+    "minutes": 60.0, "h": 3600.0, "hours": 3600.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9,
 }  # fmt: skip
 """Seconds in one of each unit that a time column may have."""
 

@@ -99,7 +99,7 @@ def _time_s(file: DataFile, columns: ColumnMap, n_trials: int, n_samples: int) -
     if columns.time is None:
         return None
     info = file.column(columns.time)
-    unit = columns.time_unit or info.unit or "s"
+    unit = columns.time_unit or info.unit.partition(" since ")[0].strip() or "s"
     if unit not in TIME_UNITS:
         raise OutsideDataError(
             f"{file.path.name}: {columns.time} is in {unit!r}, which is no unit of time; say which it is, as in "

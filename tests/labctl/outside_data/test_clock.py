@@ -17,7 +17,9 @@ def test_without_rate_or_time_stamps_nothing_is_guessed(write_csv, one) -> None:
         read_traces(write_csv(one.columns), **CHANNELS)
 
 
-@pytest.mark.parametrize(("header", "unit"), [("t [ms]", None), ("t", "ms")])
+@pytest.mark.parametrize(
+    ("header", "unit"), [("t [ms]", None), ("t", "ms"), ("t (milliseconds since 2024-01-01)", None)]
+)
 def test_time_in_another_unit(write_csv, one, header: str, unit: str | None) -> None:
     columns = {header: one.time_s * 1000, "V1": one.drive[0], "V2": one.response[0]}
     data = read_traces(write_csv(columns), **CHANNELS, time="t", time_unit=unit)

@@ -4,10 +4,11 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labctl.cli import main
-from labctl.commands.data_arguments import add_data_arguments, outside_data_of, recordings_of
+from labctl.commands.data_arguments import add_data_arguments, heldout_of, outside_data_of, recordings_of
 from labctl.errors import UsageError
 from labctl.outside_data import OutsideDataError
 from labctl.outside_data.quantities import name_and_unit, rate_Hz_of, seconds_of, span_of
@@ -23,7 +24,18 @@ def parsed(*words: str) -> argparse.Namespace:
 def test_a_csv_becomes_a_twin_that_knows_where_it_comes_from(write_csv, one, tmp_path: Path, capsys) -> None:
     path = write_csv({"V1": one.drive[0], "V2": one.response[0]})
     words = ["twin", "fit", str(path), "--drive", "V1", "--response", "V2", "--rate", "610.35Hz", "--unit", "V1=mV"]
-    words += ["--test-rows", "300:", "--seconds", "0.5", "--simulated", "--out", str(tmp_path / "out")]
+    words += [
+        "--test-rows",
+        "300:",
+        "--plain",
+        "--ensemble",
+        "1",
+        "--seconds",
+        "0.5",
+        "--simulated",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(words) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["simulated"] is True
@@ -41,7 +53,7 @@ def test_what_is_wrong_is_told_on_one_line(write_csv, one, tmp_path: Path, capsy
     assert main(["twin", "fit", str(path), "--drive", "V9", "--response", "V2", "--out", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err == "error: data.csv has no column 'V9' (did you mean 'V2'?); it has t, V1, V2\n"
     assert main(["twin", "fit", str(path), "--out", str(tmp_path / "out")]) == 1
-    assert "--drive NAME and --response NAME" in capsys.readouterr().err
+    assert "--drive NAME and --response NAME; it has t, V1, V2" in capsys.readouterr().err
 
 
 def test_every_option_reaches_the_data(write_csv, one) -> None:
@@ -56,6 +68,26 @@ def test_every_option_reaches_the_data(write_csv, one) -> None:
     assert training[0].conditions == {"bias": 2.0, "T": 4.2}
     assert training[0].drive_units == ("V",)
     assert training[0].dt_s == 1e-3
+
+
+def test_a_file_to_judge_on_is_read_whole(write_csv, one) -> None:
+    path = write_csv(one.columns)
+    words = (
+        "--drive",
+        "V1",
+        "--response",
+        "V2",
+        "--time",
+        "t",
+        "--rows",
+        ":200",
+        "--test-rows",
+        "100:",
+        "--segment",
+        "0",
+    )
+    (recording,) = heldout_of(parsed(*words), path)
+    assert np.array_equal(recording.drive[0, :, 0], one.drive[0])
 
 
 def test_several_channels_by_commas_or_by_repetition(write_csv, one) -> None:
