@@ -1,6 +1,8 @@
 """Twins: neural stochastic differential equations of devices, and networks of them.
 
     Traces -> DeviceTwin -> fit -> calibrate -> save_twin        one device
+    fit_ensemble, TwinEnsemble                                   several twins of it, and where they disagree
+    export_twin                                                  plain arrays, for a program without torch
     StackedTwins                                                 many, for networks (see twins.network)
     twins.solver.solve                                           the integrator beneath
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from twins.calibration import Calibration, calibrate
     from twins.checkpoint import load_twin, read_provenance, save_twin
     from twins.device import DeviceTwin, DeviceTwinSpec, Histories, StackedHistories, StackedTwins, histories_of
+    from twins.ensemble import AnyTwin, Disagreement, MemberEvent, TwinEnsemble, fit_ensemble
+    from twins.ensemble_file import load_any_twin, load_ensemble, save_ensemble
     from twins.errors import (
         CheckpointInvalid,
         OutsideFittedRange,
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
         TwinError,
         TwinNotFitted,
     )
+    from twins.export import export_twin
     from twins.fitting import Epoch, FitEvent, FitResult, fit
     from twins.solver import solve
     from twins.traces import Traces
@@ -33,6 +38,8 @@ _HOMES = {
     "twins.calibration": ("Calibration", "calibrate"),
     "twins.checkpoint": ("load_twin", "read_provenance", "save_twin"),
     "twins.device": ("DeviceTwin", "DeviceTwinSpec", "Histories", "StackedHistories", "StackedTwins", "histories_of"),
+    "twins.ensemble": ("AnyTwin", "Disagreement", "MemberEvent", "TwinEnsemble", "fit_ensemble"),
+    "twins.ensemble_file": ("load_any_twin", "load_ensemble", "save_ensemble"),
     "twins.errors": (
         "CheckpointInvalid",
         "OutsideFittedRange",
@@ -42,6 +49,7 @@ _HOMES = {
         "TwinError",
         "TwinNotFitted",
     ),
+    "twins.export": ("export_twin",),
     "twins.fitting": ("Epoch", "FitEvent", "FitResult", "fit"),
     "twins.solver": ("solve",),
     "twins.traces": ("Traces",),
@@ -49,14 +57,17 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnyTwin",
     "Calibration",
     "CheckpointInvalid",
     "DeviceTwin",
     "DeviceTwinSpec",
+    "Disagreement",
     "Epoch",
     "FitEvent",
     "FitResult",
     "Histories",
+    "MemberEvent",
     "OutsideFittedRange",
     "SolverRefused",
     "StackedHistories",
@@ -64,13 +75,19 @@ __all__ = [
     "Traces",
     "TracesInvalid",
     "TracesMismatch",
+    "TwinEnsemble",
     "TwinError",
     "TwinNotFitted",
     "calibrate",
+    "export_twin",
     "fit",
+    "fit_ensemble",
     "histories_of",
+    "load_any_twin",
+    "load_ensemble",
     "load_twin",
     "read_provenance",
+    "save_ensemble",
     "save_twin",
     "solve",
 ]

@@ -117,8 +117,10 @@ def load_twin(path: str | Path) -> DeviceTwin:
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
-    """The provenance saved with a twin."""
-    return _document(_paths(path)[1]).provenance
+    """The provenance saved with a twin, or with an ensemble."""
+    from twins.ensemble_file import is_ensemble, read_ensemble_provenance  # they need this module
+
+    return read_ensemble_provenance(path) if is_ensemble(path) else _document(_paths(path)[1]).provenance
 
 
 def _paths(path: str | Path) -> tuple[Path, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,9 +11,11 @@ import torch
 from twins.calibration.energy import Distances
 from twins.calibration.figures import Calibration, InputFigures
 from twins.calibration.pairs import N_LAGS, Pair, autocorrelations, draw_pair, repeated, std_ratios
-from twins.device.twin import DeviceTwin
 from twins.errors import TracesInvalid
 from twins.traces import Traces
+
+if TYPE_CHECKING:
+    from twins.ensemble import AnyTwin
 
 _N_SPLITS = 20
 _N_PERMUTATIONS = 100
@@ -23,7 +26,7 @@ _Samples = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 def calibrate(
-    twin: DeviceTwin, traces: Traces, *, n_draws: int = 199, generator: torch.Generator, check_range: bool = True
+    twin: AnyTwin, traces: Traces, *, n_draws: int = 199, generator: torch.Generator, check_range: bool = True
 ) -> Calibration:
     """Compare n_draws free runs of every input with its measured repeats; the traces must be held out from the fit.
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from twins.device.history import Histories, histories_of, start_sample
-from twins.device.twin import DeviceTwin
 from twins.objectives.scores import interval
 from twins.traces import Traces
+
+if TYPE_CHECKING:
+    from twins.ensemble import AnyTwin
 
 LEVEL = 0.9
 DIVERGED = 1e6  # half-ranges of the measured response: where a free run that is not finite is put
@@ -34,9 +37,7 @@ class Pair:
     n_finite: int
 
 
-def draw_pair(
-    twin: DeviceTwin, repeats: Traces, *, n_draws: int, generator: torch.Generator, check_range: bool
-) -> Pair:
+def draw_pair(twin: AnyTwin, repeats: Traces, *, n_draws: int, generator: torch.Generator, check_range: bool) -> Pair:
     """Free runs of one input from the measured histories of its repeats, in turn."""
     start = start_sample(twin.spec, repeats)
     measured = histories_of(twin.spec, repeats)
