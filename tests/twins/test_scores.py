@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from twins.objectives.scores import crps, energy_distance, energy_score, interval, lag1_autocorrelation
+from twins.objectives.scores import (
+    adjacent_pairs_score,
+    crps,
+    energy_distance,
+    energy_score,
+    interval,
+    lag1_autocorrelation,
+)
 
 
 def test_crps_is_the_fair_estimate_by_pairs():
@@ -46,3 +53,27 @@ def test_lag_one_autocorrelation_of_an_autoregression():
     for k in range(199):
         x[:, k + 1] = 0.8 * x[:, k] + rng.normal(size=(500, 1))
     assert lag1_autocorrelation(x[:, 50:]) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_score_of_adjacent_pairs_is_the_fair_estimate_by_pairs():
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.randn(5, 3, 4, 2, generator=generator, dtype=torch.float64)
+    observed = torch.randn(3, 4, 2, generator=generator, dtype=torch.float64)
+    x = torch.cat((samples[:, 1, 2], samples[:, 1, 3]), dim=-1)
+    y = torch.cat((observed[1, 2], observed[1, 3]))
+    distance = torch.cdist(x, x).square()
+    wanted = 0.0
+    for width in (0.5, 2.0):
+        kernel = torch.exp(-0.5 * distance / width**2) - torch.eye(5)
+        wanted = wanted + 0.25 * kernel.sum() / 20 - 0.5 * torch.exp(-0.5 * (x - y).square().sum(1) / width**2).mean()
+    score = adjacent_pairs_score(samples, observed, widths=(0.5, 2.0))
+    torch.testing.assert_close(score[1, 2], wanted)
+
+
+def test_the_score_of_adjacent_pairs_sees_correlation_in_time():
+    rng = torch.Generator().manual_seed(0)
+    whites = torch.randn(2000, 2, 1, generator=rng)
+    shared = torch.randn(2000, 1, 1, generator=rng).expand(-1, 2, -1)  # the same values, wholly correlated in time
+    right = adjacent_pairs_score(shared[:40].unsqueeze(1), shared[1000:]).mean()
+    wrong = adjacent_pairs_score(whites[:40].unsqueeze(1), shared[1000:]).mean()
+    assert right < wrong - 0.02

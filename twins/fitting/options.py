@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from twins.errors import TracesInvalid
 
 GENERATOR_LOSSES = ("features", "wasserstein")
+WINDOW_SCORES = ("energy", "pairs")
 CHOICES = ("free_run", "repeats")
+VIEWS = ("deviations", "windows")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +36,12 @@ class AdversarialOptions:
 
     n_steps: samples of a window. n_windows: windows in a batch. n_iterations: steps of the generator, each after
     critic_steps of the critic; critic_warm_up: steps of the critic before the first. critic_hidden: its widths.
+    critic_sees: "windows", output and drive, as in the reference; or "deviations", the output's from the run without
+    noise, and that run, and the drive: noise much smaller than the signal is plain to see there.
     gradient_penalty: weight of (|gradient of the critic| - 1)².
     loss: what the generator descends: "features", squared differences of mean and standard deviation of the critic's
     last hidden layer between measured and sampled windows; or "wasserstein", minus the critic of sampled windows.
+    unbiased: in "features", without what chance alone adds in a batch; the reference has it in, and so less noise.
     noise_rate, auxiliary_rate: learning rates of the diffusion net (and the critic), and of θ and W_a.
     drift_rate: fine-tunes the drift net as well, on the mean squared error of the same windows; None: drift stays.
     auxiliary_decay: θ of each auxiliary at the start, a sample; empty: as the twin has them.
@@ -55,8 +60,10 @@ class AdversarialOptions:
     critic_steps: int = 5
     critic_warm_up: int = 50
     critic_hidden: tuple[int, ...] = (64, 64)
+    critic_sees: str = "deviations"
     gradient_penalty: float = 10.0
     loss: str = "features"
+    unbiased: bool = True
     noise_rate: float = 1e-3
     auxiliary_rate: float = 1e-3
     drift_rate: float | None = None
@@ -79,11 +86,9 @@ class AdversarialOptions:
                 "n_windows must be at least 2 (statistics over a batch) and critic_warm_up not negative, "
                 f"not {self.n_windows}, {self.critic_warm_up}"
             )
-        if self.loss not in GENERATOR_LOSSES or self.choose_by not in CHOICES:
-            raise TracesInvalid(
-                f"loss must be one of {', '.join(GENERATOR_LOSSES)} and choose_by one of {', '.join(CHOICES)}, "
-                f"not {self.loss!r} and {self.choose_by!r}"
-            )
+        for name, allowed in (("loss", GENERATOR_LOSSES), ("critic_sees", VIEWS), ("choose_by", CHOICES)):
+            if getattr(self, name) not in allowed:
+                raise TracesInvalid(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         if self.repeats_share is not None and not 0 <= self.repeats_share <= 1:
             raise TracesInvalid(f"repeats_share must lie in 0..1, not {self.repeats_share}")
         if (
@@ -94,7 +99,33 @@ class AdversarialOptions:
             raise TracesInvalid("critic_hidden needs at least one width, and auxiliary_decay must be positive")
 
 
-OPTIONS: Mapping[str, type] = {"rollout": RolloutOptions, "adversarial": AdversarialOptions}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowOptions:
+    """Phase "windows": free runs of n_steps samples from measured histories, n_windows in a batch, n_draws of each.
+
+    score: "energy", CRPS of the values plus energy score of whole windows, or "pairs", finite-dimensional matching (see
+    objectives.scores.adjacent_pairs_score). Raises TracesInvalid.
+    """
+
+    n_steps: int = 32
+    n_windows: int = 64
+    n_draws: int = 8
+    score: str = "energy"
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "n_steps", "n_windows")
+        if self.n_draws < 2 or self.score not in WINDOW_SCORES:
+            raise TracesInvalid(
+                f"n_draws must be at least 2 and score one of {', '.join(WINDOW_SCORES)}, "
+                f"not {self.n_draws} and {self.score!r}"
+            )
+
+
+OPTIONS: Mapping[str, type] = {
+    "rollout": RolloutOptions,
+    "adversarial": AdversarialOptions,
+    "windows": WindowOptions,
+}
 
 
 def check_phase_options(phases: Sequence[str], phase_options: Mapping[str, object] | None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from twins.device.history import Histories
 from twins.device.twin import DeviceTwin
-from twins.objectives.scores import crps, energy_score
+from twins.objectives.scores import adjacent_pairs_score, crps, energy_score
 from twins.traces import Traces
 
 
@@ -49,15 +49,22 @@ def draw_windows(
     return Windows(Histories(response, drive_before), drive, observed, conditions)
 
 
-def window_score(twin: DeviceTwin, windows: Windows, *, n_draws: int, generator: torch.Generator) -> Float[Tensor, ""]:
-    """Mean CRPS of the values plus energy score of whole windows (a value), in units of the linear residual."""
+def window_score(
+    twin: DeviceTwin, windows: Windows, *, n_draws: int, generator: torch.Generator, score: str = "energy"
+) -> Float[Tensor, ""]:
+    """Mean score of free runs over the windows, with the twin's measurement noise; lower is better.
+
+    score: "energy", CRPS of the values plus energy score of whole windows (a value), in units of the linear residual; or
+    "pairs", finite-dimensional matching of adjacent times.
+    """
     drive = windows.drive.to(twin.linear_weight).expand(n_draws, *windows.drive.shape)
     samples = twin.respond(
         drive, history=windows.history, conditions=windows.conditions, generator=generator, check_range=False
     )[:, :, 1:]
     scale = twin.response_scale * twin.increment_scale
     samples, observed = samples / scale, windows.observed.to(samples) / scale
+    if score == "pairs":
+        return adjacent_pairs_score(samples, observed).mean()
     length = observed.shape[1] * observed.shape[2]
     whole = energy_score(samples.flatten(-2), observed.flatten(-2)) / length**0.5
-    score: Tensor = crps(samples, observed).mean() + whole.mean()
-    return score
+    return crps(samples, observed).mean() + whole.mean()
