@@ -9,7 +9,7 @@ This is the only module between the bench and torch, which it loads when a twin 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from labctl.station import Device, Station
 if TYPE_CHECKING:
     import torch
 
-    from twins import DeviceTwin
+    from twins import AnyTwin
 
 
 @runtime_checkable
@@ -51,21 +51,27 @@ def collect(blocks: Generator[Block, None, Recording]) -> Recording:
 class TwinPlant:
     """Twins in the place of the devices of a station: same channels, same call, a fresh noise sample every time.
 
-    Each trial starts from a history that was measured when the twin was fitted, so there is no preparation. A drive
-    beyond the range that a twin was fitted on is refused, unless check_range is False.
+    Each trial starts from a history that was measured when the twin was fitted, so there is no preparation. Samples are
+    as an instrument would record them, with the twins' measurement noise and the offsets of trials where they have
+    such. An ensemble answers every trial by a member drawn at random. A drive or a condition beyond the range that a
+    twin was fitted on is refused, unless check_range is False.
+
+    conditions: set-points by channel, as Bench.set would have them, for twins that were fitted at several values.
     """
 
     def __init__(
         self,
-        twins: Mapping[str, DeviceTwin],
+        twins: Mapping[str, AnyTwin],
         station: Station,
         *,
         generator: torch.Generator,
+        conditions: Mapping[str, float] | None = None,
         check_range: bool = True,
     ) -> None:
         self._twins = dict(twins)
         self._station = station
         self._generator = generator
+        self._conditions = {name: float(value) for name, value in (conditions or {}).items()}
         self._check_range = check_range
 
     def respond(self, excitation: Excitation) -> Generator[Block, None, Recording]:
@@ -95,7 +101,19 @@ class TwinPlant:
             input_id=excitation.input_id,
             simulated=True,
             started_utc=started,
-            provenance={"simulated": True, "started_utc": started, "plant": "twins", "twins": sorted(self._twins)},
+            conditions={
+                name: self._conditions[name]
+                for device in devices
+                for name in (*device.conditions, *self._twins[device.name].spec.condition_names)
+                if name in self._conditions
+            },
+            provenance={
+                "simulated": True,
+                "started_utc": started,
+                "plant": "twins",
+                "twins": sorted(self._twins),
+                "samples": {device.name: self._described(device) for device in devices},
+            },
         )
         measured = np.full(excitation.n_trials, excitation.n_samples, dtype=np.int64)
         return Recording(header, excitation.drive, response, measured, complete=True)
@@ -110,11 +128,26 @@ class TwinPlant:
         try:
             with torch.no_grad():
                 answer = self._twins[device.name].respond(
-                    drive, generator=self._generator, check_range=self._check_range
+                    drive,
+                    generator=self._generator,
+                    conditions={name: self._conditions[name] for name in self._twins[device.name].spec.condition_names},
+                    check_range=self._check_range,
                 )
         except OutsideFittedRange as error:
             raise PlantError(f"{device.name}: {error}") from error
         return np.asarray(answer.numpy(), dtype=np.float64)
+
+    def _described(self, device: Device) -> dict[str, Any]:
+        """What the samples of a device hold, as plain data."""
+        twin = self._twins[device.name]
+        spec = twin.spec
+        return {
+            "members": len(getattr(twin, "members", (twin,))),
+            "measurement_noise": spec.observation,
+            "trial_drift": spec.trial_drift,
+            "conditions": list(spec.condition_names),
+            "range_checked": self._check_range,
+        }
 
     def _check_device(self, device: Device, excitation: Excitation) -> None:
         twin = self._twins.get(device.name)
@@ -128,4 +161,10 @@ class TwinPlant:
             raise PlantError(
                 f"{device.name}: its twin has {twin.spec.n_drive} drives and {twin.spec.n_response} responses; the "
                 f"station gives it {len(device.drive)} and {len(device.response)}"
+            )
+        missing = [name for name in twin.spec.condition_names if name not in self._conditions]
+        if missing:
+            raise PlantError(
+                f"{device.name}: its twin was fitted at several values of {', '.join(missing)}; "
+                f"pass conditions={{{missing[0]!r}: …}}"
             )

@@ -21,9 +21,11 @@ class StubTwin:
     """What a plant asks of a twin: half the drive plus noise from the generator."""
 
     def __init__(self, dt_s: float = DT_S) -> None:
-        self.spec = type("Spec", (), {"dt_s": dt_s, "n_drive": 1, "n_response": 1})()
+        parts = {"dt_s": dt_s, "n_drive": 1, "n_response": 1, "condition_names": ()}
+        self.spec = type("Spec", (), {**parts, "observation": False, "trial_drift": False})()
 
-    def respond(self, drive: Any, *, generator: Any, check_range: bool) -> Any:
+    def respond(self, drive: Any, *, generator: Any, conditions: Any, check_range: bool) -> Any:
+        assert conditions == {}
         if check_range and drive.abs().max() > 1.5:
             raise twins.OutsideFittedRange(channel="leaky_drive", value=1.9, lower=-1.5, upper=1.5, unit="V")
         return 0.5 * drive + 0.01 * torch.randn(drive.shape, generator=generator, dtype=drive.dtype)
@@ -74,3 +76,69 @@ def test_a_device_without_a_twin_or_with_another_sampling_time_is_told() -> None
     slow = TwinPlant({"leaky": StubTwin(1e-3)}, STATION, generator=torch.Generator())  # type: ignore[dict-item]
     with pytest.raises(PlantError, match="sampling time"):
         slow.respond(excitation())
+
+
+def prepared(conditions: dict[str, float], seed: int = 0) -> Any:
+    """Traces of something that follows the mean of drive and bias, loudly measured."""
+    rng = np.random.default_rng(seed)
+    drive, response = rng.uniform(-1.0, 1.0, (8, 60, 1)), np.zeros((8, 60, 1))
+    for k in range(59):
+        response[:, k + 1] = 0.8 * response[:, k] + 0.1 * (drive[:, k] + sum(conditions.values()))
+    noisy = response + 0.02 * rng.normal(size=response.shape)
+    names = ("duffing_drive",), ("V",), ("duffing_response",), ("V",)
+    return twins.Traces(drive, noisy, DT_S, *names, n_prepare=10, conditions=conditions)
+
+
+def real_twin(parts: list[Any], seed: int = 0, **structure: Any) -> Any:
+    from twins.device.prepare import prepare_twin
+
+    spec = twins.DeviceTwinSpec.for_traces(parts, hidden=(4,), response_delays=1, drive_delays=0, **structure)
+    twin = twins.DeviceTwin(spec)
+    prepare_twin(twin, parts, generator=torch.Generator().manual_seed(seed))
+    return twin
+
+
+def duffing(level: float = 0.5) -> Excitation:
+    return Excitation.from_channels({"duffing_drive": np.full((200, 40), level)}, dt_s=DT_S)
+
+
+def duffing_plant(twin: Any, **options: Any) -> TwinPlant:
+    return TwinPlant({"duffing": twin}, STATION, generator=torch.Generator().manual_seed(3), **options)
+
+
+def test_conditions_reach_the_twin_and_the_recording() -> None:
+    twin = real_twin([prepared({"duffing_bias": value}) for value in (0.0, 0.1)])
+    with pytest.raises(PlantError, match=r"fitted at several values of duffing_bias; pass conditions=\{'duffing_bias'"):
+        collect(duffing_plant(twin).respond(duffing()))
+    means = []
+    for bias in (0.0, 0.1):
+        recording = collect(duffing_plant(twin, conditions={"duffing_bias": bias}).respond(duffing(0.2)))
+        assert recording.conditions == {"duffing_bias": bias}
+        means.append(recording.response[:, -1].mean())
+    assert means[1] - means[0] == pytest.approx(0.5 * 0.1, abs=0.01)
+    with pytest.raises(PlantError, match=r"duffing_bias: 0\.4"):
+        collect(duffing_plant(twin, conditions={"duffing_bias": 0.4}).respond(duffing()))
+
+
+def test_samples_are_as_measured_and_the_recording_says_what_they_hold() -> None:
+    twin = real_twin([prepared({})], noise_diagonal=False, observation=True)
+    with torch.no_grad():
+        twin.observation_log_std.fill_(np.log(0.5))
+    recording = collect(duffing_plant(twin).respond(duffing()))
+    spread = recording.response[:, 20:].std(0).mean()
+    assert spread == pytest.approx(0.5 * float(twin.response_scale), rel=0.05)
+    described = recording.provenance["samples"]["duffing"]
+    assert described["measurement_noise"] is True
+    assert described["members"] == 1
+
+
+def test_an_ensemble_answers_each_trial_by_one_of_its_members() -> None:
+    members = [real_twin([prepared({}, seed)], noise_diagonal=False) for seed in range(3)]
+    with torch.no_grad():
+        for number, twin in enumerate(members):
+            twin.linear_bias.add_(0.2 * (number - 1))
+    recording = collect(duffing_plant(twins.TwinEnsemble(members)).respond(duffing()))
+    assert len(np.unique(recording.response[:, -1, 0].round(3))) > 2
+    groups = np.sort(recording.response[:, -1, 0])
+    assert np.sum(np.diff(groups) > 0.05) == 2
+    assert recording.provenance["samples"]["duffing"]["members"] == 3
