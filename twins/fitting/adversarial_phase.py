@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from twins.device.history import Histories, histories_of, start_sample
 from twins.device.prepare import step_rows
@@ -22,6 +23,7 @@ from twins.objectives.adversarial import (
     critic_inputs,
     critic_loss,
     generator_loss,
+    quiet_run,
     repeat_statistics,
     sample_windows,
 )
@@ -38,7 +40,8 @@ def adversarial_phase(course: Course, traces: Sequence[Traces], options: PhaseOp
     """Train diffusion net, θ and W_a against a critic; the drift stays, or follows the mean of the same windows.
 
     options.settings: AdversarialOptions. An epoch is 5 iterations; its train_loss is the critic's estimate of the
-    Wasserstein distance. max_epochs may cut the iterations short, which have rates of their own, constant.
+    Wasserstein distance. max_epochs may cut the iterations short (the critic's warm-up comes on top), which have rates
+    of their own, constant.
     Raises TracesInvalid for a twin without noise, or with parts that the reference does not have.
     """
     settings = options.settings if isinstance(options.settings, AdversarialOptions) else AdversarialOptions()
@@ -47,22 +50,22 @@ def adversarial_phase(course: Course, traces: Sequence[Traces], options: PhaseOp
     keep = _judge(course, traces, settings)
     start_auxiliaries(twin, traces, decay=settings.auxiliary_decay)
     duel = _Duel(twin, traces, settings, seed=options.seed, generator=course.generator)
-    for _ in range(settings.critic_warm_up):
-        duel.train_critic()
     n_epochs = -(-settings.n_iterations // _ITERATIONS_PER_EPOCH)
     if options.max_epochs is not None:
         n_epochs = min(n_epochs, options.max_epochs)
     every = settings.judged_every or max(1, n_epochs * _ITERATIONS_PER_EPOCH // _JUDGEMENTS)
     began_s, since_judged, in_vain = course.seconds, 0, 0
-    for number in range(1, n_epochs + 1):
-        distance = float(np.mean([duel.iterate() for _ in range(_ITERATIONS_PER_EPOCH)]))
-        progress = number / n_epochs
+    n_warm = -(-settings.critic_warm_up // (_ITERATIONS_PER_EPOCH * settings.critic_steps))
+    for number in range(1, n_warm + n_epochs + 1):
+        warming = number <= n_warm
+        distance = duel.epoch(only_critic=warming)
+        progress = number / (n_warm + n_epochs)
         if options.until_s is not None:
             progress = max(progress, min(1.0, (course.seconds - began_s) / max(1e-9, options.until_s - began_s)))
         course.epoch += 1
-        since_judged += _ITERATIONS_PER_EPOCH
+        since_judged += 0 if warming else _ITERATIONS_PER_EPOCH
         kept = False
-        if since_judged >= every or progress >= 1.0:
+        if since_judged >= every or (progress >= 1.0 and since_judged):
             kept, since_judged = keep(), 0
             in_vain = 0 if kept else in_vain + 1
         if settings.patience is not None and in_vain >= settings.patience:
@@ -109,7 +112,8 @@ class _Duel:
         spec, self._settings, self._generator = twin.spec, settings, generator
         self._twin, self._rng = twin, np.random.default_rng([seed, 3])
         self._windows = MixedWindows(twin, traces, n_steps=settings.n_steps, repeats_share=settings.repeats_share)
-        n_values = settings.n_steps * (spec.n_response + spec.n_inputs - spec.n_state_inputs)
+        n_outputs = spec.n_response * (1 if settings.critic_sees == "windows" else 2)
+        n_values = settings.n_steps * (n_outputs + spec.n_inputs - spec.n_state_inputs)
         self._critic = Critic(n_values, settings.critic_hidden, generator=generator).to(twin.linear_weight)
         self._diffusion, self._drift = (part_masks(twin.nets, part) for part in ("diffusion", "drift"))
         self._nets = list(twin.nets.parameters())
@@ -121,15 +125,20 @@ class _Duel:
         if self._auxiliary:
             self._auxiliary_adam = FlatAdam(self._auxiliary, largest_gradient=unlimited, betas=_BETAS)
 
-    def iterate(self) -> float:
-        """Some steps of the critic, then one of the twin; returns the critic's latest estimate of the distance."""
-        distance = float("nan")
-        for _ in range(self._settings.critic_steps):
-            distance = self.train_critic()
+    def epoch(self, *, only_critic: bool) -> float:
+        """A few iterations; returns the mean of the critic's estimates of the distance."""
+        distances = []
+        for _ in range(_ITERATIONS_PER_EPOCH):
+            distances += [self._train_critic() for _ in range(self._settings.critic_steps)]
+            if not only_critic:
+                self._train_twin()
+        return float(np.mean(distances))
+
+    def _train_twin(self) -> None:
         windows = self._draw()
         fake = sample_windows(self._twin, windows.start, windows.u, generator=self._generator)
-        real, sampled = (critic_inputs(output, windows.u) for output in (windows.observed, fake))
-        loss = generator_loss(self._critic, real, sampled, kind=self._settings.loss)
+        real, sampled = self._as_seen(windows, fake)
+        loss = generator_loss(self._critic, real, sampled, kind=self._settings.loss, unbiased=self._settings.unbiased)
         gradients = torch.autograd.grad(loss, [*self._nets, *self._auxiliary], materialize_grads=True)
         n_nets = len(self._nets)
         of_noise = [part * mask for part, mask in zip(gradients[:n_nets], self._diffusion, strict=True)]
@@ -138,19 +147,27 @@ class _Duel:
             self._auxiliary_adam.move(gradients[n_nets:], self._settings.auxiliary_rate)
         if self._settings.drift_rate is not None:
             self._follow_mean(windows, self._settings.drift_rate)
-        return distance
 
-    def train_critic(self) -> float:
-        """One step of the critic."""
+    def _train_critic(self) -> float:
         windows = self._draw()
         with torch.no_grad():
             fake = sample_windows(self._twin, windows.start, windows.u, generator=self._generator)
-        real, sampled = (critic_inputs(output, windows.u) for output in (windows.observed, fake))
+        real, sampled = self._as_seen(windows, fake)
         loss, distance = critic_loss(
             self._critic, real, sampled, penalty=self._settings.gradient_penalty, generator=self._generator
         )
         self._critic_adam.step(loss, self._settings.noise_rate)
         return distance
+
+    def _as_seen(self, windows: Windows, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Measured and sampled windows as the critic sees them."""
+        if self._settings.critic_sees == "windows":
+            return critic_inputs(windows.observed, windows.u), critic_inputs(fake, windows.u)
+        with torch.no_grad():
+            quiet = quiet_run(self._twin, windows.start, windows.u)
+        scale = self._twin.increment_scale
+        real, sampled = (critic_inputs(output, windows.u, quiet, scale) for output in (windows.observed, fake))
+        return real, sampled
 
     def _follow_mean(self, windows: Windows, rate: float) -> None:
         """The drift net down the squared error of sampled runs, as in the reference."""

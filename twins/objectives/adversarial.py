@@ -69,11 +69,26 @@ def draw_stationary(
     return (root @ lot).squeeze(-1)
 
 
+def quiet_run(
+    twin: DeviceTwin, start: Float[Tensor, "window delay response"], u: Float[Tensor, "window step inputs"]
+) -> Float[Tensor, "window step response"]:
+    """Responses without noise, normalised."""
+    spec = twin.spec
+    noise = start.new_zeros(u.shape[1], len(start), spec.n_noise)
+    auxiliaries = start.new_zeros(len(start), spec.auxiliaries)
+    return advance(twin, start, auxiliaries, u, noise=noise if spec.noisy else None)[:, 1:]
+
+
 def critic_inputs(
-    output: Float[Tensor, "window step response"], u: Float[Tensor, "window step inputs"]
+    output: Float[Tensor, "window step response"],
+    u: Float[Tensor, "window step inputs"],
+    quiet: Float[Tensor, "window step response"] | None = None,
+    scale: Float[Tensor, " response"] | None = None,
 ) -> Float[Tensor, "window values"]:
-    """Windows of output and drive, flattened."""
-    return torch.cat((output.flatten(1), u.flatten(1)), dim=1)
+    """Windows of output and drive, flattened; or of deviation from a quiet run in units of scale, that run and drive."""
+    if quiet is None or scale is None:
+        return torch.cat((output.flatten(1), u.flatten(1)), dim=1)
+    return torch.cat((((output - quiet) / scale).flatten(1), quiet.flatten(1), u.flatten(1)), dim=1)
 
 
 def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, *, generator: torch.Generator) -> Float[Tensor, ""]:
@@ -98,14 +113,19 @@ def critic_loss(
     return loss, float(apart.detach())
 
 
-def generator_loss(critic: Critic, real: Tensor, fake: Tensor, *, kind: str) -> Float[Tensor, ""]:
-    """What the twin descends; see AdversarialOptions.loss."""
+def generator_loss(
+    critic: Critic, real: Tensor, fake: Tensor, *, kind: str, unbiased: bool = True
+) -> Float[Tensor, ""]:
+    """What the twin descends; see AdversarialOptions.loss and unbiased."""
     value, features = critic(fake)
     if kind == "wasserstein":
         return -value.mean()
     with torch.no_grad():
         measured = critic(real)[1]
-    means = (features.mean(0) - measured.mean(0)).square().mean()
+    apart = features - measured  # in pairs: same start and drive
+    means = apart.mean(0).square().mean()
+    if unbiased:
+        means = means - apart.var(0).mean() / len(apart)
     return means + (_std(features) - _std(measured)).square().mean()
 
 
