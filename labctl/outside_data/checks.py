@@ -16,8 +16,9 @@ Role = Literal["drive", "response"]
 
 _FEWEST = 8  # samples at a rail
 _SHORTEST_RUN = 3  # samples in a row
-_OUTSTANDING = 4.0  # times as many samples at the rail as at the values next to it
-_NEIGHBOURS = 10  # values next to it that are looked at
+_OUTSTANDING = 2.5  # times as many samples at the rail as at the values next to it; a digitised sine has up to 2.4
+_BLATANT = 10.0  # times as many: a rail, even where a fast response never stays there for samples in a row
+_NEIGHBOURS = 3  # values next to it that are looked at
 _FEW_LEVELS = 16  # a drive of so few values is a signal of levels, and its extremes are no rails
 
 
@@ -101,7 +102,8 @@ def _rails(trials: Sequence[Trial], role: Role, channel: int, name: str) -> list
         if count < _FEWEST or count < _OUTSTANDING * counts[beside].max():
             continue
         runs = max(longest_run(getattr(trial, role)[:, channel] == value) for trial in trials)
-        if runs >= _SHORTEST_RUN and runs > _usual_run(trials, role, channel):
+        at_once = role == "response" and count > _BLATANT * counts[beside].max()  # of a signal too fast to stay there
+        if at_once or (runs >= _SHORTEST_RUN and runs > _usual_run(trials, role, channel)):
             found.append(Rail(role, channel, name, value, count, count / len(values), runs))
     return found
 

@@ -14,9 +14,11 @@ from labctl.outside_data.treatments import Treatments
 from labctl.outside_data.trial import Clock, Record, Samples, Trial
 
 EVEN = 0.02
-"""Time stamps may miss an even grid by this fraction of the sampling time."""
+"""Time stamps may miss an even grid by this fraction of the sampling time, beside what rounding does to them."""
 _RATE_AGREES = 1e-3  # a given rate and the time stamps may differ by this, relatively
 _GAP = 1.5  # a step of more than this many sampling times is a gap
+_COARSEST = 0.5  # of the sampling time: stamps that were rounded to coarser places than this may hide gaps
+_NEAR = 1e-4  # of the last place: how near stamps come to it in binary
 _OFF_GRID = 0.1  # a gap that misses a whole number of sampling times by more cannot be filled
 
 
@@ -45,13 +47,15 @@ def settle_clock(trials: Sequence[Trial], dt_s: float | None, treatments: Treatm
     records: list[Record] = [] if dt_s is None else [
         {"treatment": "rate given", "dt_s": dt_s, "dt_s_of_time_stamps": found_s, "time_stamps": "only show gaps"}
     ]  # fmt: skip
+    rounding = _resolution_s(trials) / step_s
+    rounding = rounding if rounding <= _COARSEST else 0.0
     off_grid = _steps(trials) / step_s
-    if dt_s is None and (np.abs(off_grid - np.round(off_grid)) > _OFF_GRID).mean() > _OFF_GRID:
+    if dt_s is None and (np.abs(off_grid - np.round(off_grid)) > _OFF_GRID + rounding).mean() > _OFF_GRID:
         raise OutsideDataError(_uneven(trials, found_s))
     whole, gaps = _without_gaps(trials, step_s, treatments)
     jitter = max(_jitter(piece, found_s) for pieces in whole for piece in pieces)
     records.append({"treatment": "time stamps", "dt_s": found_s, "largest_deviation_dt": round(jitter, 6)})
-    if jitter > EVEN and dt_s is None:
+    if jitter > EVEN + 0.5 * rounding and dt_s is None:
         raise OutsideDataError(_uneven(trials, found_s))
     if treatments.gaps == "interpolate":
         whole = [[_joined(pieces, step_s, treatments.longest_gap)] for pieces in whole]
@@ -82,9 +86,28 @@ def _steps(trials: Sequence[Trial]) -> Samples:
 
 
 def _sampling_time_s(trials: Sequence[Trial]) -> float:
-    """The mean step between gaps, without the last digits, which are rounding."""
+    """The slope of time stamps over sample numbers between gaps, without the last digits, which are rounding."""
     steps = _steps(trials)
-    return float(f"{steps[steps < _GAP * np.median(steps)].mean():.12g}")
+    longest_s = _GAP * float(np.median(steps))
+    over, under = 0.0, 0.0
+    for trial in trials:
+        assert trial.time_s is not None
+        for piece in trial.pieces(np.flatnonzero(np.diff(trial.time_s) > longest_s) + 1):
+            assert piece.time_s is not None
+            number = np.arange(len(piece)) - 0.5 * (len(piece) - 1)
+            over += float(number @ (piece.time_s - piece.time_s[0]))
+            under += float(number @ number)
+    return float(f"{over / under:.12g}")
+
+
+def _resolution_s(trials: Sequence[Trial]) -> float:
+    """To which decimal place the time stamps were rounded (s); 0 where none is seen."""
+    stamps = np.concatenate([trial.time_s for trial in trials if trial.time_s is not None])
+    for place in range(10):
+        scaled = stamps * 10.0**place
+        if np.abs(scaled - np.round(scaled)).max() < _NEAR:
+            return float(10.0**-place)
+    return 0.0
 
 
 def _check_rate(trials: Sequence[Trial], dt_s: float, found_s: float) -> None:

@@ -15,6 +15,7 @@ ENOUGH_INPUTS = 8
 """With fewer, whole trials are too few to hold some out, and they are cut to segments."""
 _USUAL_SEGMENTS, _SHORTEST, _LONGEST, _FEWEST_SEGMENTS, _FEWEST_SAMPLES = 64, 256, 2048, 8, 32
 _NEARLY_EQUAL = 0.9
+_ENOUGH_KEPT, _SHORTEST_BETWEEN_GAPS = 0.8, 64
 
 
 def default_segment(n_samples: int) -> int:
@@ -80,7 +81,7 @@ def _segment_samples(trials: Sequence[Trial], treatments: Treatments, *, has_inp
         return treatments.segment_samples
     lengths = [len(trial) for trial in trials]
     n_inputs = len({trial.input_key for trial in trials})
-    usual = default_segment(sum(lengths))
+    usual = _between_gaps(default_segment(sum(lengths)), lengths)
     if n_inputs >= ENOUGH_INPUTS or (n_inputs > 1 and (has_inputs or max(lengths) <= usual)):
         if min(lengths) == max(lengths):
             return 0
@@ -91,6 +92,15 @@ def _segment_samples(trials: Sequence[Trial], treatments: Treatments, *, has_inp
             f"{2 * _FEWEST_SAMPLES} are needed"
         )
     return usual
+
+
+def _between_gaps(n_samples: int, lengths: Sequence[int]) -> int:
+    """Halved until most samples lie in whole segments, however often gaps cut the data."""
+    while n_samples > _SHORTEST_BETWEEN_GAPS:
+        if sum(length // n_samples for length in lengths) * n_samples >= _ENOUGH_KEPT * sum(lengths):
+            break
+        n_samples = max(n_samples // 2, _SHORTEST_BETWEEN_GAPS)
+    return n_samples
 
 
 def input_ids(pieces: Sequence[Trial], *, has_inputs: bool) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from labctl import hdf5_layout
 from labctl.errors import UsageError
+from labctl.hdf5_space import HDF5_ERRORS
 from labctl.outside_data.errors import OutsideDataError
 from labctl.outside_data.opening import is_hdf5
 from labctl.recording import Recording, RecordingHeader
@@ -28,7 +29,7 @@ def is_recording(path: Path) -> bool:
     try:
         with h5py.File(path, "r", locking=False) as file:
             return bool(file.attrs.get("format") == hdf5_layout.FORMAT)
-    except OSError:
+    except (*HDF5_ERRORS, KeyError):
         return path.suffix == ".h5"  # damaged: open_recording tells what is wrong
 
 

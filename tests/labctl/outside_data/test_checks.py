@@ -35,6 +35,12 @@ def test_a_clipped_response_is_refused_with_rail_and_share(write_csv, one) -> No
         read_traces(write_csv(clipped(one)), **OPTIONS)
 
 
+def test_a_response_too_fast_to_stay_at_its_rail_is_found_too(write_csv, one) -> None:
+    values = np.random.default_rng(3).standard_normal(400) * np.where(np.arange(400) % 2, 1.0, 0.1)
+    with pytest.raises(OutsideDataError, match="V2 is exactly 1 in"):
+        read_traces(write_csv(one.columns | {"V2": np.minimum(values, 1.0)}), **OPTIONS)
+
+
 def test_both_rails_are_told(write_csv, one) -> None:
     values = np.clip(one.response[0], *np.quantile(one.response[0], [0.1, 0.9]))
     with pytest.raises(OutsideDataError, match=r"V2 is exactly -.*; V2 is exactly 0"):
@@ -87,6 +93,14 @@ def test_drives_in_levels_steps_and_pulses_are_not_taken_for_clipped(write_csv, 
 def test_a_coarsely_digitised_sine_is_not_taken_for_clipped(write_csv, one) -> None:
     values = np.round(127 * np.sin(np.arange(400) * 0.0731)) / 127
     assert read_traces(write_csv(one.columns | {"V2": values}), **OPTIONS).traces
+
+
+def test_noise_clipped_far_out_by_a_coarse_digitiser_is_found(write_csv, one) -> None:
+    smooth = np.convolve(np.random.default_rng(2).standard_normal(20_020), np.ones(21) / np.sqrt(21), "valid")
+    codes = np.clip(np.round(20 * smooth), -128, 40)[:20_000]
+    columns = {"V1": np.resize(one.drive[0], 20_000), "V2": codes}
+    with pytest.raises(OutsideDataError, match="V2 is exactly 40 in"):
+        read_traces(write_csv(columns), **OPTIONS)
 
 
 def test_clipping_by_a_coarse_digitiser_is_found(write_csv, one) -> None:

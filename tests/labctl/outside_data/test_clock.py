@@ -47,11 +47,18 @@ def test_a_missing_time_stamp_is_told(write_csv, one) -> None:
         read_traces(write_csv(one.columns | {"t": time_s}), **CHANNELS, time="t")
 
 
-def test_rounded_time_stamps_are_even_enough(write_csv, one) -> None:
-    columns = one.columns | {"t": np.round(one.time_s * 1.6384, 5)}
+@pytest.mark.parametrize("places", [4, 5, 7])
+def test_stamps_of_an_even_clock_may_be_rounded(write_csv, one, places: int) -> None:
+    columns = one.columns | {"t": np.round(one.time_s * 1.6384, places)}
     data = read_traces(write_csv(columns), **CHANNELS, time="t")
     assert data.traces[0].dt_s == pytest.approx(1.6384e-3, rel=1e-4)
-    assert records(data, "time stamps")[0]["largest_deviation_dt"] < 0.01
+    assert records(data, "time stamps")[0]["largest_deviation_dt"] < 0.6 * 10**-places / 1.6384e-3
+
+
+def test_stamps_rounded_to_half_a_step_or_more_show_no_even_clock(write_csv, one) -> None:
+    columns = one.columns | {"t": np.round(one.time_s * 1.6384, 3)}
+    with pytest.raises(OutsideDataError, match="not sampled evenly"):
+        read_traces(write_csv(columns), **CHANNELS, time="t")
 
 
 def jittered(one, amount: float = 0.3) -> np.ndarray:

@@ -28,6 +28,15 @@ def test_a_single_trial_is_cut_so_that_held_out_segments_share_no_sample_with_th
     assert len(held_out) + len(train) == 400
 
 
+def test_gaps_make_segments_shorter_so_that_most_samples_stay(write_csv) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"V1": rng.standard_normal(20_000), "V2": rng.standard_normal(20_000)}
+    columns["V2"][150::200] = np.nan
+    data = read_traces(write_csv(columns), **OPTIONS, gaps="split")
+    assert data.traces[0].drive.shape == (299, 64, 1)
+    assert data.provenance["treatments"][-1]["left_away"] < 0.05 * 20_000
+
+
 def test_many_trials_are_left_whole(write_csv, ten) -> None:
     columns = {"run": np.repeat(np.arange(10), 60), "V1": ten.drive.ravel(), "V2": ten.response.ravel()}
     (traces,) = read_traces(write_csv(columns), **OPTIONS, trial="run").traces
