@@ -36,7 +36,8 @@ def fit(
 
     phases, one after another, each from the best checkpoint so far: "likelihood" (of each sample given those before),
     "filter" (marginal likelihood where the state is hidden by measurement noise or auxiliaries), "windows" (short free
-    runs judged by proper scores), "rollout" (mean squared error of free runs), "adversarial" (of the reference).
+    runs judged by proper scores), "rollout" (mean squared error of short free runs), "simulation" (that of longer ones by
+    Gauss-Newton on the backbone), "adversarial" (of the reference).
     Checkpoints are chosen by free-run CRPS on held-out inputs, whatever the phase trains on.
 
     Each phase has max_epochs of its own (or its default); max_seconds is shared out among them and may cut them short.
