@@ -12,38 +12,52 @@ from torch.nn.functional import pad
 from twins.device.twin import DeviceTwin
 
 
-def pack(twins: Sequence[DeviceTwin]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """(network tensors, banks and scales), each with a leading node axis.
+def kernel_expresses(twin: DeviceTwin) -> bool:
+    """Whether the fast kernel can advance it: Euler steps of a linear backbone and paired nets, at most a noise of its own."""
+    spec = twin.spec
+    own_nets = spec.diffusion_hidden not in (None, spec.hidden)
+    others = spec.noise_columns or spec.auxiliaries or spec.backbone_order > 1 or spec.scheme != "euler"
+    return not own_nets and not others
+
+
+def pack(twins: Sequence[DeviceTwin], conditions: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The tensors of StackedWeights, each with a leading node axis; conditions (condition,) of every twin are fixed in.
 
     The first layer has the columns [drift net | diffusion net | linear model], the others are block diagonal in the
     two nets, and the last has the outputs [mean increment, raw spread]. State rows are OLDEST first (windows over
     time), drive rows likewise; the linear column holds x + its increment. Weights of tanh nets are rewritten for
     sigmoids, tanh x = 2 sigmoid(2 x) - 1, which a CPU computes several times faster.
     """
-    nodes = [_pack_node(twin, _widths(twins), _delays(twins)) for twin in twins]
+    widths, delays = _widths(twins), longest_delays(twins)
+    nodes = [_pack_node(twin, held, widths, delays) for twin, held in zip(twins, conditions, strict=True)]
     if twins[0].spec.activation == "tanh":
         nodes = [_for_sigmoid(node) for node in nodes]
-    network = {name: torch.stack([node[name] for node in nodes]) for name in nodes[0]}
-    return network, _banks(twins)
+    return {name: torch.stack([node[name] for node in nodes]) for name in nodes[0]}
 
 
 def _widths(twins: Sequence[DeviceTwin]) -> tuple[int, ...]:
     return tuple(max(widths) for widths in zip(*(twin.spec.hidden for twin in twins), strict=True))
 
 
-def _delays(twins: Sequence[DeviceTwin]) -> tuple[int, int]:
+def longest_delays(twins: Sequence[DeviceTwin]) -> tuple[int, int]:
+    """Of response and drive."""
     return max(t.spec.response_delays for t in twins), max(t.spec.drive_delays for t in twins)
 
 
-def _pack_node(twin: DeviceTwin, widths: tuple[int, ...], delays: tuple[int, int]) -> dict[str, Tensor]:
+def _pack_node(
+    twin: DeviceTwin, conditions: Tensor, widths: tuple[int, ...], delays: tuple[int, int]
+) -> dict[str, Tensor]:
     spec, n_state = twin.spec, twin.spec.response_delays + 1
     weights, biases = ([p.detach() for p in part] for part in (twin.nets.weights, twin.nets.biases))
     scale = twin.increment_scale
+    loudness = scale * twin.noise_mask * spec.noise_diagonal
     first, bias = _beside(twin.features @ weights[0], widths[0]), _beside(biases[0], widths[0])
     linear = twin.linear_weight.detach().clone()
     linear[0] += 1.0  # the newest sample itself: the column gives the next state, not the increment
     first, bias = torch.cat((first, linear), 1), torch.cat((bias, twin.linear_bias.detach().unsqueeze(0)), 1)
-    drive_rows = first[n_state:] / twin.drive_scale
+    n_driven = n_state + spec.drive_delays + 1
+    bias = bias + ((conditions - twin.condition_centre) / twin.condition_scale) @ first[n_driven:]
+    drive_rows = first[n_state:n_driven] / twin.drive_scale
     packed = {
         "state_in": pad(first[:n_state].flip(0), (0, 0, delays[0] - spec.response_delays, 0)),
         "drive_in": pad(drive_rows.flip(0), (0, 0, delays[1] - spec.drive_delays, 0)),
@@ -51,8 +65,8 @@ def _pack_node(twin: DeviceTwin, widths: tuple[int, ...], delays: tuple[int, int
         "out_weight": torch.cat([_below(weights[-1][net], widths[-1], net) for net in (0, 1)], 1)
         * torch.cat((scale, torch.ones_like(scale))),
         "out_bias": torch.cat((biases[-1][0] * scale, biases[-1][1]), 1),
-        "noise_scale": scale,
-        "noise_floor": scale * spec.noise_floor,
+        "noise_scale": loudness,
+        "noise_floor": loudness * spec.noise_floor,
     }
     for number, (n_in, n_out) in enumerate(pairwise(widths)):
         weight = _block_diagonal(*(_padded(net, n_in, n_out) for net in weights[number + 1]))
@@ -93,21 +107,3 @@ def _block_diagonal(drift: Tensor, diffusion: Tensor) -> Tensor:
 
 def _padded(weight: Tensor, n_in: int, n_out: int) -> Tensor:
     return pad(weight, (0, n_out - weight.shape[1], 0, n_in - weight.shape[0]))
-
-
-def _banks(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:
-    n_state, n_drive = _delays(twins)
-    size = max(len(twin.bank_response) for twin in twins)
-
-    def stacked(banks: list[Tensor], length: int) -> Tensor:
-        padded = [pad(bank.squeeze(-1), (0, length - bank.shape[1], 0, size - len(bank))) for bank in banks]
-        return torch.stack(padded)
-
-    return {
-        "bank_response": stacked([twin.bank_response for twin in twins], n_state + 1),
-        "bank_drive": stacked([twin.bank_drive for twin in twins], n_drive),
-        "bank_size": torch.tensor([len(twin.bank_response) for twin in twins], dtype=torch.float64),
-        "drive_range": torch.stack([twin.drive_range[0] for twin in twins]),
-        "response_scale": torch.stack([twin.response_scale for twin in twins]).unsqueeze(-1),
-        "response_centre": torch.stack([twin.response_centre for twin in twins]).unsqueeze(-1),
-    }
