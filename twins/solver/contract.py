@@ -5,7 +5,7 @@ An equation has the attributes ``sde_type`` ("ito" or "stratonovich") and ``nois
 
 - ``f(t, x)`` and ``g(t, x)``: drift (…, state) and diffusion, (…, state) if diagonal, else (…, state, noise);
 - ``f_u(x, u)`` and ``g_u(x, u)``: the same under a drive u (…, channel) that is held over the step;
-- ``f_and_g_u(x, u)``: both at once, where that saves work.
+- ``f_and_g_u(x, u)`` or ``f_and_g(t, x)``: both at once, where that saves work.
 
 ``n_delays`` (default 0) asks for history: x is then (…, n_delays + 1, state), newest first, one step apart.
 """
@@ -43,6 +43,8 @@ def coefficients(sde: Any, *, driven: bool) -> Coefficients:
     needed = (("f_u", "g_u") if driven else ("f", "g"))[: 1 + noisy]
     if driven and noisy and hasattr(sde, "f_and_g_u"):
         return lambda _t, x, u: sde.f_and_g_u(x, u)
+    if not driven and noisy and hasattr(sde, "f_and_g"):
+        return lambda t, x, _u: sde.f_and_g(t, x)
     missing = [name for name in needed if not hasattr(sde, name)]
     if missing:
         reason = "a drive u was given" if driven else "no drive u was given"
