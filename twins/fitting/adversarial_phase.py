@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
@@ -216,7 +217,8 @@ def _statistic(twin: DeviceTwin, repeats: Sequence[Traces], seed: int) -> float:
     """Sum of the reference's three errors over these inputs, in units of the response's spread."""
     generator = torch.Generator().manual_seed(seed)  # the same draws for every checkpoint
     n_samples = min([_MOST_SAMPLES, *(part.n_samples - start_sample(twin.spec, part) for part in repeats)])
-    sampled, measured = [], []
+    sampled: list[Tensor] = []
+    measured: list[Tensor] = []
     for part in repeats:
         first, turn = start_sample(twin.spec, part), torch.arange(_N_DRAWS) % part.n_trials
         span = slice(first, first + n_samples)
@@ -231,7 +233,7 @@ def _statistic(twin: DeviceTwin, repeats: Sequence[Traces], seed: int) -> float:
         real = torch.tensor(part.response[:, span])
         for samples, kept in ((draws, sampled), (real, measured)):
             kept.append(((samples[:, 1:] - twin.response_centre) / twin.response_scale).to(twin.linear_weight))
-    return sum(repeat_statistics(sampled, measured))
+    return math.fsum(repeat_statistics(sampled, measured))
 
 
 def _check_twin(twin: DeviceTwin, settings: AdversarialOptions) -> None:

@@ -66,7 +66,8 @@ def draw_stationary(
     covariance = stationary_covariance(twin, torch.cat((start.flatten(1), u), dim=1))
     root = torch.linalg.cholesky(covariance + _JITTER * torch.eye(n_aux).to(covariance))
     lot = torch.randn(len(start), n_aux, 1, generator=generator, dtype=start.dtype)
-    return (root @ lot).squeeze(-1)
+    drawn: Tensor = (root @ lot).squeeze(-1)
+    return drawn
 
 
 def quiet_run(
@@ -100,7 +101,8 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, *, generator: t
     between = torch.lerp(fake.detach(), real.detach(), lot).requires_grad_()
     value, _ = critic(between)
     (slope,) = torch.autograd.grad(value.sum(), between, create_graph=True)
-    return (slope.norm(dim=1) - 1.0).square().mean()
+    penalty: Tensor = (slope.norm(dim=1) - 1.0).square().mean()
+    return penalty
 
 
 def critic_loss(
@@ -119,14 +121,16 @@ def generator_loss(
     """What the twin descends; see AdversarialOptions.loss and unbiased."""
     value, features = critic(fake)
     if kind == "wasserstein":
-        return -value.mean()
+        minus: Tensor = -value.mean()
+        return minus
     with torch.no_grad():
         measured = critic(real)[1]
     apart = features - measured  # in pairs: same start and drive
-    means = apart.mean(0).square().mean()
+    means: Tensor = apart.mean(0).square().mean()
     if unbiased:
         means = means - apart.var(0).mean() / len(apart)
-    return means + (_std(features) - _std(measured)).square().mean()
+    stds: Tensor = (_std(features) - _std(measured)).square().mean()
+    return means + stds
 
 
 def repeat_statistics(
