@@ -21,8 +21,8 @@ CONDITIONS = {"duffing_bias": 0.05}
 """The bias under which the Duffing device is learned and used: a set-point that has to be ramped up and made safe."""
 
 FITS = {
-    "leaky": FitSettings(response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=30.0),
-    "duffing": FitSettings(max_seconds=30.0),
+    "leaky": FitSettings(choice="plain", response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=30.0),
+    "duffing": FitSettings(choice="plain", max_seconds=30.0),
 }
 """The leaky integrator is of first order and all of it is seen, so one delay is enough; the Duffing gets the defaults."""
 

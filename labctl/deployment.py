@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from labctl.bench import Bench
 from labctl.campaign import Campaign, Step
-from labctl.errors import DeploymentError
-from labctl.events import Reported
+from labctl.clearance import Clearance
+from labctl.errors import DeploymentError, GatesNotPassed
+from labctl.events import Reported, Warned
 from labctl.network_bench import apply_conditions, play_network
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def deploy(
     bench: Bench,
     wiring: Wiring,
     *,
+    clearance: Clearance,
     metric: Metric,
     heldout: TaskData,
     training: TaskData | None = None,
@@ -88,18 +90,38 @@ def deploy(
 ) -> Campaign[Measurement]:
     """Apply `wiring` to the bench and measure its task on `heldout`, `n_repeats` times.
 
+    clearance: leave to do so (see labctl.clearance); it is kept in the provenance of every recording, and an override
+    is warned of.
+
     With `training` the bench plays that too, and a read-out is fitted on what it measured (regularisation by
     cross-validation over trials): the figure that stands beside the one with the wiring's own read-out. seed: of the
-    examples, for the provenance. Raises DeploymentError if the wiring has no read-out and no `training` is given.
+    examples, for the provenance. Raises DeploymentError if the wiring has no read-out and no `training` is given, and
+    GatesNotPassed if the clearance is not for all of its devices.
     """
+    lacking = clearance.lacks(port.name for port in wiring.ports)
+    if lacking:
+        raise GatesNotPassed(
+            f"the wiring plays on {', '.join(lacking)}, whose twins were not cleared; see labctl.clearance"
+        )
     if wiring.readout is None and training is None:
         raise DeploymentError("the wiring has no read-out, and no training data to fit one on was given")
+    if clearance.override is not None:
+        yield Warned(key, f"applied although the twins' gates were not passed, because: {clearance.override}")
     if conditions:
         yield from _conditions(bench, conditions, key=key)
     before_s = bench.device_seconds
     sets = ([training] if training is not None else []) + [heldout] * n_repeats
     inputs = np.concatenate([data.inputs for data in sets])
-    layers = yield from play_network(bench, wiring, inputs, folder=folder, key=key, title=title, seed=seed)
+    layers = yield from play_network(
+        bench,
+        wiring,
+        inputs,
+        folder=folder,
+        key=key,
+        title=title,
+        seed=seed,
+        provenance={"clearance": clearance.as_dict()},
+    )
     used_s = bench.device_seconds - before_s
     result = _judge(wiring, layers, metric, training, heldout, n_repeats, used_s, folder)
     yield Reported(key, result.figures(), (str(folder),))

@@ -14,6 +14,7 @@ LabctlError
 ├── SimulationError         the simulated bench did not start, or died
 ├── PlantError              a plant cannot answer this drive
 ├── DeploymentError         a wiring cannot be played on this bench
+│   └── GatesNotPassed      a twin that it was optimised on was not judged, or did not pass
 ├── CampaignError           a campaign was asked for something it cannot do
 └── UsageError              the command line was used wrongly
 Stopped (a KeyboardInterrupt)   the user or a signal asked to stop; no `except Exception` swallows it
@@ -72,6 +73,10 @@ class PlantError(LabctlError):
 
 class DeploymentError(LabctlError):
     """A wiring cannot be played on this bench."""
+
+
+class GatesNotPassed(DeploymentError):
+    """Something optimised on a twin that was not judged on held-out inputs, or did not pass, was to be applied."""
 
 
 class CampaignError(LabctlError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +27,21 @@ Array = NDArray[np.float64]
 
 
 def play_network(
-    bench: Bench, wiring: Wiring, inputs: Array, *, folder: Path, key: str, title: str, seed: int | None = None
+    bench: Bench,
+    wiring: Wiring,
+    inputs: Array,
+    *,
+    folder: Path,
+    key: str,
+    title: str,
+    seed: int | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Campaign[list[Array]]:
     """Play every node of `wiring` for `inputs` (trial, step, input); return the features, one array a layer.
 
     A layer's features are (trial, step, node, sample), as `Wiring.outputs` wants them. Every play is a recording in
-    `folder`, with the seed that the inputs were drawn from. Raises DeploymentError where the bench does not fit the
-    wiring, before anything is played.
+    `folder`, with the seed that the inputs were drawn from and `provenance` (plain data). Raises DeploymentError where
+    the bench does not fit the wiring, before anything is played.
     """
     check_wiring(bench, wiring)
     features: list[Array] = []
@@ -50,6 +58,7 @@ def play_network(
                 key=f"{key}/layer{index}/play{number}",
                 title=f"{title}: layer {index + 1} of {len(wiring.layers)}, play {number + 1} of {len(plays)}",
                 seed=seed,
+                provenance=provenance,
             )
             for device, node in nodes.items():
                 layer_features[node] = wiring.features_of(index, node, _response(bench, recording, device))

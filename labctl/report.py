@@ -106,6 +106,9 @@ def write_report(path: Path, outcome: LoopOutcome) -> None:
     page = HtmlPage("labctl: the closed loop, promised and measured")
     if summary["simulated"]:
         page.banner("SIMULATED: every instrument and device in this report is a simulation.")
+    override = summary["clearance"]["override"]
+    if override is not None:
+        page.banner(f"GATES OVERRIDDEN: a twin did not pass its gates; its networks were applied because: {override}")
     page.paragraph(
         f"Wall time {summary['seconds']:.1f} s, device time {summary['device_seconds']:.1f} s, seed {summary['seed']}. "
         f"Outputs at their safe values at the end, read back: {'yes' if summary['outputs_safe'] else 'NO'}."

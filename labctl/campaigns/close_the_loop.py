@@ -16,6 +16,7 @@ from labctl.campaigns.measure_network import measure_network
 from labctl.campaigns.network_files import save_network
 from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, optimise_network
 from labctl.campaigns.task_plan import PLAN_NAMES, TaskPlan, plan_for
+from labctl.clearance import Clearance, clear
 from labctl.deployment import Measurement, mean_accuracy, mean_of
 from labctl.errors import CampaignError, ExcitationError
 from labctl.events import Reported
@@ -31,7 +32,8 @@ class LoopSettings:
     """What the loop does. Devices not named in `designs` or `fits` get the defaults; `conditions` are set before
     anything is recorded and held throughout. devices: which take part, all of the station if none is named. tasks: by
     name, or as plans of one's own on these devices. drive_ranges narrow what a network may drive a device with, below the
-    fitted range and the station's limits. optimise_budget_s limits the wall time of each task's optimiser."""
+    fitted range and the station's limits. optimise_budget_s limits the wall time of each task's optimiser. override_gates:
+    why networks are to be applied even if a twin does not pass its gates; kept with all that is measured."""
 
     conditions: Mapping[str, float] = field(default_factory=dict)
     designs: Mapping[str, CharacterisationDesign] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class LoopSettings:
     tasks: Sequence[str | TaskPlan] = PLAN_NAMES
     drive_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     optimise_budget_s: float | None = None
+    override_gates: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class LoopResult:
     tasks: tuple[TaskOutcome, ...]
     twins: tuple[TwinFigure, ...]
     task_figures: tuple[TaskFigure, ...]
+    clearance: Clearance
 
 
 def close_the_loop(
@@ -57,7 +61,8 @@ def close_the_loop(
     """Characterise every device of the station, fit its twin, and for each task optimise a network and measure it.
 
     Writes recordings, twins and wirings into `folder`. Raises CampaignError, before anything is played, for devices that
-    cannot be nodes of one network, and whatever the bench raises; what was measured until then is on disk.
+    cannot be nodes of one network; GatesNotPassed, before anything is optimised or applied, if a twin does not pass its
+    gates on the held-out inputs; and whatever the bench raises. What was measured until then is on disk.
     """
     settings = settings or LoopSettings()
     streams = np.random.SeedSequence(seed).spawn(4)
@@ -66,14 +71,15 @@ def close_the_loop(
     apply_conditions(bench, settings.conditions)
     recorded = yield from _characterise_all(bench, devices, folder, _seed(streams[0], 0), settings)
     fitted = yield from _fit_all(recorded, folder / "twins", streams[1], settings)
+    clearance = clear(devices, {name: one.gates for name, one in fitted.items()}, override=settings.override_gates)
     networks = yield from _optimise_all(bench, fitted, streams[2:], settings)
     outcomes, figures = [], []
     for optimised in networks.values():
-        outcome, figure = yield from _measure(bench, optimised, folder, settings=settings)
+        outcome, figure = yield from _measure(bench, optimised, folder, clearance=clearance, settings=settings)
         outcomes.append(outcome)
         figures.append(figure)
     shown = tuple(twin_figure(bench, recorded[device], fitted[device]) for device in devices)
-    return LoopResult(tuple(outcomes), shown, tuple(figures))
+    return LoopResult(tuple(outcomes), shown, tuple(figures), clearance)
 
 
 def check_devices(bench: Bench, devices: Sequence[str], tasks: Sequence[str | TaskPlan]) -> None:
@@ -173,7 +179,7 @@ def _optimise_all(
 
 
 def _measure(
-    bench: Bench, optimised: OptimisedNetwork, folder: Path, *, settings: LoopSettings
+    bench: Bench, optimised: OptimisedNetwork, folder: Path, *, clearance: Clearance, settings: LoopSettings
 ) -> Campaign[tuple[TaskOutcome, TaskFigure]]:
     """Keep the optimised network on disk, then measure it and its rivals on the device."""
     name = optimised.plan.task.name
@@ -181,6 +187,7 @@ def _measure(
         folder / name,
         optimised,
         conditions=settings.conditions,
+        gates=clearance.gates,
         provenance=bench.provenance(seed=optimised.examples_seed),
     )
     wirings = {"optimised": optimised.wiring, "reservoir": optimised.reservoir, "unoptimised": optimised.initial}
@@ -188,6 +195,7 @@ def _measure(
         bench,
         optimised.plan,
         wirings,
+        clearance=clearance,
         examples_seed=optimised.examples_seed,
         conditions=settings.conditions,
         folder=folder / name,
@@ -249,13 +257,14 @@ def twin_figure(bench: Bench, recorded: Characterisation, fitted: FittedTwin) ->
     held = recorded.heldout
     same = held.trials(np.flatnonzero(held.input_id == held.input_id[0]))
     drive, response = same.scored()
+    sampled = slice(fitted.sampled_from, fitted.sampled_from + fitted.sampled.shape[1])
     return TwinFigure(
         device=recorded.device,
         calibration=fitted.figures,
         unit=bench.station.channel(held.response_names[0]).unit,
-        time_s=same.time_s[same.n_prepare :],
-        drive=drive[0, :, 0],
-        measured=response[:, :, 0],
+        time_s=same.time_s[same.n_prepare :][sampled],
+        drive=drive[0, sampled, 0],
+        measured=response[:, sampled, 0],
         sampled=fitted.sampled,
     )
 

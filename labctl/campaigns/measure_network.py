@@ -8,6 +8,7 @@ from pathlib import Path
 from labctl.bench import Bench
 from labctl.campaign import Campaign
 from labctl.campaigns.task_plan import TaskPlan
+from labctl.clearance import Clearance
 from labctl.deployment import Measurement, deploy
 from twins.network.wiring import Wiring
 
@@ -17,11 +18,14 @@ def measure_network(
     plan: TaskPlan,
     wirings: Mapping[str, Wiring],
     *,
+    clearance: Clearance,
     examples_seed: int,
     conditions: Mapping[str, float],
     folder: Path,
 ) -> Campaign[dict[str, Measurement]]:
     """Deploy each of `wirings` by name; "optimised" is measured `plan.n_repeats` times, its rivals once.
+
+    clearance: leave to apply what was optimised on these devices' twins.
 
     All play the same training and held-out examples, under the same conditions.
     """
@@ -32,6 +36,7 @@ def measure_network(
         measured[who] = yield from deploy(
             bench,
             wiring,
+            clearance=clearance,
             metric=plan.task.metric,
             heldout=heldout,
             training=training,

@@ -1,6 +1,6 @@
 """A network on disk: one folder with the optimised wiring, its rivals, and what was promised.
 
-network.json                         the task, the seed of its examples, the promise
+network.json                         the task, the seed of its examples, the promise, the gates of the twins
 optimised | reservoir | unoptimised  .safetensors and .json of each wiring
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.campaigns.optimise_network import OptimisedNetwork
+from labctl.clearance import Gates
 from labctl.errors import DeploymentError
 from twins.network.wiring import Wiring
 from twins.network.wiring_file import load_wiring, save_wiring
@@ -23,7 +24,11 @@ WIRINGS = ("optimised", "reservoir", "unoptimised")
 
 @dataclass(frozen=True, slots=True)
 class NetworkFiles:
-    """What `network optimise` leaves for `deploy`. simulated: whether it was learned on simulated devices."""
+    """What `network optimise` leaves for `deploy`.
+
+    simulated: whether it was learned on simulated devices. gates: of each device's twin as they were then, empty for a
+    twin that was not judged (see labctl.clearance).
+    """
 
     task: str
     devices: tuple[str, ...]
@@ -34,6 +39,7 @@ class NetworkFiles:
     linear_20_taps: float
     conditions: Mapping[str, float]
     simulated: bool
+    gates: Mapping[str, Gates]
     wirings: Mapping[str, Wiring]
 
 
@@ -42,9 +48,10 @@ def save_network(
     optimised: OptimisedNetwork,
     *,
     conditions: Mapping[str, float],
+    gates: Mapping[str, Gates],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the network into `folder`."""
+    """Write the network into `folder`; gates: of each device's twin."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, wiring in _wirings(optimised).items():
         save_wiring(wiring, folder / name, provenance=provenance)
@@ -58,6 +65,7 @@ def save_network(
         "linear_same_taps": optimised.linear_same_taps,
         "linear_20_taps": optimised.linear_20_taps,
         "conditions": dict(conditions),
+        "gates": {name: dict(one) for name, one in gates.items()},
         "provenance": dict(provenance),
     }
     (folder / "network.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
@@ -85,6 +93,7 @@ def load_network(folder: Path) -> NetworkFiles:
             linear_20_taps=float(data["linear_20_taps"]),
             conditions={str(name): float(value) for name, value in data["conditions"].items()},
             simulated=bool(data["provenance"]["simulated"]),
+            gates={str(name): dict(one) for name, one in data.get("gates", {}).items()},
             wirings={name: load_wiring(folder / name) for name in WIRINGS},
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from labctl.bench import Bench
 from labctl.campaign import Campaign, Step
@@ -12,18 +14,25 @@ from labctl.recording import Recording
 
 
 def record(
-    bench: Bench, excitation: Excitation, *, path: Path, key: str, title: str, seed: int | None = None
+    bench: Bench,
+    excitation: Excitation,
+    *,
+    path: Path,
+    key: str,
+    title: str,
+    seed: int | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Campaign[Recording]:
     """Play `excitation` on the bench, stream it into the recording at `path`, and return the recording.
 
-    seed: of whatever drew the excitation, for the recording's provenance.
+    seed: of whatever drew the excitation, and provenance: plain data, both for the recording's provenance.
 
     Yields the samples as they come (`Sampled`) and the progress. Raises what the bench raises; what was measured until
     then is in the file.
     """
     step = Step(key, title)
     yield step.started()
-    blocks = bench.respond(excitation, store=path, label=key, seed=seed)
+    blocks = bench.respond(excitation, store=path, label=key, seed=seed, provenance=provenance)
     responses = bench.response_channels(excitation.channels)
     total = excitation.n_trials * excitation.n_samples
     done = 0

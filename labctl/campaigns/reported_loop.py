@@ -57,6 +57,7 @@ def _outcome(
         "outputs_safe": safe.ok,
         "seed": seed,
         "data": str(folder),
+        "clearance": result.clearance.as_dict(),
         "twins": {twin.device: dict(twin.calibration) for twin in result.twins},
         "outputs": outputs,
     }

@@ -20,11 +20,19 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--repeats", type=positive_integer, default=3, help="how often the held-out examples are played (default 3)"
     )
     deploy.add_argument("--no-rivals", action="store_true", help="leave out the reservoir and the unoptimised network")
+    deploy.add_argument(
+        "--override-gates",
+        metavar="REASON",
+        help="apply it although a twin was not judged or did not pass its gates; the reason is kept with the outcome",
+    )
     deploy.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Play the network node by node, print and save promised beside measured; the outputs end safe."""
+    """Play the network node by node, print and save promised beside measured; the outputs end safe.
+
+    Raises GatesNotPassed, before the bench is opened, if a twin that it was optimised on did not pass.
+    """
     from dataclasses import replace
 
     from labctl.bench import Bench
@@ -33,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     from labctl.campaigns.measure_network import measure_network
     from labctl.campaigns.network_files import load_network
     from labctl.campaigns.task_plan import plan_for
+    from labctl.clearance import clear
     from labctl.console import Console
 
     network = load_network(options.network)
@@ -41,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
     wirings = dict(network.wirings)
     if options.no_rivals:
         wirings = {"optimised": wirings["optimised"]}
+    clearance = clear(network.devices, network.gates, override=options.override_gates)
     check_folder(options.out)
     check_new([options.out / "deployment.json", *(options.out / f"measured-{who}" for who in wirings)])
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
@@ -52,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
             bench,
             plan,
             wirings,
+            clearance=clearance,
             examples_seed=network.examples_seed,
             conditions=network.conditions,
             folder=options.out,
@@ -63,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
             "metric": plan.task.metric,
             "simulated": bench.simulated,
             "learned_on_simulated_devices": network.simulated,
+            "clearance": clearance.as_dict(),
             "promised": network.promised,
             "promised_std": network.promised_std,
             "linear_same_taps": network.linear_same_taps,

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twins import DeviceTwin
@@ -39,11 +39,14 @@ def run_optimise(options: argparse.Namespace) -> int:
     from labctl.campaigns.network_files import save_network
     from labctl.campaigns.optimise_network import allowed_ranges, optimise_network
     from labctl.campaigns.task_plan import plan_for
+    from labctl.clearance import shortcomings
     from labctl.console import Console
     from labctl.provenance import collect_provenance
     from labctl.station import load_station
 
-    twins, conditions, simulated = load_twins(options.twin)
+    twins, conditions, simulated, gates = load_twins(options.twin)
+    for fault in (fault for name, one in gates.items() for fault in shortcomings(name, one)):
+        sys.stderr.write(f"WARNING {fault}; `labctl deploy` will refuse this network\n")
     station = load_station(options.station) if options.station else None
     plan = plan_for(options.task, tuple(twins), dt_s=next(iter(twins.values())).spec.dt_s)
     if options.seconds is not None:
@@ -61,6 +64,7 @@ def run_optimise(options: argparse.Namespace) -> int:
         options.out,
         optimised,
         conditions=conditions,
+        gates=gates,
         provenance=collect_provenance(simulated=simulated, seed=options.seed),
     )
     promised = {
@@ -88,8 +92,11 @@ def ranges_from(arguments: list[str]) -> dict[str, tuple[float, float]]:
     return ranges
 
 
-def load_twins(arguments: list[str]) -> tuple[dict[str, DeviceTwin], dict[str, float], bool]:
-    """DEVICE=FILE arguments as twins, the conditions they were recorded under, and whether any device was simulated.
+def load_twins(
+    arguments: list[str],
+) -> tuple[dict[str, DeviceTwin], dict[str, float], bool, dict[str, dict[str, Any]]]:
+    """DEVICE=FILE arguments as twins, the conditions they were recorded under, whether any device was simulated, and
+    the gates of each twin (empty for one that was not judged).
 
     Raises UsageError for another form, or for twins of contradicting conditions.
     """
@@ -98,6 +105,7 @@ def load_twins(arguments: list[str]) -> tuple[dict[str, DeviceTwin], dict[str, f
 
     twins: dict[str, DeviceTwin] = {}
     conditions: dict[str, float] = {}
+    gates: dict[str, dict[str, Any]] = {}
     simulated = False
     for argument in arguments:
         name, separator, path = argument.partition("=")
@@ -105,10 +113,11 @@ def load_twins(arguments: list[str]) -> tuple[dict[str, DeviceTwin], dict[str, f
             raise UsageError(f"--twin {argument!r}: expected DEVICE=FILE")
         twins[name] = load_twin(path)
         provenance = read_provenance(path)
+        gates[name] = dict(provenance.get("gates") or {})
         simulated = simulated or bool(provenance.get("simulated"))
         for channel, value in provenance.get("conditions", {}).items():
             if conditions.setdefault(channel, value) != value:
                 raise UsageError(
                     f"{channel} was {conditions[channel]:g} for one twin and {value:g} for {name}: record them alike"
                 )
-    return twins, conditions, simulated
+    return twins, conditions, simulated, gates

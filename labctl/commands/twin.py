@@ -1,4 +1,4 @@
-"""`labctl twin`: fit a twin to recordings, and check one against recordings it has not seen."""
+"""`labctl twin`: diagnose recordings, fit a twin to them, check it, compare twins, fit one while recording."""
 
 from __future__ import annotations
 
@@ -6,78 +6,202 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from labctl.commands import twin_stream
+from labctl.commands.arguments import check_folder, positive_integer, seed
 from labctl.commands.data_arguments import add_data_arguments, recordings_of
+
+if TYPE_CHECKING:
+    from labctl.campaigns.fit_twin import FitSettings, FittedTwin
+    from labctl.recording import Recording
+
+EXIT_GATES_NOT_PASSED = 3
+DEFAULT_SECONDS = 120.0
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
-    twin = commands.add_parser("twin", help="fit a twin to recordings; check it on recordings it has not seen")
+    twin = commands.add_parser("twin", help="diagnose recordings, fit a twin to them, check it, compare twins")
     actions = twin.add_subparsers(title="actions", metavar="ACTION", required=True)
-    fit = actions.add_parser("fit", help="fit a twin, choose it by free runs on held-out inputs, and save it")
-    fit.add_argument("recordings", type=Path, nargs="+", help="recordings of one device, or data of other programs")
+    _add_diagnose(actions)
+    _add_fit(actions)
+    _add_check(actions)
+    _add_compare(actions)
+    twin_stream.add_action(actions)
+
+
+def _add_diagnose(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    diagnose = actions.add_parser(
+        "diagnose", help="what noise, memory and drift recordings show, and which twin they call for"
+    )
+    diagnose.add_argument("recordings", type=Path, nargs="+", help="recordings of one device (.h5), or outside data")
+    diagnose.add_argument("--seed", type=seed, default=0, help="seed of the stretches looked at (default 0)")
+    diagnose.add_argument("--json", action="store_true", help="print JSON instead of words")
+    add_data_arguments(diagnose, test_rows=False)
+    diagnose.set_defaults(run=run_diagnose)
+
+
+def _add_fit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    fit = actions.add_parser(
+        "fit",
+        help="fit a twin, judge it on held-out inputs, save it with a report",
+        description="Without further options the twin is built and trained as a diagnosis of the recordings calls for, "
+        "which is printed with its reasons. It is judged on --heldout, or on inputs kept from the fit; what is optimised "
+        "on a twin that does not pass its gates is not applied to a device.",
+    )
+    fit.add_argument("recordings", type=Path, nargs="+", help="recordings of one device (.h5), or outside data")
     fit.add_argument("--heldout", type=Path, help="a recording to judge it on, with repeats of other inputs")
     fit.add_argument("--name", default="twin", help="name of the twin's files (default twin)")
-    fit.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the twin goes")
+    fit.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the twin and its report go")
+    choice = fit.add_mutually_exclusive_group()
+    choice.add_argument("--as-diagnosed", action="store_true", help="choose by the diagnosis (the default)")
+    choice.add_argument("--plain", action="store_true", help="the plain defaults and one-step likelihood")
+    choice.add_argument("--preset", metavar="NAME", help="a preset of the reference: duffing, leaky_integrator ...")
+    fit.add_argument("--phases", metavar="NAME,NAME", help="phases of the training instead of the chosen ones")
     fit.add_argument("--response-delays", type=int, help="earlier samples of the response that the twin sees")
     fit.add_argument("--drive-delays", type=int, help="earlier samples of the drive that the twin sees")
-    fit.add_argument("--seconds", type=float, help="budget for training (default 20)")
-    fit.add_argument("--seed", type=int, default=0, help="seed (default 0)")
+    fit.add_argument("--hidden", type=_widths, metavar="N,N", help="widths of the nets' hidden layers")
+    fit.add_argument("--ensemble", type=positive_integer, help="twins to fit (default: as recommended, else 1)")
+    fit.add_argument(
+        "--seconds", type=float, default=DEFAULT_SECONDS, help=f"budget for training (default {DEFAULT_SECONDS:g})"
+    )
+    fit.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
     add_data_arguments(fit)
     fit.set_defaults(run=run_fit)
-    check = actions.add_parser("check", help="print how well a twin is calibrated on recordings")
+
+
+def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = actions.add_parser(
+        "check",
+        help="judge a twin on recordings it has not seen",
+        description=f"Exit status: 0 passed its gates, {EXIT_GATES_NOT_PASSED} did not.",
+    )
     check.add_argument("twin", type=Path, help="the twin (.safetensors or .json of it)")
-    check.add_argument("recordings", type=Path, nargs="+", help="recordings with repeats of inputs (.h5)")
-    check.add_argument("--draws", type=int, default=99, help="free runs an input (default 99)")
-    check.add_argument("--seed", type=int, default=0, help="seed of the free runs (default 0)")
+    check.add_argument("recordings", type=Path, nargs="+", help="recordings that were not used to fit it")
+    check.add_argument("--draws", type=positive_integer, default=99, help="free runs an input (default 99)")
+    check.add_argument("--seed", type=seed, default=0, help="seed of the free runs (default 0)")
+    check.add_argument("--store", action="store_true", help="keep the outcome with the twin as its gates")
+    add_data_arguments(check, test_rows=False)
     check.set_defaults(run=run_check)
 
 
-def run_fit(options: argparse.Namespace) -> int:
-    """Fit, with a progress bar; print the calibration if there are held-out recordings."""
-    from dataclasses import replace
+def _add_compare(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = actions.add_parser("compare", help="twins side by side on recordings that none of them has seen")
+    compare.add_argument("twins", type=Path, nargs="+", help="two twins or more (.safetensors or .json)")
+    compare.add_argument("--on", type=Path, action="append", required=True, metavar="RECORDING", help="repeatable")
+    compare.add_argument("--draws", type=positive_integer, default=99, help="free runs an input (default 99)")
+    compare.add_argument("--seed", type=seed, default=0, help="seed of the free runs (default 0)")
+    compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_data_arguments(compare, test_rows=False)
+    compare.set_defaults(run=run_compare)
 
+
+def run_diagnose(options: argparse.Namespace) -> int:
+    """Print the diagnosis and the recommendation with its reasons."""
     from labctl.campaign import run
-    from labctl.campaigns.fit_twin import FitSettings, fit_twin
+    from labctl.campaigns.diagnose_twin import diagnose_twin
     from labctl.console import Console
 
-    given = {
-        "response_delays": options.response_delays,
-        "drive_delays": options.drive_delays,
-        "max_seconds": options.seconds,
-    }
-    settings = replace(FitSettings(), **{name: value for name, value in given.items() if value is not None})
-    recordings, heldout = recordings_of(options, options.recordings)
+    recordings, _ = recordings_of(options, options.recordings)
+    found = run(diagnose_twin("the device", recordings, seed=options.seed), on_event=Console())
+    if options.json:
+        _print_json(found.as_dict())
+        return 0
+    recommended = found.recommendation
+    lines = ["SIMULATED recordings"] if found.simulated else []
+    lines += [*found.lines, "", "recommended:"]
+    lines += [f"  {name} = {value}" for name, value in recommended.spec_options.items()]
+    lines += [f"  phases = {', '.join(recommended.phases)}", f"  ensemble = {recommended.ensemble}", "because:"]
+    lines += [f"  {reason}" for reason in recommended.reasons]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def run_fit(options: argparse.Namespace) -> int:
+    """Fit, with a progress bar; print why it is built so, how it is calibrated, and whether it passed its gates."""
+    from labctl.campaign import run
+    from labctl.campaigns.fit_twin import fit_twin
+    from labctl.console import Console
+
+    check_folder(options.out)
+    recordings, test = recordings_of(options, options.recordings)
     if options.heldout:
-        heldout = recordings_of(options, [options.heldout])[0]
-    simulated = any(recording.simulated for recording in recordings)
+        held, _ = recordings_of(options, [options.heldout])
+        test = [*test, *held]
     campaign = fit_twin(
-        options.name,
-        recordings,
-        heldout[0] if heldout else None,
-        seed=options.seed,
-        settings=settings,
-        folder=options.out,
+        options.name, recordings, test or None, seed=options.seed, settings=_settings(options), folder=options.out
     )
     fitted = run(campaign, on_event=Console())
-    sys.stdout.write(json.dumps({"twin": str(fitted.path), "simulated": simulated, **fitted.figures}, indent=2) + "\n")
+    for reason in fitted.reasons:
+        sys.stderr.write(f"{reason}\n")
+    _print_json(_fit_outcome(fitted, recordings))
     return 0
+
+
+def _fit_outcome(fitted: FittedTwin, recordings: list[Recording]) -> dict[str, Any]:
+    return {
+        "twin": str(fitted.path),
+        "report": str(fitted.report),
+        "simulated": any(recording.simulated for recording in recordings),
+        **fitted.figures,
+        "gates_passed": fitted.passed,
+        "gates": fitted.gates["gates"],
+        "reasons": list(fitted.reasons),
+        "ensemble": None if fitted.ensemble is None else str(fitted.ensemble),
+    }
+
+
+def _settings(options: argparse.Namespace) -> FitSettings:
+    from labctl.campaigns.choose_twin import DIAGNOSED, PLAIN
+    from labctl.campaigns.fit_twin import FitSettings
+
+    return FitSettings(
+        choice=PLAIN if options.plain else options.preset or DIAGNOSED,
+        response_delays=options.response_delays,
+        drive_delays=options.drive_delays,
+        hidden=options.hidden,
+        phases=tuple(options.phases.split(",")) if options.phases else None,
+        ensemble=options.ensemble,
+        max_seconds=options.seconds,
+    )
 
 
 def run_check(options: argparse.Namespace) -> int:
-    """Print the calibration figures as JSON."""
-    from labctl.campaigns.fit_twin import calibration_of
-    from labctl.store import open_recording
-    from twins import load_twin
+    """Print calibration and gates on each recording as JSON; 3 if a gate is not passed on any of them."""
+    from labctl.campaign import run
+    from labctl.campaigns.check_twin import check_twin
+    from labctl.console import Console
 
-    twin = load_twin(options.twin)
-    figures = {
-        str(path): {
-            "simulated": recording.simulated,
-            **calibration_of(twin, recording, n_draws=options.draws, seed=options.seed),
-        }
-        for path in options.recordings
-        for recording in [open_recording(path)]
-    }
-    sys.stdout.write(json.dumps(figures, indent=2) + "\n")
+    recordings = {str(path): recordings_of(options, [path])[0] for path in options.recordings}
+    campaign = check_twin(options.twin, recordings, n_draws=options.draws, seed=options.seed, store=options.store)
+    checked = run(campaign, on_event=Console())
+    _print_json(checked.as_dict())
+    return 0 if checked.passed else EXIT_GATES_NOT_PASSED
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    """Print the twins side by side, and which is better beyond chance."""
+    from labctl.campaign import run
+    from labctl.campaigns.compare_twins import compare_twins
+    from labctl.console import Console
+
+    recordings, _ = recordings_of(options, options.on)
+    campaign = compare_twins(options.twins, recordings, n_draws=options.draws, seed=options.seed)
+    comparison = run(campaign, on_event=Console())
+    if options.json:
+        _print_json(comparison.as_dict())
+    else:
+        sys.stdout.write(comparison.as_text())
     return 0
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(width) for width in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers, as in 24,24") from None
+
+
+def _print_json(data: object) -> None:
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from labctl.campaign import run
-from labctl.campaigns.fit_twin import FitSettings, check_belong_together, fit_twin
+from labctl.campaigns.fit_twin import FitSettings, fit_twin
 from labctl.campaigns.optimise_network import allowed_ranges
 from labctl.errors import CampaignError, RecordingError
 from labctl.recording import Recording, RecordingHeader
+from labctl.twin_data import TwinData
 from twins import DeviceTwin, DeviceTwinSpec, read_provenance
 
 
@@ -46,18 +47,18 @@ def test_a_held_out_recording_of_another_device_is_refused_before_the_fit(tmp_pa
         run(fit_twin("d", [a_recording()], a_recording(response="y"), seed=0, folder=tmp_path))
 
 
-def test_other_conditions_are_refused_and_measured_ones_may_scatter() -> None:
+def test_conditions_that_scatter_are_held_and_those_that_differ_are_not() -> None:
     one, near, far = (a_recording(conditions={"bias": bias}) for bias in (0.1, 0.1005, 0.2))
-    assert check_belong_together([one, near]) == {"bias": 0.1}
+    assert TwinData.of([one, near]).conditions == {"bias": 0.1}
+    assert TwinData.of([one, far]).conditions == {}
     with pytest.raises(RecordingError, match="conditions"):
-        check_belong_together([one, far])
-    with pytest.raises(RecordingError, match="conditions"):
-        check_belong_together([one, a_recording()])
+        TwinData.of([one, a_recording()])
 
 
 def test_a_twin_knows_its_recordings_bench_and_conditions(tmp_path: Path) -> None:
     recording = a_recording(conditions={"bias": 0.1})
-    fitted = run(fit_twin("d", [recording], None, seed=7, settings=FitSettings(max_seconds=0.5), folder=tmp_path))
+    settings = FitSettings(choice="plain", max_seconds=0.5)
+    fitted = run(fit_twin("d", [recording], None, seed=7, settings=settings, folder=tmp_path))
     provenance = read_provenance(fitted.path)
     assert provenance["conditions"] == {"bias": 0.1}
     assert provenance["seed"] == 7

@@ -8,8 +8,10 @@ import pytest
 
 from labctl.bench import Bench
 from labctl.campaign import run
+from labctl.clearance import clear
 from labctl.deployment import deploy
-from labctl.errors import DeploymentError, OutOfLimits
+from labctl.errors import DeploymentError, GatesNotPassed, OutOfLimits
+from labctl.events import Event, Warned
 from labctl.network_bench import check_wiring, play_network, rounds
 from labctl.run_index import RunIndex
 from labctl.store import open_recording
@@ -18,6 +20,7 @@ from twins.network.tasks import Narma10
 from twins.network.wiring import DevicePort, Wiring
 
 PORTS = (DevicePort.from_range("leaky", -2.0, 2.0), DevicePort.from_range("duffing", -1.0, 1.0))
+CLEARANCE = clear(("leaky", "duffing"), {}, override="a wiring made by hand, of no twin")
 ARCHITECTURE = Architecture(
     layers=(("leaky", "duffing", "leaky"), ("duffing", "leaky")),
     samples_per_step=3,
@@ -93,17 +96,51 @@ def test_every_play_carries_the_seed_of_its_inputs(demo_station: Path, tmp_path:
 def test_without_a_read_out_training_examples_are_needed(demo_station: Path, tmp_path: Path) -> None:
     heldout = Narma10().sample(2, 40, np.random.default_rng(0))
     with Bench.open(demo_station) as bench, pytest.raises(DeploymentError, match="read-out"):
-        run(deploy(bench, a_wiring(), metric="nrmse", heldout=heldout, folder=tmp_path, key="k", title="T"))
+        run(
+            deploy(
+                bench,
+                a_wiring(),
+                clearance=CLEARANCE,
+                metric="nrmse",
+                heldout=heldout,
+                folder=tmp_path,
+                key="k",
+                title="T",
+            )
+        )
+
+
+def test_a_device_that_was_not_cleared_is_not_played(demo_station: Path, tmp_path: Path) -> None:
+    heldout = Narma10().sample(2, 40, np.random.default_rng(0))
+    only_leaky = clear(("leaky",), {}, override="a test")
+    with Bench.open(demo_station) as bench:
+        with pytest.raises(GatesNotPassed, match="duffing"):
+            run(
+                deploy(
+                    bench,
+                    a_wiring(),
+                    clearance=only_leaky,
+                    metric="nrmse",
+                    heldout=heldout,
+                    training=heldout,
+                    folder=tmp_path,
+                    key="k",
+                    title="T",
+                )
+            )
+        assert bench.device_seconds == 0.0
 
 
 def test_deploy_measures_with_its_own_and_with_a_refitted_read_out(demo_station: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
+    events: list[Event] = []
     training, heldout = Narma10().sample(6, 60, rng), Narma10().sample(3, 60, rng)
     with Bench.open(demo_station) as bench:
         measured = run(
             deploy(
                 bench,
                 a_wiring(),
+                clearance=CLEARANCE,
                 metric="nrmse",
                 heldout=heldout,
                 training=training,
@@ -112,7 +149,8 @@ def test_deploy_measures_with_its_own_and_with_a_refitted_read_out(demo_station:
                 folder=tmp_path,
                 key="k",
                 title="T",
-            )
+            ),
+            on_event=events.append,
         )
         assert bench.get("duffing_bias") == pytest.approx(0.05, abs=1e-3)
     assert measured.outputs.shape == (2, 3, 60, 1)
@@ -120,6 +158,11 @@ def test_deploy_measures_with_its_own_and_with_a_refitted_read_out(demo_station:
     assert measured.figures()["refitted"] == pytest.approx(measured.mean)  # it had no read-out of its own
     assert 0.0 < measured.mean < 1.2
     assert measured.device_seconds > 0.0
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert any("made by hand" in message for message in told)
+    assert (
+        open_recording(tmp_path / "layer0-play0.h5").provenance["extra"]["clearance"]["override"] == CLEARANCE.override
+    )
 
 
 def test_a_condition_beyond_its_limits_is_refused(demo_station: Path, tmp_path: Path) -> None:
@@ -129,6 +172,7 @@ def test_a_condition_beyond_its_limits_is_refused(demo_station: Path, tmp_path: 
             deploy(
                 bench,
                 a_wiring(),
+                clearance=CLEARANCE,
                 metric="nrmse",
                 heldout=heldout,
                 training=heldout,

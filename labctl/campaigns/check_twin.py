@@ -1,0 +1,113 @@
+"""Check a twin on recordings that were not used to fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.background import in_background
+from labctl.campaign import Campaign, Step
+from labctl.clearance import shortcomings
+from labctl.errors import RecordingError
+from labctl.events import Reported, Warned
+from labctl.recording import Recording
+from labctl.twin_data import TwinData
+
+if TYPE_CHECKING:
+    from labctl.judging import Judgement
+    from twins import DeviceTwin
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTwin:
+    """A twin's judgement on each file of recordings, by its name."""
+
+    twin: Path
+    judgements: Mapping[str, Judgement]
+    simulated: Mapping[str, bool]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed its gates on all of them."""
+        return all(judgement.passed for judgement in self.judgements.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: the figures and gates of each file."""
+        return {
+            name: {
+                "simulated": self.simulated[name],
+                **judgement.figures,
+                "gates_passed": judgement.passed,
+                "gates": judgement.gates["gates"],
+            }
+            for name, judgement in self.judgements.items()
+        }
+
+
+def check_twin(
+    twin: Path,
+    recordings: Mapping[str, Sequence[Recording]],
+    *,
+    n_draws: int = 99,
+    seed: int = 0,
+    store: bool = False,
+) -> Campaign[CheckedTwin]:
+    """Judge the twin on recordings by name; with `store` the outcome becomes the twin's gates.
+
+    Raises RecordingError for recordings that it was fitted to, and twins.TwinError.
+    """
+    from twins import load_twin, read_provenance
+
+    key = f"check/{twin.stem}"
+    step = Step(key, f"Check {twin.stem}")
+    yield step.started()
+    loaded, provenance = load_twin(twin), read_provenance(twin)
+    judgements: dict[str, Judgement] = {}
+    for name, some in recordings.items():
+        data = TwinData.of(some)
+        _check_unseen(data, provenance, twin)
+        judgements[name] = yield from in_background(_judging(loaded, data, n_draws, seed), key=key)
+        for fault in shortcomings(twin.stem, judgements[name].gates):
+            yield Warned(key, f"{name}: {fault}")
+    simulated = {name: any(one.simulated for one in some) for name, some in recordings.items()}
+    checked = CheckedTwin(twin, judgements, simulated)
+    if store:
+        _store(loaded, twin, provenance, checked)
+    yield Reported(key, checked.as_dict())
+    yield step.finished("gates passed" if checked.passed else "gates NOT PASSED")
+    return checked
+
+
+def _judging(twin: DeviceTwin, data: TwinData, n_draws: int, seed: int) -> Any:
+    def work() -> Judgement:
+        from labctl.judging import judge
+
+        return judge(twin, data.traces, n_draws=n_draws, seed=seed)
+
+    return work
+
+
+def _check_unseen(data: TwinData, provenance: Mapping[str, Any], twin: Path) -> None:
+    """A twin judged on what it was fitted to would only praise itself."""
+    extra = provenance.get("extra", {})
+    fitted = {one.get("sha256") for one in extra.get("recordings", ())} - {None}
+    held = {one.get("sha256") for one in extra.get("judged_on", {}).get("recordings", ())}
+    for source in data.sources:
+        if source["sha256"] in fitted - held:
+            raise RecordingError(f"{source['path']}: {twin.name} was fitted to this recording; check it on another one")
+
+
+def _store(twin: DeviceTwin, path: Path, provenance: Mapping[str, Any], checked: CheckedTwin) -> None:
+    from labctl.campaigns.finish_twin import plain
+    from twins import save_twin
+
+    gates = [
+        {**gate, "name": f"{gate['name']} ({Path(name).name})"}
+        for name, judgement in checked.judgements.items()
+        for gate in judgement.gates["gates"]
+    ]
+    reasons = [f"judged by a check on {', '.join(checked.judgements)}"]
+    report = {"passed": checked.passed, "gates": gates, "reasons": reasons}
+    save_twin(twin, path, provenance={**provenance, "gates": plain(report)})

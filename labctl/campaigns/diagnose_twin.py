@@ -1,0 +1,60 @@
+"""Diagnose recordings before a twin is fitted: what noise, memory and drift they show, and which twin they call for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from labctl.background import in_background
+from labctl.campaign import Campaign, Step
+from labctl.diagnosis_words import diagnosis_lines
+from labctl.events import Reported, Warned
+from labctl.recording import Recording
+from labctl.twin_data import TwinData
+
+if TYPE_CHECKING:
+    from twins.diagnosis import Diagnosis, Recommendation
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosedTwin:
+    """What was found, and the twin that follows from it."""
+
+    diagnosis: Diagnosis
+    recommendation: Recommendation
+    simulated: bool
+
+    @property
+    def lines(self) -> list[str]:
+        """The diagnosis in words and figures."""
+        return diagnosis_lines(self.diagnosis)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "simulated": self.simulated,
+            "diagnosis": self.diagnosis.as_dict(),
+            "recommendation": self.recommendation.as_dict(),
+        }
+
+
+def diagnose_twin(name: str, recordings: Sequence[Recording] | TwinData, *, seed: int = 0) -> Campaign[DiagnosedTwin]:
+    """Diagnose the recordings of one device and recommend a twin. seed: of the stretches that are looked at.
+
+    Raises RecordingError for recordings that do not belong together, and twins.TwinError.
+    """
+    from twins.diagnosis import diagnose, recommend
+
+    data = recordings if isinstance(recordings, TwinData) else TwinData.of(recordings)
+    key = f"twin/{name}/diagnosis"
+    step = Step(key, f"Diagnose {name}")
+    yield step.started()
+    diagnosis = yield from in_background(lambda: diagnose(data.traces, seed=seed), key=key)
+    recommendation = recommend(diagnosis, data.traces)
+    for warning in diagnosis.warnings:
+        yield Warned(key, warning)
+    found = DiagnosedTwin(diagnosis, recommendation, data.simulated)
+    yield Reported(key, {"found": found.lines, "recommended": list(recommendation.reasons)})
+    yield step.finished(f"phases {' and '.join(recommendation.phases)}, ensemble of {recommendation.ensemble}")
+    return found

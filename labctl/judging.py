@@ -1,0 +1,97 @@
+"""Judge a twin on inputs that it has not seen: its calibration, and the gates that follow from it. Loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from twins import Calibration, DeviceTwin, Traces, calibrate
+from twins.gates import judge_gates
+from twins.traces import same_condition
+
+Figures = Mapping[str, float | int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A twin on held-out data: its figures (see twins.Calibration) and its gates, as plain data.
+
+    Where the data come in several lots (of other conditions, or trials of other lengths), the figures are those of the
+    largest, and the gates are those of all: `passed` only if it passed everywhere.
+    """
+
+    figures: Figures
+    gates: Mapping[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed all gates."""
+        return bool(self.gates["passed"])
+
+
+def judge(twin: DeviceTwin, traces: Sequence[Traces], *, n_draws: int = 99, seed: int) -> Judgement:
+    """Free runs of the twin beside the measured responses of every input; the traces must be held out from its fit.
+
+    n_draws: free runs an input. Raises TracesMismatch, TracesInvalid.
+    """
+    lots = merged(traces)
+    calibrations = [_calibration(twin, lot, n_draws=n_draws, seed=seed) for lot in lots]
+    largest = max(range(len(lots)), key=lambda number: calibrations[number].n_trials)
+    reports = [judge_gates(one).as_dict() for one in calibrations]
+    return Judgement(calibrations[largest].as_dict(), _all(reports, [_name(lot) for lot in lots]))
+
+
+def merged(traces: Sequence[Traces]) -> list[Traces]:
+    """The same data with those joined that have one length, preparation and conditions; their inputs are kept apart."""
+    lots: list[list[Traces]] = []
+    for part in traces:
+        fitting = next((lot for lot in lots if _alike(lot[0], part)), None)
+        if fitting is None:
+            lots.append([part])
+        else:
+            fitting.append(part)
+    return [_joined(lot) for lot in lots]
+
+
+def _alike(one: Traces, other: Traces) -> bool:
+    return (one.n_samples, one.n_prepare, one.conditions.keys()) == (
+        other.n_samples, other.n_prepare, other.conditions.keys(),
+    ) and all(same_condition(value, other.conditions[name]) for name, value in one.conditions.items())  # fmt: skip
+
+
+def _joined(lot: Sequence[Traces]) -> Traces:
+    if len(lot) == 1:
+        return lot[0]
+    drive = np.concatenate([part.drive for part in lot])
+    # The same drive in two recordings is one input, and its trials are repeats.
+    _, ids = np.unique(drive[:, lot[0].n_prepare :].reshape(len(drive), -1), axis=0, return_inverse=True)
+    return replace(
+        lot[0], drive=drive, response=np.concatenate([part.response for part in lot]), input_id=ids.reshape(-1)
+    )
+
+
+def _calibration(twin: DeviceTwin, traces: Traces, *, n_draws: int, seed: int) -> Calibration:
+    # A recording a hair beyond the fitted range is for the figures to judge.
+    generator = torch.Generator().manual_seed(seed)
+    return calibrate(twin, traces, n_draws=n_draws, generator=generator, check_range=False)
+
+
+def _all(reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    if len(reports) == 1:
+        return dict(reports[0])
+    gates = [
+        {**gate, "name": f"{gate['name']} ({name})"}
+        for report, name in zip(reports, names, strict=True)
+        for gate in report["gates"]
+    ]
+    reasons = [reason for report in reports for reason in report.get("reasons", ())]
+    return {"passed": all(report["passed"] for report in reports), "gates": gates, "reasons": reasons}
+
+
+def _name(lot: Traces) -> str:
+    held = ", ".join(f"{name} {value:.4g}" for name, value in lot.conditions.items())
+    return held or f"{lot.n_trials} trials of {lot.n_samples} samples"
