@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from twins.device.history import Histories
-from twins.device.linearise import METHODS, Belief, noise_of
+from twins.device.linearise import METHODS, Belief, negligible, noise_of
 from twins.errors import TracesInvalid
 from twins.solver import draw_noise
 
@@ -39,6 +39,8 @@ class KalmanFilter:
         self.twin, self._linearise = twin, METHODS[method]
         exact = torch.diag((_EXACT * twin.increment_scale).square())
         self._measurement = twin.observation_covariance() + (0.0 if twin.spec.observation else exact)
+        n_state = twin.spec.n_state_inputs + twin.spec.auxiliaries + twin.spec.n_response * twin.spec.trial_drift
+        self._nothing = negligible(twin, n_state)
         self._shift = None if twin.spec.auxiliaries == 0 and not twin.spec.trial_drift else _lower_transition(twin)
 
     def start(self, observed: Float[Tensor, "batch delays response"], u: Float[Tensor, "batch drive_inputs"]) -> Belief:
@@ -69,7 +71,7 @@ class KalmanFilter:
     def predict(self, belief: Belief, u: Float[Tensor, "batch drive_inputs"]) -> Belief:
         """The belief one sample later, under this drive."""
         n, n_aux = self.twin.spec.n_response, self.twin.spec.auxiliaries
-        foreseen = self._linearise(self.twin, belief, u)
+        foreseen = self._linearise(self.twin, belief, u, self._nothing)
         lower = belief.mean.shape[1] - n
         if self._shift is None:
             older, cross = belief.mean[:, :lower], foreseen.cross[:, :, :lower]

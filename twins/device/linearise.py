@@ -33,14 +33,15 @@ class Foreseen(NamedTuple):
     noise: Float[Tensor, "batch driven driven"]
 
 
-Linearise = Callable[["DeviceTwin", Belief, Tensor], Foreseen]
+# twin, belief, drive inputs (batch, drive_inputs), variance that counts as nothing (state, state)
+Linearise = Callable[["DeviceTwin", Belief, Tensor, Tensor], Foreseen]
 
 
-def by_sigma_points(twin: DeviceTwin, belief: Belief, u: Float[Tensor, "batch drive_inputs"]) -> Foreseen:
+def by_sigma_points(twin: DeviceTwin, belief: Belief, u: Tensor, nothing: Tensor) -> Foreseen:
     """Third-degree cubature (Arasaratnam and Haykin 2009): 2 states points of equal, hence never negative, weights."""
     spec, (mean, covariance) = twin.spec, belief
     n_batch, n_state = mean.shape
-    root = _cholesky(covariance, _jitter(twin, n_state)) * math.sqrt(n_state)
+    root = torch.linalg.cholesky_ex(covariance + nothing)[0] * math.sqrt(n_state)
     offsets = root.permute(2, 0, 1)  # (point, batch, state)
     points = torch.cat((mean + offsets, mean - offsets))
     law = _law(twin, points, u.expand(2 * n_state, *u.shape))
@@ -57,7 +58,7 @@ def by_sigma_points(twin: DeviceTwin, belief: Belief, u: Float[Tensor, "batch dr
     )
 
 
-def by_tangent(twin: DeviceTwin, belief: Belief, u: Float[Tensor, "batch drive_inputs"]) -> Foreseen:
+def by_tangent(twin: DeviceTwin, belief: Belief, u: Tensor, nothing: Tensor) -> Foreseen:  # noqa: ARG001
     """The extended Kalman filter: the mean increment is replaced by its tangent at the mean, the noise is taken there."""
     n = twin.spec.n_response
     wanted = torch.is_grad_enabled()
@@ -124,13 +125,7 @@ def _outer(first: Tensor, second: Tensor) -> Tensor:
     return first.permute(1, 2, 0) @ second.permute(1, 0, 2)
 
 
-def _jitter(twin: DeviceTwin, n_state: int) -> Tensor:
-    """Variance a state below which nothing matters: rounding must not make a covariance indefinite."""
+def negligible(twin: DeviceTwin, n_state: int) -> Float[Tensor, "state state"]:
+    """Variance below which nothing matters: rounding must not make a covariance indefinite."""
     tiny = 10.0 * torch.finfo(twin.linear_weight.dtype).eps
-    scale = float(twin.increment_scale.square().mean()) + tiny
-    return torch.full((n_state,), tiny * max(scale, 1e-2), dtype=twin.linear_weight.dtype)
-
-
-def _cholesky(covariance: Tensor, jitter: Tensor) -> Tensor:
-    root: Tensor = torch.linalg.cholesky_ex(covariance + torch.diag(jitter))[0]
-    return root
+    return torch.eye(n_state).to(twin.linear_weight) * (tiny * twin.increment_scale.square().mean().clamp_min(1e-2))
