@@ -70,12 +70,18 @@ def condition_values(
     if isinstance(conditions, Tensor):
         if conditions.shape[-1] != len(names):
             raise TracesInvalid(f"conditions must be (…, {len(names)}): {names}, not {tuple(conditions.shape)}")
-        return conditions.to(like).expand(*batch, -1)
+        return _finite(conditions.to(like)).expand(*batch, -1)
     missing = [name for name in names if name not in (conditions or {})]
     if missing:
         raise TracesInvalid(f"this twin was fitted at several values of {', '.join(missing)}; pass conditions={{…}}")
     values = [float((conditions or {})[name]) for name in names]
-    return like.new_tensor(values).expand(*batch, len(names))
+    return _finite(like.new_tensor(values)).expand(*batch, len(names))
+
+
+def _finite(conditions: Tensor) -> Tensor:
+    if not torch.isfinite(conditions).all():
+        raise TracesInvalid(f"conditions hold values that are not finite: {conditions.flatten()[:8].tolist()}")
+    return conditions
 
 
 def embedded(twin: DeviceTwin, drive: Tensor, before: Tensor, conditions: Tensor) -> Tensor:
