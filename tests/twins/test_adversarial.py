@@ -155,6 +155,36 @@ def test_deviations_are_from_the_run_without_noise(leaky_traces):
     assert seen.shape == (3, 4 + 4 + 12) and critic_inputs(quiet, u).shape == (3, 4 + 12)
 
 
+@pytest.mark.parametrize("kind", ["features", "wasserstein"])
+def test_gradients_of_the_noise_are_those_of_finite_differences(leaky_traces, kind):
+    twin = prepared(leaky_traces, auxiliaries=2, scheme="heun", response_delays=1).double()
+    with torch.no_grad():
+        twin.auxiliary_coupling.copy_(torch.tensor([[0.6, -0.4]]))
+        for weight in twin.nets.weights:
+            weight.add_(0.1 * torch.randn(weight.shape, generator=seeded(2)))
+    critic = Critic(5 * 4, (12,), generator=seeded(1)).double()
+    start, u = (torch.randn(shape, generator=seeded(3)).double() for shape in ((8, 2, 1), (8, 5, 3)))
+    real = torch.randn(8, 20, generator=seeded(4)).double()
+
+    def loss():
+        fake = critic_inputs(sample_windows(twin, start, u, generator=seeded(5)), u)
+        return generator_loss(critic, real, fake, kind=kind)
+
+    for parameter, place in (
+        (twin.auxiliary_rate, (1,)), (twin.auxiliary_coupling, (0, 0)), (twin.nets.weights[-1], (1, 3, 2)),
+        (twin.nets.biases[0], (1, 0, 2)),
+    ):  # fmt: skip
+        (gradient,) = torch.autograd.grad(loss(), parameter)
+        moved, step = [], 1e-6
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameter[place] += sign * step
+            moved.append(loss().item())
+            with torch.no_grad():
+                parameter[place] -= sign * step
+        assert gradient[place].item() == pytest.approx((moved[0] - moved[1]) / (2 * step), rel=1e-4, abs=1e-9)
+
+
 # What is trained
 
 
@@ -255,6 +285,25 @@ def test_coloured_noise_has_its_law_from_the_first_sample(leaky_traces):
     for k in range(n_steps):
         assert float(force[:, k].var()) == pytest.approx(variance, abs=chance)
         assert float((force[:, 0] * force[:, k]).mean()) == pytest.approx(variance * rho**k, abs=chance)
+
+
+def test_coloured_noise_of_a_response_has_its_law_from_the_first_sample(leaky_traces):
+    twin = prepared(leaky_traces, response_delays=0, drive_delays=0, auxiliaries=1, noise_mask=(False,))
+    with torch.no_grad():
+        twin.linear_weight.zero_(), twin.linear_bias.zero_()
+        twin.auxiliary_coupling.fill_(1.0)
+        twin.auxiliary_rate.fill_(math.log(0.4))
+    n, n_steps = 20_000, 6
+    history = twins.Histories(twin.bank_response[:1].expand(n, -1, -1), twin.bank_drive[:1].expand(n, -1, -1))
+    drive = torch.zeros(n, n_steps + 1, 1)
+    path = twin.respond(drive, history=history, generator=seeded(), observed=False, check_range=False).detach()
+    force = torch.diff(path[..., 0], dim=1) / (twin.increment_scale * twin.response_scale)
+    variance = float(twin.step_law(torch.zeros(1, 2)).spread[0, 1].detach()) ** 2
+    chance = 4 * variance * math.sqrt(2 / n)
+    for k in range(n_steps):
+        assert float(force[:, k].var()) == pytest.approx(variance, abs=chance)
+        covariance = float(torch.cov(force[:, [0, k]].T)[0, 1])
+        assert covariance == pytest.approx(variance * math.exp(-0.4 * k), abs=chance)
 
 
 def test_auxiliaries_driven_by_shared_columns_start_with_their_joint_law(leaky_traces):
