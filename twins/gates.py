@@ -119,7 +119,9 @@ def _evidence(calibration: Calibration, allowed: GateThresholds) -> list[Gate]:
         ("held_out_trials", calibration.n_trials, allowed.min_trials),
     ):
         enough = value >= least
-        words = f"{value} {name.replace('_', ' ').replace('held out', 'held-out')}, at least {least} are needed to judge"
+        words = (
+            f"{value} {name.replace('_', ' ').replace('held out', 'held-out')}, at least {least} are needed to judge"
+        )
         found.append(Gate(name, float(value), float(least), None, enough, words, judged=enough))
     return found
 
@@ -134,7 +136,9 @@ def _stability(calibration: Calibration, allowed: GateThresholds) -> Gate:
     diverged = 1.0 - calibration.finite_share
     passed = diverged == 0.0 and (value is None or value <= allowed.excursion)
     shown = "not known" if value is None else f"{value:.3g}"
-    words = f"{100 * diverged:.3g} % of free runs diverged; the furthest went {shown} half-ranges of the measured response"
+    words = (
+        f"{100 * diverged:.3g} % of free runs diverged; the furthest went {shown} half-ranges of the measured response"
+    )
     return Gate("free_run_excursion", value, None, allowed.excursion, passed, f"{words} (limit {allowed.excursion:g})")
 
 

@@ -1,6 +1,6 @@
 """What recordings say about a device's noise, memory and drift, and which twin they call for.
 
-    diagnose(traces) -> Diagnosis          recommend(diagnosis, traces) -> Recommendation
+diagnose(traces) -> Diagnosis          recommend(diagnosis, traces) -> Recommendation
 """
 
 from twins.diagnosis.diagnose import diagnose

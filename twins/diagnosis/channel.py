@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from twins.diagnosis.figures import ChannelDiagnosis, Drift, Estimate
-from twins.diagnosis.one_step import OneStep, highest_order
+from twins.diagnosis.one_step import LAGS, OneStep, highest_order
+from twins.diagnosis.profile import MAX_ORDER
 from twins.diagnosis.segments import Segments, cut_segments
 from twins.diagnosis.separate import Separation, separate_noise
 
 N_LAGS = 5
 _COLOURED = 0.05  # largest innovation autocorrelation that a white model does not mind
-_MIN_INPUTS = 4  # fewer cannot teach a one-step model what the drive does
+_MIN_INPUTS = 4  # or stretches of a long one: fewer cannot teach a one-step model what the drive does
 _MIN_FREE = 6  # repeats beyond the first, over all inputs, for deviations to stand for themselves
+_QUICK_ORDER = 2  # of models where channels are many
+_NOISY = 0.3  # observation over process noise, from where raw samples mislead
+_NOISELESS = 1e-6  # of the spread
 _CLOSE = 0.02  # nats a sample
 _WHITE = 0.1  # residual autocorrelation at lag 1 below which a device remembers nothing of its noise
 
@@ -41,17 +45,29 @@ class ChannelData:
 
 
 def diagnose_channel(
-    data: ChannelData, segments: Segments, one_step: OneStep, *, n_most: int, seed: int
+    data: ChannelData, segments: Segments, one_step: OneStep, *, n_most: int, thorough: bool, seed: int
 ) -> tuple[ChannelDiagnosis, Separation]:
-    """Separate the channel's noise, in the raw samples and about the repeats' mean, and keep the sharper view."""
+    """Separate the channel's noise, in the raw samples and about the repeats' mean, and keep the sharper view.
+
+    n_most: samples that the filter sees. thorough: try long models, and both views where there are two.
+    """
     candidates: list[tuple[str, Separation]] = []
+    n_drive = one_step.n_drive
     enough = len(data.deviations) > 0 and data.n_free >= _MIN_FREE
-    if data.n_inputs >= _MIN_INPUTS or not enough:
-        n_columns = one_step.n_drive * data.drives[0].shape[2]
-        few = segments.with_drive_columns(n_columns).fewer(n_most, np.random.default_rng(seed))
-        rng = np.random.default_rng(seed)
-        order = highest_order(n_columns + 3)
-        candidates.append(("one-step models", separate_noise(few, polynomial_order=order, rng=rng)))
+    most = MAX_ORDER if thorough else _QUICK_ORDER
+    if (data.n_inputs >= _MIN_INPUTS and thorough) or not enough or data.multistable:
+        few = segments.fewer(n_most, np.random.default_rng(seed))
+
+        def separate(n_drive: int) -> Separation:
+            n_columns = n_drive * data.drives[0].shape[2]
+            order = min(highest_order(n_columns + 3), 3 if thorough else 2)
+            part, rng = few.with_drive_columns(n_columns), np.random.default_rng(seed)
+            return separate_noise(part, polynomial_order=order, max_order=most, rng=rng)
+
+        separation = separate(n_drive)
+        if thorough and separation.observation.value > _NOISY * separation.process.value:
+            n_drive, separation = _fewest_drive_lags(separation, separate, n_drive)
+        candidates.append(("one-step models", separation))
     if enough and not data.multistable:
         rng = np.random.default_rng(seed)
         about = cut_segments(
@@ -61,7 +77,9 @@ def diagnose_channel(
             n_most=n_most,
             rng=rng,
         )
-        candidates.append(("deviations from the repeats' mean", separate_noise(about, polynomial_order=1, rng=rng)))
+        candidates.append(
+            ("deviations from the repeats' mean", separate_noise(about, polynomial_order=1, max_order=most, rng=rng))
+        )
     source, best = _sharper(candidates)
     white = not best.told_apart and data.autocorrelation is not None and abs(data.autocorrelation[0]) < _WHITE
     process, observation = best.process, best.observation
@@ -69,6 +87,7 @@ def diagnose_channel(
         total = float(np.hypot(process.value, observation.value))
         process, observation = Estimate(0.0, process.sd), Estimate(total, total / np.sqrt(2.0 * best.innovation.size))
     innovation = _autocorrelation(best.innovation)
+    noisy = np.hypot(best.process.value, best.observation.value) > _NOISELESS * segments.scale
     significant = 4.0 / np.sqrt(best.innovation.size)
     return (
         ChannelDiagnosis(
@@ -83,9 +102,10 @@ def diagnose_channel(
             drift=data.drift,
             residual_autocorrelation=data.autocorrelation,
             innovation_autocorrelation=innovation,
-            coloured=max(abs(value) for value in innovation) > max(_COLOURED, significant),
+            coloured=bool(noisy and max(abs(value) for value in innovation) > max(_COLOURED, significant)),
             loudness_range=best.loudness_range,
             memory=best.order,
+            drive_memory=n_drive,
             one_step_error=one_step.errors,
         ),
         best,
@@ -96,6 +116,17 @@ def _autocorrelation(innovation: np.ndarray) -> tuple[float, ...]:
     power = float((innovation**2).mean())
     most = min(N_LAGS, innovation.shape[1] - 1)
     return tuple(float((innovation[:, lag:] * innovation[:, :-lag]).mean() / power) for lag in range(1, most + 1))
+
+
+def _fewest_drive_lags(
+    separation: Separation, separate: Callable[[int], Separation], n_drive: int
+) -> tuple[int, Separation]:
+    """The fewest drive lags that foresee as well in the filter: raw one-step models also use them to average noise."""
+    for fewer in (lag for lag in LAGS if lag < n_drive):
+        tried = separate(fewer)
+        if tried.loss < separation.loss + _CLOSE:
+            return fewer, tried
+    return n_drive, separation
 
 
 def _sharper(candidates: list[tuple[str, Separation]]) -> tuple[str, Separation]:

@@ -59,16 +59,17 @@ def quantisation_warning(traces: Sequence[Traces], channel: ChannelDiagnosis, in
 
 
 def sampling_warning(response: np.ndarray, channel: ChannelDiagnosis) -> str | None:
-    """Words on a sampling time that does not suit the (segment, time) response."""
+    """Words on a sampling time that does not suit the (segment, time) response, of zero mean over all segments."""
     centred = response - response.mean(1, keepdims=True)
     power = float((centred**2).mean()) - channel.observation_noise.value**2
     if power <= 0:
         return None
     steps = np.diff(response, axis=1)
     moved = float((steps**2).mean()) - 2.0 * channel.observation_noise.value**2
-    if moved > 0.0 and 1.0 - 0.5 * moved / power > _FINE_CORRELATION and channel.memory > 1:
+    correlation = 1.0 - 0.5 * moved / float((response**2).mean())
+    if moved > 0.0 and correlation > _FINE_CORRELATION and channel.memory > 1:
         return (
-            f"{channel.name}: neighbouring samples correlate by {1 - 0.5 * moved / power:.5f}: sampled finer than the "
+            f"{channel.name}: neighbouring samples correlate by {correlation:.5f}: sampled finer than the "
             "device moves; every second or fourth sample would make one-step models better conditioned"
         )
     window = np.hanning(response.shape[1])

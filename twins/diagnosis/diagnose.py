@@ -18,15 +18,15 @@ from twins.diagnosis.figures import ChannelDiagnosis, Diagnosis, Drift
 from twins.diagnosis.multistability import multistable_share
 from twins.diagnosis.one_step import LAGS, OneStep, one_step_models
 from twins.diagnosis.repeats import Repeats, find_repeats
+from twins.diagnosis.segments import MIN_SAMPLES, Segments, cut_segments, n_stretches
 from twins.diagnosis.separate import Separation
-from twins.diagnosis.segments import Segments, cut_segments
 from twins.errors import TracesInvalid
-from twins.traces import Traces, check_same_grid
+from twins.traces import Traces, check_same_grid, same_condition
 
-_MIN_SAMPLES = 24  # of a trial
-_BUDGET = 10_000  # samples of a channel that the filter sees
-_FULL_BUDGET_CHANNELS = 4
+_BUDGET, _QUICK_BUDGET = 10_000, 4_000  # samples of a channel that the filter sees
+_THOROUGH_CHANNELS = 8  # more are diagnosed quickly
 _FEW_INPUTS = 4
+_MIN_PIECES = 4  # of data, some to learn from and some held out
 _SCAN = 8_000  # samples of a channel that choose memory and nonlinearity
 _SCANNED = 4  # channels that do; the others take their neighbour's
 
@@ -37,7 +37,8 @@ def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0) -> Diagnosis:
     Works with repeats of inputs and without. Trials are taken to be in the order of recording. seed: of the stretches
     chosen and of resampling; the outcome follows from it and the data.
 
-    Raises TracesMismatch, and TracesInvalid for trials shorter than 24 samples or data that never change.
+    Raises TracesMismatch, and TracesInvalid for trials shorter than 24 samples, fewer than 96 samples in all, or data
+    that never change.
     """
     parts = [traces] if isinstance(traces, Traces) else list(traces)
     check_same_grid(parts, varying=tuple(parts[0].conditions) if parts else ())
@@ -49,28 +50,31 @@ def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0) -> Diagnosis:
     repeats = find_repeats(parts)
     drifts, responses, deviations, autocorrelations = _without_drift(parts, repeats, np.random.default_rng(seed))
     split = multistable_share(repeats) if repeats else None
+    drives = _drives(parts)
     channels, separations, cut = [], [], []
     scanned = {varying[k] for k in np.linspace(0, len(varying) - 1, min(_SCANNED, len(varying))).astype(int)}
     one_steps: dict[int, OneStep] = {}
     for i in varying:
-        segments = _segments(responses, parts, i, seed)
+        segments = _segments(responses, drives, i, seed)
         if i in scanned:
-            one_steps[i] = one_step_models(segments.fewer(_SCAN, np.random.default_rng(seed)), parts[0].drive.shape[2])
+            one_steps[i] = one_step_models(segments.fewer(_SCAN, np.random.default_rng(seed)), drives[0].shape[2])
         one_step = one_steps[min(one_steps, key=lambda known, i=i: abs(known - i))]  # type: ignore[misc]
         data = ChannelData(
             name=parts[0].response_names[i],
             unit=parts[0].response_units[i],
             responses=[one[..., i] for one in responses],
-            drives=[part.drive for part in parts],
+            drives=drives,
             deviations=[one[..., i] for one in deviations] if repeats and repeats.source == "repeats" else [],
             n_free=repeats.n_free if repeats else 0,
-            n_inputs=_n_inputs(parts),
+            n_inputs=_n_stretches(parts),
             multistable=bool(split),
             drift=drifts[i] if drifts else None,
             autocorrelation=tuple(float(value) for value in autocorrelations[1:, i]) if repeats else None,
         )
-        n_most = int(_BUDGET * min(1.0, _FULL_BUDGET_CHANNELS / len(varying)))
-        channel, separation = diagnose_channel(data, segments, one_step, n_most=n_most, seed=seed)
+        thorough = len(varying) <= _THOROUGH_CHANNELS
+        channel, separation = diagnose_channel(
+            data, segments, one_step, n_most=_BUDGET if thorough else _QUICK_BUDGET, thorough=thorough, seed=seed
+        )
         channels.append(channel)
         separations.append(separation)
         cut.append(segments)
@@ -79,10 +83,11 @@ def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0) -> Diagnosis:
     return Diagnosis(
         dt_s=parts[0].dt_s,
         n_inputs=_n_inputs(parts),
+        n_stretches=_n_stretches(parts),
         n_trials=sum(part.n_trials for part in parts),
         n_samples=sum(part.n_trials * part.n_samples for part in parts),
         n_repeats=max(int(np.unique(part.inputs, return_counts=True)[1].max()) for part in parts),
-        n_drive=len(parts[0].drive_names),
+        n_drive=drives[0].shape[2],
         channels=tuple(channels),
         cross_correlation=cross,
         adjacent_correlation=adjacent,
@@ -98,14 +103,23 @@ def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0) -> Diagnosis:
 
 def _check_lengths(parts: Sequence[Traces]) -> None:
     for number, part in enumerate(parts):
-        if part.n_samples < _MIN_SAMPLES:
+        if part.n_samples < MIN_SAMPLES:
             raise TracesInvalid(
-                f"traces {number} have trials of {part.n_samples} samples; a diagnosis needs at least {_MIN_SAMPLES}"
+                f"traces {number} have trials of {part.n_samples} samples; a diagnosis needs at least {MIN_SAMPLES}"
             )
+    n_pieces = sum(part.n_trials * (part.n_samples // MIN_SAMPLES) for part in parts)
+    if n_pieces < _MIN_PIECES:
+        raise TracesInvalid(
+            f"the recordings hold {n_pieces} stretches of {MIN_SAMPLES} samples; a diagnosis needs {_MIN_PIECES}: record more"
+        )
 
 
 def _n_inputs(parts: Sequence[Traces]) -> int:
     return sum(len(np.unique(part.inputs)) for part in parts)
+
+
+def _n_stretches(parts: Sequence[Traces]) -> int:
+    return sum(n_stretches(len(np.unique(part.inputs)), part.n_samples) for part in parts)
 
 
 def _without_drift(
@@ -132,10 +146,24 @@ def _without_drift(
     return drifts, responses, left.unbiased(), covariances / power
 
 
-def _segments(responses: Sequence[np.ndarray], parts: Sequence[Traces], channel: int, seed: int) -> Segments:
+def _drives(parts: Sequence[Traces]) -> list[np.ndarray]:
+    """The drives, with conditions that differ between the traces as further, constant channels."""
+    varying = [
+        name
+        for name, value in parts[0].conditions.items()
+        if any(not same_condition(part.conditions.get(name, np.inf), value) for part in parts)
+    ]
+    held = [np.array([part.conditions[name] for name in varying]) for part in parts]
+    return [
+        np.concatenate((part.drive, np.broadcast_to(values, (*part.drive.shape[:2], len(values)))), axis=-1)
+        for part, values in zip(parts, held, strict=True)
+    ]
+
+
+def _segments(responses: Sequence[np.ndarray], drives: Sequence[np.ndarray], channel: int, seed: int) -> Segments:
     return cut_segments(
         [one[..., channel] for one in responses],
-        [part.drive for part in parts],
+        drives,
         n_drive_lags=max(LAGS),
         n_most=2 * _BUDGET,
         rng=np.random.default_rng(seed),  # the same stretches for all channels
@@ -186,7 +214,7 @@ def _warnings(
     said += _grouped(
         [sampling_warning(one.response * one.scale, channel) for one, channel in zip(cut, channels, strict=True)]
     )
-    if _n_inputs(parts) < _FEW_INPUTS:
+    if _n_stretches(parts) < _FEW_INPUTS:
         said.append(
             f"{_n_inputs(parts)} different inputs, fewer than {_FEW_INPUTS}: memory, nonlinearity and a twin's response to new "
             "drives cannot be judged; record more inputs"
@@ -208,4 +236,6 @@ def _grouped(found: Sequence[str | None]) -> list[str]:
     words = [one for one in found if one]
     if len(words) < 2:
         return words
-    return [f"{words[0]} ({len(words) - 1} more channels like it: {', '.join(one.split(':')[0] for one in words[1:6])} …)"]
+    return [
+        f"{words[0]} ({len(words) - 1} more channels like it: {', '.join(one.split(':')[0] for one in words[1:6])} …)"
+    ]

@@ -97,6 +97,6 @@ def select_terms(features: np.ndarray, target: np.ndarray, *, n_kept: int, n_mos
         # what each remaining feature adds once made orthogonal to the chosen
         correlation = cross - gram[:, chosen] @ coefficients
         rest = norms**2 - np.einsum("ij,jk,ik->i", gram[:, chosen], inverse, gram[:, chosen])
-        gain = correlation**2 / np.maximum(rest, 1e-8 * norms**2)
+        gain = correlation**2 / np.maximum(rest, 1e-8 * norms**2 + 1e-300)
         gain[chosen] = -1.0
         chosen.append(int(np.argmax(gain)))

@@ -44,7 +44,8 @@ class ChannelDiagnosis:
     drift: None where nothing was repeated. residual_autocorrelation: of deviations from the repeats' mean without
     drift, at lags 1 to 5; None without repeats. innovation_autocorrelation: of what the best filter cannot foresee,
     lags 1 to 5; coloured: it is not white. loudness_range: 90 % over 10 % quantile of the process noise's spread as
-    drive and response vary. memory: response samples that the one-step model in the filter needs.
+    drive and response vary. memory, drive_memory: samples of response
+    and drive that the one-step model in the filter needs.
     one_step_error: held-out, of models (linear, quadratic, cubic) in raw samples, over the spread of the response.
     """
 
@@ -62,6 +63,7 @@ class ChannelDiagnosis:
     coloured: bool
     loudness_range: float
     memory: int
+    drive_memory: int
     one_step_error: tuple[float, float, float]
 
 
@@ -69,6 +71,8 @@ class ChannelDiagnosis:
 class Diagnosis:
     """All that recordings say about a device before a twin is fitted.
 
+    n_drive: drive channels, and conditions that vary. n_stretches: different inputs, where a long one counts once for
+    every 80 samples.
     channels: those that vary; constant ones are named in warnings. cross_correlation: root mean square correlation
     between different channels of what one-step models or repeats leave unexplained; adjacent_correlation: mean of
     neighbouring channels; noise_rank: components that carry 90 % of its variance. source: "repeats", "preparation" or
@@ -80,6 +84,7 @@ class Diagnosis:
 
     dt_s: float
     n_inputs: int
+    n_stretches: int
     n_trials: int
     n_samples: int
     n_repeats: int

@@ -14,6 +14,7 @@ _RICH = 8  # response lags while drive lags are chosen, so that these do not sta
 _COMPARED = 4, 3  # most response and drive lags where orders are compared
 _WORTH = 0.015  # relative fall of the held-out error that another lag must bring
 _WORTH_DRIVE = 0.03  # more for drive lags: in noisy data they also help to average the state
+_EXACT = 1e-6  # of the spread: an error that means nothing
 _CHANCE = 3.0  # standard errors
 _MAX_PRODUCTS = 330
 _MAX_TERMS = 60
@@ -38,10 +39,10 @@ def one_step_models(segments: Segments, n_drive_channels: int) -> OneStep:
     longest = segments.response.shape[1] // 3
     lags = [lag for lag in LAGS if lag <= longest]
 
-    def error(n_response: int, n_drive: int, order: int, *, powers: bool = False) -> np.ndarray:
+    def error(n_response: int, n_drive: int, order: int, *, powers: bool = True) -> np.ndarray:
         return _errors(segments, held_out, n_response, n_drive, n_drive_channels, order, powers=powers)
 
-    scan = [_root_mean(error(min(_RICH, longest), q, 1, powers=True)) for q in lags]
+    scan = [_root_mean(error(min(_RICH, longest), q, 1)) for q in lags]
     n_drive = lags[_smallest(scan, _WORTH_DRIVE)]
     n_columns = n_drive * n_drive_channels
     order = highest_order(_COMPARED[0] + n_columns)
@@ -49,7 +50,7 @@ def one_step_models(segments: Segments, n_drive_channels: int) -> OneStep:
     # noisy data ask for long averages; whether the device is linear shows as well in its newest samples
     fewer = min(n_response, _COMPARED[0]), min(n_drive, _COMPARED[1])
     order = highest_order(fewer[0] + fewer[1] * n_drive_channels)
-    by_order = [error(*fewer, one) for one in range(1, order + 1)]
+    by_order = [error(*fewer, one, powers=False) for one in range(1, order + 1)]
     by_order += [by_order[-1]] * (3 - order)
     first, second, third = (_root_mean(one) for one in by_order)
     return OneStep(n_response, n_drive, (first, second, third), _lowest_order(by_order))
@@ -64,11 +65,18 @@ def highest_order(n_columns: int) -> int:
 def _lowest_order(by_order: list[np.ndarray]) -> int:
     best = min(by_order, key=_root_mean)
     for order, squares in enumerate(by_order, start=1):
+        # in the mean, and in the logarithm, which few bad stretches do not rule
         worse = squares - best
-        chance = _CHANCE * float(worse.std()) / np.sqrt(len(worse))
-        if worse.mean() <= max(chance, 0.01 * best.mean()):
+        ratio = np.log(np.maximum(squares, _EXACT**2) / np.maximum(best, _EXACT**2))
+        if worse.mean() <= max(_by_chance(worse), 0.01 * float(best.mean()), _EXACT**2) and ratio.mean() <= max(
+            _by_chance(ratio), 0.01
+        ):
             return order
     return len(by_order)
+
+
+def _by_chance(differences: np.ndarray) -> float:
+    return _CHANCE * float(differences.std()) / float(np.sqrt(len(differences)))
 
 
 def _root_mean(squares: np.ndarray) -> float:
@@ -76,14 +84,15 @@ def _root_mean(squares: np.ndarray) -> float:
 
 
 def _smallest(errors: list[float], worth: float) -> int:
-    return int(np.flatnonzero(np.array(errors) <= (1.0 + worth) * min(errors))[0])
+    return int(np.flatnonzero(np.array(errors) <= (1.0 + worth) * min(errors) + _EXACT)[0])
 
 
 def _held_out(segments: Segments) -> np.ndarray:
     """A third of the trials, or of the segments where there are few trials."""
-    if len(np.unique(segments.trial)) >= 6:
-        return np.searchsorted(np.unique(segments.trial), segments.trial) % 3 == 2
-    return np.arange(len(segments.trial)) % 3 == 2
+    trials = np.unique(segments.trial)
+    place = np.searchsorted(trials, segments.trial) if len(trials) >= 6 else np.arange(len(segments.trial))
+    out: np.ndarray = place % 3 == 2
+    return out
 
 
 def _errors(
@@ -101,10 +110,10 @@ def _errors(
     rows, target = segments.rows(n_response, first=max(first, n_response - 1))
     n_all = segments.n_drive_lags
     columns = 1 + n_response + np.arange(n_drive * n_channels)
-    extra = np.arange(1 + n_response + n_all, rows.shape[1])
+    extra = np.arange(1 + n_response + n_all, rows.shape[1] if powers else 1 + n_response + n_all)
     table = rows[:, np.concatenate((np.arange(1 + n_response), columns, extra))]
     terms = polynomial_terms(n_response, len(columns), len(extra), order)
-    if powers:
+    if powers and order == 1:
         alone = [(c, c, 0) for c in range(1 + n_response, 1 + n_response + len(columns))]
         terms = np.concatenate((terms, alone, [(a, a, a) for a, _, _ in alone]))
     features = products(table.T, terms).T

@@ -10,13 +10,18 @@ from twins.diagnosis.figures import ChannelDiagnosis, Diagnosis
 from twins.diagnosis.one_step import highest_order
 from twins.traces import Traces
 
-OBSERVATION_OVER_PROCESS = 0.3  # ratio of standard deviations; at 0.7 a one-step fit's std is 24 % off, at 0.1 under 1 %
+OBSERVATION_OVER_PROCESS = (
+    0.3  # ratio of standard deviations; at 0.7 a one-step fit's std is 24 % off, at 0.1 under 1 %
+)
 DRIFT_SHARE = 0.02  # of the variance about the repeats' mean
 CHANNEL_CORRELATION = 0.3  # root mean square between channels
+RANK_SHARE = 0.7  # components of 90 % of the variance over channels; independent channels need nearly 0.9
 COLOURED = 0.1  # innovation autocorrelation
+NO_NOISE = 1e-6  # over spread: rounding
 QUIET = 0.02  # process noise over spread, below which free runs err by the model more than by noise
 LONG_TRIAL = 400  # samples, enough for the simulation phase
 FEW_INPUTS = 20
+LEAST_DELAYS = {"response_delays": 3, "drive_delays": 2}  # products were compared with that many
 _MAX_COLUMNS = 16
 _MAX_RESPONSE_DELAYS = 12
 
@@ -68,7 +73,7 @@ def _worst_ratio(diagnosis: Diagnosis) -> tuple[float, ChannelDiagnosis]:
 
     def ratio(channel: ChannelDiagnosis) -> float:
         noise = channel.observation_noise
-        if noise.value < 2.0 * noise.sd:
+        if noise.value < max(2.0 * noise.sd, NO_NOISE * channel.spread):
             return 0.0
         return noise.value / max(channel.process_noise.value, 1e-3 * noise.value)
 
@@ -79,7 +84,8 @@ def _worst_ratio(diagnosis: Diagnosis) -> tuple[float, ChannelDiagnosis]:
 def _observation(diagnosis: Diagnosis, draft: _Draft) -> bool:
     ratio, channel = _worst_ratio(diagnosis)
     if ratio >= OBSERVATION_OVER_PROCESS:
-        shown = "process noise not seen" if ratio > 500 else f"{ratio:.2g} of the process noise of a step"
+        unseen = channel.process_noise.value <= 2.0 * channel.process_noise.sd
+        shown = "process noise is not seen" if unseen else f"{ratio:.2g} of the process noise of a step"
         draft.options["observation"] = True
         draft.reasons.append(
             f"observation head and filter likelihood: {channel.name} has observation noise of {channel.observation_noise} "
@@ -102,20 +108,24 @@ def _observation(diagnosis: Diagnosis, draft: _Draft) -> bool:
 def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
     memory = max(channel.memory for channel in diagnosis.channels)
     colour, coloured = max(
-        (max((abs(value) for value in one.innovation_autocorrelation), default=0.0), one.name) for one in diagnosis.channels
+        (max((abs(value) for value in one.innovation_autocorrelation), default=0.0), one.name)
+        for one in diagnosis.channels
     )
     delays, why = diagnosis.response_delays, "one-step models foresee held-out samples no better with more"
+    drive_delays = diagnosis.drive_delays
     if observed:
-        delays, why = memory - 1, "the filter's model needs no more; longer ones would only average the observation noise"
+        drive_delays = max(channel.drive_memory for channel in diagnosis.channels) - 1
+        delays, why = (
+            memory - 1,
+            "the filter's model needs no more; longer ones would only average the observation noise",
+        )
     is_coloured = any(one.coloured for one in diagnosis.channels) and colour > COLOURED
     if is_coloured and not observed:
         delays = min(max(delays, memory) + 1, max(_MAX_RESPONSE_DELAYS, delays))
-        why += (
-            f", and one more, as innovations of {coloured} correlate by {colour:.2f} at one of the first lags (limit {COLOURED:g})"
-        )
+        why += f", and one more, as innovations of {coloured} correlate by {colour:.2f} at an early lag (limit {COLOURED:g})"
     draft.options["response_delays"] = delays
-    draft.options["drive_delays"] = diagnosis.drive_delays
-    draft.reasons.append(f"response_delays {delays}, drive_delays {diagnosis.drive_delays}: {why}")
+    draft.options["drive_delays"] = drive_delays
+    draft.reasons.append(f"response_delays {delays}, drive_delays {drive_delays}: {why}")
     if is_coloured and observed:
         draft.options["auxiliaries"] = 1
         draft.reasons.append(
@@ -150,10 +160,10 @@ def _columns(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
     if n == 1:
         return
     cross = diagnosis.cross_correlation
-    if cross < CHANNEL_CORRELATION:
+    if cross < CHANNEL_CORRELATION and diagnosis.noise_rank > RANK_SHARE * n:
         draft.reasons.append(
             f"noise of each channel on its own: deviations of different channels correlate by {cross:.2f} (root mean square, "
-            f"limit {CHANNEL_CORRELATION:g})"
+            f"limit {CHANNEL_CORRELATION:g}) and it takes {diagnosis.noise_rank} of {n} components to carry 90 % of their variance"
         )
         return
     rank = min(diagnosis.noise_rank, _MAX_COLUMNS, n)
@@ -168,15 +178,16 @@ def _columns(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
         chosen.append("noise_columns")
     draft.reasons.append(
         f"{' and '.join(chosen)} {rank}: deviations of different channels correlate by {cross:.2f} (limit "
-        f"{CHANNEL_CORRELATION:g}), {diagnosis.noise_rank} components carry 90 % of their variance"
+        f"{CHANNEL_CORRELATION:g}; neighbours {diagnosis.adjacent_correlation:.2f}), {diagnosis.noise_rank} of {n} components "
+        f"carry 90 % of their variance (limit {RANK_SHARE:g} of them)"
     )
 
 
 def _backbone(diagnosis: Diagnosis, draft: _Draft) -> None:
     worst = max(diagnosis.channels, key=lambda one: one.one_step_error[0] / max(1e-12, min(one.one_step_error)))
     linear, best = worst.one_step_error[0], min(worst.one_step_error)
-    n_columns = (draft.options["response_delays"] + 1) * len(diagnosis.channels)
-    n_columns += (draft.options["drive_delays"] + 1) * diagnosis.n_drive
+    _shorten_for_products(diagnosis, draft)
+    n_columns = _n_columns(diagnosis, draft)
     order = min(diagnosis.polynomial_order, highest_order(n_columns))
     figures = f"held-out one-step error of {worst.name} falls from {linear:.3g} (linear) to {best:.3g} of its spread"
     if order > 1:
@@ -186,6 +197,30 @@ def _backbone(diagnosis: Diagnosis, draft: _Draft) -> None:
         draft.reasons.append(f"linear backbone: {figures}, but {n_columns} inputs make too many products")
     else:
         draft.reasons.append(f"linear backbone: {figures}, within three standard errors or half a per cent")
+
+
+def _n_columns(diagnosis: Diagnosis, draft: _Draft) -> int:
+    n_response: int = (draft.options["response_delays"] + 1) * len(diagnosis.channels)
+    n_drive: int = (draft.options["drive_delays"] + 1) * diagnosis.n_drive
+    return n_response + n_drive
+
+
+def _shorten_for_products(diagnosis: Diagnosis, draft: _Draft) -> None:
+    """Fewer delays where the longest ones would leave no room for the products that the device needs."""
+    asked = draft.options["response_delays"], draft.options["drive_delays"]
+    while highest_order(_n_columns(diagnosis, draft)) < diagnosis.polynomial_order:
+        spare = {name: draft.options[name] - least for name, least in LEAST_DELAYS.items()}
+        name = max(spare, key=lambda one: spare[one])
+        if spare[name] <= 0:  # too many channels for any
+            draft.options["response_delays"], draft.options["drive_delays"] = asked
+            return
+        draft.options[name] -= 1
+    kept = draft.options["response_delays"], draft.options["drive_delays"]
+    if kept != asked:
+        draft.reasons.append(
+            f"response_delays {kept[0]} and drive_delays {kept[1]} instead: with {asked[0]} and {asked[1]} there would be too "
+            f"many products of order {diagnosis.polynomial_order}"
+        )
 
 
 def _warm_up(parts: Sequence[Traces], diagnosis: Diagnosis, draft: _Draft) -> None:
@@ -219,9 +254,9 @@ def _late_phases(parts: Sequence[Traces], diagnosis: Diagnosis, draft: _Draft) -
 
 
 def _ensemble(diagnosis: Diagnosis, draft: _Draft) -> int:
-    few = diagnosis.n_inputs < FEW_INPUTS
+    few = diagnosis.n_stretches < FEW_INPUTS
     draft.reasons.append(
-        f"ensemble of {5 if few else 3}: {diagnosis.n_inputs} different inputs ({'fewer than' if few else 'at least'} "
-        f"{FEW_INPUTS})"
+        f"ensemble of {5 if few else 3}: {diagnosis.n_stretches} different inputs or stretches of a long one "
+        f"({'fewer than' if few else 'at least'} {FEW_INPUTS})"
     )
     return 5 if few else 3

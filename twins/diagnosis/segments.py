@@ -9,7 +9,8 @@ import numpy as np
 
 from twins.diagnosis.features import DRIVE_POWERS
 
-_N_SAMPLES = 160
+MIN_SAMPLES = 24
+_N_SAMPLES, _MIN_SEGMENTS = 80, 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +71,8 @@ def cut_segments(
 
     At most about n_most samples, at random. n_drive_lags: samples of every drive channel that the rows show; 0: none.
     """
-    length = min(_N_SAMPLES, min(one.shape[1] for one in responses))
+    n_all = sum(one.shape[0] * one.shape[1] for one in responses)
+    length = min(_N_SAMPLES, *(one.shape[1] for one in responses), max(MIN_SAMPLES, n_all // _MIN_SEGMENTS))
     places = [
         (number, trial, start)
         for number, one in enumerate(responses)
@@ -99,6 +101,13 @@ def _drive_terms(drive: np.ndarray, drives: Sequence[np.ndarray], n_lags: int, w
     centre = np.mean([one.mean((0, 1)) for one in drives], axis=0)
     spread = np.sqrt(np.mean([((one - centre) ** 2).mean((0, 1)) for one in drives], axis=0))
     unit = (drive - centre) / np.where(spread > 0, spread, 1.0)
-    lagged = [np.concatenate((np.repeat(unit[:, :1], lag, 1), unit[:, : unit.shape[1] - lag]), 1) for lag in range(n_lags)]
+    lagged = [
+        np.concatenate((np.repeat(unit[:, :1], lag, 1), unit[:, : unit.shape[1] - lag]), 1) for lag in range(n_lags)
+    ]
     powers = [unit**power for power in range(4, DRIVE_POWERS + 1)] if with_powers else []
     return np.concatenate((*lagged, *powers), axis=-1)
+
+
+def n_stretches(n_inputs: int, n_samples: int) -> int:
+    """Different inputs, where a long one counts as several."""
+    return n_inputs * max(1, n_samples // _N_SAMPLES)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from twins.diagnosis.features import OneStepModel, least_squares, polynomial_terms, products, select_terms
 from twins.diagnosis.figures import Estimate
+from twins.diagnosis.profile import MAX_ORDER, Profile, criterion, newton_steps, promising, run_profile, start_profile
 from twins.diagnosis.segments import Segments
-from twins.diagnosis.state_space import Pass, run_filter
 
 _COARSE = np.array([0.0, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 400.0])
 _FINE = 10.0 ** np.array([-0.5, -0.25, -0.1, 0.1, 0.25, 0.5])
 _COARSE_SAMPLES = 5000
-_MAX_ORDER = 5
 _MAX_TERMS = 36
-_BURN_IN = 8  # predictions that still feel a segment's raw start
 _STEPS, _MORE_STEPS = 8, 5  # of Gauss and Newton
 _WORTH_AN_ORDER = 0.02  # nats a sample: 2 % of the noise
-_ENOUGH = 3e-5  # nats a sample
-_HOPELESS = 0.1  # nats a sample behind after two steps
+_ENOUGH = 3e-4  # nats a sample that a step must bring while orders are compared
+_SHORTEST = 8  # samples beyond twice a model's memory that a segment must hold
+_QUIETEST = 0.02  # variance of the quietest step over the mean
 _N_BOOTSTRAP = 100
 _CHANCE = 2.0  # nats: two standard errors of a likelihood
 _UNCLEAR_SHARE = 0.4  # of the one-step variance: a wider range of the observation share tells nothing apart
@@ -32,8 +31,7 @@ class Separation:
 
     order: samples of the response that the model needs. observation_share: lowest and highest share of observation
     noise in the variance R + Q that the data allow. loss: negative log likelihood a sample. innovation: what the
-    filter did not foresee over its own spread, (segment, time); row: what the filter saw before, (segment, time,
-    column of [1 | response newest first | drive terms]).
+    filter did not foresee over its own spread, (segment, time).
     """
 
     process: Estimate
@@ -41,9 +39,7 @@ class Separation:
     order: int
     observation_share: tuple[float, float]
     loss: float
-    loss_without_observation_noise: float
     innovation: np.ndarray
-    row: np.ndarray
     loudness_range: float
 
     @property
@@ -53,53 +49,31 @@ class Separation:
         return high - low <= _UNCLEAR_SHARE
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fit:
-    """Models of one structure for several ratios R / Q, each with its own coefficients (ratio, feature)."""
-
-    model: OneStepModel
-    ratios: np.ndarray
-    coefficients: np.ndarray
-    done: Pass
-    loudness: np.ndarray | None
-
-    @property
-    def losses(self) -> np.ndarray:
-        return self.done.segment_loss().mean(1)
-
-    @property
-    def best(self) -> int:
-        return int(np.argmin(self.losses))
-
-
-def separate_noise(segments: Segments, *, polynomial_order: int, rng: np.random.Generator) -> Separation:
+def separate_noise(
+    segments: Segments, *, polynomial_order: int, max_order: int = MAX_ORDER, rng: np.random.Generator
+) -> Separation:
     """Fit one-step models of growing order in a filter, then say how process and observation noise divide.
 
-    segments: one response channel. polynomial_order: 1 where the response is known to be linear in its own past.
+    segments: one response channel. polynomial_order: 1 where the response is known to be linear in its own past. max_order:
+    most samples of the response that are tried.
     """
     few = segments.fewer(_COARSE_SAMPLES, rng)
-    best: _Fit | None = None
+    best: Profile | None = None
     n_vain = 0
-    for order in range(1, _MAX_ORDER + 1):
-        if few.response.shape[1] < 2 * order + _BURN_IN:
+    for order in range(1, max_order + 1):
+        if few.response.shape[1] < 2 * order + _SHORTEST:
             break  # segments too short to judge a longer memory
         fitted = _coarse(few, order, polynomial_order)
-        if best is not None and _criterion(fitted) > _criterion(best) - _WORTH_AN_ORDER:
+        if best is not None and criterion(fitted) > criterion(best) - _WORTH_AN_ORDER:
             n_vain += 1
             if n_vain == 2:
                 break
             continue
         best, n_vain = fitted, 0
     assert best is not None
-    coarse = best
-    best = _refined(segments, coarse)
-    return _summary(segments, best, coarse, rng)
-
-
-def _criterion(fitted: _Fit) -> float:
-    """Bayesian information criterion, per sample."""
-    n = fitted.done.innovation[0].size
-    return float(fitted.losses.min()) + 0.5 * fitted.coefficients.shape[1] * np.log(n) / n
+    if polynomial_order > 1 and best.ratios[best.best] > 0.0:
+        best = _reselected(few, best, _terms(few, best.model.n_response, polynomial_order))
+    return _summary(segments, _refined(segments, best), best, rng)
 
 
 def _terms(segments: Segments, order: int, polynomial_order: int) -> np.ndarray:
@@ -107,7 +81,7 @@ def _terms(segments: Segments, order: int, polynomial_order: int) -> np.ndarray:
     return polynomial_terms(order, n_lags, segments.drive_terms.shape[2] - n_lags, polynomial_order)
 
 
-def _coarse(segments: Segments, order: int, polynomial_order: int) -> _Fit:
+def _coarse(segments: Segments, order: int, polynomial_order: int) -> Profile:
     terms = _terms(segments, order, polynomial_order)
     rows, target = segments.rows(order)
     features = products(rows.T, terms).T
@@ -115,30 +89,18 @@ def _coarse(segments: Segments, order: int, polynomial_order: int) -> _Fit:
     kept = select_terms(features, target, n_kept=n_linear, n_most=max(_MAX_TERMS, n_linear))
     model = OneStepModel(order, terms[kept])
     start = np.tile(least_squares(features[:, kept], target), (len(_COARSE), 1))
-    fitted = _newton(segments, _fit(segments, model, _COARSE, start, None), 2)
-    fitted = _newton(segments, _promising(fitted), _STEPS)
-    if polynomial_order == 1 or fitted.ratios[fitted.best] == 0.0:
-        return fitted
-    return _reselected(segments, fitted, terms)
+    fitted = newton_steps(segments, start_profile(segments, model, _COARSE, start, None), 2)
+    return newton_steps(segments, promising(fitted), _STEPS, enough=_ENOUGH)
 
 
-def _promising(fitted: _Fit) -> _Fit:
-    """The ratios that may still win, zero always among them."""
-    kept = (fitted.losses < fitted.losses.min() + _HOPELESS) | (fitted.ratios == 0.0)
-    done = fitted.done
-    assert done.sensitivity is not None
-    part = Pass(done.innovation[kept], done.variance[kept], done.sensitivity[kept])
-    return replace(fitted, ratios=fitted.ratios[kept], coefficients=fitted.coefficients[kept], done=part)
-
-
-def _reselected(segments: Segments, fitted: _Fit, terms: np.ndarray) -> _Fit:
+def _reselected(segments: Segments, fitted: Profile, terms: np.ndarray) -> Profile:
     """Choose the products again, with what the filter knows: raw samples favour what averages their noise."""
     best = fitted.best
     whole = OneStepModel(fitted.model.n_response, terms)
     where = [int(np.flatnonzero((terms == term).all(1))[0]) for term in fitted.model.terms]
     coefficients = np.zeros((1, len(terms)))
     coefficients[0, where] = fitted.coefficients[best]
-    seen = _run(segments, whole, fitted.ratios[best : best + 1], coefficients, fitted.loudness, sensitivity=True)
+    seen = run_profile(segments, whole, fitted.ratios[best : best + 1], coefficients, fitted.loudness, sensitivity=True)
     assert seen.sensitivity is not None
     weight = 1.0 / np.sqrt(seen.variance[0])
     sensitivity = (seen.sensitivity[0] * weight[..., None]).reshape(-1, len(terms))
@@ -147,27 +109,41 @@ def _reselected(segments: Segments, fitted: _Fit, terms: np.ndarray) -> _Fit:
     kept = select_terms(sensitivity, target, n_kept=n_linear, n_most=max(_MAX_TERMS, n_linear))
     model = OneStepModel(fitted.model.n_response, terms[kept])
     start = np.tile(least_squares(sensitivity[:, kept], target), (len(fitted.ratios), 1))
-    again = _newton(segments, _fit(segments, model, fitted.ratios, start, fitted.loudness), _STEPS)
-    return again if _criterion(again) < _criterion(fitted) else fitted
+    again = newton_steps(segments, start_profile(segments, model, fitted.ratios, start, fitted.loudness), _STEPS)
+    return again if criterion(again) < criterion(fitted) else fitted
 
 
-def _refined(segments: Segments, coarse: _Fit) -> _Fit:
+def _refined(segments: Segments, coarse: Profile) -> Profile:
     """All data, ratios close to the best, and noise as loud as drive and response make it."""
     best = coarse.best
     centre = coarse.ratios[best] if coarse.ratios[best] > 0 else _COARSE[1]
-    ratios = np.concatenate(([0.0], centre * _FINE))
-    start = np.tile(coarse.coefficients[best], (len(ratios), 1))
-    fitted = _newton(segments, _fit(segments, coarse.model, ratios, start, None), _MORE_STEPS)
+    coefficients = coarse.coefficients[best]
+    while True:
+        ratios = np.concatenate(([0.0], centre * _FINE))
+        start = np.tile(coefficients, (len(ratios), 1))
+        fitted = newton_steps(segments, start_profile(segments, coarse.model, ratios, start, None), _MORE_STEPS)
+        if fitted.best < len(ratios) - 1 or ratios[-1] >= _COARSE[-1]:
+            break
+        centre, coefficients = ratios[-1], fitted.coefficients[-1]  # the likeliest ratio lies beyond
     loudness = _loudness(segments, fitted)
-    louder = _newton(segments, _fit(segments, coarse.model, ratios, fitted.coefficients, loudness), _MORE_STEPS)
-    return louder if louder.losses.min() < fitted.losses.min() else fitted
+    louder = newton_steps(
+        segments, start_profile(segments, coarse.model, ratios, fitted.coefficients, loudness), _MORE_STEPS
+    )
+    n, n_terms = fitted.done.innovation[0].size, 1 + 3 * (1 + segments.n_drive_lags)
+    worth = 0.5 * n_terms * np.log(n) / n  # by the Bayesian information criterion
+    return louder if louder.losses.min() < fitted.losses.min() - worth else fitted
 
 
-def _loudness(segments: Segments, fitted: _Fit) -> np.ndarray:
+def _loudness(segments: Segments, fitted: Profile) -> np.ndarray:
     """Q of each step over its mean, from squared innovations against squares of state and drive, (segment, time)."""
     best = fitted.best
-    seen = _run(
-        segments, fitted.model, fitted.ratios[best : best + 1], fitted.coefficients[best : best + 1], None, keep_rows=True
+    seen = run_profile(
+        segments,
+        fitted.model,
+        fitted.ratios[best : best + 1],
+        fitted.coefficients[best : best + 1],
+        None,
+        keep_rows=True,
     )
     assert seen.row is not None
     scale = seen.scale()[0]
@@ -179,7 +155,10 @@ def _loudness(segments: Segments, fitted: _Fit) -> np.ndarray:
     coefficients = least_squares(regressors.reshape(-1, regressors.shape[-1]), excess.reshape(-1), ridge=1e-3)
     lagged = np.concatenate((segments.response[..., None], segments.drive_terms[..., : segments.n_drive_lags]), axis=-1)
     predicted = _even_terms(lagged) @ coefficients
-    floored = np.maximum(predicted, 0.02 * max(1e-12, float(predicted.mean())))
+    mean = float(predicted.mean())
+    if not mean > 0.0:
+        return np.ones_like(predicted)
+    floored = np.maximum(predicted, _QUIETEST * mean)
     out: np.ndarray = floored / floored.mean()
     return out
 
@@ -189,84 +168,7 @@ def _even_terms(columns: np.ndarray) -> np.ndarray:
     return np.concatenate((np.ones((*columns.shape[:-1], 1)), columns, np.abs(columns), columns**2), axis=-1)
 
 
-def _run(
-    segments: Segments,
-    model: OneStepModel,
-    ratios: np.ndarray,
-    coefficients: np.ndarray,
-    loudness: np.ndarray | None,
-    *,
-    sensitivity: bool = False,
-    keep_rows: bool = False,
-) -> Pass:
-    with np.errstate(over="ignore", invalid="ignore"):  # a step too far diverges; its loss then says so
-        return run_filter(
-            model,
-            coefficients,
-            ratios,
-            segments.response,
-            segments.drive_terms,
-            loudness=loudness,
-            first_scored=_MAX_ORDER + min(_BURN_IN, segments.response.shape[1] // 4),
-            sensitivity=sensitivity,
-            keep_rows=keep_rows,
-        )
-
-
-def _fit(
-    segments: Segments, model: OneStepModel, ratios: np.ndarray, start: np.ndarray, loudness: np.ndarray | None
-) -> _Fit:
-    return _Fit(model, ratios, start, _run(segments, model, ratios, start, loudness, sensitivity=True), loudness)
-
-
-def _newton(segments: Segments, fitted: _Fit, n_steps: int) -> _Fit:
-    """Damped Gauss-Newton steps of the coefficients, each ratio on its own."""
-    damping = np.full(len(fitted.ratios), 1e-3)
-    for _ in range(n_steps):
-        proposal = _proposal(fitted, damping)
-        tried = _run(segments, fitted.model, fitted.ratios, proposal, fitted.loudness, sensitivity=True)
-        old, new = fitted.losses, tried.segment_loss().mean(1)
-        better = new < np.where(np.isfinite(old), old, np.inf)
-        damping = np.where(better, 0.3 * damping, 10.0 * damping)
-        fitted = replace(
-            fitted,
-            coefficients=np.where(better[:, None], proposal, fitted.coefficients),
-            done=_merged(better, tried, fitted.done),
-        )
-        if not (better & (old - new > _ENOUGH)).any():
-            break
-    return fitted
-
-
-def _proposal(fitted: _Fit, damping: np.ndarray) -> np.ndarray:
-    assert fitted.done.sensitivity is not None
-    proposal = fitted.coefficients.copy()
-    for number, (innovation, variance, sensitivity) in enumerate(
-        zip(fitted.done.innovation, fitted.done.variance, fitted.done.sensitivity, strict=True)
-    ):
-        if not np.isfinite(innovation).all() or not np.isfinite(sensitivity).all():
-            proposal[number] = fitted.coefficients[fitted.best]
-            continue
-        slopes = sensitivity.reshape(-1, sensitivity.shape[-1])
-        weighted = slopes / variance.reshape(-1, 1)
-        gram = weighted.T @ slopes
-        gram[np.diag_indices_from(gram)] *= 1.0 + damping[number] + 1e-9
-        gram[np.diag_indices_from(gram)] += 1e-12 * np.trace(gram) / len(gram)
-        proposal[number] += np.linalg.solve(gram, weighted.T @ innovation.reshape(-1))
-    return proposal
-
-
-def _merged(better: np.ndarray, new: Pass, old: Pass) -> Pass:
-    assert new.sensitivity is not None and old.sensitivity is not None
-    choose = better[:, None, None]
-    return Pass(
-        np.where(choose, new.innovation, old.innovation),
-        np.where(choose, new.variance, old.variance),
-        np.where(choose[..., None], new.sensitivity, old.sensitivity),
-    )
-
-
-def _summary(segments: Segments, fitted: _Fit, coarse: _Fit, rng: np.random.Generator) -> Separation:
+def _summary(segments: Segments, fitted: Profile, coarse: Profile, rng: np.random.Generator) -> Separation:
     n_segments = fitted.done.innovation.shape[1]
     squares = (fitted.done.innovation**2 / fitted.done.variance).mean(2)  # (ratio, segment)
     logs = np.log(fitted.done.variance).mean(2)
@@ -278,7 +180,7 @@ def _summary(segments: Segments, fitted: _Fit, coarse: _Fit, rng: np.random.Gene
     total = float(np.sqrt(process[0] ** 2 + observation[0] ** 2)) * segments.scale
     upper, lower = total * np.sqrt(high), total * np.sqrt(1.0 - high)
     best = fitted.best
-    seen = _run(
+    seen = run_profile(
         segments,
         fitted.model,
         fitted.ratios[best : best + 1],
@@ -287,11 +189,12 @@ def _summary(segments: Segments, fitted: _Fit, coarse: _Fit, rng: np.random.Gene
         keep_rows=True,
     )
     assert seen.row is not None
+    unseen = bool(fitted.ratios[fitted.best] >= _COARSE[-1])  # the process noise is below what shows
     value_process, value_observation = process[0] * segments.scale, observation[0] * segments.scale
     return Separation(
         process=Estimate(
             float(value_process),
-            float(max(some_process.std() * segments.scale, 0.5 * abs(value_process - lower))),
+            float(max(some_process.std() * segments.scale, 0.5 * abs(value_process - lower), value_process * unseen)),
         ),
         observation=Estimate(
             float(value_observation),
@@ -300,9 +203,7 @@ def _summary(segments: Segments, fitted: _Fit, coarse: _Fit, rng: np.random.Gene
         order=fitted.model.n_response,
         observation_share=(low, high),
         loss=float(fitted.losses.min()) + float(np.log(segments.scale)),
-        loss_without_observation_noise=float(fitted.losses[0]) + float(np.log(segments.scale)),
         innovation=seen.innovation[0] / np.sqrt(seen.scale()[0] * seen.variance[0]),
-        row=seen.row[0],
         loudness_range=_range(fitted.loudness),
     )
 
@@ -336,7 +237,7 @@ def _likeliest(
     return np.array(process), np.array(observation)
 
 
-def _allowed_shares(fitted: _Fit, coarse: _Fit) -> tuple[float, float]:
+def _allowed_shares(fitted: Profile, coarse: Profile) -> tuple[float, float]:
     """Shares R / (R + Q) whose likelihood lies within chance of the best."""
     allowed = []
     for one in (fitted, coarse):

@@ -16,6 +16,7 @@ import numpy as np
 
 from twins.diagnosis.features import OneStepModel, products
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pass:
     """One run of the filter for all ratios, in units where Q = 1.

@@ -1,0 +1,121 @@
+"""judge_gates: a twin passes within a tolerance or within chance, and never without evidence."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from twins.calibration import Calibration
+from twins.errors import CheckpointInvalid
+from twins.gates import GateReport, GateThresholds, judge_gates
+
+GOOD = Calibration(
+    coverage_90=0.895,
+    coverage_90_floor=0.003,
+    coverage_90_worst_input=0.87,
+    coverage_90_worst_input_expected=0.88,
+    coverage_90_worst_input_floor=0.01,
+    std_ratio=1.01,
+    std_ratio_floor=0.004,
+    lag1_autocorrelation_twin=0.893,
+    lag1_autocorrelation_device=0.890,
+    lag1_autocorrelation_floor=0.001,
+    energy_distance=0.001,
+    energy_distance_floor=0.001,
+    energy_relative=0.004,
+    energy_relative_floor=0.001,
+    finite_share=1.0,
+    largest_excursion=1.1,
+    n_inputs=20,
+    n_trials=600,
+    n_draws=199,
+)
+
+
+def failed(report):
+    return {gate.name for gate in report.gates if not gate.passed}
+
+
+def test_a_good_twin_passes_every_gate():
+    report = judge_gates(GOOD)
+    assert report.passed and report.judged and not report.reasons
+    assert {gate.name for gate in report.gates} >= {
+        "coverage_90",
+        "coverage_90_worst_input",
+        "std_ratio",
+        "energy_relative",
+    }
+
+
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("coverage_90", {"coverage_90": 0.94}),
+        ("coverage_90", {"coverage_90": 0.86}),
+        ("coverage_90_worst_input", {"coverage_90_worst_input": 0.78}),
+        ("std_ratio", {"std_ratio": 1.05}),
+        ("std_ratio", {"std_ratio": None}),
+        ("lag1_autocorrelation_difference", {"lag1_autocorrelation_twin": 0.91}),
+        ("energy_relative", {"energy_relative": 0.03}),
+        ("free_run_excursion", {"finite_share": 0.995}),
+        ("free_run_excursion", {"largest_excursion": 40.0}),
+    ],
+)
+def test_each_fault_closes_its_own_gate(name, change):
+    report = judge_gates(replace(GOOD, **change))
+    assert not report.passed
+    assert failed(report) == {name}
+    assert len(report.reasons) == 1 and name.split("_")[0] in report.reasons[0].replace("free runs", "free")
+
+
+def test_three_deviations_by_chance_are_allowed_where_they_exceed_the_tolerance():
+    rare_hops = replace(GOOD, std_ratio=1.07, std_ratio_floor=0.026)
+    assert judge_gates(rare_hops).passed
+    assert "std_ratio" in failed(judge_gates(replace(rare_hops, std_ratio=1.08)))
+
+
+def test_a_worst_input_of_few_trials_is_judged_against_what_chance_gives_the_worst():
+    few = replace(
+        GOOD, coverage_90_worst_input=0.72, coverage_90_worst_input_expected=0.78, coverage_90_worst_input_floor=0.03
+    )
+    assert judge_gates(few).passed
+    assert failed(judge_gates(replace(few, coverage_90_worst_input=0.65))) == {"coverage_90_worst_input"}
+
+
+def test_an_energy_distance_below_zero_is_chance_and_passes():
+    assert judge_gates(replace(GOOD, energy_relative=-0.002)).passed
+
+
+def test_too_little_evidence_is_not_judged_and_does_not_pass():
+    report = judge_gates(replace(GOOD, n_inputs=2))
+    assert not report.passed and not report.judged
+    judged = {gate.name: gate.judged for gate in report.gates}
+    assert not judged["held_out_inputs"] and judged["held_out_trials"] and not judged["coverage_90"]
+    assert any("held-out inputs" in reason for reason in report.reasons)
+
+
+def test_single_shot_data_are_judged_without_energy_distance():
+    single = replace(
+        GOOD, energy_distance=None, energy_distance_floor=None, energy_relative=None, energy_relative_floor=None
+    )
+    report = judge_gates(single)
+    assert report.passed and "energy_relative" not in {gate.name for gate in report.gates}
+
+
+def test_thresholds_can_be_tightened():
+    assert not judge_gates(GOOD, thresholds=GateThresholds(std_ratio=0.005, floors=1.0)).passed
+
+
+def test_a_report_survives_json():
+    for calibration in (GOOD, replace(GOOD, n_trials=3, std_ratio=2.0)):
+        report = judge_gates(calibration)
+        again = GateReport.from_dict(json.loads(json.dumps(report.as_dict(), allow_nan=False)))
+        assert again == report and again.passed == report.passed
+
+
+def test_a_stored_passed_does_not_outweigh_its_gates():
+    stored = judge_gates(replace(GOOD, std_ratio=2.0)).as_dict()
+    assert not GateReport.from_dict({**stored, "passed": True}).passed
+    with pytest.raises(CheckpointInvalid, match="GateReport"):
+        GateReport.from_dict({"passed": True})
+    assert not GateReport.from_dict({"gates": []}).passed
