@@ -7,8 +7,9 @@ import pytest
 import torch
 
 import twins
-from twins.device.filtering import draw_start, filtered, stationary_covariance
+from twins.device.filtering import KalmanFilter, draw_start, filtered, stationary_covariance
 from twins.device.history import Histories, histories_of
+from twins.errors import TracesInvalid
 from twins.objectives.filter import Recordings, filter_nll
 
 METHODS = ("sigma_points", "extended")
@@ -220,3 +221,26 @@ def test_the_filter_phase_finds_the_measurement_noise(ground_truth):
     for _ in twins.fit(twin, [traces], seed=0, phases=("likelihood", "filter"), max_epochs=15):
         pass
     assert float((twin.observation_log_std.exp() * twin.response_scale).detach()) == pytest.approx(0.03, rel=0.15)
+
+
+def test_every_structure_of_noise_goes_through_the_phases_and_responds(leaky_traces):
+    twice = np.concatenate((leaky_traces.response, 0.5 * leaky_traces.response), axis=2)
+    twice = twice + 0.02 * np.random.default_rng(0).standard_normal((*twice.shape[:2], 1))  # noise that both share
+    traces = dataclasses.replace(leaky_traces, response=twice, response_names=("x", "half"), response_units=("V", "V"))
+    spec = twins.DeviceTwinSpec.for_traces(
+        traces, response_delays=1, drive_delays=0, hidden=(4,), observation=True, observation_columns=1,
+        auxiliaries=1, noise_columns=1, trial_drift=True, noise_mask=(True, False), warm_up=6,
+    )  # fmt: skip
+    twin = twins.DeviceTwin(spec)
+    before = None
+    for event in twins.fit(twin, [traces], seed=0, phases=("likelihood", "filter", "windows"), max_epochs=1):
+        if event.phase == "filter":
+            before = float(twin.observation_patterns.detach().abs().sum())
+    assert before is not None and before > 0.0  # patterns have a gradient even where they start
+    response = twin.respond(torch.zeros(3, 4, 9, 1), generator=torch.Generator().manual_seed(0))
+    assert response.shape == (3, 4, 9, 2) and torch.isfinite(response).all()
+
+
+def test_a_method_that_is_not_there_is_named():
+    with pytest.raises(TracesInvalid, match="sigma_points, extended"):
+        KalmanFilter(linear_twin(), method="particle")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from twins.device.prepare import step_rows
 from twins.device.twin import DeviceTwin
 from twins.fitting.course import Course, PhaseOptions, descend
 from twins.fitting.events import Epoch
@@ -40,7 +41,8 @@ def filter_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions
             yield loss()
 
     if twin.spec.observation and course.kept_phase != "filter":
-        share_noise(twin, recordings.windows(4 * _N_WINDOWS, n_samples, rng), burn_in=burn_in)
+        patterns = start_patterns(twin, traces)
+        share_noise(twin, recordings.windows(4 * _N_WINDOWS, n_samples, rng), patterns, burn_in=burn_in)
     nets = list(twin.nets.parameters())
     few = [twin.auxiliary_coupling, twin.auxiliary_rate, twin.observation_log_std, twin.observation_patterns]
     yield from descend(
@@ -56,7 +58,24 @@ def filter_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions
 
 
 @torch.no_grad()
-def share_noise(twin: DeviceTwin, windows: tuple[Tensor, Tensor], *, burn_in: int) -> None:
+def start_patterns(twin: DeviceTwin, traces: Sequence[Traces]) -> Tensor:
+    """Strongest shared patterns of the one-step residual, (response, observation column), its variance being 1.
+
+    At zero they would have no gradient.
+    """
+    n, k = twin.spec.n_response, twin.spec.observation_columns
+    if not k:
+        return twin.observation_patterns.detach()
+    rows, increments = (torch.cat(parts) for parts in zip(*(step_rows(twin, t) for t in traces), strict=True))
+    residual = increments - twin.step_law(rows).increment
+    correlation = torch.corrcoef(residual.T.double()).reshape(n, n).nan_to_num(0.0)
+    variance, directions = torch.linalg.eigh(correlation)
+    patterns = directions[:, -k:] * variance[-k:].clamp_min(0.0).sqrt()
+    return patterns.to(twin.linear_weight)
+
+
+@torch.no_grad()
+def share_noise(twin: DeviceTwin, windows: tuple[Tensor, Tensor], patterns: Tensor, *, burn_in: int) -> None:
     """Share the one-step residual out between process and measurement noise, as is likeliest over these windows."""
     parameters = dict(twin.named_parameters())
     before = {name: value.clone() for name, value in parameters.items()}
@@ -64,7 +83,7 @@ def share_noise(twin: DeviceTwin, windows: tuple[Tensor, Tensor], *, burn_in: in
     lowest = float("inf")
     for measured in _MEASURED_SHARES:
         for process in _PROCESS_SHARES if twin.spec.noisy else (1.0,):
-            _apply_shares(twin, measured, process)
+            _apply_shares(twin, patterns, measured, process)
             nll = float(filter_nll(twin, *windows, burn_in=burn_in, method="extended"))
             if nll < lowest:
                 lowest, best = nll, {name: value.clone() for name, value in parameters.items()}
@@ -74,9 +93,11 @@ def share_noise(twin: DeviceTwin, windows: tuple[Tensor, Tensor], *, burn_in: in
         parameters[name].copy_(value)
 
 
-def _apply_shares(twin: DeviceTwin, measured: float, process: float) -> None:
+def _apply_shares(twin: DeviceTwin, patterns: Tensor, measured: float, process: float) -> None:
     """Measurement noise of this share of the residual's variance; all process noise times the other's root."""
-    twin.observation_log_std.copy_((twin.increment_scale * measured**0.5).log())
+    own = (1.0 - patterns.square().sum(1)).clamp_min(0.05).sqrt()
+    twin.observation_log_std.copy_((twin.increment_scale * own * measured**0.5).log())
+    twin.observation_patterns.copy_(patterns * (twin.increment_scale * measured**0.5).unsqueeze(1))
     if not twin.spec.noisy:
         return
     spec, factor = twin.spec, process**0.5
