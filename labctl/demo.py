@@ -21,10 +21,13 @@ CONDITIONS = {"duffing_bias": 0.05}
 """The bias under which the Duffing device is learned and used: a set-point that has to be ramped up and made safe."""
 
 FITS = {
-    "leaky": FitSettings(choice="plain", response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=30.0),
-    "duffing": FitSettings(choice="plain", max_seconds=30.0),
+    "leaky": FitSettings(choice="plain", response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=120.0),
+    "duffing": FitSettings(choice="plain", max_seconds=120.0),
 }
-"""The leaky integrator is of first order and all of it is seen, so one delay is enough; the Duffing gets the defaults."""
+"""The leaky integrator is of first order and all of it is seen, so one delay is enough; the Duffing gets the defaults.
+
+Some 15 s of processor time are needed; a busy machine takes longer, since a twin cut short may not pass its gates.
+"""
 
 
 DRIVE_RANGES = {"duffing": (-0.3, 0.3)}

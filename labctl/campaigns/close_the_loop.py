@@ -25,6 +25,8 @@ from labctl.report import TaskFigure, TaskOutcome, TwinFigure
 from labctl.workers import Job, side_by_side
 
 N_SHOWN_STEPS = 100
+DEFAULT_FIT = FitSettings(ensemble=1, max_seconds=120.0)
+"""As the recordings call for; a network is optimised on one twin a device, so more members would only cost time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,7 @@ def _fit_all(
                 "training": [recordings.training],
                 "heldout": recordings.heldout,
                 "seed": _seed(stream, number),
-                "settings": settings.fits.get(device),
+                "settings": settings.fits.get(device, DEFAULT_FIT),
                 "folder": folder,
             },
         )

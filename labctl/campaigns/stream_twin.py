@@ -43,7 +43,7 @@ class StreamDesign:
     Training: n_first trials of n_samples samples in the first round, n_trials in every further one, levels held for
     one of `holds` (samples). Held out, recorded first: n_inputs other inputs of n_heldout_samples, n_repeats times each;
     every further round adds n_more_repeats, up to most_repeats, so that the judgement sharpens as the twin does.
-    fit_seconds: of training a round (each member). in_succession: judgements that must be passed one after another.
+    fit_epochs: of each phase of training a round, fit_seconds: at most. in_succession: judgements that must be passed one after another.
     """
 
     n_first: int = 10
@@ -57,7 +57,8 @@ class StreamDesign:
     most_repeats: int = 25
     low: float | None = None
     high: float | None = None
-    fit_seconds: float = 6.0
+    fit_epochs: int = 120
+    fit_seconds: float = 60.0
     in_succession: int = 2
 
 
@@ -350,6 +351,7 @@ class _Stream:
                 chosen,
                 seed=self._seed + 1000 * member,
                 max_seconds=self._design.fit_seconds,
+                max_epochs=self._design.fit_epochs,
                 warm_start=bool(earlier),
                 done=member,
                 total=n,

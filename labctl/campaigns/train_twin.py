@@ -51,6 +51,7 @@ def train(
     *,
     seed: int,
     max_seconds: float | None,
+    max_epochs: int | None = None,
     warm_start: bool = False,
     done: int = 0,
     total: int = 1,
@@ -65,6 +66,7 @@ def train(
         seed=seed,
         phases=chosen.phases,
         max_seconds=max_seconds,
+        max_epochs=max_epochs,
         warm_start=warm_start,
         **chosen.fit_options,
     )
