@@ -61,14 +61,13 @@ def _inputs(p: Problem, kicks: Tensor) -> Tensor:
     return inputs if p.substeps == 1 else inputs.repeat_interleave(p.substeps, dim=0)
 
 
-def _step_matrix(sde: PairedSDE, h: float, like: Tensor) -> tuple[Tensor, Tensor]:
-    """x of the next step as rows @ matrix + bias, but for the nets."""
-    nodes, n_in, n = sde.n_nodes, int(sde.weights[0].shape[2]), sde.n_state
-    matrix = torch.eye(n_in, n, dtype=like.dtype, device=like.device).expand(nodes, -1, -1)
-    if sde.linear_weight is not None:
-        matrix = matrix + h * sde.linear_weight
-    bias = like.new_zeros(nodes, 1, n) if sde.linear_bias is None else h * sde.linear_bias
-    return matrix.contiguous(), bias
+def _step_matrix(sde: PairedSDE, h: float, like: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """x of the next step as rows @ matrix + bias, but for the nets; None where that is x itself, or nothing."""
+    bias = None if sde.linear_bias is None else h * sde.linear_bias
+    if sde.linear_weight is None:
+        return None, bias
+    n_in, n = sde.linear_weight.shape[1:]
+    return torch.eye(n_in, n, dtype=like.dtype, device=like.device) + h * sde.linear_weight, bias
 
 
 def _folded(sde: PairedSDE, h: float) -> list[Tensor]:

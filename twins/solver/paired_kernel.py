@@ -43,8 +43,9 @@ class PairedRun(torch.autograd.Function):
 
     history: (node, batch, (delays + 1) · state) newest first, inputs: (step, node, batch, input), kicks: (step, node,
     batch, state), what the diffusion is multiplied by; step matrix (node, in, state) and bias (node, 1, state): x of
-    the next step but for the nets; coupling: (node · state, node · input) or None; weights (2 · node, in, out) with
-    the drift's last layer in units of a step, biases (2 · node, 1, out). Gradients to all but the kicks.
+    the next step but for the nets (None: x as it is, and nothing); coupling: (node · state, node · input) or None;
+    weights (2 · node, in, out) with the drift's last layer in units of a step, biases (2 · node, 1, out). Gradients to
+    all but the kicks.
     """
 
     @staticmethod
@@ -54,8 +55,8 @@ class PairedRun(torch.autograd.Function):
         history: Tensor,
         inputs: Tensor,
         kicks: Tensor,
-        matrix: Tensor,
-        bias: Tensor,
+        matrix: Tensor | None,
+        bias: Tensor | None,
         coupling: Tensor | None,
         *layers: Tensor,
     ) -> Tensor:
@@ -86,8 +87,9 @@ class _Run:
         layers: tuple[Tensor, ...], layout: Layout, n_x: int,
     ) -> None:  # fmt: skip
         # Detached: the graph must not hold itself. rows: (step, node, batch, in), states in front.
-        self.rows, self.kicks, self.matrix, self.bias = rows, kicks.detach(), matrix.detach(), bias.detach()
-        self.coupling = None if coupling is None else coupling.detach()
+        self.rows, self.kicks = rows, kicks.detach()
+        self.matrix, self.bias = _detached(matrix), _detached(bias)
+        self.coupling = _detached(coupling)
         self.layout, self.n_x = layout, n_x
         self.n_steps, self.n_nodes, self.n_batch, self.n = kicks.shape
         weights = [layer.detach() for layer in layers[: layout.n_layers]]
@@ -132,7 +134,9 @@ class _Run:
                 for number, nets in enumerate(self.groups)
             ]
             drifts, raw = outputs if n_groups == 2 else (outputs[0][: self.n_nodes], outputs[0][self.n_nodes :])
-            mean = torch.baddbmm(drifts, rows[k], self.matrix).add_(self.bias)
+            mean = drifts + newest[k] if self.matrix is None else torch.baddbmm(drifts, rows[k], self.matrix)
+            if self.bias is not None:
+                mean.add_(self.bias)
             torch.addcmul(mean, kicks[k], softplus(raw).add_(self.layout.floor), out=states[k + 1])
             if k + 1 < self.n_steps:
                 newest[k + 1].copy_(states[k + 1])
@@ -197,7 +201,7 @@ class _Run:
         views = [[_by_step(grad, n_batch) for grad in group] for group in grads]
         active = [[_by_step(layer, n_batch) for layer in group] for group in block]
         reached, drives = arrived[steps].unbind(0), to_inputs[steps].unbind(0)
-        paths, matrix_t = grad_path[steps].unbind(0), self.matrix.mT
+        paths = grad_path[steps].unbind(0)
         for k in reversed(range(len(paths))):
             grad = reached[k].copy_(carry[..., :n])
             drift_out[k].copy_(grad)
@@ -209,11 +213,15 @@ class _Run:
                     back = nets.back(number, nets.through(back, activation[number][k], view[number][k]))
                 backs.append(back)
             drift, noise = backs if len(backs) == 2 else (backs[0][:n_nodes], backs[0][n_nodes:])
-            row = torch.baddbmm(drift, grad, matrix_t).add_(noise)
+            row = drift.add_(noise)
+            newest = row[..., :n].add_(paths[k])
+            if self.matrix is None:
+                newest.add_(grad)
+            else:
+                row.baddbmm_(grad, self.matrix.mT)
             if self.layout.n_delays:
                 row[..., : n_x - n].add_(carry[..., n:])
             drives[k].copy_(row[..., n_x:])
-            newest = row[..., :n].add_(paths[k])
             if self.coupling is not None:
                 newest.add_(_coupled(drives[k], self.coupling.mT, n_nodes))
             carry = row[..., :n_x]
@@ -254,6 +262,10 @@ class _Run:
             to_coupling,
             *to_layers,
         )
+
+
+def _detached(values: Tensor | None) -> Tensor | None:
+    return None if values is None else values.detach()
 
 
 def _by_step(values: Tensor, n_batch: int) -> tuple[Tensor, ...]:
