@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
@@ -84,7 +85,7 @@ class PairedSDE:
     def f_and_g_u(self, x: Tensor, u: Tensor | None) -> tuple[Tensor, Tensor]:
         """Drift and diffusion (…, node · state) of x (…, delays + 1 if any, node · state), u (…, node · input)."""
         history = x if self.n_delays else x.unsqueeze(-2)
-        batch = history.shape[:-2] if u is None else torch.broadcast_shapes(history.shape[:-2], u.shape[:-1])
+        batch = history.shape[:-2] if u is None else np.broadcast_shapes(history.shape[:-2], u.shape[:-1])
         history = history.expand(*batch, *history.shape[-2:])
         if self.coupling is not None:
             coupled = history[..., 0, :] @ self.coupling

@@ -83,7 +83,7 @@ class _Run:
     """One problem: forward once, backward as often as asked."""
 
     def __init__(
-        self, rows: Tensor, kicks: Tensor, matrix: Tensor, bias: Tensor, coupling: Tensor | None,
+        self, rows: Tensor, kicks: Tensor, matrix: Tensor | None, bias: Tensor | None, coupling: Tensor | None,
         layers: tuple[Tensor, ...], layout: Layout, n_x: int,
     ) -> None:  # fmt: skip
         # Detached: the graph must not hold itself. rows: (step, node, batch, in), states in front.
@@ -166,8 +166,7 @@ class _Run:
             if len(self.groups) == 1:
                 inputs = inputs.expand(2, *inputs.shape).flatten(0, 1)
             block = kept[number] if kept else self._again(inputs)
-            grads = self._walk(steps, carry, block, grad_path, arrived, to_inputs)
-            carry = grads.pop()[0]
+            grads, carry = self._walk(steps, carry, block, grad_path, arrived, to_inputs)
             if totals is not None:
                 self._add_up(inputs, block, grads, totals)
         return self._gathered(carry, arrived, to_inputs, totals, wanted)
@@ -185,8 +184,8 @@ class _Run:
 
     def _walk(
         self, steps: slice, carry: Tensor, block: Block, grad_path: Tensor, arrived: Tensor, to_inputs: Tensor
-    ) -> list[Block | list[Tensor]]:
-        """Back through a block of steps: gradients to all layers' outputs, and last the gradient that goes on."""
+    ) -> tuple[Block, Tensor]:
+        """Back through a block of steps: gradients to all layers' outputs, and the gradient that goes on."""
         n, n_x, n_nodes, n_batch = self.n, self.n_x, self.n_nodes, self.n_batch
         rows = (steps.stop - steps.start) * n_batch
         grads = [
@@ -225,13 +224,13 @@ class _Run:
             if self.coupling is not None:
                 newest.add_(_coupled(drives[k], self.coupling.mT, n_nodes))
             carry = row[..., :n_x]
-        return [*grads, [carry]]
+        return grads, carry
 
     def _inputs_of_no_layer(self, steps: slice) -> Tensor:
         """Where there is no hidden layer, the outputs come from the rows themselves."""
         return self.rows[steps].transpose(0, 1).flatten(1, 2)
 
-    def _add_up(self, inputs: Tensor, block: Block, grads: list[Any], totals: list[list[Tensor]]) -> None:
+    def _add_up(self, inputs: Tensor, block: Block, grads: Block, totals: list[list[Tensor]]) -> None:
         """The gradients of weights and biases from a block of steps."""
         for nets, layers, group, total in zip(self.groups, block, grads, totals, strict=True):
             for number, (seen, grad) in enumerate(zip((inputs, *layers), group, strict=True)):
@@ -270,7 +269,8 @@ def _detached(values: Tensor | None) -> Tensor | None:
 
 def _by_step(values: Tensor, n_batch: int) -> tuple[Tensor, ...]:
     """(net, step · batch, ·) -> a view (net, batch, ·) a step."""
-    return values.unflatten(1, (-1, n_batch)).unbind(1)
+    steps: tuple[Tensor, ...] = values.view(len(values), -1, n_batch, values.shape[2]).unbind(1)
+    return steps
 
 
 def _coupled(x: Tensor, coupling: Tensor, n_nodes: int) -> Tensor:

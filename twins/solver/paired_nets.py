@@ -21,7 +21,7 @@ _FEW_COLUMNS = 16
 
 def _fused_product() -> Callable[..., Tensor] | None:
     """oneDNN's act(x W' + b), an operator that torch.compile uses: not of torch's public interface, so looked for."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return None
     found: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
     return None if found is None else found
