@@ -178,6 +178,13 @@ def test_a_twin_without_noise_or_with_coloured_noise_is_left_alone():
         assert all(torch.equal(value, before[name]) for name, value in twin.state_dict().items())
 
 
+def test_noise_is_not_matched_on_runs_that_drift_apart(ground_truth):
+    traces = ground_truth.record("duffing", np.random.default_rng(3), n_inputs=12, n_samples=300)  # a double well
+    twin = prepared(traces, backbone_order=3, response_delays=2)
+    windows = rollouts(twin, [traces], n_steps=200, n_windows=12, rng=np.random.default_rng(0))
+    assert not match_noise(twin, windows)
+
+
 def test_short_free_runs_train_the_drift():
     traces = oscillator(measurement=0.1, n_trials=16, n_samples=200)
     settings = RolloutOptions(n_steps=12, n_windows=64, n_iterations=160, learning_rate=3e-3)

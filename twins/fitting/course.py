@@ -53,16 +53,16 @@ class Course:
     lowest: Tensor | None = None
     held_out: Sequence[Traces] = ()
 
-    def judge(self, phase: str, *, must_improve: bool = False) -> bool:
+    def judge(self, phase: str, *, must_improve: bool = False, chance: float = _CHANCE) -> bool:
         """Score the twin; keep it unless it is worse than the best ever by more than chance.
 
         Held-out scores are noisy, and the very lowest is often a lucky early one: so a later checkpoint replaces an
         earlier one unless it is worse by more than two standard errors of the paired difference. With must_improve
-        it has to be better by as much.
+        it has to be better by as much. chance: how many standard errors count as such; with 0 the lowest mean is kept.
         """
         scores = self.score(self.twin)
         self.latest = float(scores.mean())
-        if self.lowest is not None and not self._acceptable(scores, must_improve=must_improve):
+        if self.lowest is not None and not self._acceptable(scores, must_improve=must_improve, chance=chance):
             return False
         if self.lowest is None or self.latest < float(self.lowest.mean()):
             self.lowest = scores
@@ -80,14 +80,14 @@ class Course:
         self.kept, self.kept_epoch, self.kept_phase = self.latest, self.epoch, phase
         self.state = {name: value.detach().clone() for name, value in self.twin.named_parameters()}
 
-    def _acceptable(self, scores: Tensor, *, must_improve: bool) -> bool:
+    def _acceptable(self, scores: Tensor, *, must_improve: bool, chance: float) -> bool:
         assert self.lowest is not None  # the linear model was judged first
         if not math.isfinite(self.latest):
             return False
         if not math.isfinite(float(self.lowest.mean())):
             return True
         worse_by = scores - self.lowest
-        by_chance = _CHANCE * float(worse_by.std(correction=1)) / math.sqrt(len(worse_by)) if len(worse_by) > 1 else 0.0
+        by_chance = chance * float(worse_by.std(correction=1)) / math.sqrt(len(worse_by)) if len(worse_by) > 1 else 0.0
         return float(worse_by.mean()) <= (-by_chance if must_improve else by_chance)
 
     def restore_kept(self) -> None:

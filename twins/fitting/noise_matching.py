@@ -20,6 +20,7 @@ _WINDOW_STEPS, _MOST_WINDOWS = 256, 128
 _ENOUGH_SAMPLES = 8000  # in all windows: a level is then known to a few per cent
 _ROUNDS = 3  # channels feel each other's noise: the levels are set again
 _MOST_WORK = 2e9  # products of the covariance's steps
+_MOST_UNEVEN = 10.0  # mean over median of the spreads' squares: beyond, a few runs that drift apart make up the mean
 _SMALLEST_PART = 1e-3  # of the error's spread, that is left to either noise
 _LARGEST_CHANGE = 30.0  # of a level in one round
 
@@ -42,14 +43,17 @@ def match_noise(twin: DeviceTwin, windows: Rollouts) -> bool:
     Measurement noise counts once in a free run and several times in a step, which tells the two apart. Levels alone
     are set: how the noise depends on the state stays.
 
-    Returns False, with nothing changed, where there is no noise to scale, or auxiliaries, whose share only a filter can
-    tell.
+    Returns False, with nothing changed, where there is no noise to scale; or auxiliaries, whose share only a filter can
+    tell; or where free runs drift apart (a double well, chaos), so that linearised spreads say nothing.
     """
     if not twin.spec.noisy or twin.spec.auxiliaries:
         return False
     with torch.no_grad():
         for _ in range(_ROUNDS):
-            factor, measurement = _levels(copy.deepcopy(twin).double(), windows)
+            levels = _levels(copy.deepcopy(twin).double(), windows)
+            if levels is None:
+                return False
+            factor, measurement = levels
             factor = torch.where(twin.noise_mask.double() > 0, factor, torch.ones_like(factor))
             _scale_noise(twin, factor, windows)
             if twin.spec.observation:
@@ -59,8 +63,8 @@ def match_noise(twin: DeviceTwin, windows: Rollouts) -> bool:
     return True
 
 
-def _levels(twin: DeviceTwin, windows: Rollouts) -> tuple[Tensor, Tensor]:
-    """(response,) each: factor of the process noise, standard deviation of the measurement noise."""
+def _levels(twin: DeviceTwin, windows: Rollouts) -> tuple[Tensor, Tensor] | None:
+    """(response,) each: factor of the process noise, standard deviation of the measurement noise; None: see match_noise."""
     spec = twin.spec
     n, size = spec.n_response, spec.n_state_inputs
     affordable = max(4, int(_MOST_WORK / (windows.n_steps * size**3)))
@@ -71,6 +75,9 @@ def _levels(twin: DeviceTwin, windows: Rollouts) -> tuple[Tensor, Tensor]:
     inside = torch.isfinite(run).all(-1).all(0)
     slopes, noise = _steps(twin, rows[:-1])
     spread = _variances(slopes, noise)[half:]
+    usual = spread.flatten(0, 1).median(0).values
+    if not bool((spread.mean((0, 1)) <= _MOST_UNEVEN * usual).all()) or not bool(inside.any()):
+        return None
     step_error, step_slopes, step_noise = _single_steps(twin, windows)
     return _solve(
         (run[:, inside].square().mean((0, 1)), spread[:, inside].mean((0, 1))),

@@ -26,6 +26,7 @@ _RIDGE = 1e-6  # as of the backbone's least squares
 _DEFAULT_EPOCHS = 8  # a horizon
 _ENOUGH = 1e-3  # relative gain of a step, below which it is done
 _DAMPINGS = tuple(10.0**exponent for exponent in (-3, -2, -1, 0, 1, 2))
+_BEYOND_CHANCE = 2.0  # standard errors by which a longer horizon must be better
 _TRIED = 3  # steps at a longer horizon, without one that helps, after which it is given up
 
 
@@ -70,7 +71,8 @@ def _descend(
         _hand_over(fine, course.twin)
         match_noise(course.twin, matched)
         course.epoch += 1
-        kept = course.judge("simulation", must_improve=longer)
+        # At the first horizon a worse step has no excuse: steps are few, and their loss is not noisy.
+        kept = course.judge("simulation", must_improve=longer, chance=_BEYOND_CHANCE if longer else 0.0)
         helps = helps or kept
         done = gain < _ENOUGH or number == n_epochs or (number >= _TRIED and not helps)
         loss = equations.error / float(course.twin.increment_scale.square().mean())
