@@ -120,19 +120,20 @@ def playable(bench: Bench, candidates: Excitation) -> Excitation:
 
 
 def greedy_cover(maps: Array, n: int) -> list[int]:
-    """Indices of `n` rows of (candidate, cell) that together cover most: each cell counts by the root of its sum.
+    """Indices of `n` rows of (candidate, cell) that together cover most: each cell counts by log(1 + its sum / mean).
 
-    The root is concave, so what one trial shows makes another that shows the same worth less. Greedy choice reaches at
-    least 1 - 1/e of the best (Nemhauser, Wolsey and Fisher, Math. Program. 14:265, 1978).
+    The logarithm is concave, so what one trial shows makes another that shows the same worth less. Greedy choice reaches
+    at least 1 - 1/e of the best (Nemhauser, Wolsey and Fisher, Math. Program. 14:265, 1978).
     """
+    scaled = maps / max(float(maps.mean()), 1e-300)
     covered = np.zeros(maps.shape[1])
     chosen: list[int] = []
     for _ in range(n):
-        gain = (np.sqrt(covered + maps) - np.sqrt(covered)).sum(1)
+        gain = (np.log1p(covered + scaled) - np.log1p(covered)).sum(1)
         gain[chosen] = -np.inf
         best = int(gain.argmax())
         chosen.append(best)
-        covered = covered + maps[best]
+        covered = covered + scaled[best]
     return chosen
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -42,19 +42,21 @@ class StreamDesign:
 
     Training: n_first trials of n_samples samples in the first round, n_trials in every further one, levels held for
     one of `holds` (samples). Held out, recorded first: n_inputs other inputs of n_heldout_samples, n_repeats times each;
-    every further round adds n_more_repeats, up to most_repeats, so that the judgement sharpens as the twin does.
-    fit_epochs: of each phase of training a round, fit_seconds: at most. in_succession: judgements that must be passed one after another.
+    every further round adds n_more_repeats. Few repeats pass a twin easily, since chance is allowed for: so after a
+    judgement that was passed they are filled up to sure_repeats, and with fewer the recording does not end as passed.
+    fit_epochs: of each phase of training a round, for fit_seconds at most. in_succession: judgements that must be passed
+    one after another.
     """
 
     n_first: int = 10
     n_trials: int = 6
     n_samples: int = 300
     holds: tuple[int, ...] = (2, 3, 5, 15)
-    n_inputs: int = 10
+    n_inputs: int = 12
     n_heldout_samples: int = 200
-    n_repeats: int = 8
-    n_more_repeats: int = 2
-    most_repeats: int = 25
+    n_repeats: int = 5
+    n_more_repeats: int = 1
+    sure_repeats: int = 20
     low: float | None = None
     high: float | None = None
     fit_epochs: int = 120
@@ -111,6 +113,7 @@ class StreamedTwin:
         }
 
 
+Drives = Literal["random", "chosen"]
 N_MEMBERS = 3  # of the ensemble that chooses
 CANDIDATES = 8  # random trials to choose each one from
 
@@ -125,17 +128,20 @@ def stream_twin(
     budget: StreamBudget,
     design: StreamDesign | None = None,
     settings: FitSettings | None = None,
-    choose: bool = False,
+    drives: Drives = "random",
 ) -> Campaign[StreamedTwin]:
     """Record `device` and fit its twin meanwhile, until the gates are passed or the budget is spent.
 
     Recordings go into `folder`/recordings, the twin with its report into `folder`. settings: as for fit_twin; the
-    structure is chosen once, from the first round. choose: drives are chosen where an ensemble disagrees most, instead
-    of at random. Raises CampaignError for a budget that does not even hold the first round; what the bench raises; and
-    twins.TwinError. What was measured until then is on disk.
+    structure is chosen once, from the first round, and one twin is fitted unless `settings` ask for an ensemble.
+    drives: of the training trials after the first round, "random" steps over the whole range, or "chosen" where an
+    ensemble (of three, unless settings say otherwise) disagrees most.
+
+    Raises CampaignError for a budget that does not even hold the first round; what the bench raises; and twins.TwinError.
+    What was measured until then is on disk.
     """
     stream = _Stream(
-        bench, device, folder, rng, seed, budget, design or StreamDesign(), settings or FitSettings(), choose
+        bench, device, folder, rng, seed, budget, design or StreamDesign(), settings or FitSettings(), drives
     )
     step = Step(f"stream/{device}", f"Record and fit {device}")
     yield step.started()
@@ -170,11 +176,11 @@ class _Stream:
         budget: StreamBudget,
         design: StreamDesign,
         settings: FitSettings,
-        choose: bool,
+        drives: Drives,
     ) -> None:
         self._bench, self._device, self._folder = bench, device, folder
         self._rng, self._seed, self._budget = rng, seed, budget
-        self._design, self._settings, self._choose = design, settings, choose
+        self._design, self._settings, self._way = design, settings, drives
         self._key = f"stream/{device}"
         self._began_s, self._before_s = time.perf_counter(), bench.device_seconds
         self._dt_s = bench.station.device(device).dt_s
@@ -195,9 +201,16 @@ class _Stream:
 
     @property
     def passed(self) -> bool:
-        """Whether the last judgements were all passed."""
+        """Whether the last judgements were all passed, the last one on enough repeats to be sure."""
         last = self.rounds[-self._design.in_succession :]
-        return len(last) == self._design.in_succession and all(one.passed for one in last)
+        enough = self._design.sure_repeats * self._design.n_inputs
+        passed = len(last) == self._design.in_succession and all(one.passed for one in last)
+        return passed and last[-1].n_heldout_trials >= enough
+
+    @property
+    def _n_members(self) -> int:
+        """More than one twin costs time and is of use only where drives are chosen, or where it was asked for."""
+        return self._settings.ensemble or (N_MEMBERS if self._way == "chosen" else 1)
 
     def check_budget(self) -> None:
         """Raise CampaignError if the first round alone is more than may be spent."""
@@ -268,9 +281,11 @@ class _Stream:
     def _next_drives(self) -> Campaign[tuple[Excitation, Excitation | None]]:
         """The next round: training trials, at random or chosen, and more repeats of the held-out inputs."""
         design = self._design
-        more = min(design.n_more_repeats, design.most_repeats - self._n_repeats)
+        missing = design.sure_repeats - self._n_repeats
+        nearly = bool(self.rounds) and self.rounds[-1].passed
+        more = missing if nearly else min(design.n_more_repeats, missing)
         held = self._repeated(more) if more > 0 else None
-        if not self._choose or not self._trained:
+        if self._way == "random" or not self._trained:
             return self._steps(design.n_trials, design.n_samples), held
         candidates = candidate_drives(
             self._drives(),
@@ -339,7 +354,7 @@ class _Stream:
         from twins import DeviceTwin
 
         assert self._chosen is not None
-        n, chosen = N_MEMBERS if self._choose else 1, self._chosen
+        n, chosen = self._n_members, self._chosen
         earlier, trained = self._trained, []
         for member in range(n):
             began_s = time.process_time()

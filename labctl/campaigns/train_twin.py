@@ -60,16 +60,8 @@ def train(
     from twins import fit
 
     names = ["", *chosen.phases]
-    epochs = fit(
-        twin,
-        data.traces,
-        seed=seed,
-        phases=chosen.phases,
-        max_seconds=max_seconds,
-        max_epochs=max_epochs,
-        warm_start=warm_start,
-        **chosen.fit_options,
-    )
+    options = {"max_epochs": max_epochs, "warm_start": warm_start, **chosen.fit_options}
+    epochs = fit(twin, data.traces, seed=seed, phases=chosen.phases, max_seconds=max_seconds, **options)
     try:
         while True:
             try:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.commands import twin_stream
+from labctl.commands import twin_serve, twin_stream
 from labctl.commands.arguments import check_folder, positive_integer, seed
 from labctl.commands.data_arguments import add_data_arguments, recordings_of
 
@@ -29,6 +29,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_check(actions)
     _add_compare(actions)
     twin_stream.add_action(actions)
+    twin_serve.add_action(actions)
 
 
 def _add_diagnose(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

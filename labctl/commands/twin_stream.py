@@ -28,7 +28,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     stream.add_argument("--plain", action="store_true", help="the plain twin, without a diagnosis of the first round")
     stream.add_argument("--trials", type=positive_integer, default=6, help="training trials a round (default 6)")
     stream.add_argument("--samples", type=positive_integer, default=300, help="samples a training trial (default 300)")
-    stream.add_argument("--inputs", type=positive_integer, default=10, help="held-out inputs (default 10)")
+    stream.add_argument("--inputs", type=positive_integer, default=12, help="held-out inputs (default 12)")
     stream.add_argument("--low", type=float, help="lowest drive (default: the channel's limit)")
     stream.add_argument("--high", type=float, help="highest drive (default: the channel's limit)")
     stream.add_argument(
@@ -73,7 +73,7 @@ def run_stream(options: argparse.Namespace) -> int:
             design=design,
             budget=StreamBudget(device_seconds=options.budget, wall_seconds=options.wall),
             settings=FitSettings(choice=PLAIN if options.plain else DIAGNOSED),
-            choose=options.choose,
+            drives="chosen" if options.choose else "random",
             seed=options.seed,
         )
         streamed = run(campaign, on_event=Console(), journal=journal)
