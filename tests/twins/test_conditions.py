@@ -179,6 +179,19 @@ def test_the_drift_is_integrated_with_the_order_of_its_scheme(scheme, order):
     assert measured[-1] == pytest.approx(order, abs=0.12)
 
 
+@pytest.mark.parametrize("diffusion_hidden", [None, (3, 7)])
+def test_the_stages_see_the_same_drift_as_the_step(diffusion_hidden):
+    spec = twins.DeviceTwinSpec(
+        dt_s=0.1, drive_names=("u",), drive_units=("V",), response_names=("x",), response_units=("V",),
+        hidden=(5, 4), diffusion_hidden=diffusion_hidden, noise_columns=2,
+    )  # fmt: skip
+    nets, rows = twins.DeviceTwin(spec).nets, torch.randn(6, spec.n_inputs, generator=seeded())
+    with torch.no_grad():
+        for number, parameter in enumerate(nets.parameters()):
+            parameter.copy_(torch.randn(parameter.shape, generator=seeded(number)))
+    torch.testing.assert_close(nets.drift(rows), nets(rows)[0])
+
+
 def test_delayed_states_are_interpolated_within_a_step():
     # x' = -x(t - dt): the stages see the delayed state half-way between two samples
     spec = twins.DeviceTwinSpec(

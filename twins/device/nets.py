@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
+
+_Tensors = nn.ParameterList | Sequence[Tensor]
 
 
 class LastLayer(NamedTuple):
@@ -30,6 +33,10 @@ class Nets(nn.Module):
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(row, input) -> drift (row, ≥ drift outputs), diffusion (row, ≥ diffusion outputs)."""
+        raise NotImplementedError
+
+    def drift(self, rows: Tensor) -> Tensor:
+        """The first of what forward gives, alone: for schemes that need no more noise within a step."""
         raise NotImplementedError
 
     def last_layers(self, rows: Tensor) -> tuple[LastLayer, LastLayer]:
@@ -57,6 +64,11 @@ class PairedNets(Nets):
         """(row, input) -> two (row, output)."""
         h = _layers(rows.expand(2, *rows.shape), self.weights, self.biases, self.activation)
         return h[0], h[1]
+
+    def drift(self, rows: Tensor) -> Tensor:
+        """As Nets says."""
+        weights, biases = ([part[:1] for part in both] for both in (self.weights, self.biases))
+        return _layers(rows.unsqueeze(0), weights, biases, self.activation)[0]
 
     def last_layers(self, rows: Tensor) -> tuple[LastLayer, LastLayer]:
         """As Nets says."""
@@ -98,6 +110,11 @@ class SeparateNets(Nets):
         )
         return drift, diffusion
 
+    def drift(self, rows: Tensor) -> Tensor:
+        """As Nets says."""
+        part = slice(self.n_drift_layers)
+        return _layers(rows.unsqueeze(0), self.weights[part], self.biases[part], self.activation)[0]
+
     def last_layers(self, rows: Tensor) -> tuple[LastLayer, LastLayer]:
         """As Nets says."""
         first, n = rows.unsqueeze(0), self.n_drift_layers
@@ -120,11 +137,11 @@ class SeparateNets(Nets):
             self.biases[-1][0, 0] = diffusion_bias
 
 
-def _layers(h: Tensor, weights: nn.ParameterList, biases: nn.ParameterList, activation: str) -> Tensor:
+def _layers(h: Tensor, weights: _Tensors, biases: _Tensors, activation: str) -> Tensor:
     return torch.baddbmm(biases[-1], _hidden(h, weights, biases, activation), weights[-1])
 
 
-def _hidden(h: Tensor, weights: nn.ParameterList, biases: nn.ParameterList, activation: str) -> Tensor:
+def _hidden(h: Tensor, weights: _Tensors, biases: _Tensors, activation: str) -> Tensor:
     for weight, bias in list(zip(weights, biases, strict=True))[:-1]:
         if activation == "tanh":  # 2 sigmoid(2 x) - 1: on a CPU several times faster than torch.tanh
             h = torch.baddbmm(bias, h, weight, beta=2, alpha=2).sigmoid().mul(2).sub(1)

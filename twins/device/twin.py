@@ -259,7 +259,7 @@ class DeviceTwin(nn.Module):
 
         def slope(fraction: float, change: Tensor) -> Tensor:
             moved = self._moved(rows, fraction, change)
-            return self._slope(moved, self.nets(moved @ self.features)[0], force)
+            return self._slope(moved, self.nets.drift(moved @ self.features), force)
 
         if self.spec.scheme == "heun":
             return 0.5 * (first + slope(1.0, first))
