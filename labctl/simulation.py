@@ -15,7 +15,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -43,9 +43,10 @@ class SimulatedBench:
         self.identities: dict[str, str] = {name: str(item["identity"]) for name, item in instruments.items()}
 
     @classmethod
-    def start(cls, bench: str | Path | None = None) -> SimulatedBench:
+    def start(cls, bench: str | Path | None = None, *, on_log: Callable[[str], object] | None = None) -> SimulatedBench:
         """Start `python -m sim_devices BENCH.toml` (the demo's bench if none is given) and wait until it listens.
 
+        on_log: gets every line of the simulator's log, on a thread of its own.
         Raises SimulationError with what the simulator wrote, if it does not start.
         """
         path = demo_bench() if bench is None else Path(bench)
@@ -58,7 +59,7 @@ class SimulatedBench:
             start_new_session=True,  # Ctrl-C is for us; the instruments must live until their outputs are safe
         )
         complaints: list[str] = []
-        threading.Thread(target=_drain, args=(process.stderr, complaints), daemon=True).start()
+        threading.Thread(target=_drain, args=(process.stderr, complaints, on_log), daemon=True).start()
         line = _first_line(process)
         try:
             said = json.loads(line)
@@ -145,9 +146,11 @@ def _first_line(process: subprocess.Popen[str]) -> str:
         return ""
 
 
-def _drain(pipe: IO[str] | None, into: list[str]) -> None:
+def _drain(pipe: IO[str] | None, into: list[str], on_log: Callable[[str], object] | None) -> None:
     """Keep reading, so that the process never waits for a full pipe; the last lines are for error messages."""
     if pipe is not None:
         for line in pipe:
             into.append(line)
             del into[:-200]
+            if on_log is not None:
+                on_log(line)

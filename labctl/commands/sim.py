@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from labctl.errors import SimulationError
     from labctl.simulation import SimulatedBench, demo_station_template
 
-    with SimulatedBench.start(options.bench) as bench:
+    with SimulatedBench.start(options.bench, on_log=sys.stderr.write) as bench:
         sys.stdout.write(f"SIMULATED bench {bench.name!r}, process {bench.pid}\n")
         for name, address in bench.addresses.items():
             sys.stdout.write(f"  {name:12} {address:42} {bench.identities[name]}\n")

@@ -1,5 +1,6 @@
 """A twin in the place of a device answers the same call."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,15 @@ torch = pytest.importorskip("torch")
 twins = pytest.importorskip("twins")
 DT_S = 2e-4
 STATION = parse_station(demo_station_template())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Products this small only lose by sharing them out."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class StubTwin:

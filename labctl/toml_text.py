@@ -1,0 +1,55 @@
+"""Plain tables as TOML text. The standard library only reads TOML."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def toml_text(tables: Mapping[str, Any]) -> str:
+    """Values first, then a [SECTION] for each table, or [SECTION.NAME] for each entry of a table of tables.
+
+    Deeper tables are written in one line. Raises TypeError for what TOML does not have.
+    """
+    plain = {key: value for key, value in tables.items() if not isinstance(value, Mapping)}
+    parts = [_assignments(plain)] if plain else []
+    for section, table in tables.items():
+        if not isinstance(table, Mapping):
+            continue
+        if table and all(isinstance(entry, Mapping) for entry in table.values()):
+            parts += [f"[{_key(section)}.{_key(name)}]\n{_assignments(entry)}" for name, entry in table.items()]
+        else:
+            parts.append(f"[{_key(section)}]\n{_assignments(table)}")
+    return "\n".join(parts)
+
+
+def _assignments(table: Mapping[str, Any]) -> str:
+    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)
+
+
+def _key(key: str) -> str:
+    bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
+    return key if bare else _string(key)
+
+
+def _string(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(entry) for entry in value) + "]"
+    if isinstance(value, Mapping):
+        entries = (f"{_key(key)} = {_value(entry)}" for key, entry in value.items() if entry is not None)
+        return "{ " + ", ".join(entries) + " }"
+    raise TypeError(f"TOML has no {type(value).__name__}")
