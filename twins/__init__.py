@@ -30,7 +30,9 @@ if TYPE_CHECKING:
         TwinNotFitted,
     )
     from twins.export import export_twin
-    from twins.fitting import Epoch, FitEvent, FitResult, fit
+    from twins.fitting import AdversarialOptions, Epoch, FitEvent, FitResult, RolloutOptions, fit
+    from twins.grouping import ConditionGroup, group_similar_conditions, group_similar_inputs
+    from twins.presets import PRESETS, Preset, preset, with_field_clock
     from twins.solver import solve
     from twins.traces import Traces
 
@@ -50,16 +52,21 @@ _HOMES = {
         "TwinNotFitted",
     ),
     "twins.export": ("export_twin",),
-    "twins.fitting": ("Epoch", "FitEvent", "FitResult", "fit"),
+    "twins.fitting": ("AdversarialOptions", "Epoch", "FitEvent", "FitResult", "RolloutOptions", "fit"),
+    "twins.grouping": ("ConditionGroup", "group_similar_conditions", "group_similar_inputs"),
+    "twins.presets": ("PRESETS", "Preset", "preset", "with_field_clock"),
     "twins.solver": ("solve",),
     "twins.traces": ("Traces",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "PRESETS",
+    "AdversarialOptions",
     "AnyTwin",
     "Calibration",
     "CheckpointInvalid",
+    "ConditionGroup",
     "DeviceTwin",
     "DeviceTwinSpec",
     "Disagreement",
@@ -69,6 +76,8 @@ __all__ = [
     "Histories",
     "MemberEvent",
     "OutsideFittedRange",
+    "Preset",
+    "RolloutOptions",
     "SolverRefused",
     "StackedHistories",
     "StackedTwins",
@@ -82,14 +91,18 @@ __all__ = [
     "export_twin",
     "fit",
     "fit_ensemble",
+    "group_similar_conditions",
+    "group_similar_inputs",
     "histories_of",
     "load_any_twin",
     "load_ensemble",
     "load_twin",
+    "preset",
     "read_provenance",
     "save_ensemble",
     "save_twin",
     "solve",
+    "with_field_clock",
 ]
 
 

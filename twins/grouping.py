@@ -77,6 +77,7 @@ def group_similar_conditions(
     merged = []
     for number in dict.fromkeys(group.tolist()):
         members = np.flatnonzero(group == number)
+        parts = [traces[int(i)] for i in members]
         bad = np.argwhere(apart[np.ix_(members, members)])
         if len(bad):
             first, second, which = members[bad[0][0]], members[bad[0][1]], bad[0][2]
@@ -85,7 +86,7 @@ def group_similar_conditions(
                 f"{second}, further apart than the tolerance {limits[which]:g}, yet others between link them; choose a "
                 "tolerance below the steps of the condition, or above its whole range"
             )
-        merged.append(_merged([traces[i] for i in members], names, members, values[members]))
+        merged.append(_merged(parts, names, members, values[members]))
     return tuple(merged)
 
 
