@@ -20,6 +20,7 @@ _MIN_FREE = 6  # repeats beyond the first, over all inputs, for deviations to st
 _QUICK_ORDER = 2  # of models where channels are many
 _NOISY = 0.3  # observation over process noise, from where raw samples mislead
 _NOISELESS = 1e-6  # of the spread
+_DRIVE_WORTH = 0.002  # nats a sample that more drive lags must bring; free runs add up what one step hides
 _CLOSE = 0.02  # nats a sample
 _WHITE = 0.1  # residual autocorrelation at lag 1 below which a device remembers nothing of its noise
 
@@ -124,7 +125,7 @@ def _fewest_drive_lags(
     """The fewest drive lags that foresee as well in the filter: raw one-step models also use them to average noise."""
     for fewer in (lag for lag in LAGS if lag < n_drive):
         tried = separate(fewer)
-        if tried.loss < separation.loss + _CLOSE:
+        if tried.loss < separation.loss + _DRIVE_WORTH:
             return fewer, tried
     return n_drive, separation
 
