@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from twins import Calibration, DeviceTwin, Traces, calibrate
+from twins import AnyTwin, Calibration, Traces, calibrate
 from twins.gates import judge_gates
 from twins.traces import same_condition
 
+N_PROBES = 256  # free runs
+FAR = 3.0  # half-ranges of the measured response from its middle
 Figures = Mapping[str, float | int | None]
 
 
@@ -33,7 +35,7 @@ class Judgement:
         return bool(self.gates["passed"])
 
 
-def judge(twin: DeviceTwin, traces: Sequence[Traces], *, n_draws: int = 99, seed: int) -> Judgement:
+def judge(twin: AnyTwin, traces: Sequence[Traces], *, n_draws: int = 99, seed: int) -> Judgement:
     """Free runs of the twin beside the measured responses of every input; the traces must be held out from its fit.
 
     n_draws: free runs an input. Raises TracesMismatch, TracesInvalid.
@@ -43,6 +45,31 @@ def judge(twin: DeviceTwin, traces: Sequence[Traces], *, n_draws: int = 99, seed
     largest = max(range(len(lots)), key=lambda number: calibrations[number].n_trials)
     reports = [judge_gates(one).as_dict() for one in calibrations]
     return Judgement(calibrations[largest].as_dict(), _all(reports, [_name(lot) for lot in lots]))
+
+
+def diverges(twin: DeviceTwin, traces: Sequence[Traces], *, seed: int) -> bool:
+    """Whether any of some hundred free runs on these very drives leaves the measured range far behind.
+
+    Meant for the data that the twin was fitted to: a polynomial may foresee every next sample and yet run away.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    low, high = twin.response_range[:, 0], twin.response_range[:, 1]
+    for part in traces:
+        turn = torch.arange(N_PROBES) % part.n_trials
+        start = start_sample(twin.spec, part)
+        measured = histories_of(twin.spec, part)
+        with torch.no_grad():
+            response = twin.respond(
+                torch.tensor(part.drive[:, start:])[turn].to(twin.linear_weight),
+                history=Histories(measured.response[turn], measured.drive[turn]),
+                generator=generator,
+                conditions=part.conditions,
+                check_range=False,
+            ).double()
+        excursion = (response - 0.5 * (low + high)).abs() / (0.5 * (high - low)).clamp_min(1e-30)
+        if not bool((excursion <= FAR).all()):  # also where it is not a number
+            return True
+    return False
 
 
 def merged(traces: Sequence[Traces]) -> list[Traces]:
@@ -74,7 +101,7 @@ def _joined(lot: Sequence[Traces]) -> Traces:
     )
 
 
-def _calibration(twin: DeviceTwin, traces: Traces, *, n_draws: int, seed: int) -> Calibration:
+def _calibration(twin: AnyTwin, traces: Traces, *, n_draws: int, seed: int) -> Calibration:
     # A recording a hair beyond the fitted range is for the figures to judge.
     generator = torch.Generator().manual_seed(seed)
     return calibrate(twin, traces, n_draws=n_draws, generator=generator, check_range=False)

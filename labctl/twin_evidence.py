@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from twins import DeviceTwin, Histories, Traces, histories_of
+from twins import AnyTwin, Histories, Traces, histories_of
 from twins.device.history import start_sample
 from twins.objectives.scores import interval, lag1_autocorrelation
 
@@ -108,7 +108,7 @@ class FreeRuns:
         return deviations
 
 
-def evidence_of(twin: DeviceTwin, traces: Traces, *, n_draws: int = 99, seed: int) -> Evidence:
+def evidence_of(twin: AnyTwin, traces: Traces, *, n_draws: int = 99, seed: int) -> Evidence:
     """Ask the twin for n_draws free runs of every input (at least 39), from the measured starts of its repeats in turn."""
     cases = free_runs(twin, traces, n_draws=max(39, n_draws), seed=seed)  # fewer have no 95 % interval
     repeated = [case for case in cases if len(case.device) > 1] or cases
@@ -136,13 +136,13 @@ def evidence_of(twin: DeviceTwin, traces: Traces, *, n_draws: int = 99, seed: in
     )
 
 
-def free_runs(twin: DeviceTwin, traces: Traces, *, n_draws: int, seed: int) -> list[FreeRuns]:
+def free_runs(twin: AnyTwin, traces: Traces, *, n_draws: int, seed: int) -> list[FreeRuns]:
     """n_draws free runs of every input, from the measured starts of its repeats in turn; long inputs are cut."""
     generator = torch.Generator().manual_seed(seed)
     return [_case(twin, traces, int(one), n_draws, generator) for one in np.unique(traces.inputs)]
 
 
-def _case(twin: DeviceTwin, traces: Traces, input_id: int, n_draws: int, generator: torch.Generator) -> FreeRuns:
+def _case(twin: AnyTwin, traces: Traces, input_id: int, n_draws: int, generator: torch.Generator) -> FreeRuns:
     same = traces.select(traces.inputs == input_id)
     start = start_sample(twin.spec, same)
     stop = min(same.n_samples, start + 1 + MOST_VALUES // (n_draws * len(same.response_names)))

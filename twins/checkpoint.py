@@ -133,6 +133,10 @@ def _document(json_path: Path) -> _FileModel:
     try:
         document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
     except ValidationError as error:
+        from twins.ensemble_file import is_ensemble  # it needs this module
+
+        if is_ensemble(json_path):
+            raise CheckpointInvalid(f"{json_path} lists an ensemble; name one of its members beside it") from error
         raise CheckpointInvalid(f"{json_path} does not describe a twin: {error}") from error
     if document.format != FORMAT or document.format_version != FORMAT_VERSION:
         raise CheckpointInvalid(

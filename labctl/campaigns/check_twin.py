@@ -17,7 +17,7 @@ from labctl.twin_data import TwinData
 
 if TYPE_CHECKING:
     from labctl.judging import Judgement
-    from twins import DeviceTwin
+    from twins import AnyTwin
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ def check_twin(
 
     Raises RecordingError for recordings that it was fitted to, and twins.TwinError.
     """
-    from twins import load_twin, read_provenance
+    from twins import load_any_twin, read_provenance
 
     key = f"check/{twin.stem}"
     step = Step(key, f"Check {twin.stem}")
     yield step.started()
-    loaded, provenance = load_twin(twin), read_provenance(twin)
+    loaded, provenance = load_any_twin(twin), read_provenance(twin)
     judgements: dict[str, Judgement] = {}
     for name, some in recordings.items():
         data = TwinData.of(some)
@@ -80,7 +80,7 @@ def check_twin(
     return checked
 
 
-def _judging(twin: DeviceTwin, data: TwinData, n_draws: int, seed: int) -> Any:
+def _judging(twin: AnyTwin, data: TwinData, n_draws: int, seed: int) -> Any:
     def work() -> Judgement:
         from labctl.judging import judge
 
@@ -99,9 +99,9 @@ def _check_unseen(data: TwinData, provenance: Mapping[str, Any], twin: Path) -> 
             raise RecordingError(f"{source['path']}: {twin.name} was fitted to this recording; check it on another one")
 
 
-def _store(twin: DeviceTwin, path: Path, provenance: Mapping[str, Any], checked: CheckedTwin) -> None:
+def _store(twin: AnyTwin, path: Path, provenance: Mapping[str, Any], checked: CheckedTwin) -> None:
     from labctl.campaigns.finish_twin import plain
-    from twins import save_twin
+    from twins import TwinEnsemble, save_ensemble, save_twin
 
     gates = [
         {**gate, "name": f"{gate['name']} ({Path(name).name})"}
@@ -110,4 +110,8 @@ def _store(twin: DeviceTwin, path: Path, provenance: Mapping[str, Any], checked:
     ]
     reasons = [f"judged by a check on {', '.join(checked.judgements)}"]
     report = {"passed": checked.passed, "gates": gates, "reasons": reasons}
-    save_twin(twin, path, provenance={**provenance, "gates": plain(report)})
+    judged = {**provenance, "gates": plain(report)}
+    if isinstance(twin, TwinEnsemble):
+        save_ensemble(twin, path, provenance=judged)
+    else:
+        save_twin(twin, path, provenance=judged)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labctl.twin_evidence import FreeRuns
-    from twins import DeviceTwin, Traces
+    from twins import AnyTwin, Traces
 
 CHANCE = 2.0
 """A difference of more standard errors than this is beyond chance (about 5 % of equal twins would differ so)."""
@@ -30,12 +30,12 @@ CHANCE = 2.0
 @dataclass(frozen=True, slots=True)
 class ComparedTwin:
     """One twin on the recordings: its free-run score (CRPS in units of the response's spread, lower is better), its
-    calibration, and what it cost. difference: of its score to the best twin's, paired by input, with its standard error;
+    calibration, and what it cost. score is None where a free run diverged. difference: of its score to the best twin's, paired by input, with its standard error;
     beyond_chance: it is worse by more than chance."""
 
     twin: str
-    score: float
-    difference: float
+    score: float | None
+    difference: float | None
     difference_error: float | None
     beyond_chance: bool
     coverage_90: float
@@ -92,7 +92,7 @@ def compare_twins(
     Raises CampaignError for fewer than two twins, RecordingError, and twins.TwinError.
     """
     from labctl.judging import merged
-    from twins import load_twin, read_provenance
+    from twins import load_any_twin, read_provenance
 
     if len(twins) < 2:
         raise CampaignError("a comparison needs at least two twins")
@@ -102,7 +102,7 @@ def compare_twins(
     yield step.started()
     data = TwinData.of(recordings)
     lots = merged(data.traces)
-    loaded = [load_twin(path) for path in twins]
+    loaded = [load_any_twin(path) for path in twins]
     scores, judgements = [], []
     first = max(twin.spec.n_history for twin in loaded)
     for number, twin in enumerate(loaded):
@@ -117,7 +117,7 @@ def compare_twins(
         for name, path, score, judgement in zip(names, twins, scores, judgements, strict=True)
     ]
     comparison = Comparison(
-        tuple(sorted(compared, key=lambda one: one.score)),
+        tuple(sorted(compared, key=lambda one: math.inf if one.score is None else one.score)),
         n_inputs=len(scores[0]),
         n_trials=sum(lot.n_trials for lot in lots),
         simulated=data.simulated,
@@ -131,7 +131,7 @@ def compare_twins(
 class _Asking:
     """Score and judge one twin, on a thread."""
 
-    twin: DeviceTwin
+    twin: AnyTwin
     lots: Sequence[Traces]
     n_draws: int
     seed: int
@@ -155,26 +155,26 @@ def _score(runs: FreeRuns, *, first: int, scale: NDArray[np.float64]) -> float:
 
     from twins.objectives.scores import crps
 
-    drawn, device = torch.from_numpy(runs.twin[:, first - runs.start :]), runs.device[:, first - runs.start :]
-    values = [(crps(drawn, torch.from_numpy(one)).numpy() / np.maximum(scale, 1e-300)).mean() for one in device]
-    return float(np.mean(values))
+    drawn, device = torch.tensor(runs.twin[:, first - runs.start :]), torch.tensor(runs.device[:, first - runs.start :])
+    values = [float((crps(drawn, one).numpy() / np.maximum(scale, 1e-300)).mean()) for one in device]
+    mean = float(np.mean(values))
+    return mean if math.isfinite(mean) else math.inf  # a free run that diverged foresees nothing
 
 
 def _compared(
     name: str, score: NDArray[np.float64], best: NDArray[np.float64], judgement: Any, provenance: Mapping[str, Any]
 ) -> ComparedTwin:
-    worse_by = score - best
-    error = float(worse_by.std(ddof=1)) / math.sqrt(len(worse_by)) if len(worse_by) > 1 else None
+    difference, error, beyond = _difference(score, best)
     figures = judgement.figures
     extra = provenance.get("extra", {})
     lags = [figures[f"lag1_autocorrelation_{who}"] for who in ("twin", "device")]
     used = [one.get("device_seconds") for one in extra.get("recordings", ())]
     return ComparedTwin(
         twin=name,
-        score=float(score.mean()),
-        difference=float(worse_by.mean()),
+        score=float(score.mean()) if np.isfinite(score).all() else None,
+        difference=difference,
         difference_error=error,
-        beyond_chance=error is not None and float(worse_by.mean()) > CHANCE * error,
+        beyond_chance=beyond,
         coverage_90=figures["coverage_90"],
         std_ratio=figures["std_ratio"],
         lag1_difference=None if None in lags else lags[0] - lags[1],
@@ -185,13 +185,23 @@ def _compared(
     )
 
 
+def _difference(score: NDArray[np.float64], best: NDArray[np.float64]) -> tuple[float | None, float | None, bool]:
+    """(to the best twin, its standard error, whether it is beyond chance), paired by input."""
+    if not np.isfinite(score).all():
+        return None, None, bool(np.isfinite(best).all())
+    worse_by = score - best
+    error = float(worse_by.std(ddof=1)) / math.sqrt(len(worse_by)) if len(worse_by) > 1 else None
+    return float(worse_by.mean()), error, error is not None and float(worse_by.mean()) > CHANCE * error
+
+
 def _cells(one: ComparedTwin) -> tuple[str, ...]:
     def shown(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
     error = shown(one.difference_error, ".4f")
+    score = "diverges" if one.score is None else f"{one.score:.4f}"
     return (
-        one.twin, f"{one.score:.4f}", f"+{one.difference:.4f} ± {error}", f"{one.coverage_90:.3f}",
+        one.twin, score, f"{shown(one.difference, '+.4f')} ± {error}", f"{one.coverage_90:.3f}",
         shown(one.std_ratio, ".3f"), shown(one.lag1_difference, "+.3f"), shown(one.energy_relative, ".4f"),
         "passed" if one.gates_passed else "NOT PASSED", shown(one.device_seconds, ".2f"), shown(one.cpu_seconds, ".1f"),
     )  # fmt: skip
