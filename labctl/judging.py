@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from twins import AnyTwin, Calibration, Traces, calibrate
+from twins import AnyTwin, Calibration, DeviceTwin, Histories, Traces, calibrate, histories_of
+from twins.device.history import start_sample
 from twins.gates import judge_gates
 from twins.traces import same_condition
 

@@ -95,3 +95,13 @@ def _overridden(settings: FitSettings) -> tuple[str, ...]:
     if settings.ensemble:
         given["ensemble"] = settings.ensemble
     return (f"asked for: {', '.join(f'{name} {value}' for name, value in given.items())}",) if given else ()
+
+
+def tamer(chosen: ChosenTwin) -> ChosenTwin:
+    """The same with a linear backbone, for a twin whose polynomial runs away."""
+    order = chosen.spec.backbone_order
+    reason = (
+        f"linear backbone instead of order {order}: free runs of the polynomial left the measured range on the drives that "
+        "it was fitted to"
+    )
+    return replace(chosen, spec=replace(chosen.spec, backbone_order=1), reasons=(*chosen.reasons, reason))

@@ -29,9 +29,12 @@ CHANCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ComparedTwin:
-    """One twin on the recordings: its free-run score (CRPS in units of the response's spread, lower is better), its
-    calibration, and what it cost. score is None where a free run diverged. difference: of its score to the best twin's, paired by input, with its standard error;
-    beyond_chance: it is worse by more than chance."""
+    """One twin on the recordings, and what it cost.
+
+    score: free-run CRPS in units of the response's spread, lower is better; None where a free run diverged. difference:
+    of the score to the best twin's, paired by input, with its standard error. beyond_chance: it is worse by more than
+    chance. The rest is its calibration.
+    """
 
     twin: str
     score: float | None
