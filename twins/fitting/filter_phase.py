@@ -26,7 +26,9 @@ _PROCESS_SHARES = (0.02, 0.1, 0.25, 0.5, 0.9)
 def filter_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions) -> Generator[Epoch, None, None]:
     """Train nets, auxiliaries and the observation head together, from random windows.
 
-    Before, the residual of the one-step likelihood is shared out between process and measurement by a search.
+    Before, the residual of the one-step likelihood is shared out between process and measurement by a search. The
+    gradient is that of the filter's own likelihood: expectation maximisation over sampled states cannot train noises
+    that response and auxiliaries share, whose joint law has no density.
     """
     twin, rng = course.twin, np.random.default_rng([options.seed, 2])
     recordings = Recordings.of(twin, traces)
@@ -40,7 +42,7 @@ def filter_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions
         for _ in range(_BATCHES_PER_EPOCH):
             yield loss()
 
-    if twin.spec.observation and course.kept_phase != "filter":
+    if twin.spec.observation:
         patterns = start_patterns(twin, traces)
         share_noise(twin, recordings.windows(4 * _N_WINDOWS, n_samples, rng), patterns, burn_in=burn_in)
     nets = list(twin.nets.parameters())
@@ -76,15 +78,17 @@ def start_patterns(twin: DeviceTwin, traces: Sequence[Traces]) -> Tensor:
 
 @torch.no_grad()
 def share_noise(twin: DeviceTwin, windows: tuple[Tensor, Tensor], patterns: Tensor, *, burn_in: int) -> None:
-    """Share the one-step residual out between process and measurement noise, as is likeliest over these windows."""
+    """Share the one-step residual out between process and measurement noise, as is likeliest over these windows.
+
+    A twin that does better as it is, having been through this phase before, stays so.
+    """
     parameters = dict(twin.named_parameters())
     before = {name: value.clone() for name, value in parameters.items()}
-    best: dict[str, Tensor] = {}
-    lowest = float("inf")
+    best, lowest = before, float(filter_nll(twin, *windows, burn_in=burn_in))
     for measured in _MEASURED_SHARES:
         for process in _PROCESS_SHARES if twin.spec.noisy else (1.0,):
             _apply_shares(twin, patterns, measured, process)
-            nll = float(filter_nll(twin, *windows, burn_in=burn_in, method="extended"))
+            nll = float(filter_nll(twin, *windows, burn_in=burn_in))
             if nll < lowest:
                 lowest, best = nll, {name: value.clone() for name, value in parameters.items()}
             for name, value in parameters.items():
