@@ -163,6 +163,7 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "torchsde_best": best,
         "ratio_to_torchsde_best": ratio(spent, best),
         "ratio_to_torchsde_best_cpu": ratio(spent, best, cpu=True),
+        "ratio_to_torchsde_dt": ratio(spent, min(("torchsde_dt", "torchsde_dt_tanh"), key=ms.__getitem__)),
         "ratio_to_torchsde_default": ratio(spent, "torchsde_people"),
         "aim": AIMS[name],
     }
@@ -204,7 +205,8 @@ def main() -> int:
     for name in names:
         sizes[name] = measure(name, options)
         report(name, sizes[name])
-        keys = ("ratio_to_torchsde_best", "ratio_to_torchsde_best_cpu", "ratio_to_torchsde_default", "ratio_to_scan",
+        keys = ("ratio_to_torchsde_best", "ratio_to_torchsde_best_cpu", "ratio_to_torchsde_dt",
+                "ratio_to_torchsde_default", "ratio_to_scan",
                 "ratio_to_diffrax", "ms", "cpu_ms", "floor_ms", "memory_MB", "torchsde_best", "gradients_differ_by",
                 "rounds", "aim")  # fmt: skip
         measuring.write_results(options, {key: {size: figures[key] for size, figures in sizes.items()} for key in keys})

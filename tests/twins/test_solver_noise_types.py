@@ -165,6 +165,7 @@ def test_levy_areas_make_the_log_ode_right_in_distribution_where_heun_is_not():
     x0 = torch.zeros(n, 3, dtype=F64)
     generator = torch.Generator().manual_seed(8)
     area = solve(Heisenberg(), x0, method="log_ode", generator=generator, **arguments)[-1, :, 2]
+    area = area.detach()
     assert float(area.var()) == pytest.approx(0.25, abs=4 * 0.25 * math.sqrt(5 / n))  # its kurtosis is 5
     assert float(solve(Heisenberg(), x0, method="heun", **arguments)[-1, :, 2].abs().max()) < 1e-12
 
