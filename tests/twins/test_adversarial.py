@@ -253,13 +253,14 @@ def ar1(*, n_trials, n_samples):
     return twins.Traces(drive[..., None], response[..., None], 1.0, ("u",), ("V",), ("x",), ("V",))
 
 
-def test_both_phases_follow_from_the_seed(leaky_traces):
+def test_both_phases_follow_from_the_seed():
+    traces = ar1(n_trials=8, n_samples=40)
     options = {"rollout": RolloutOptions(n_iterations=8, n_windows=16), "adversarial": AdversarialOptions(**SHORT)}
     outcomes = []
     for seed in (1, 1, 2):
-        twin = twins.DeviceTwin(twins.DeviceTwinSpec.for_traces(leaky_traces, hidden=(8,), auxiliaries=1))
+        twin = twins.DeviceTwin(twins.DeviceTwinSpec.for_traces(traces, hidden=(8,), auxiliaries=1))
         events, _ = run(
-            twin, [leaky_traces], seed=seed, phases=("rollout", "adversarial"), phase_options=options, max_epochs=2
+            twin, [traces], seed=seed, phases=("rollout", "adversarial"), phase_options=options, max_epochs=2
         )
         assert events[-1].phase == "adversarial" and events[-1].progress == 1.0
         outcomes.append(events[-1].train_loss)
@@ -413,6 +414,18 @@ def test_choosing_by_repeats_keeps_what_lowers_the_statistic(ground_truth):
     with pytest.raises(twins.TracesInvalid, match="recorded more than once"):
         singles = ground_truth.record("leaky", rng, n_inputs=6, n_samples=60)
         run(prepared(singles), [singles], phases=("adversarial",), phase_options={"adversarial": settings})
+
+
+def test_single_shots_and_repeats_at_two_conditions_train_one_twin(ground_truth):
+    rng = np.random.default_rng(6)
+    singles = ground_truth.record("leaky", rng, n_inputs=10, n_samples=80)
+    repeats = ground_truth.record("leaky", rng, n_inputs=4, n_samples=40, n_repeats=4)
+    parts = [dataclasses.replace(part, conditions={"bias_V": bias}) for part, bias in ((singles, 1.0), (repeats, 2.0))]
+    settings = AdversarialOptions(**SHORT, repeats_share=0.5, choose_by="repeats", judged_every=5)
+    twin = twins.DeviceTwin(twins.DeviceTwinSpec.for_traces(parts, hidden=(8,), auxiliaries=1))
+    assert twin.spec.condition_names == ("bias_V",)
+    events, _ = run(twin, parts, phases=("adversarial",), phase_options={"adversarial": settings})
+    assert events[-1].progress == 1.0 and math.isfinite(events[-1].free_run_score)
 
 
 def test_patience_ends_the_phase(ground_truth):
