@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from twins.calibration import Calibration, calibrate
     from twins.checkpoint import load_twin, read_provenance, save_twin
     from twins.device import DeviceTwin, DeviceTwinSpec, Histories, StackedHistories, StackedTwins, histories_of
+    from twins.diagnosis import Diagnosis, Recommendation, diagnose, recommend
     from twins.ensemble import AnyTwin, Disagreement, MemberEvent, TwinEnsemble, fit_ensemble
     from twins.ensemble_file import load_any_twin, load_ensemble, save_ensemble
     from twins.errors import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     )
     from twins.export import export_twin
     from twins.fitting import AdversarialOptions, Epoch, FitEvent, FitResult, RolloutOptions, fit
+    from twins.gates import Gate, GateReport, GateThresholds, judge_gates
     from twins.grouping import ConditionGroup, group_similar_conditions, group_similar_inputs
     from twins.presets import PRESETS, Preset, preset, with_field_clock
     from twins.solver import solve
@@ -40,6 +42,7 @@ _HOMES = {
     "twins.calibration": ("Calibration", "calibrate"),
     "twins.checkpoint": ("load_twin", "read_provenance", "save_twin"),
     "twins.device": ("DeviceTwin", "DeviceTwinSpec", "Histories", "StackedHistories", "StackedTwins", "histories_of"),
+    "twins.diagnosis": ("Diagnosis", "Recommendation", "diagnose", "recommend"),
     "twins.ensemble": ("AnyTwin", "Disagreement", "MemberEvent", "TwinEnsemble", "fit_ensemble"),
     "twins.ensemble_file": ("load_any_twin", "load_ensemble", "save_ensemble"),
     "twins.errors": (
@@ -53,6 +56,7 @@ _HOMES = {
     ),
     "twins.export": ("export_twin",),
     "twins.fitting": ("AdversarialOptions", "Epoch", "FitEvent", "FitResult", "RolloutOptions", "fit"),
+    "twins.gates": ("Gate", "GateReport", "GateThresholds", "judge_gates"),
     "twins.grouping": ("ConditionGroup", "group_similar_conditions", "group_similar_inputs"),
     "twins.presets": ("PRESETS", "Preset", "preset", "with_field_clock"),
     "twins.solver": ("solve",),
@@ -69,14 +73,19 @@ __all__ = [
     "ConditionGroup",
     "DeviceTwin",
     "DeviceTwinSpec",
+    "Diagnosis",
     "Disagreement",
     "Epoch",
     "FitEvent",
     "FitResult",
+    "Gate",
+    "GateReport",
+    "GateThresholds",
     "Histories",
     "MemberEvent",
     "OutsideFittedRange",
     "Preset",
+    "Recommendation",
     "RolloutOptions",
     "SolverRefused",
     "StackedHistories",
@@ -88,17 +97,20 @@ __all__ = [
     "TwinError",
     "TwinNotFitted",
     "calibrate",
+    "diagnose",
     "export_twin",
     "fit",
     "fit_ensemble",
     "group_similar_conditions",
     "group_similar_inputs",
     "histories_of",
+    "judge_gates",
     "load_any_twin",
     "load_ensemble",
     "load_twin",
     "preset",
     "read_provenance",
+    "recommend",
     "save_ensemble",
     "save_twin",
     "solve",
