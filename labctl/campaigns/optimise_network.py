@@ -19,7 +19,7 @@ from twins import DeviceTwin, load_twin
 from twins.network.baselines import linear_on_taps
 from twins.network.initialise import measured_ports, random_wiring
 from twins.network.judging import FixedJudge, NoisePass, Promise, promise, torch_generator
-from twins.network.network import PhysicalNetwork
+from twins.network.network import PhysicalNetwork, StackMaker, stack_under
 from twins.network.optimise import Iteration, Validation, optimise
 from twins.network.reservoir import ReservoirDraw, ReservoirResult, search_reservoir
 from twins.network.wiring import DevicePort, Wiring
@@ -86,6 +86,7 @@ def optimise_network(
     *,
     ranges: Mapping[str, tuple[float, float]],
     widest_ranges: Mapping[str, tuple[float, float]] | None = None,
+    conditions: Mapping[str, float] | None = None,
     seed: int,
     examples_seed: int,
 ) -> Campaign[OptimisedNetwork]:
@@ -93,28 +94,33 @@ def optimise_network(
     on the held-out examples.
 
     ranges: where the network may drive each device. widest_ranges: where the reservoir may too, if it does better there.
+    conditions: set-points by channel, for twins that were fitted at several values of them.
     """
     loaded = {name: load_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
+    stack = stack_under(conditions or {})
     key = f"optimise/{plan.task.name}"
     streams = np.random.SeedSequence(seed).spawn(6)
     rng = np.random.default_rng(streams[0])
     training, heldout = plan.examples(seed=examples_seed)
     generator = torch_generator(streams[1])
-    ports = _ports(loaded, ranges, plan, rng=rng, generator=generator)
+    ports = _ports(loaded, ranges, plan, rng=rng, generator=generator, stack=stack)
     step = Step(key, f"Optimise {plan.task.name}, {plan.n_nodes} nodes")
     yield step.started()
-    start = _best_start(plan, ports, loaded, rng=rng, seed=streams[5])
-    network = PhysicalNetwork(start, loaded)
+    start = _best_start(plan, ports, loaded, rng=rng, seed=streams[5], stack=stack)
+    network = PhysicalNetwork(start, loaded, stack=stack)
     run = optimise(network, plan.task, seed=_number(streams[2]), settings=plan.settings)
     result, curve = yield from _learning(key, run, plan.settings.budget_seconds)
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
 
     choices = [ports]
     if widest_ranges is not None and dict(widest_ranges) != dict(ranges):
-        choices.append(_ports(loaded, widest_ranges, plan, rng=rng, generator=generator))
-    reservoir = yield from _reservoir(plan, choices, loaded, seed=_number(streams[3]), key=f"{key}/reservoir")
+        choices.append(_ports(loaded, widest_ranges, plan, rng=rng, generator=generator, stack=stack))
+    reservoir = yield from _reservoir(
+        plan, choices, loaded, seed=_number(streams[3]), key=f"{key}/reservoir", stack=stack
+    )
+    noise = torch_generator(streams[4])
     promised = yield from promising(
-        result.wiring, loaded, plan, heldout, generator=torch_generator(streams[4]), key=f"{key}/promise"
+        result.wiring, loaded, plan, heldout, generator=noise, key=f"{key}/promise", stack=stack
     )
     taps = plan.reachable_taps
     outcome = OptimisedNetwork(
@@ -135,7 +141,13 @@ def optimise_network(
 
 
 def _reservoir(
-    plan: TaskPlan, choices: Sequence[Sequence[DevicePort]], twins: Mapping[str, DeviceTwin], *, seed: int, key: str
+    plan: TaskPlan,
+    choices: Sequence[Sequence[DevicePort]],
+    twins: Mapping[str, DeviceTwin],
+    *,
+    seed: int,
+    key: str,
+    stack: StackMaker,
 ) -> Campaign[Wiring]:
     """The best random network of the plan's search, over every choice of drive ranges: only its read-out is ever fitted
     to the task. All are judged on the same examples."""
@@ -152,6 +164,7 @@ def _reservoir(
             n_steps=plan.settings.n_steps,
             n_draws=plan.n_reservoir_draws,
             n_trials=plan.n_reservoir_trials,
+            stack=stack,
         )
         one = yield from _searching(key, search)
         found.append(one)
@@ -161,12 +174,21 @@ def _reservoir(
 
 
 def promising(
-    wiring: Wiring, twins: Mapping[str, DeviceTwin], plan: TaskPlan, heldout: Any, *, generator: Any, key: str
+    wiring: Wiring,
+    twins: Mapping[str, DeviceTwin],
+    plan: TaskPlan,
+    heldout: Any,
+    *,
+    generator: Any,
+    key: str,
+    stack: StackMaker | None = None,
 ) -> Campaign[Promise]:
     """The score that the twins promise on the held-out examples, over noise draws."""
     step = Step(key, f"Promise for {plan.task.name}")
     yield step.started()
-    passes = promise(wiring, twins, plan.task.metric, heldout, generator=generator, n_draws=N_PROMISE_DRAWS)
+    passes = promise(
+        wiring, twins, plan.task.metric, heldout, generator=generator, n_draws=N_PROMISE_DRAWS, stack=stack
+    )
     promised: Promise = yield from _passes(key, passes)
     yield step.finished(
         f"{plan.task.metric} {promised.mean:.4f} ± {promised.std:.4f} over {N_PROMISE_DRAWS} noise draws"
@@ -181,6 +203,7 @@ def _ports(
     *,
     rng: np.random.Generator,
     generator: torch.Generator,
+    stack: StackMaker,
 ) -> tuple[DevicePort, ...]:
     """How each device is driven and its response normalised, over the given drive ranges."""
     ports = [
@@ -193,7 +216,7 @@ def _ports(
         for name, twin in twins.items()
     ]
     samples = plan.architecture.samples_per_step
-    return measured_ports(ports, twins, samples_per_step=samples, rng=rng, generator=generator)
+    return measured_ports(ports, twins, samples_per_step=samples, rng=rng, generator=generator, stack=stack)
 
 
 def _best_start(
@@ -203,13 +226,14 @@ def _best_start(
     *,
     rng: np.random.Generator,
     seed: np.random.SeedSequence,
+    stack: StackMaker,
 ) -> Wiring:
     """The most promising of a few random wirings: from some of them descent ends in a poor minimum."""
     judge = FixedJudge(plan.task, plan.n_reservoir_trials, plan.settings.n_steps, n_draws=1, seed=seed)
     best: tuple[float, Wiring] | None = None
     for _ in range(plan.n_starts):
         wiring = random_wiring(plan.architecture, ports, rng, scales=plan.scales)
-        result, _ = drained(judge.judge(PhysicalNetwork(wiring, twins)))
+        result, _ = drained(judge.judge(PhysicalNetwork(wiring, twins, stack=stack)))
         if best is None or result.value < best[0]:
             best = (result.value, wiring)
     if best is None:

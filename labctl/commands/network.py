@@ -27,6 +27,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     optimise.add_argument(
         "--range", action="append", default=[], metavar="DEVICE=LOW:HIGH", help="narrower drive range; repeatable"
     )
+    optimise.add_argument(
+        "--condition", action="append", default=[], metavar="CHANNEL=VALUE",
+        help="where a set-point is held, for twins fitted at several values of it; repeatable",
+    )  # fmt: skip
     optimise.add_argument("--seconds", type=float, help="budget of the optimiser")
     optimise.add_argument("--seed", type=int, default=0, help="seed (default 0)")
     optimise.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the network goes")
@@ -45,6 +49,7 @@ def run_optimise(options: argparse.Namespace) -> int:
     from labctl.station import load_station
 
     twins, conditions, simulated, gates = load_twins(options.twin)
+    conditions |= conditions_from(options.condition, conditions)
     for fault in (fault for name, one in gates.items() for fault in shortcomings(name, one)):
         sys.stderr.write(f"WARNING {fault}; `labctl deploy` will refuse this network\n")
     station = load_station(options.station) if options.station else None
@@ -56,6 +61,7 @@ def run_optimise(options: argparse.Namespace) -> int:
         twins,
         plan,
         ranges=allowed_ranges(twins, station, ranges_from(options.range)),
+        conditions=conditions,
         seed=options.seed,
         examples_seed=examples_seed,
     )
@@ -90,6 +96,22 @@ def ranges_from(arguments: list[str]) -> dict[str, tuple[float, float]]:
         except ValueError as error:
             raise UsageError(f"--range {argument!r}: expected DEVICE=LOW:HIGH with two numbers") from error
     return ranges
+
+
+def conditions_from(arguments: list[str], recorded: dict[str, float]) -> dict[str, float]:
+    """CHANNEL=VALUE arguments; raises UsageError for anything else, or for another value than all recordings had."""
+    from labctl.errors import UsageError
+
+    given: dict[str, float] = {}
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        try:
+            given[name] = float(value)
+        except ValueError as error:
+            raise UsageError(f"--condition {argument!r}: expected CHANNEL=VALUE with a number") from error
+        if recorded.get(name, given[name]) != given[name]:
+            raise UsageError(f"--condition {argument}: the twins were recorded at {name} = {recorded[name]:g} alone")
+    return given
 
 
 def load_twins(

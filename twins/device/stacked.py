@@ -15,7 +15,7 @@ from twins.device.ranges import RANGE_SLACK, check_conditions, check_drive
 from twins.device.responding import condition_values
 from twins.device.stacked_kernel import StackedRun, StackedWeights
 from twins.device.stacked_slow import SlowNodes, frozen
-from twins.device.stacked_starts import Starts, padded_banks, usable
+from twins.device.stacked_starts import Starts, is_hidden, padded_banks, usable
 from twins.device.stacked_weights import kernel_expresses, longest_delays, pack
 from twins.device.twin import DeviceTwin
 from twins.errors import TracesInvalid, TracesMismatch
@@ -66,11 +66,10 @@ class StackedTwins(nn.Module):
         banks = [usable(twin.bank, values) for twin, values in zip(twins, held, strict=True)]
         fast = [node for node, twin in enumerate(twins) if kernel_expresses(twin)]
         _check_alike(twins, fast)
-        copies = {id(twin): frozen(twin) for twin in twins}
-        self._frozen = [copies[id(twin)] for twin in twins]
-        self._starts = _starts(self._frozen, banks, held)
         slow = [node for node in range(len(twins)) if node not in fast]
-        self._slow = SlowNodes(slow, [self._frozen[node] for node in slow], [held[node] for node in slow])
+        own = _copies(twins, slow)
+        self._starts = _starts(own, banks, held)
+        self._slow = SlowNodes(slow, [own[node] for node in slow], [held[node] for node in slow])
         packed = pack([twins[node] for node in fast], [held[node] for node in fast]) if fast else {}
         for name, tensor in {**packed, **padded_banks(banks), **_of_nodes(twins)}.items():
             self.register_buffer(name, tensor)
@@ -237,6 +236,13 @@ def _conditions(twins: Sequence[DeviceTwin], conditions: Sequence[Mapping[str, f
             raise TracesInvalid(f"node {node}: {error}") from error
         check_conditions(held[-1], twin.condition_range, twin.spec)
     return held
+
+
+def _copies(twins: Sequence[DeviceTwin], slow: Sequence[int]) -> list[DeviceTwin]:
+    """The twins that are asked later on, frozen, one copy of each; the kernel has packed all that it needs."""
+    asked = {id(twins[node]) for node in slow} | {id(twin) for twin in twins if is_hidden(twin)}
+    copies = {id(twin): frozen(twin) if id(twin) in asked else twin for twin in twins}
+    return [copies[id(twin)] for twin in twins]
 
 
 def _starts(twins: Sequence[DeviceTwin], banks: Sequence[Bank], held: Sequence[Tensor]) -> list[Starts]:

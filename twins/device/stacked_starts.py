@@ -42,6 +42,11 @@ def padded_banks(banks: Sequence[Bank]) -> dict[str, Tensor]:
     }
 
 
+def is_hidden(twin: DeviceTwin) -> bool:
+    """Whether its state at a start has to be inferred."""
+    return twin.spec.hidden_state or twin.spec.trial_drift
+
+
 class Starts:
     """The starts of one twin under fixed conditions: as measured, or draws of what a filter leaves open.
 
@@ -50,7 +55,7 @@ class Starts:
 
     def __init__(self, twin: DeviceTwin, bank: Bank, conditions: Tensor) -> None:
         self.twin, self._conditions = twin, conditions
-        self.hidden = twin.spec.hidden_state or twin.spec.trial_drift
+        self.hidden = is_hidden(twin)
         if self.hidden:
             n = len(bank.response)
             n_draws = max(4, -(-_FEWEST_DRAWS // n))

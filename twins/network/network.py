@@ -179,3 +179,18 @@ def default_stack(twins: Sequence[Any]) -> NodeStack:
     import twins as package
 
     return cast(NodeStack, package.StackedTwins(twins))
+
+
+def stack_under(conditions: Mapping[str, float]) -> StackMaker:
+    """The default stack for twins that were fitted at several values of conditions, held at these; others ignore them.
+
+    Raises (when stacking) TracesInvalid for a condition that a twin needs and that is not among them.
+    """
+
+    def make(twins: Sequence[Any]) -> NodeStack:
+        import twins as package
+
+        held = [{name: conditions[name] for name in twin.spec.condition_names if name in conditions} for twin in twins]
+        return cast(NodeStack, package.StackedTwins(twins, conditions=held))
+
+    return make

@@ -74,3 +74,34 @@ def test_a_drive_range_beyond_what_a_twin_has_seen_is_refused(small_twins: dict[
     wiring = random_wiring(Architecture((("leaky",),), 3, (2,), 2e-4), ports, np.random.default_rng(0))
     with pytest.raises(WiringError, match=r"-5\.\.5"):
         PhysicalNetwork(wiring, small_twins)
+
+
+def test_twins_of_several_conditions_play_under_the_ones_that_are_given() -> None:
+    from twins import TracesInvalid
+    from twins.device.prepare import prepare_twin
+    from twins.network.network import stack_under
+
+    parts = []
+    for bias in (0.0, 0.5):
+        rng = np.random.default_rng(3)
+        drive, response = rng.uniform(-1.0, 1.0, (10, 60, 1)), np.zeros((10, 60, 1))
+        for k in range(59):
+            response[:, k + 1] = 0.5 * response[:, k] + 0.5 * (drive[:, k] + bias) + 0.01 * rng.normal(size=(10, 1))
+        names = ("drive",), ("V",), ("response",), ("V",)
+        parts.append(Traces(drive, response, 2e-4, *names, n_prepare=N_PREPARE, conditions={"bias": bias}))
+    twin = DeviceTwin(DeviceTwinSpec.for_traces(parts, response_delays=0, drive_delays=0, hidden=(4,)))
+    prepare_twin(twin, parts, generator=torch.Generator().manual_seed(0))
+    ports = [DevicePort.from_range("one", -0.9, 0.9)]
+    centres = [
+        measured_ports(
+            ports, {"one": twin}, samples_per_step=3, rng=np.random.default_rng(1),
+            generator=torch.Generator().manual_seed(1), stack=stack_under({"bias": bias, "other": 1.0}),
+        )[0].response_centre
+        for bias in (0.0, 0.5)
+    ]  # fmt: skip
+    assert centres[1] - centres[0] == pytest.approx(0.5, abs=0.03)
+    wiring = random_wiring(Architecture((("one", "one"),), 3, (0, 2), 2e-4), ports, np.random.default_rng(2))
+    network = PhysicalNetwork(wiring, {"one": twin}, stack=stack_under({"bias": 0.5}))
+    assert network(torch.zeros(2, 5, 1), torch.Generator().manual_seed(0)).shape[:2] == (2, 5)
+    with pytest.raises(TracesInvalid, match=r"node 0: .* several values of bias"):
+        PhysicalNetwork(wiring, {"one": twin})

@@ -1,0 +1,14 @@
+"""Arguments of `labctl network`."""
+
+import pytest
+
+from labctl.commands.network import conditions_from
+from labctl.errors import UsageError
+
+
+def test_conditions_are_numbers_by_channel_and_cannot_contradict_the_recordings() -> None:
+    assert conditions_from(["bias=0.1", "T=4"], {"T": 4.0}) == {"bias": 0.1, "T": 4.0}
+    with pytest.raises(UsageError, match="expected CHANNEL=VALUE"):
+        conditions_from(["bias"], {})
+    with pytest.raises(UsageError, match="recorded at T = 4 alone"):
+        conditions_from(["T=5"], {"T": 4.0})
