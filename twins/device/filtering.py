@@ -7,8 +7,10 @@ makes a new newest response and moves the auxiliaries; all else is shifted. See 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -130,7 +132,8 @@ def _lower_transition(twin: DeviceTwin) -> Tensor:
     shift = like.new_zeros(n_blocks * n - n, n_blocks * n)
     shift[:, : n_blocks * n - n] = torch.eye(n_blocks * n - n).to(like)
     kept = torch.cat((twin.auxiliary_correlation, like.new_ones(n * spec.trial_drift)))
-    return torch.block_diag(shift, torch.diag(kept))
+    pad, m, k = torch.nn.functional.pad, shift.shape, len(kept)
+    return pad(shift, (0, k, 0, k)) + pad(torch.diag(kept), (m[1], 0, m[0], 0))
 
 
 def _block_diagonal(first: Tensor, second: Tensor) -> Tensor:
@@ -194,7 +197,7 @@ def _belief_of(twin: DeviceTwin, history: Histories, conditions: Tensor) -> tupl
     spec, like = twin.spec, twin.linear_weight
     # the same conditions for all draws of a history: filter it once
     held = conditions[tuple(slice(None) if step else slice(1) for step in conditions.stride()[:-1])]
-    shape = torch.broadcast_shapes(history.response.shape[:-2], held.shape[:-1] if spec.n_conditions else ())
+    shape = np.broadcast_shapes(history.response.shape[:-2], held.shape[:-1] if spec.n_conditions else ())
     observed = ((history.response - twin.response_centre) / twin.response_scale).to(like)
     drive = history.drive.to(like).expand(*shape, -1, -1).flip(-2)  # oldest first
     before = drive[..., : spec.drive_delays, :].flip(-2)
@@ -202,6 +205,6 @@ def _belief_of(twin: DeviceTwin, history: Histories, conditions: Tensor) -> tupl
     u = embedded(twin, drive[..., spec.drive_delays :, :], before, held)
     # filtering begins with the newest of the first samples, as many as there are delays; the last drives nothing
     u = torch.nn.functional.pad(u, (0, 0, spec.response_delays, 1))
-    n_batch = torch.Size(shape).numel()
+    n_batch = math.prod(shape)
     observed = observed.flip(-2).expand(*shape, -1, -1).reshape(n_batch, -1, spec.n_response)
-    return filtered(twin, observed, u.reshape(n_batch, *u.shape[-2:])), tuple(shape)
+    return filtered(twin, observed, u.reshape(n_batch, *u.shape[-2:])), shape

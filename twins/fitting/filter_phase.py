@@ -73,7 +73,8 @@ def start_patterns(twin: DeviceTwin, traces: Sequence[Traces]) -> Tensor:
     correlation = torch.corrcoef(residual.T.double()).reshape(n, n).nan_to_num(0.0)
     variance, directions = torch.linalg.eigh(correlation)
     patterns = directions[:, -k:] * variance[-k:].clamp_min(0.0).sqrt()
-    return patterns.to(twin.linear_weight)
+    started: Tensor = patterns.to(twin.linear_weight)
+    return started
 
 
 @torch.no_grad()
@@ -82,7 +83,7 @@ def share_noise(twin: DeviceTwin, windows: tuple[Tensor, Tensor], patterns: Tens
 
     A twin that does better as it is, having been through this phase before, stays so.
     """
-    parameters = dict(twin.named_parameters())
+    parameters: dict[str, Tensor] = dict(twin.named_parameters())
     before = {name: value.clone() for name, value in parameters.items()}
     best, lowest = before, float(filter_nll(twin, *windows, burn_in=burn_in))
     for measured in _MEASURED_SHARES:
@@ -105,12 +106,12 @@ def _apply_shares(twin: DeviceTwin, patterns: Tensor, measured: float, process: 
     if not twin.spec.noisy:
         return
     spec, factor = twin.spec, process**0.5
+    n, n_own = spec.n_response, (spec.n_response + spec.auxiliaries) * spec.noise_diagonal
     weight, bias = twin.nets.weights[-1][-1], twin.nets.biases[-1][-1, 0]
-    n_own = (spec.n_response + spec.auxiliaries) * spec.noise_diagonal
-    own = slice(0, spec.n_response * spec.noise_diagonal)
-    level = torch.nn.functional.softplus(bias[own])
+    alone, shared = slice(0, n * spec.noise_diagonal), slice(n_own, n_own + n * spec.noise_columns)
+    level = torch.nn.functional.softplus(bias[alone])
     lower = torch.log(torch.expm1((factor * level).clamp_min(1e-6)))
-    weight[:, own] *= factor * torch.sigmoid(bias[own]) / torch.sigmoid(lower)
-    bias[own] = lower
-    weight[:, n_own : n_own + spec.noise_columns * spec.n_response] *= factor
-    bias[n_own : n_own + spec.noise_columns * spec.n_response] *= factor
+    weight[:, alone] *= factor * torch.sigmoid(bias[alone]) / torch.sigmoid(lower)
+    bias[alone] = lower
+    weight[:, shared] *= factor
+    bias[shared] *= factor

@@ -32,10 +32,12 @@ def one_step_nll(
         std = torch.ones_like(error) if law.spread is None else law.spread[:, :n] / unit
         if spec.noise_mask:
             std = torch.where(noisy > 0, std, 1.0)
-        return (0.5 * (error / std).square() + std.log()).mean()
+        nll: Tensor = (0.5 * (error / std).square() + std.log()).mean()
+        return nll
     own = torch.full_like(error, spec.noise_floor**2) if law.spread is None else (law.spread[:, :n] / unit).square()
     own = torch.where(noisy > 0, own, 1.0) if spec.noise_mask else own
-    return matrix_nll(error, own, law.columns[:, :n] / unit.unsqueeze(-1)).mean() / n
+    shared: Tensor = matrix_nll(error, own, law.columns[:, :n] / unit.unsqueeze(-1)).mean() / n
+    return shared
 
 
 def matrix_nll(
@@ -51,7 +53,8 @@ def matrix_nll(
     if k >= n:
         root = torch.linalg.cholesky(torch.diag_embed(variance) + columns @ columns.mT)
         surprise = torch.linalg.solve_triangular(root, error.unsqueeze(-1), upper=False)
-        return 0.5 * surprise.square().sum((1, 2)) + root.diagonal(dim1=1, dim2=2).log().sum(1)
+        dense: Tensor = 0.5 * surprise.square().sum((1, 2)) + root.diagonal(dim1=1, dim2=2).log().sum(1)
+        return dense
     scaled = columns / variance.unsqueeze(-1)
     root = torch.linalg.cholesky(torch.eye(k).to(columns) + columns.mT @ scaled)
     explained = torch.linalg.solve_triangular(root, scaled.mT @ error.unsqueeze(-1), upper=False)

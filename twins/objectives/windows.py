@@ -67,4 +67,5 @@ def window_score(
         return adjacent_pairs_score(samples, observed).mean()
     length = observed.shape[1] * observed.shape[2]
     whole = energy_score(samples.flatten(-2), observed.flatten(-2)) / length**0.5
-    return crps(samples, observed).mean() + whole.mean()
+    total: Tensor = crps(samples, observed).mean() + whole.mean()
+    return total
