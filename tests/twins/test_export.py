@@ -111,22 +111,47 @@ def test_with_the_same_noise_both_give_the_same_numbers(structure, dtype, tmp_pa
     assert not device.take_remarks()
 
 
-def test_what_is_measured_has_the_twins_covariance_and_a_trials_offset(tmp_path):
-    twin = make(observation=True, observation_columns=1, trial_drift=True)
-    with torch.no_grad():
-        twin.observation_log_std.fill_(-1.0)
-    device = ExportedTwin(path=str(export_twin(twin, tmp_path / "twin")), trial_s=100 * DT_S)
-    ports, rng = {"d1": np.zeros(40_000), "d2": np.zeros(40_000)}, np.random.default_rng(0)
-    whole = np.stack(list(device.advance(ports, step_s=DT_S, generator=rng).values()), 1)
-    scale = twin.response_scale.numpy()
-    trials = whole.reshape(-1, 100, 2) / scale
-    jumps = np.diff(trials.mean(1), axis=0)  # of an AR(1) sequence: variance 2 (1 - rho) of its own
-    offsets = twin.trial_offsets.double().numpy() @ twin.trial_offsets.double().numpy().T
-    within = np.diff(trials, axis=1)
-    assert within[:, 60:].reshape(-1, 2).var(0) == pytest.approx(
-        2 * np.diag(twin.observation_covariance().detach().numpy()), rel=0.25
-    )  # the process adds its own
-    assert jumps.var(0)[0] > 0.5 * 2 * 0.1 * offsets[0, 0]
+def at_rest(device, n, seed=0):
+    """(step, response), normalised, without a drive."""
+    seen = device.advance(ports_of(device, np.zeros((n, 2))), step_s=DT_S, generator=np.random.default_rng(seed))
+    arrays = device._file.arrays
+    return (np.stack(list(seen.values()), 1) - arrays["response_centre"]) / arrays["response_scale"]
+
+
+def test_measurement_noise_has_the_twins_covariance(tmp_path):
+    twin = make(observation=True, observation_columns=1, noise_diagonal=False)
+    device = ExportedTwin(path=str(export_twin(twin, tmp_path / "twin")))
+    seen = at_rest(device, 20_200)[200:]
+    expected = twin.observation_covariance().detach().numpy()
+    np.testing.assert_allclose(np.cov(seen.T), expected, rtol=0.05, atol=0.03 * expected.max())
+    assert np.corrcoef(seen[1:, 0], seen[:-1, 0])[0, 1] == pytest.approx(0.0, abs=0.03)
+
+
+def test_offsets_of_trials_are_constant_in_them_and_wander_as_the_twin_says(tmp_path):
+    twin = make(trial_drift=True, noise_diagonal=False)
+    device = ExportedTwin(path=str(export_twin(twin, tmp_path / "twin")), trial_s=10 * DT_S)
+    settled = at_rest(device, 200)
+    trials = at_rest(device, 40_000, seed=1)
+    trials = (trials - trials.mean(0)).reshape(-1, 10, 2)
+    assert np.abs(np.diff(trials, axis=1)).max() < 1e-6
+    offsets = trials[:, 0]
+    root = twin.trial_offsets.double().numpy()
+    np.testing.assert_allclose(np.cov(offsets.T), root @ root.T, rtol=0.35)  # some 200 independent ones
+    assert np.corrcoef(offsets[1:, 0], offsets[:-1, 0])[0, 1] == pytest.approx(0.9, abs=0.03)
+    assert settled.shape == (200, 2)
+
+
+def test_a_play_begins_a_trial(tmp_path):
+    twin = make(trial_drift=True, noise_diagonal=False)
+    device = ExportedTwin(path=str(export_twin(twin, tmp_path / "twin")))
+    at_rest(device, 200)
+    levels = []
+    for play in range(4):
+        device.begin_play(np.random.default_rng(play))
+        level = at_rest(device, 50)
+        assert np.abs(np.diff(level, axis=0)).max() < 1e-6
+        levels.append(level[0, 0])
+    assert len(set(np.round(levels, 9))) == 4
 
 
 def test_finer_steps_see_the_mean_of_the_port_and_hold_the_response(tmp_path):
