@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,7 +70,9 @@ def train(
             except StopIteration as finished:
                 result: FitResult = finished.value
                 return result
-            yield Figures(key, epoch.epoch, {"train_loss": epoch.train_loss, "free_run_score": epoch.free_run_score})
+            figures = {"train_loss": epoch.train_loss, "free_run_score": epoch.free_run_score}
+            # A free run that diverges has no score, and JSON has no infinity.
+            yield Figures(key, epoch.epoch, {name: one for name, one in figures.items() if math.isfinite(one)})
             phase = names.index(epoch.phase) - 1 if epoch.phase in chosen.phases else 0
             part = (phase + epoch.progress) / len(chosen.phases)
             note = f"{epoch.phase}, held-out free-run score {epoch.free_run_score:.4f}"

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 def is_recording(path: Path) -> bool:
     """Whether the file is a recording of labctl's own."""
-    if not path.is_file() or not is_hdf5(path):
+    if not path.is_file():
         return False
+    if not is_hdf5(path):
+        return path.suffix == ".h5"  # open_recording tells that it is no HDF5 file
     try:
         with h5py.File(path, "r", locking=False) as file:
             return bool(file.attrs.get("format") == hdf5_layout.FORMAT)

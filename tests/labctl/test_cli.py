@@ -39,6 +39,7 @@ def bench_folder(shared_sim: SimulatedBench, tmp_path_factory: pytest.TempPathFa
             files[1],
             "--name",
             device,
+            "--plain",
             "--seconds",
             "2",
             "--out",
@@ -130,17 +131,80 @@ def test_runs_lists_the_recordings(bench_folder: Path, capsys: pytest.CaptureFix
     assert len(json.loads(capsys.readouterr().out)) == 4
 
 
-def test_twin_check_prints_calibration(bench_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_twin_check_prints_calibration_and_ends_with_3_where_gates_are_not_passed(
+    bench_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     heldout = str(bench_folder / "recordings" / "leaky-heldout.h5")
-    assert main(["twin", "check", str(bench_folder / "twins" / "leaky"), heldout]) == 0
+    assert main(["twin", "check", str(bench_folder / "twins" / "leaky"), heldout]) == 3
     figures = json.loads(capsys.readouterr().out)[heldout]
     assert 0.6 < figures["coverage_90"] <= 1.0
     assert figures["n_inputs"] == 2
+    assert figures["gates_passed"] is False
+    few = next(gate for gate in figures["gates"] if gate["name"] == "held_out_inputs")
+    assert (few["value"], few["passed"]) == (2.0, False)
 
 
-def test_a_twin_that_is_no_twin_gets_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_twin_is_not_checked_on_what_it_was_fitted_to(bench_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    training = str(bench_folder / "recordings" / "leaky-training.h5")
+    assert main(["twin", "check", str(bench_folder / "twins" / "leaky"), training]) == 1
+    assert "was fitted to this recording" in capsys.readouterr().err
+
+
+def test_twin_diagnose_tells_what_was_found_and_what_follows_with_reasons(
+    bench_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recordings = [str(bench_folder / "recordings" / f"leaky-{part}.h5") for part in ("training", "heldout")]
+    assert main(["twin", "diagnose", recordings[0]]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("SIMULATED")
+    assert "process noise" in told
+    assert "phases = " in told
+    assert "because:" in told
+    assert main(["twin", "diagnose", "--json", recordings[0]]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["diagnosis"]["channels"][0]["name"] == "leaky_response"
+    assert found["recommendation"]["reasons"]
+
+
+def test_twin_fit_as_diagnosed_says_why_and_leaves_a_report(
+    bench_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(bench_folder / "recordings" / f"leaky-{part}.h5") for part in ("training", "heldout")]
+    out = ["--out", str(tmp_path), "--name", "seen", "--seconds", "2", "--ensemble", "2"]
+    assert main(["twin", "fit", files[0], "--heldout", files[1], *out]) == 0
+    told = capsys.readouterr()
+    outcome = json.loads(told.out)
+    assert outcome["gates_passed"] is False
+    assert Path(outcome["ensemble"]).exists()
+    assert "asked for: ensemble 2" in outcome["reasons"]
+    assert all(reason in told.err for reason in outcome["reasons"])
+    page = Path(outcome["report"]).read_text(encoding="utf-8")
+    for part in ("SIMULATED", "GATES NOT PASSED", "Limits of this judgement", "Diagnosis of the recordings"):
+        assert part in page
+    assert page.count("<img") >= 4
+    assert "http" not in page.replace("http://www.w3.org", "").partition("<h2>Provenance")[0]
+
+
+def test_twin_compare_puts_twins_side_by_side(bench_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twin, heldout = str(bench_folder / "twins" / "leaky"), str(bench_folder / "recordings" / "leaky-heldout.h5")
+    assert main(["twin", "compare", twin, twin, "--on", heldout]) == 0
+    told = capsys.readouterr().out
+    assert "cannot be told apart on these 2 inputs" in told
+    assert "SIMULATED" in told
+    assert main(["twin", "compare", twin, twin, "--on", heldout, "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert [one["beyond_chance"] for one in compared["twins"]] == [False, False]
+    assert compared["twins"][0]["device_seconds"] > 0.0
+    assert main(["twin", "compare", twin, "--on", heldout]) == 1
+    assert "at least two twins" in capsys.readouterr().err
+
+
+def test_a_twin_that_is_no_twin_gets_a_clear_error(
+    bench_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "bad.json").write_text("{}")
-    assert main(["twin", "check", str(tmp_path / "bad"), str(tmp_path / "none.h5")]) == 1
+    heldout = str(bench_folder / "recordings" / "leaky-heldout.h5")
+    assert main(["twin", "check", str(tmp_path / "bad"), heldout]) == 1
     assert "bad.json" in capsys.readouterr().err
 
 
@@ -179,16 +243,25 @@ def test_a_network_is_optimised_and_deployed(
     assert {path.name for path in network.iterdir()} >= {"network.json", "optimised.json", "optimised.safetensors"}
     capsys.readouterr()
     deploy = ["deploy", station, str(network), "--no-rivals", "--repeats", "1", "--out", str(tmp_path / "measured")]
+    assert main(deploy) == 1  # two held-out inputs are too few to judge its twins
+    told = capsys.readouterr().err
+    assert "the twin of leaky did not pass its gates: 2 held-out inputs" in told
+    assert not (tmp_path / "measured").exists()
+    deploy += ["--override-gates", "a test of the command line"]
     assert main(deploy) == 0
     outcome = json.loads(capsys.readouterr().out)
     assert outcome["simulated"] is True
     assert outcome["outputs_safe"] is True
+    assert outcome["clearance"]["passed"] is False
+    assert outcome["clearance"]["override"] == "a test of the command line"
+    play = open_recording(tmp_path / "measured" / "measured-optimised" / "layer0-play0.h5")
+    assert play.provenance["extra"]["clearance"]["override"] == "a test of the command line"
     assert 0.0 < outcome["optimised"]["measured_mean"] < 1.5
     assert json.loads((tmp_path / "measured" / "deployment.json").read_text()) == outcome
     assert main(deploy) == 1
     assert f"{tmp_path / 'measured' / 'deployment.json'} exists already" in capsys.readouterr().err
     monkeypatch.setattr(SafeReport, "ok", property(lambda self: False))
-    assert main([*deploy[:-1], str(tmp_path / "unsafe")]) == 1
+    assert main([*deploy, "--out", str(tmp_path / "unsafe")]) == 1
     told = capsys.readouterr()
     outcome = json.loads(told.out)
     assert outcome["outputs_safe"] is False
