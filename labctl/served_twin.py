@@ -12,10 +12,8 @@ measured through them has the twin's.
 
 from __future__ import annotations
 
-import hashlib
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,18 +22,16 @@ from labctl.served_instruments import (
     Placement,
     SimulatedInstrument,
     connect_triggers,
-    digitiser_range,
     place_channels,
-    to_volts,
 )
-from labctl.station import Channel, Device, Station, parse_station
+from labctl.served_station import ServedDevice, station_text
+from labctl.station import Station, parse_station
 from labctl.toml_text import toml_text
 
 if TYPE_CHECKING:
     from twins import DeviceTwin
 
 _DIGITISER_RATES_HZ = tuple(float(d * 10**power) for power in range(3, 8) for d in (1, 2, 5) if d * 10**power <= 20e6)
-_SLACK = 0.008  # of the fitted range's width; the twin takes 0.01, and a generator rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +41,6 @@ class ServedBench:
     bench: Path
     template: Path
     notes: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class _Served:
-    """A device, its twin, and what is held constant for it."""
-
-    device: Device
-    twin: DeviceTwin
-    provenance: Mapping[str, Any]
-    path: Path
-    hold: dict[str, float] = field(default_factory=dict)
-    recorded: dict[str, float] = field(default_factory=dict)
 
 
 def write_served_bench(
@@ -87,7 +71,7 @@ def write_served_bench(
     instruments, placements, replaced = place_channels(station, ends)
     connect_triggers(instruments, placements, [one.device for one in served])
     _check_rates(served, instruments, placements)
-    template = _station_text(station, served, instruments, placements, notes)
+    template = station_text(station, served, instruments, placements, notes)
     parse_station(template, path=folder / "station.template.toml")  # what is written can be read
     folder.mkdir(parents=True, exist_ok=True)
     for one in served:
@@ -125,13 +109,13 @@ def load_member(path: Path, member: int) -> DeviceTwin:
     return loaded.member(member)
 
 
-def _load(station: Station, name: str, path: Path, member: int) -> _Served:
+def _load(station: Station, name: str, path: Path, member: int) -> ServedDevice:
     from twins import read_provenance
 
-    return _Served(station.device(name), load_member(path, member), read_provenance(path), path)
+    return ServedDevice(station.device(name), load_member(path, member), read_provenance(path), path)
 
 
-def _check(one: _Served, station: Station, notes: list[str]) -> None:
+def _check(one: ServedDevice, station: Station, notes: list[str]) -> None:
     spec, device = one.twin.spec, one.device
     for side, ours, units in (
         ("drive", device.drive, spec.drive_units),
@@ -152,7 +136,7 @@ def _check(one: _Served, station: Station, notes: list[str]) -> None:
         )
 
 
-def _ends(one: _Served, station: Station, notes: list[str]) -> dict[str, str | None]:
+def _ends(one: ServedDevice, station: Station, notes: list[str]) -> dict[str, str | None]:
     """What each channel of the device is wired to; conditions that nothing can set are held."""
     device, spec = one.device, one.twin.spec
     ends: dict[str, str | None] = {name: f"{device.name}.{name}" for name in (*device.drive, *device.response)}
@@ -178,7 +162,7 @@ def _ends(one: _Served, station: Station, notes: list[str]) -> dict[str, str | N
 
 
 def _check_rates(
-    served: list[_Served], instruments: Mapping[str, SimulatedInstrument], placements: Mapping[str, Placement]
+    served: list[ServedDevice], instruments: Mapping[str, SimulatedInstrument], placements: Mapping[str, Placement]
 ) -> None:
     for one in served:
         device = one.device
@@ -191,7 +175,7 @@ def _check_rates(
             )
 
 
-def _export(one: _Served, station: Station, folder: Path, seed: int) -> None:
+def _export(one: ServedDevice, station: Station, folder: Path, seed: int) -> None:
     from twins import export_twin
 
     conditions = {*one.twin.spec.condition_names, *one.recorded}
@@ -207,7 +191,7 @@ def _export(one: _Served, station: Station, folder: Path, seed: int) -> None:
 
 def _bench_text(
     station: Station,
-    served: list[_Served],
+    served: list[ServedDevice],
     instruments: Mapping[str, SimulatedInstrument],
     seed: int,
     options: Mapping[str, Any],
@@ -230,90 +214,3 @@ def _bench_text(
         "instruments": {name: instrument.bench_table() for name, instrument in instruments.items()},
     }
     return "# SIMULATED: instruments wired to twins of measured devices.\n" + toml_text(tables)
-
-
-def _station_text(
-    station: Station,
-    served: list[_Served],
-    instruments: Mapping[str, SimulatedInstrument],
-    placements: Mapping[str, Placement],
-    notes: list[str],
-) -> str:
-    """The user's station, reduced to what the twins stand for."""
-    tables = tomllib.loads(station.text)
-    lost = [name for name in station.devices if name not in {one.device.name for one in served}]
-    if lost:
-        notes.append(f"left out of the served station, for want of a twin: {', '.join(lost)}")
-    sources = "; ".join(f"{one.device.name} is the twin {one.path.name} (sha256 {_sha256(one.path)})" for one in served)
-    channels = {}
-    for one in served:
-        for name in (*one.device.drive, *one.device.response, *one.device.conditions):
-            if name in placements:
-                channels[name] = _channel_table(
-                    tables["channels"][name], station.channels[name], one, placements, notes
-                )
-    devices = {one.device.name: dict(tables["devices"][one.device.name]) for one in served}
-    for table in devices.values():
-        kept = [name for name in table.get("conditions", []) if name in placements]
-        table["conditions"] = kept or None
-    described = {
-        "name": f"{station.name} (twins)",
-        "simulated": True,
-        "description": f"SIMULATED: {sources}. Made from the station file with sha256 {station.sha256[:16]}…",
-    }
-    text = toml_text({
-        "station": described,
-        "instruments": {name: instrument.station_table() for name, instrument in instruments.items()},
-        "channels": channels,
-        "devices": devices,
-    })  # fmt: skip
-    return "# {NAME} is replaced by the address that the simulator prints: labctl sim bench.toml --template …\n" + text
-
-
-def _channel_table(
-    table: Mapping[str, Any],
-    channel: Channel,
-    one: _Served,
-    placements: Mapping[str, Placement],
-    notes: list[str],
-) -> dict[str, Any]:
-    placed = placements[channel.name]
-    changed = {**table, "instrument": placed.instrument, "terminal": placed.terminal, "instrument_unit": None}
-    if channel.kind == "sense":
-        if placed.terminal in ("1", "2"):
-            row = one.twin.spec.response_names.index(channel.name)
-            changed["range"] = digitiser_range(channel, float(one.twin.response_range[row].abs().max()))
-        return changed
-    to_volts(channel)
-    fitted = _fitted_range(channel, one)
-    if fitted is None:
-        return changed
-    slack = _SLACK * (fitted[1] - fitted[0])
-    needed = [
-        channel.rest,
-        *([channel.safe.value] if channel.safe else []),
-        one.device.pulse.get(channel.name, channel.rest),
-    ]
-    low = max(channel.limits[0], min(fitted[0] - slack, *needed))
-    high = min(channel.limits[1], max(fitted[1] + slack, *needed))
-    if (low, high) != channel.limits:
-        notes.append(
-            f"{channel.name}: limits {low:.6g}..{high:.6g} {channel.unit}, where the twin was fitted, instead of "
-            f"{channel.limits[0]:g}..{channel.limits[1]:g}"
-        )
-    changed["limits"] = [low, high]
-    return changed
-
-
-def _fitted_range(channel: Channel, one: _Served) -> tuple[float, float] | None:
-    spec = one.twin.spec
-    for names, ranges in ((spec.drive_names, one.twin.drive_range), (spec.condition_names, one.twin.condition_range)):
-        if channel.name in names:
-            low, high = (float(edge) for edge in ranges[names.index(channel.name)])
-            return low, high
-    return None
-
-
-def _sha256(path: Path) -> str:
-    json_path = path.with_suffix(".json") if path.suffix in (".json", ".safetensors") else Path(f"{path}.json")
-    return hashlib.sha256(json_path.read_bytes()).hexdigest()[:16] + "…"
