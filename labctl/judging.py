@@ -15,6 +15,7 @@ from twins.gates import judge_gates
 from twins.traces import same_condition
 
 N_PROBES = 256  # free runs
+PIECE = 15  # samples of a drive that stay together
 FAR = 3.0  # half-ranges of the measured response from its middle
 Figures = Mapping[str, float | int | None]
 
@@ -49,11 +50,12 @@ def judge(twin: AnyTwin, traces: Sequence[Traces], *, n_draws: int = 99, seed: i
 
 
 def diverges(twin: DeviceTwin, traces: Sequence[Traces], *, seed: int) -> bool:
-    """Whether any of some hundred free runs on these very drives leaves the measured range far behind.
+    """Whether any of some hundred free runs on pieces of these drives, in new order, leaves the measured range far behind.
 
-    Meant for the data that the twin was fitted to: a polynomial may foresee every next sample and yet run away.
+    Meant for the data that the twin was fitted to: a polynomial may foresee every next sample of them, and yet run away
+    where their levels follow one another otherwise.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     low, high = twin.response_range[:, 0], twin.response_range[:, 1]
     for part in traces:
         turn = torch.arange(N_PROBES) % part.n_trials
@@ -61,7 +63,7 @@ def diverges(twin: DeviceTwin, traces: Sequence[Traces], *, seed: int) -> bool:
         measured = histories_of(twin.spec, part)
         with torch.no_grad():
             response = twin.respond(
-                torch.tensor(part.drive[:, start:])[turn].to(twin.linear_weight),
+                torch.tensor(_spliced(part.drive[:, start:], rng)).to(twin.linear_weight),
                 history=Histories(measured.response[turn], measured.drive[turn]),
                 generator=generator,
                 conditions=part.conditions,
@@ -71,6 +73,17 @@ def diverges(twin: DeviceTwin, traces: Sequence[Traces], *, seed: int) -> bool:
         if not bool((excursion <= FAR).all()):  # also where it is not a number
             return True
     return False
+
+
+def _spliced(drive: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(probe, time, drive) from pieces of (trial, time, drive), each from any place of any trial."""
+    n_trials, n_samples = drive.shape[:2]
+    piece = np.arange(n_samples) // PIECE
+    trials = rng.integers(n_trials, size=(N_PROBES, piece[-1] + 1))
+    shift = rng.integers(n_samples, size=(N_PROBES, piece[-1] + 1))
+    times = (np.arange(n_samples) + shift[:, piece]) % n_samples
+    spliced: np.ndarray = drive[trials[:, piece], times]
+    return spliced
 
 
 def merged(traces: Sequence[Traces]) -> list[Traces]:

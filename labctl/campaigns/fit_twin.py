@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from labctl.background import in_background
 from labctl.campaign import Campaign, Step
-from labctl.campaigns.choose_twin import ChosenTwin, choose_twin, tamer
+from labctl.campaigns.choose_twin import choose_twin
 from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
 from labctl.campaigns.fit_settings import FitSettings
-from labctl.campaigns.train_twin import TrainedTwin, train_members
-from labctl.events import Warned
+from labctl.campaigns.train_twin import TrainingBudget, train_tamed
 from labctl.recording import Recording, check_alike
 from labctl.twin_data import TwinData
 
@@ -42,27 +40,12 @@ def fit_twin(
     key = f"twin/{device}"
     step = Step(key, f"Fit the twin of {device}")
     yield step.started()
-    trained = yield from train_members(key, chosen, data, seed=seed, max_seconds=settings.max_seconds)
-    if (yield from runs_away(key, trained[0], data, chosen, settings=settings, seed=seed)):
-        chosen = tamer(chosen)
-        yield Warned(key, chosen.reasons[-1])
-        trained = yield from train_members(key, chosen, data, seed=seed, max_seconds=settings.max_seconds)
+    budget = TrainingBudget(seconds=settings.max_seconds)
+    chosen, trained = yield from train_tamed(key, chosen, data, settings, seed=seed, budget=budget)
     origin = TwinOrigin(device, data, judged, how, chosen, settings, seed)
     fitted, told = yield from finish_twin(key, trained, origin, folder=folder)
     yield step.finished(told)
     return fitted
-
-
-def runs_away(
-    key: str, trained: TrainedTwin, data: TwinData, chosen: ChosenTwin, *, settings: FitSettings, seed: int
-) -> Campaign[bool]:
-    """Whether a polynomial backbone that was chosen by the diagnosis, not asked for, makes free runs diverge."""
-    if chosen.spec.backbone_order == 1 or "backbone_order" in settings.overrides():
-        return False
-    from labctl.judging import diverges
-
-    found = yield from in_background(lambda: diverges(trained.twin, data.traces, seed=seed), key=key)
-    return found
 
 
 def parts_of(

@@ -7,7 +7,7 @@ or the budget is spent: device time is the scarce thing, not ours.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ from labctl.campaigns.choose_twin import ChosenTwin, choose_twin
 from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
 from labctl.campaigns.fit_settings import FitSettings
 from labctl.campaigns.record import record
-from labctl.campaigns.train_twin import TrainedTwin, train
+from labctl.campaigns.train_twin import TrainedTwin, TrainingBudget, train_members, train_tamed
 from labctl.designs import combine, random_steps
 from labctl.errors import CampaignError
 from labctl.events import Figures, Progress, Reported
@@ -351,28 +351,17 @@ class _Stream:
 
     def _fit_and_judge(self, number: int, used_s: float, data: TwinData, judged: TwinData) -> Campaign[None]:
         """Train on all that is there, warm after the first time, and judge on the held-out inputs."""
-        from twins import DeviceTwin
-
         assert self._chosen is not None
-        n, chosen = self._n_members, self._chosen
-        earlier, trained = self._trained, []
-        for member in range(n):
-            began_s = time.process_time()
-            twin = earlier[member].twin if earlier else DeviceTwin(chosen.spec)
-            result = yield from train(
-                self._key,
-                twin,
-                data,
-                chosen,
-                seed=self._seed + 1000 * member,
-                max_seconds=self._design.fit_seconds,
-                max_epochs=self._design.fit_epochs,
-                warm_start=bool(earlier),
-                done=member,
-                total=n,
+        budget = TrainingBudget(seconds=self._design.fit_seconds * self._n_members, epochs=self._design.fit_epochs)
+        if self._trained:
+            trained = yield from train_members(
+                self._key, self._chosen, data, seed=self._seed, budget=budget, earlier=self._trained
             )
-            spent_s = time.process_time() - began_s + (earlier[member].cpu_seconds if earlier else 0.0)
-            trained.append(TrainedTwin(twin, result, spent_s))
+        else:
+            first = replace(self._chosen, ensemble=self._n_members)
+            self._chosen, trained = yield from train_tamed(
+                self._key, first, data, self._settings, seed=self._seed, budget=budget
+            )
         self._trained, self._fitted_to, self._judged = trained, data, judged
         judgement = yield from in_background(lambda: self._judgement(trained[0].twin, judged), key=self._key)
         yield from self._tell(number, used_s, data, judged, judgement, trained[0].result.free_run_score)

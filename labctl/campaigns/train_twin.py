@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labctl.background import in_background
 from labctl.campaign import Campaign
-from labctl.campaigns.choose_twin import ChosenTwin
-from labctl.events import Figures, Progress
+from labctl.campaigns.choose_twin import DIAGNOSED, ChosenTwin, tamer
+from labctl.campaigns.fit_settings import FitSettings
+from labctl.events import Figures, Progress, Warned
 from labctl.twin_data import TwinData
 
 if TYPE_CHECKING:
     from twins import DeviceTwin, FitResult
+
+
+MEMBERS_APART = 1000
+"""Between the seeds of members."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBudget:
+    """What may be spent: wall time of all members together, and epochs of each phase of each member (None: as it needs)."""
+
+    seconds: float | None = None
+    epochs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,44 +40,67 @@ class TrainedTwin:
     cpu_seconds: float
 
 
+def train_tamed(
+    key: str, chosen: ChosenTwin, data: TwinData, settings: FitSettings, *, seed: int, budget: TrainingBudget
+) -> Campaign[tuple[ChosenTwin, list[TrainedTwin]]]:
+    """Train, and once more with a linear backbone if a polynomial one, chosen by the diagnosis, makes free runs diverge."""
+    trained = yield from train_members(key, chosen, data, seed=seed, budget=budget)
+    if chosen.spec.backbone_order == 1 or settings.choice != DIAGNOSED or "backbone_order" in settings.overrides():
+        return chosen, trained
+    from labctl.judging import diverges
+
+    away = yield from in_background(lambda: diverges(trained[0].twin, data.traces, seed=seed), key=key)
+    if away:
+        chosen = tamer(chosen)
+        yield Warned(key, chosen.reasons[-1])
+        trained = yield from train_members(key, chosen, data, seed=seed, budget=budget)
+    return chosen, trained
+
+
 def train_members(
-    key: str, chosen: ChosenTwin, data: TwinData, *, seed: int, max_seconds: float | None
+    key: str,
+    chosen: ChosenTwin,
+    data: TwinData,
+    *,
+    seed: int,
+    budget: TrainingBudget,
+    earlier: Sequence[TrainedTwin] = (),
 ) -> Campaign[list[TrainedTwin]]:
-    """The members of the ensemble one after another; the first is the twin, the others have other seeds."""
+    """The members of the ensemble one after another; the first is the twin, the others have other seeds.
+
+    earlier: the same, trained on less data, to go on with.
+    """
     from twins import DeviceTwin
 
-    n = chosen.ensemble
     trained = []
-    for member in range(n):
+    for member in range(chosen.ensemble):
         began_s = time.process_time()
-        twin = DeviceTwin(chosen.spec)
-        share = None if max_seconds is None else max_seconds / n
-        result = yield from train(
-            key, twin, data, chosen, seed=seed + 1000 * member, max_seconds=share, done=member, total=n
-        )
-        trained.append(TrainedTwin(twin, result, time.process_time() - began_s))
+        before_s = earlier[member].cpu_seconds if earlier else 0.0
+        twin = earlier[member].twin if earlier else DeviceTwin(chosen.spec)
+        result = yield from _train(key, twin, data, chosen, budget, seed=seed, member=member, warm=bool(earlier))
+        trained.append(TrainedTwin(twin, result, before_s + time.process_time() - began_s))
     return trained
 
 
-def train(
+def _train(
     key: str,
     twin: DeviceTwin,
     data: TwinData,
     chosen: ChosenTwin,
+    budget: TrainingBudget,
     *,
     seed: int,
-    max_seconds: float | None,
-    max_epochs: int | None = None,
-    warm_start: bool = False,
-    done: int = 0,
-    total: int = 1,
+    member: int,
+    warm: bool,
 ) -> Campaign[FitResult]:
-    """Train one twin in place, as number `done` of `total`; yields its learning curve and progress."""
+    """Train one twin in place; yields its learning curve and progress."""
     from twins import fit
 
     names = ["", *chosen.phases]
-    options = {"max_epochs": max_epochs, "warm_start": warm_start, **chosen.fit_options}
-    epochs = fit(twin, data.traces, seed=seed, phases=chosen.phases, max_seconds=max_seconds, **options)
+    share_s = None if budget.seconds is None else budget.seconds / chosen.ensemble
+    options = {"max_epochs": budget.epochs, "warm_start": warm, **chosen.fit_options}
+    seed += MEMBERS_APART * member
+    epochs = fit(twin, data.traces, seed=seed, phases=chosen.phases, max_seconds=share_s, **options)
     try:
         while True:
             try:
@@ -76,6 +114,6 @@ def train(
             phase = names.index(epoch.phase) - 1 if epoch.phase in chosen.phases else 0
             part = (phase + epoch.progress) / len(chosen.phases)
             note = f"{epoch.phase}, held-out free-run score {epoch.free_run_score:.4f}"
-            yield Progress(key, done + part, total, note)
+            yield Progress(key, member + part, chosen.ensemble, note)
     finally:
         epochs.close()
