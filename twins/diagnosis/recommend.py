@@ -114,11 +114,13 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
     delays, why = diagnosis.response_delays, "one-step models foresee held-out samples no better with more"
     drive_delays = diagnosis.drive_delays
     if observed:
-        drive_delays = max(channel.drive_memory for channel in diagnosis.channels) - 1
         delays, why = (
             memory - 1,
             "the filter's model needs no more; longer ones would only average the observation noise",
         )
+        # what a held drive did to hidden velocities goes on for as many samples as they are embedded in, however little
+        # of it the observation noise lets one see in a single step
+        drive_delays = max(delays, max(channel.drive_memory for channel in diagnosis.channels) - 1)
     is_coloured = any(one.coloured for one in diagnosis.channels) and colour > COLOURED
     if is_coloured and not observed:
         delays = min(max(delays, memory) + 1, max(_MAX_RESPONSE_DELAYS, delays))
@@ -126,7 +128,13 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
     draft.options["response_delays"] = delays
     draft.options["drive_delays"] = drive_delays
     draft.reasons.append(f"response_delays {delays}, drive_delays {drive_delays}: {why}")
-    if is_coloured and observed:
+    if observed and delays and len(diagnosis.channels) == 1:
+        draft.options |= {"auxiliaries": 1, "noise_columns": 1, "noise_diagonal": False}
+        draft.reasons.append(
+            f"one auxiliary that shares the noise of the response: {memory} samples of memory mean hidden velocities, whose "
+            "noise reaches the response at two samples, as a moving average"
+        )
+    elif is_coloured and observed:
         draft.options["auxiliaries"] = 1
         draft.reasons.append(
             f"one auxiliary: innovations of {coloured} correlate by {colour:.2f} at one of the first lags (limit {COLOURED:g}): "

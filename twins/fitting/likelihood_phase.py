@@ -15,6 +15,7 @@ from twins.traces import Traces
 
 _CHUNKS_PER_EPOCH = 64  # an event at least every quarter of a second, however much data there is
 _DEFAULT_STEPS = 6000  # optimiser steps, about 15 CPU seconds for nets of 2 x 24
+_STEPS_BEFORE_FILTER = 3000  # where measurement noise blurs every row, this is a start and no more
 
 
 def likelihood_phase(course: Course, traces: Sequence[Traces], options: PhaseOptions) -> Generator[Epoch, None, None]:
@@ -30,13 +31,14 @@ def likelihood_phase(course: Course, traces: Sequence[Traces], options: PhaseOpt
             chosen = next(chunks)
             yield one_step_nll(twin, rows[chosen], increments[chosen])
 
+    n_steps = _STEPS_BEFORE_FILTER if twin.spec.observation else _DEFAULT_STEPS
     yield from descend(
         course,
         losses,
         "likelihood",
         parameters=list(twin.nets.parameters()),
         learning_rate=options.learning_rate,
-        n_epochs=-(-_DEFAULT_STEPS // n_chunks) if options.max_epochs is None else options.max_epochs,
+        n_epochs=-(-n_steps // n_chunks) if options.max_epochs is None else options.max_epochs,
         until_s=options.until_s,
     )
 

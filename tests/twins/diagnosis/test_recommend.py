@@ -84,7 +84,8 @@ def test_observation_noise_calls_for_the_filter_and_its_own_delays():
     chosen = recommend(with_channel(observation_noise=Estimate(0.05, 0.001)), traces())
     assert chosen.phases == ("likelihood", "filter")
     assert chosen.spec_options["observation"] and chosen.spec_options["warm_up"] == 16
-    assert (chosen.spec_options["response_delays"], chosen.spec_options["drive_delays"]) == (1, 0)
+    assert (chosen.spec_options["response_delays"], chosen.spec_options["drive_delays"]) == (1, 1)
+    assert chosen.spec_options["auxiliaries"] == 1 and decided(chosen, "moving average")
     assert decided(chosen, "0.71 of the process noise")
 
 
