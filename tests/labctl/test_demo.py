@@ -13,7 +13,8 @@ from labctl.campaigns.fit_twin import FitSettings
 from labctl.campaigns.network_files import load_network
 from labctl.campaigns.task_plan import PLAN_NAMES, TaskPlan, plan_for
 from labctl.demo import CONDITIONS, run_demo
-from labctl.events import Event, Progress, Reported, Sampled, StepFinished
+from labctl.errors import GatesNotPassed
+from labctl.events import Event, Progress, Reported, Sampled, StepFinished, Warned
 from labctl.network_bench import rounds
 from labctl.report import LoopOutcome
 from labctl.run_index import RunIndex
@@ -21,7 +22,7 @@ from labctl.store import open_recording
 from twins import load_twin, read_provenance
 from twins.network.wiring_file import load_wiring
 
-DESIGN = CharacterisationDesign(n_trials=16, n_samples=300, n_inputs=4, n_repeats=8, n_heldout_samples=100)
+DESIGN = CharacterisationDesign(n_trials=16, n_samples=300, n_inputs=3, n_repeats=8, n_heldout_samples=100)
 
 
 def small(name: str) -> TaskPlan:
@@ -43,11 +44,12 @@ SETTINGS = LoopSettings(
     conditions=CONDITIONS,
     designs={"leaky": DESIGN, "duffing": DESIGN},
     fits={
-        "leaky": FitSettings(response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=3.0),
-        "duffing": FitSettings(max_seconds=3.0),
+        "leaky": FitSettings(choice="plain", response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=3.0),
+        "duffing": FitSettings(choice="plain", max_seconds=3.0),
     },
     tasks=[small(name) for name in PLAN_NAMES],
     optimise_budget_s=2.0,
+    override_gates="a test of three seconds, whose twins cannot pass",
 )
 
 
@@ -83,6 +85,27 @@ def test_the_summary_holds_what_programs_need(demo: tuple[LoopOutcome, Path, lis
     for task in summary["tasks"]:
         assert all(task[name] > 0.0 for name in numbers)
         assert task["details"]["nodes"] >= 12
+
+
+def test_an_override_of_the_gates_is_told_everywhere(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
+    outcome, out, events = demo
+    reason = "a test of three seconds, whose twins cannot pass"
+    assert json.loads((out / "summary.json").read_text())["clearance"]["override"] == reason
+    assert f"GATES OVERRIDDEN: a twin did not pass its gates; its networks were applied because: {reason}" in (
+        out / "report.html"
+    ).read_text(encoding="utf-8")
+    play = open_recording(Path(outcome.summary["data"]) / "narma10" / "measured-reservoir" / "layer0-play0.h5")
+    assert play.provenance["extra"]["clearance"]["override"] == reason
+    assert any(isinstance(event, Warned) and reason in event.message for event in events)
+
+
+def test_without_an_override_nothing_is_optimised_or_applied(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, override_gates=None, tasks=SETTINGS.tasks[:1])
+    with pytest.raises(GatesNotPassed, match="the twin of leaky"):
+        run_demo(tmp_path, seed=3, on_event=lambda event: None, settings=settings)
+    [data] = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert (data / "twins" / "leaky.report.html").exists()
+    assert not (data / "narma10").exists()
 
 
 def test_at_least_500_sequences_are_held_out_for_classification() -> None:
