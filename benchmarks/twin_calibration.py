@@ -37,7 +37,10 @@ from twins.diagnosis import diagnose, recommend
 from twins.presets import preset
 
 N_TRAINED, N_REPEATS, N_DRAWS, N_SEEDS = 400, 300, 299, 3
-ONE_STEP = {"observation": False, "observation_columns": 0, "warm_up": 0, "auxiliaries": 0}
+ONE_STEP = {
+    "observation": False, "observation_columns": 0, "warm_up": 0,
+    "auxiliaries": 0, "noise_columns": 0, "noise_diagonal": True,
+}  # fmt: skip
 REFERENCE = "adversarial"
 
 
