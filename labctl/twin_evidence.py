@@ -197,11 +197,12 @@ def _spectrum(deviations: Sequence[Array], dt_s: float) -> tuple[Array, Array]:
     n = min(one.shape[1] for one in deviations)
     window = np.hanning(n + 2)[1:-1]
     scale = dt_s / float((window**2).sum())
-    power = [
-        2.0 * scale * (np.abs(np.fft.rfft(one[:, :n] * window[:, None], axis=1)) ** 2).mean((0, 2))
-        for one in deviations
-    ]
-    return np.asarray(np.fft.rfftfreq(n, dt_s), dtype=np.float64), np.asarray(np.mean(power, axis=0))
+    density = np.mean(
+        [scale * (np.abs(np.fft.rfft(one[:, :n] * window[:, None], axis=1)) ** 2).mean((0, 2)) for one in deviations],
+        axis=0,
+    )
+    density[1 : (n + 1) // 2] *= 2.0  # one-sided: all but zero and the highest frequency stand for two
+    return np.asarray(np.fft.rfftfreq(n, dt_s), dtype=np.float64), np.asarray(density)
 
 
 def _row(cases: Sequence[FreeRuns], repeated: Sequence[FreeRuns], traces: Traces, number: int) -> ChannelRow:
