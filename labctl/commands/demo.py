@@ -54,6 +54,12 @@ def summary_text(outcome: LoopOutcome, out: Path) -> str:
         )
         lines.append("".join(f"{cell:>16}" for cell in cells))
     lines.append("error on held-out inputs, lower is better; the read-outs of the rivals are fitted on measured data")
+    clearance = summary["clearance"]
+    lines.append(
+        "the twins passed their gates on held-out inputs"
+        if clearance["passed"]
+        else f"GATES OVERRIDDEN, because: {clearance['override']}"
+    )
     for output in outcome.outputs:
         state = "safe" if output["ok"] else "NOT SAFE"
         lines.append(f"output {output['channel']}: {output['read_back']} {output['unit']} read back, {state}")
