@@ -36,14 +36,18 @@ class ShownInput:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
-    """One response channel over all held-out inputs, in its unit: bias and error of the twin's mean (against the mean of
-    the repeats), the device's and the twin's spread about their means, coverage of the 90 % interval, lag-1
-    autocorrelations."""
+    """One response channel over all held-out inputs, in its unit.
+
+    bias, rms_error: of the twin's mean against the mean of the repeats; rms_error_by_chance: what the finite numbers of
+    repeats and draws alone would make of a perfect twin. device_std, twin_std: spread about their means. coverage_90: of
+    the 90 % interval.
+    """
 
     name: str
     unit: str
     bias: float
     rms_error: float
+    rms_error_by_chance: float
     device_std: float
     twin_std: float
     coverage_90: float
@@ -213,12 +217,15 @@ def _row(cases: Sequence[FreeRuns], repeated: Sequence[FreeRuns], traces: Traces
     for case in cases:
         lower, upper = interval(case.twin[..., number], 0.9)
         inside.append(((case.device[..., number] >= lower) & (case.device[..., number] <= upper)).mean())
+    device_std = float(np.sqrt(np.mean([(one**2).mean() for one in device])))
     return ChannelRow(
         name=traces.response_names[number],
         unit=traces.response_units[number],
         bias=float(np.mean([one.mean() for one in errors])),
         rms_error=float(np.sqrt(np.mean([(one**2).mean() for one in errors]))),
-        device_std=float(np.sqrt(np.mean([(one**2).mean() for one in device]))),
+        rms_error_by_chance=device_std
+        * float(np.sqrt(np.mean([1 / len(one.device) + 1 / len(one.twin) for one in cases]))),
+        device_std=device_std,
         twin_std=float(np.sqrt(np.mean([(one**2).mean() for one in own]))),
         coverage_90=float(np.mean(inside)),
         lag1_device=float(np.mean([lag1_autocorrelation(one[..., None]) for one in device])),

@@ -76,7 +76,8 @@ def verdict(account: TwinAccount) -> list[str]:
         "It passed every gate on held-out inputs." if not failed else f"It did not pass: {'; '.join(failed)}.",
         *(
             f"{row.name}: the twin's mean errs by {row.rms_error:.3g} {row.unit} (root mean square, against the mean of "
-            f"the repeats, which is itself uncertain; bias {row.bias:+.2g}); the device's own spread about its mean is "
+            f"the repeats; chance alone gives {row.rms_error_by_chance:.3g}; bias {row.bias:+.2g}); "
+            "the device's own spread about its mean is "
             f"{row.device_std:.3g} {row.unit} and the twin's {row.twin_std:.3g} {row.unit}; of the measured values "
             f"{100 * row.coverage_90:.1f} % lie in the twin's 90 % interval."
             for row in account.evidence.channels[:MOST_CHANNELS]
@@ -105,10 +106,11 @@ def _evidence(page: HtmlPage, account: TwinAccount) -> None:
             note=True,
         )
     page.table(
-        ("channel", "bias", "error of the mean", "spread, device", "spread, twin", "in the 90 % interval",
+        ("channel", "bias", "error of the mean", "by chance", "spread, device", "spread, twin", "in the 90 % interval",
          "lag-1 autocorrelation, device", "twin"),
         [
-            (f"{row.name} ({row.unit})", f"{row.bias:+.3g}", f"{row.rms_error:.3g}", f"{row.device_std:.3g}",
+            (f"{row.name} ({row.unit})", f"{row.bias:+.3g}", f"{row.rms_error:.3g}", f"{row.rms_error_by_chance:.3g}",
+             f"{row.device_std:.3g}",
              f"{row.twin_std:.3g}", f"{row.coverage_90:.3f}", f"{row.lag1_device:.3f}", f"{row.lag1_twin:.3f}")
             for row in evidence.channels
         ],
