@@ -113,9 +113,11 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
     )
     delays, why = diagnosis.response_delays, "one-step models foresee held-out samples no better with more"
     drive_delays = diagnosis.drive_delays
+    shared = observed and memory > 1 and len(diagnosis.channels) == 1
     if observed:
         delays, why = (
-            memory - 1,
+            # the diagnosis' own model has white noise and spends a sample of memory on what the auxiliary below stands for
+            max(1, memory - 2) if shared else memory - 1,
             "the filter's model needs no more; longer ones would only average the observation noise",
         )
         # what a held drive did to hidden velocities goes on for as many samples as they are embedded in, however little
@@ -128,7 +130,7 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
     draft.options["response_delays"] = delays
     draft.options["drive_delays"] = drive_delays
     draft.reasons.append(f"response_delays {delays}, drive_delays {drive_delays}: {why}")
-    if observed and delays and len(diagnosis.channels) == 1:
+    if shared:
         draft.options |= {"auxiliaries": 1, "noise_columns": 1, "noise_diagonal": False}
         draft.reasons.append(
             f"one auxiliary that shares the noise of the response: {memory} samples of memory mean hidden velocities, whose "
