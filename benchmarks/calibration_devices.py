@@ -98,7 +98,8 @@ def _leaky_preparation(n_inputs: int) -> np.ndarray:
 def _duffing_preparation(n_inputs: int, rng: np.random.Generator) -> np.ndarray:
     """A pulse of 16 time units that leaves one well only, either, then rest of 24 (three and a half ring-down times)."""
     signs = rng.choice([-0.6, 0.6], (n_inputs, 1))
-    return signs * np.repeat([1.0, 0.0], [34, 50])
+    pulses: np.ndarray = signs * np.repeat([1.0, 0.0], [34, 50])
+    return pulses
 
 
 def _leaky_drive(n_inputs: int, rng: np.random.Generator) -> np.ndarray:
@@ -112,7 +113,8 @@ def _duffing_drive(n_inputs: int, rng: np.random.Generator) -> np.ndarray:
     for i in range(n_inputs):
         hold = HOLDS[i % 2]
         waves.append(_steps(rng.choice([-0.2, 0.2], N_SAMPLES), hold, int(rng.integers(hold))))
-    return np.sin(1.2 * time) * np.stack(waves)
+    drive: np.ndarray = np.sin(1.2 * time) * np.stack(waves)
+    return drive
 
 
 def _steps(levels: np.ndarray, hold: int, skipped: int) -> np.ndarray:
