@@ -105,3 +105,15 @@ def tamer(chosen: ChosenTwin) -> ChosenTwin:
         "it was fitted to"
     )
     return replace(chosen, spec=replace(chosen.spec, backbone_order=1), reasons=(*chosen.reasons, reason))
+
+
+def can_be_plain(chosen: ChosenTwin, settings: FitSettings) -> bool:
+    """Whether a plain twin could do as well: nothing was found that it cannot have, and it would be another one."""
+    spec = chosen.spec
+    beyond = spec.observation or spec.auxiliaries or spec.trial_drift or spec.noise_columns or not spec.noise_diagonal
+    return not beyond and settings.phases is None
+
+
+def plainer(chosen: ChosenTwin, data: TwinData, settings: FitSettings) -> ChosenTwin:
+    """The plain twin of the same data, with the same ensemble and findings."""
+    return replace(chosen, spec=_spec(data, {}, settings), phases=("likelihood",), fit_options={})

@@ -14,8 +14,9 @@ class FitSettings:
     choice: "diagnosed", as the recordings call for (see twins.diagnosis); "plain", the defaults of twins.DeviceTwinSpec
     and one-step likelihood; or a preset of twins.presets by name. Fields that are not None override the choice, and so
     do spec_options (further fields of the spec). ensemble: twins of other seeds beside the first, which is the one that
-    is judged and used. max_seconds: of training, all of the ensemble together. held_out_fraction: of the inputs, kept
-    from the fit to judge it where no held-out recording is given.
+    is judged and used. max_seconds: of training, all of the ensemble together; a member's share more for each twin that
+    was tried and left. held_out_fraction: of the inputs, kept from the fit to judge it where no held-out recording is
+    given.
     """
 
     choice: str = "diagnosed"

@@ -9,7 +9,7 @@ from labctl.campaign import Campaign, Step
 from labctl.campaigns.choose_twin import choose_twin
 from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
 from labctl.campaigns.fit_settings import FitSettings
-from labctl.campaigns.train_twin import TrainingBudget, train_tamed
+from labctl.campaigns.train_twin import TrainingBudget, train_chosen
 from labctl.recording import Recording, check_alike
 from labctl.twin_data import TwinData
 
@@ -41,7 +41,7 @@ def fit_twin(
     step = Step(key, f"Fit the twin of {device}")
     yield step.started()
     budget = TrainingBudget(seconds=settings.max_seconds)
-    chosen, trained = yield from train_tamed(key, chosen, data, settings, seed=seed, budget=budget)
+    chosen, trained = yield from train_chosen(key, chosen, data, settings, seed=seed, budget=budget)
     origin = TwinOrigin(device, data, judged, how, chosen, settings, seed)
     fitted, told = yield from finish_twin(key, trained, origin, folder=folder)
     yield step.finished(told)

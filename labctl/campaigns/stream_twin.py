@@ -22,7 +22,7 @@ from labctl.campaigns.choose_twin import ChosenTwin, choose_twin
 from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
 from labctl.campaigns.fit_settings import FitSettings
 from labctl.campaigns.record import record
-from labctl.campaigns.train_twin import TrainedTwin, TrainingBudget, train_members, train_tamed
+from labctl.campaigns.train_twin import TrainedTwin, TrainingBudget, train_chosen, train_members
 from labctl.designs import combine, random_steps
 from labctl.errors import CampaignError
 from labctl.events import Figures, Progress, Reported
@@ -359,8 +359,8 @@ class _Stream:
             )
         else:
             first = replace(self._chosen, ensemble=self._n_members)
-            self._chosen, trained = yield from train_tamed(
-                self._key, first, data, self._settings, seed=self._seed, budget=budget
+            self._chosen, trained = yield from train_chosen(
+                self._key, first, data, self._settings, seed=self._seed, budget=budget, contest=False
             )
         self._trained, self._fitted_to, self._judged = trained, data, judged
         judgement = yield from in_background(lambda: self._judgement(trained[0].twin, judged), key=self._key)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labctl.background import in_background
 from labctl.campaign import Campaign
-from labctl.campaigns.choose_twin import DIAGNOSED, ChosenTwin, tamer
+from labctl.campaigns.choose_twin import DIAGNOSED, ChosenTwin, can_be_plain, plainer, tamer
 from labctl.campaigns.fit_settings import FitSettings
 from labctl.events import Figures, Progress, Warned
 from labctl.twin_data import TwinData
@@ -40,21 +40,60 @@ class TrainedTwin:
     cpu_seconds: float
 
 
-def train_tamed(
-    key: str, chosen: ChosenTwin, data: TwinData, settings: FitSettings, *, seed: int, budget: TrainingBudget
+def train_chosen(
+    key: str,
+    chosen: ChosenTwin,
+    data: TwinData,
+    settings: FitSettings,
+    *,
+    seed: int,
+    budget: TrainingBudget,
+    contest: bool = True,
 ) -> Campaign[tuple[ChosenTwin, list[TrainedTwin]]]:
-    """Train, and once more with a linear backbone if a polynomial one, chosen by the diagnosis, makes free runs diverge."""
-    trained = yield from train_members(key, chosen, data, seed=seed, budget=budget)
-    if chosen.spec.backbone_order == 1 or settings.choice != DIAGNOSED or "backbone_order" in settings.overrides():
-        return chosen, trained
-    from labctl.judging import diverges
+    """Train what was chosen, and see that a choice by diagnosis is a good one before the ensemble is trained.
 
-    away = yield from in_background(lambda: diverges(trained[0].twin, data.traces, seed=seed), key=key)
-    if away:
-        chosen = tamer(chosen)
-        yield Warned(key, chosen.reasons[-1])
-        trained = yield from train_members(key, chosen, data, seed=seed, budget=budget)
-    return chosen, trained
+    A polynomial backbone that makes free runs diverge gives way to a linear one. With `contest` the plain twin is trained
+    as well, and taken where it foresees the fit's own held-out inputs better; not where the diagnosis found what a plain
+    twin cannot have (measurement noise, coloured noise, drift). Each of these trainings has a member's share of the budget.
+    """
+    first = yield from _first_member(key, chosen, data, seed=seed, budget=budget)
+    if settings.choice == DIAGNOSED:
+        if chosen.spec.backbone_order > 1 and "backbone_order" not in settings.overrides():
+            from labctl.judging import diverges
+
+            twin = first.twin
+            away = yield from in_background(lambda: diverges(twin, data.traces, seed=seed), key=key)
+            if away:
+                chosen = tamer(chosen)
+                yield Warned(key, chosen.reasons[-1])
+                first = yield from _first_member(key, chosen, data, seed=seed, budget=budget)
+        if contest and can_be_plain(chosen, settings):
+            plain = plainer(chosen, data, settings)
+            rival = yield from _first_member(key, plain, data, seed=seed, budget=budget)
+            chosen, first = _better((chosen, first), (plain, rival))
+    others = yield from train_members(key, chosen, data, seed=seed, budget=budget, start=1)
+    return chosen, [first, *others]
+
+
+def _first_member(
+    key: str, chosen: ChosenTwin, data: TwinData, *, seed: int, budget: TrainingBudget
+) -> Campaign[TrainedTwin]:
+    seconds = None if budget.seconds is None else budget.seconds / chosen.ensemble
+    alone, share = replace(chosen, ensemble=1), replace(budget, seconds=seconds)
+    [first] = yield from train_members(key, alone, data, seed=seed, budget=share)
+    return first
+
+
+def _better(
+    one: tuple[ChosenTwin, TrainedTwin], plain: tuple[ChosenTwin, TrainedTwin]
+) -> tuple[ChosenTwin, TrainedTwin]:
+    """By free-run score on the same held-out inputs: both fits drew them from the same seed."""
+    ours, theirs = one[1].result.free_run_score, plain[1].result.free_run_score
+    figures = f"its free-run score on the fit's held-out inputs is {theirs:.4g}, that of the diagnosed twin {ours:.4g}"
+    if theirs < ours:
+        reason = f"the plain twin was taken: {figures}"
+        return replace(plain[0], reasons=(*one[0].reasons, reason)), plain[1]
+    return replace(one[0], reasons=(*one[0].reasons, f"the plain twin was tried and left: {figures}")), one[1]
 
 
 def train_members(
@@ -65,15 +104,16 @@ def train_members(
     seed: int,
     budget: TrainingBudget,
     earlier: Sequence[TrainedTwin] = (),
+    start: int = 0,
 ) -> Campaign[list[TrainedTwin]]:
     """The members of the ensemble one after another; the first is the twin, the others have other seeds.
 
-    earlier: the same, trained on less data, to go on with.
+    earlier: the same, trained on less data, to go on with. start: the first member to train.
     """
     from twins import DeviceTwin
 
     trained = []
-    for member in range(chosen.ensemble):
+    for member in range(start, chosen.ensemble):
         began_s = time.process_time()
         before_s = earlier[member].cpu_seconds if earlier else 0.0
         twin = earlier[member].twin if earlier else DeviceTwin(chosen.spec)
