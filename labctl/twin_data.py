@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 LEAST_INPUTS = 5
 """With fewer inputs than this, those to judge on are cut from the ends of the trials instead."""
-_SEGMENTS = 8  # of what is left for the fit, and of what is judged on, where trials are cut
+LEAST_TRIALS = 12
+"""On fewer than this hardly anything can be judged."""
+SHORTEST = 48  # samples of a stretch that is judged on
+_SEGMENTS = 12  # of the fit and of what is judged on, where trials are cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ class TwinData:
     def split(self, *, fraction: float, seed: int) -> tuple[TwinData, TwinData, str]:
         """(to fit to, to judge on, how in words): no drive that is judged on is in the first.
 
-        Whole inputs are held out where there are at least five, a random `fraction` of them; else the last `fraction` of
+        Whole inputs are held out where there are at least five, a random `fraction` of them, cut into shorter stretches
+        where they would be too few to judge on; else the last `fraction` of
         every trial, and both parts are cut into segments. Raises TracesMismatch, TracesInvalid where that leaves too little.
         """
         from twins.fitting.held_out import split_by_input
@@ -78,7 +82,8 @@ class TwinData:
         if n_inputs >= LEAST_INPUTS:
             split = split_by_input(self.traces, fraction=fraction, rng=np.random.default_rng([seed, 2]))
             told = f"{len(split.held_out_inputs)} of {n_inputs} inputs, drawn at random"
-            return replace(self, traces=split.train), replace(self, traces=split.held_out), told
+            held, cut = _enough(split.held_out)
+            return replace(self, traces=split.train), replace(self, traces=held), told + cut
         first, last = [], []
         for part in self.traces:
             edge = part.n_samples - round(fraction * (part.n_samples - part.n_prepare))
@@ -100,8 +105,19 @@ def check_same_conditions(recordings: Sequence[Recording]) -> None:
             )
 
 
+def _enough(held: Sequence[Traces]) -> tuple[tuple[Traces, ...], str]:
+    """The same in shorter stretches, if that makes enough of them, and that in words."""
+    n_trials = sum(part.n_trials for part in held)
+    pieces = -(-LEAST_TRIALS // n_trials)
+    lengths = [(part.n_samples - part.n_prepare) // pieces for part in held]
+    if pieces == 1 or min(lengths) < SHORTEST:
+        return tuple(held), ""
+    cut = tuple(part.segments(length) for part, length in zip(held, lengths, strict=True))
+    return cut, f", each in {pieces} stretches of {min(lengths)} samples"
+
+
 def _cut(part: Traces) -> Traces:
-    """Segments of a length that gives some eight of all trials together."""
+    """Segments of a length that gives some twelve of all trials together."""
     n_samples = part.n_samples - part.n_prepare
     n_segments = max(1, round(_SEGMENTS / part.n_trials))
     return part.segments(max(2, n_samples // n_segments))

@@ -102,11 +102,20 @@ def test_whole_inputs_are_kept_from_the_fit_where_there_are_enough() -> None:
     assert "2 of 10 inputs" in how
 
 
+def test_too_few_held_out_trials_are_judged_in_shorter_stretches() -> None:
+    data = TwinData((device(15, n_samples=300),))
+    fitted, judged, how = data.split(fraction=0.2, seed=1)
+    [held] = judged.traces
+    assert held.n_trials == len(np.unique(held.inputs)) == 12
+    assert fitted.traces[0].n_trials == 12
+    assert how == "3 of 15 inputs, drawn at random, each in 4 stretches of 74 samples"
+
+
 def test_the_ends_of_trials_are_kept_from_the_fit_where_inputs_are_few() -> None:
     data = TwinData((device(1, n_samples=900),))
     fitted, judged, how = data.split(fraction=0.2, seed=1)
     [early], [late] = fitted.traces, judged.traces
-    assert early.n_trials == late.n_trials == 8
+    assert early.n_trials == late.n_trials == 12
     assert "last 20 %" in how
     edge = 900 - round(0.2 * 896)
     whole = data.traces[0].response[0, :, 0]
