@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,8 @@ def diagnose_twin(name: str, recordings: Sequence[Recording] | TwinData, *, seed
     key = f"twin/{name}/diagnosis"
     step = Step(key, f"Diagnose {name}")
     yield step.started()
-    diagnosis = yield from in_background(lambda: diagnose(data.traces, seed=seed), key=key)
+    held = not any(_as_it_stands(source) for source in data.sources)
+    diagnosis = yield from in_background(lambda: diagnose(data.traces, seed=seed, drive_held=held), key=key)
     recommendation = recommend(diagnosis, data.traces)
     for warning in diagnosis.warnings:
         yield Warned(key, warning)
@@ -58,3 +59,8 @@ def diagnose_twin(name: str, recordings: Sequence[Recording] | TwinData, *, seed
     yield Reported(key, {"found": found.lines, "recommended": list(recommendation.reasons)})
     yield step.finished(f"phases {' and '.join(recommendation.phases)}, ensemble of {recommendation.ensemble}")
     return found
+
+
+def _as_it_stands(source: Mapping[str, Any]) -> bool:
+    """Whether the drive is another program's, as it was measured; labctl's own is held from its sample on."""
+    return "outside_data" in source and not source["outside_data"].get("drive_ahead", 0)

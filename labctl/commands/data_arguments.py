@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,12 @@ from labctl.recording import Recording
 
 if TYPE_CHECKING:
     from labctl.outside_data import ColumnMap, OutsideData, Treatments
-    from labctl.outside_data.treatments import Gaps
+    from labctl.outside_data.treatments import Ahead, Gaps
 
-_MAPPING = ("time", "trial", "input", "condition", "unit", "axes", "rate", "dt", "rows", "test_rows", "segment", "gaps")
+_MAPPING = (
+    *("time", "trial", "input", "condition", "unit", "axes", "rate", "dt", "rows", "test_rows", "segment", "gaps"),
+    "drive_ahead",
+)
 
 
 def add_data_arguments(parser: argparse.ArgumentParser, *, test_rows: bool = True) -> None:
@@ -59,11 +63,20 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, test_rows: bool = Tru
         choices=("accept", "drop"),
         help="channels at a rail: take them, or drop the segments that touch it",
     )
+    add(
+        "--drive-ahead",
+        type=_ahead,
+        metavar="SAMPLES",
+        help="the drive measured so many samples later acts between a sample and the next: 1 where drive and response were "
+        "sampled together and the drive was not held, 0 where it was (default auto: as the data tell)",
+    )
     add("--simulated", action="store_true", help="the data were simulated, not measured; the twin will say so")
 
 
 def recordings_of(options: argparse.Namespace, paths: Sequence[Path]) -> tuple[list[Recording], list[Recording]]:
     """(recordings, recordings of the test rows) of these files, labctl's own or others'.
+
+    Where the data are to tell how far ahead the drive is, the first file tells for all that are read with these options.
 
     Raises RecordingError, UsageError.
     """
@@ -78,6 +91,7 @@ def recordings_of(options: argparse.Namespace, paths: Sequence[Path]) -> tuple[l
             found.append(own_recording(path, _names(options.drive), _names(options.response)))
             continue
         data = outside_data_of(options, path)
+        _settle_ahead(options, data)
         found += as_recordings(data)
         test += as_recordings(data, test=True)
     return found, test
@@ -90,6 +104,39 @@ def heldout_of(options: argparse.Namespace, path: Path) -> list[Recording]:
     """
     whole = argparse.Namespace(**vars(options) | {"rows": None, "test_rows": None})
     return recordings_of(whole, [path])[0]
+
+
+def align_as(options: argparse.Namespace, twins: Sequence[Path]) -> None:
+    """Take the drive of data to judge twins on as far ahead as it was for their fit, unless the options say how far.
+
+    Raises UsageError if the twins differ in that, twins.TwinError for files that are none.
+    """
+    from twins import read_provenance
+
+    if options.drive_ahead is not None or not options.drive:
+        return
+    fitted: dict[int, Path] = {}
+    for path in twins:
+        for source in read_provenance(path).get("extra", {}).get("recordings", ()):
+            fitted.setdefault(int(source.get("outside_data", {}).get("drive_ahead", 0)), path)
+    if len(fitted) > 1:
+        told = ", ".join(f"{path} with the drive {ahead} ahead" for ahead, path in fitted.items())
+        raise UsageError(f"these twins were fitted to differently aligned data: {told}; say --drive-ahead SAMPLES")
+    options.settled_ahead = next(iter(fitted), None)
+
+
+def _settle_ahead(options: argparse.Namespace, data: OutsideData) -> None:
+    """Keep what the first file told, and say it."""
+    if options.drive_ahead not in (None, "auto") or getattr(options, "settled_ahead", None) is not None:
+        return
+    options.settled_ahead = data.provenance["drive_ahead"]
+    for one in data.provenance["treatments"]:
+        if one["treatment"] == "drive taken ahead":
+            sys.stderr.write(
+                f"{data.path.name}: the drive is taken {one['samples']} sample ahead, as {one['channel']} shows it: one-step "
+                f"models err by {one['one_step_error']:.3g} of its spread, and by {one['one_step_error_as_it_stands']:.3g} with "
+                "the drive as it stands; --drive-ahead 0 takes it so\n"
+            )
 
 
 def outside_data_of(options: argparse.Namespace, path: Path) -> OutsideData:
@@ -143,7 +190,15 @@ def _treatments(options: argparse.Namespace) -> Treatments:
         segment_samples=options.segment,
         rows=options.rows or (0, None),
         test_rows=getattr(options, "test_rows", None),
+        drive_ahead=_drive_ahead(options),
     )
+
+
+def _drive_ahead(options: argparse.Namespace) -> Ahead:
+    settled: int | None = getattr(options, "settled_ahead", None)
+    if options.drive_ahead not in (None, "auto"):
+        return int(options.drive_ahead)
+    return "auto" if settled is None else settled
 
 
 def _given(options: argparse.Namespace) -> list[str]:
@@ -178,6 +233,14 @@ def _time(text: str | None) -> tuple[str | None, str | None]:
 
     name, _, unit = (text or "").rpartition(":")
     return (name, unit) if name and unit in TIME_UNITS else (text, None)
+
+
+def _ahead(text: str) -> Ahead:
+    if text == "auto":
+        return "auto"
+    if text.isdigit():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: give 0, 1 or another number of samples, or auto")
 
 
 def _gaps(text: str) -> tuple[Gaps, int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.commands import twin_serve, twin_stream
 from labctl.commands.arguments import check_folder, positive_integer, seed
-from labctl.commands.data_arguments import add_data_arguments, recordings_of
+from labctl.commands.data_arguments import add_data_arguments, align_as, heldout_of, recordings_of
 
 if TYPE_CHECKING:
     from labctl.campaigns.fit_twin import FitSettings, FittedTwin
@@ -128,8 +128,7 @@ def run_fit(options: argparse.Namespace) -> int:
     check_folder(options.out)
     recordings, test = recordings_of(options, options.recordings)
     if options.heldout:
-        held, _ = recordings_of(options, [options.heldout])
-        test = [*test, *held]
+        test = [*test, *heldout_of(options, options.heldout)]
     campaign = fit_twin(
         options.name, recordings, test or None, seed=options.seed, settings=_settings(options), folder=options.out
     )
@@ -174,6 +173,7 @@ def run_check(options: argparse.Namespace) -> int:
     from labctl.campaigns.check_twin import check_twin
     from labctl.console import Console
 
+    align_as(options, [options.twin])
     recordings = {str(path): recordings_of(options, [path])[0] for path in options.recordings}
     campaign = check_twin(options.twin, recordings, n_draws=options.draws, seed=options.seed, store=options.store)
     checked = run(campaign, on_event=Console())
@@ -187,6 +187,7 @@ def run_compare(options: argparse.Namespace) -> int:
     from labctl.campaigns.compare_twins import compare_twins
     from labctl.console import Console
 
+    align_as(options, options.twins)
     recordings, _ = recordings_of(options, options.on)
     campaign = compare_twins(options.twins, recordings, n_draws=options.draws, seed=options.seed)
     comparison = run(campaign, on_event=Console())

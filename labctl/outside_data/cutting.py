@@ -25,13 +25,18 @@ def default_segment(n_samples: int) -> int:
 
 
 def cut(
-    trials: Sequence[Trial], rails: Sequence[Rail], treatments: Treatments, *, has_inputs: bool
+    trials: Sequence[Trial], rails: Sequence[Rail], treatments: Treatments, *, has_inputs: bool, ahead: int = 0
 ) -> tuple[list[Trial], list[Record]]:
     """Training trials, cut where they must be or were asked to be, without those at a rail that are to be dropped.
+
+    ahead: samples that every trial lost because its drive was taken ahead.
 
     Segments share no sample, so that each can be held out. Raises OutsideDataError where nothing is left.
     """
     n_samples = _segment_samples(trials, treatments, has_inputs=has_inputs)
+    longest = max(map(len, trials))
+    if longest < n_samples <= longest + ahead:  # whole trials were asked for
+        n_samples = longest
     records: list[Record] = []
     pieces = list(trials)
     if n_samples:
@@ -50,7 +55,6 @@ def cut(
                 }
             )
         if not pieces:
-            longest = max(map(len, trials))
             raise OutsideDataError(
                 f"not one segment of {n_samples} samples fits into the longest stretch of {longest} without a gap; give a "
                 "shorter --segment, or fill short gaps (--gaps interpolate:N)"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labctl.errors import UsageError
+from labctl.outside_data.alignment import settle_alignment
 from labctl.outside_data.checks import check_moving, settle_clipped
 from labctl.outside_data.clock import settle_clock
 from labctl.outside_data.column_map import ColumnMap
@@ -18,7 +19,7 @@ from labctl.outside_data.errors import OutsideDataError
 from labctl.outside_data.missing import check_not_all_missing, refusal, settle_missing
 from labctl.outside_data.opening import open_data_file
 from labctl.outside_data.recordings import is_recording, own_recording
-from labctl.outside_data.treatments import Clipped, Gaps, Treatments
+from labctl.outside_data.treatments import Ahead, Clipped, Gaps, Treatments
 from labctl.outside_data.trial import Record, Trial
 from labctl.outside_data.trials import Mapped, map_columns
 
@@ -33,7 +34,7 @@ class OutsideData:
     """What a file of another program gives.
 
     traces: one for each set of conditions (and length of trials); test: the same for the rows kept from the fit.
-    provenance: plain data: path, sha256, format, mapping, rate_Hz, the options and all `treatments`. simulated: as
+    provenance: plain data: path, sha256, format, mapping, rate_Hz, drive_ahead, the options and all `treatments`. simulated: as
     the user says; a file does not tell.
     """
 
@@ -65,6 +66,7 @@ def read_traces(
     longest_gap: int = 0,
     resample: bool = False,
     clipped: Clipped = "refuse",
+    drive_ahead: Ahead = "auto",
     simulated: bool = False,
 ) -> OutsideData:
     """Read CSV, HDF5, netCDF or .mat: which columns are what, and what may be done to data that are not clean.
@@ -90,7 +92,7 @@ def read_traces(
     )
     treatments = Treatments(
         gaps=gaps, longest_gap=longest_gap, resample=resample, clipped=clipped, segment_samples=segment_samples,
-        rows=rows, test_rows=test_rows,
+        rows=rows, test_rows=test_rows, drive_ahead=drive_ahead,
     )  # fmt: skip
     return read_mapped(path, columns, treatments, dt_s=_sampling_time_s(rate_Hz, dt_s), simulated=simulated)
 
@@ -112,11 +114,12 @@ def read_mapped(
     if treatments.resample and treatments.gaps == "refuse" and any(trial.unmeasured.any() for trial in trials):
         raise refusal(trials, names)
     clock = settle_clock(trials, dt_s, treatments)
-    whole, filling = settle_missing(clock.trials, names, treatments)
+    filled, filling = settle_missing(clock.trials, names, treatments)
+    whole, ahead, alignment = settle_alignment(filled, mapped.response_names, treatments)
     pieces, cutting = cut(
-        [trial for trial in whole if not trial.is_test], rails, treatments, has_inputs=mapped.has_inputs
+        [trial for trial in whole if not trial.is_test], rails, treatments, has_inputs=mapped.has_inputs, ahead=ahead
     )
-    records = [*file.treatments, *_channels(mapped), *clock.records, *filling, *clipping, *cutting]
+    records = [*file.treatments, *_channels(mapped), *clock.records, *filling, *clipping, *alignment, *cutting]
     as_traces = _maker(mapped, clock.dt_s)
     traces, repeats = as_traces(pieces)
     test, _ = as_traces(long_enough([trial for trial in whole if trial.is_test]))
@@ -127,6 +130,7 @@ def read_mapped(
         "mapping": columns.as_dict(),
         "rate_Hz": 1.0 / clock.dt_s,
         "dt_s": clock.dt_s,
+        "drive_ahead": ahead,
         "options": treatments.as_dict(),
         "treatments": [*records, *repeats],
         "simulated": simulated,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from twins.diagnosis.alignment import Alignment, drive_alignment
 from twins.diagnosis.channel import N_LAGS, ChannelData, diagnose_channel
 from twins.diagnosis.channel_checks import (
     clipping_warning,
@@ -14,7 +15,8 @@ from twins.diagnosis.channel_checks import (
     sampling_warning,
 )
 from twins.diagnosis.drift import drift_over_repeats, trial_offsets
-from twins.diagnosis.figures import ChannelDiagnosis, Diagnosis, Drift
+from twins.diagnosis.figures import QUIET, ChannelDiagnosis, Diagnosis, Drift
+from twins.diagnosis.free_runs import free_run_delays
 from twins.diagnosis.multistability import multistable_share
 from twins.diagnosis.one_step import LAGS, OneStep, one_step_models
 from twins.diagnosis.repeats import Repeats, find_repeats
@@ -31,11 +33,12 @@ _SCAN = 8_000  # samples of a channel that choose memory and nonlinearity
 _SCANNED = 4  # channels that do; the others take their neighbour's
 
 
-def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0) -> Diagnosis:
+def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0, drive_held: bool = False) -> Diagnosis:
     """Say what noise, memory, nonlinearity and drift a device's recordings show, with standard errors.
 
     Works with repeats of inputs and without. Trials are taken to be in the order of recording. seed: of the stretches
-    chosen and of resampling; the outcome follows from it and the data.
+    chosen and of resampling; the outcome follows from it and the data. drive_held: it is known that drive[k] acts between
+    samples k and k + 1, as in recordings of labctl; else the data are asked, and a warning says so if it looks otherwise.
 
     Raises TracesMismatch, and TracesInvalid for trials shorter than 24 samples, fewer than 96 samples in all, or data
     that never change.
@@ -78,6 +81,7 @@ def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0) -> Diagnosis:
         channels.append(channel)
         separations.append(separation)
         cut.append(segments)
+    alignment = None if drive_held else drive_alignment([one[..., varying] for one in responses], drives, seed=seed)
     unexplained, source = _unexplained(repeats, deviations, separations, varying)
     cross, adjacent, rank = _across(unexplained)
     return Diagnosis(
@@ -97,7 +101,12 @@ def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0) -> Diagnosis:
         drive_delays=max(one.n_drive for one in one_steps.values()) - 1,
         polynomial_order=max(one.polynomial_order for one in one_steps.values()),
         multistable_share=split,
-        warnings=tuple(_warnings(parts, constant, channels, varying, cut, split, repeats)),
+        warnings=(
+            *_alignment_warning(alignment, channels),
+            *_warnings(parts, constant, channels, varying, cut, split, repeats),
+        ),
+        drive_errors=None if alignment is None else alignment.errors,
+        free_run_delays=_free_run_delays(responses, drives, varying, channels, one_steps.values(), seed),
     )
 
 
@@ -196,6 +205,32 @@ def _across(unexplained: np.ndarray) -> tuple[float, float, int]:
     values = np.linalg.eigvalsh(correlation)[::-1]
     rank = 1 + int(np.searchsorted(values.cumsum() / values.sum(), 0.9))
     return float(np.sqrt((apart**2).mean())), float(np.diag(correlation, 1).mean()), rank
+
+
+def _free_run_delays(
+    responses: Sequence[np.ndarray],
+    drives: Sequence[np.ndarray],
+    varying: Sequence[int],
+    channels: Sequence[ChannelDiagnosis],
+    one_steps: Iterable[OneStep],
+    seed: int,
+) -> tuple[int, int] | None:
+    order = max(one.polynomial_order for one in one_steps)
+    if order == 1 or max(one.process_share for one in channels) >= QUIET:
+        return None
+    return free_run_delays([one[..., varying] for one in responses], drives, order=order, seed=seed)
+
+
+def _alignment_warning(alignment: Alignment | None, channels: Sequence[ChannelDiagnosis]) -> list[str]:
+    if alignment is None or not alignment.plain:
+        return []
+    before, after = alignment.errors
+    return [
+        f"{channels[alignment.channel].name}: the drive one sample ahead foresees it {before / after:.2g} times as well "
+        f"(held-out one-step error {after:.3g} of its spread instead of {before:.3g}): drive and response were sampled "
+        "together, and the drive was not held between samples; take drive[k + 1] as drive[k] (--drive-ahead 1 where data of "
+        "other programs are read)"
+    ]
 
 
 def _warnings(

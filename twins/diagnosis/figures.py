@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+QUIET = 0.02
+"""Process noise over the spread, below which free runs err by the model more than by noise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -66,6 +69,11 @@ class ChannelDiagnosis:
     drive_memory: int
     one_step_error: tuple[float, float, float]
 
+    @property
+    def process_share(self) -> float:
+        """Process noise over the spread: no more than the best one-step model errs, whatever the filter's model misses."""
+        return min(self.process_noise.value / self.spread, *self.one_step_error)
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
@@ -80,6 +88,10 @@ class Diagnosis:
     response_delays, drive_delays: earlier samples that one-step models use on held-out data (see DeviceTwinSpec);
     polynomial_order: 1, 2 or 3, the lowest that foresees held-out samples as well as the best.
     multistable_share: share of repeated inputs whose repeats part into clusters; None where it cannot be seen.
+    drive_errors: held-out one-step errors over the spread with the drive as it stands and with the drive one sample ahead
+    (see twins.diagnosis.alignment), of the channel that shows most of a difference; None where that was not looked at.
+    free_run_delays: earlier samples of response and drive of the smallest polynomial whose free runs of held-out data are
+    as good as the best's; None where noise rules free runs, or a linear model foresees as well.
     """
 
     dt_s: float
@@ -99,6 +111,8 @@ class Diagnosis:
     polynomial_order: int
     multistable_share: float | None
     warnings: tuple[str, ...]
+    drive_errors: tuple[float, float] | None = None
+    free_run_delays: tuple[int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

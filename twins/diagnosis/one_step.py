@@ -87,6 +87,11 @@ def _smallest(errors: list[float], worth: float) -> int:
     return int(np.flatnonzero(np.array(errors) <= (1.0 + worth) * min(errors) + _EXACT)[0])
 
 
+def held_out_errors(segments: Segments, n_response: int, n_drive: int, n_drive_channels: int, order: int) -> np.ndarray:
+    """Mean squared error of each held-out stretch, in squares of the spread, of a model of so many lags and that order."""
+    return _errors(segments, _held_out(segments), n_response, n_drive, n_drive_channels, order, powers=False)
+
+
 def _held_out(segments: Segments) -> np.ndarray:
     """A third of the trials, or of the segments where there are few trials."""
     trials = np.unique(segments.trial)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twins.diagnosis.figures import ChannelDiagnosis, Diagnosis
+from twins.diagnosis.figures import QUIET, ChannelDiagnosis, Diagnosis
 from twins.diagnosis.one_step import highest_order
 from twins.traces import Traces
 
@@ -18,8 +18,7 @@ CHANNEL_CORRELATION = 0.3  # root mean square between channels
 RANK_SHARE = 0.7  # components of 90 % of the variance over channels; independent channels need nearly 0.9
 COLOURED = 0.1  # innovation autocorrelation
 NO_NOISE = 1e-6  # over spread: rounding
-QUIET = 0.02  # process noise over spread, below which free runs err by the model more than by noise
-LONG_TRIAL = 400  # samples, enough for the simulation phase
+LONG_TRIAL = 120  # samples, enough for two of the simulation phase's horizons
 FEW_INPUTS = 20
 LEAST_DELAYS = {"response_delays": 3, "drive_delays": 2}  # products were compared with that many
 _MAX_COLUMNS = 16
@@ -124,7 +123,13 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
         # of it the observation noise lets one see in a single step
         drive_delays = max(delays, max(channel.drive_memory for channel in diagnosis.channels) - 1)
     is_coloured = any(one.coloured for one in diagnosis.channels) and colour > COLOURED
-    if is_coloured and not observed:
+    if diagnosis.free_run_delays is not None and not observed:
+        delays, drive_delays = diagnosis.free_run_delays
+        why = (
+            "process noise is small, so free runs of the loudest stretches, held out, decide: of polynomials that err within "
+            "one standard error of the best, the one with the fewest products"
+        )
+    elif is_coloured and not observed:
         delays = min(max(delays, memory) + 1, max(_MAX_RESPONSE_DELAYS, delays))
         why += f", and one more, as innovations of {coloured} correlate by {colour:.2f} at an early lag (limit {COLOURED:g})"
     draft.options["response_delays"] = delays
@@ -247,7 +252,7 @@ def _warm_up(parts: Sequence[Traces], diagnosis: Diagnosis, draft: _Draft) -> No
 
 def _late_phases(parts: Sequence[Traces], diagnosis: Diagnosis, draft: _Draft) -> None:
     longest = max(part.n_samples for part in parts)
-    quiet = max(one.process_noise.value / one.spread for one in diagnosis.channels)
+    quiet = max(one.process_share for one in diagnosis.channels)
     if quiet < QUIET and longest >= LONG_TRIAL:
         draft.phases.append("simulation")
         draft.reasons.append(

@@ -66,13 +66,15 @@ def cut_segments(
     n_most: int,
     rng: np.random.Generator,
     with_powers: bool = True,
+    n_least: int = _MIN_SEGMENTS,
 ) -> Segments:
     """Cut (trial, time) responses and (trial, time, channel) drives to segments of one length.
 
-    At most about n_most samples, at random. n_drive_lags: samples of every drive channel that the rows show; 0: none.
+    At most about n_most samples, at random; n_least segments or more where that leaves each of them 24 samples.
+    n_drive_lags: samples of every drive channel that the rows show; 0: none.
     """
     n_all = sum(one.shape[0] * one.shape[1] for one in responses)
-    length = min(_N_SAMPLES, *(one.shape[1] for one in responses), max(MIN_SAMPLES, n_all // _MIN_SEGMENTS))
+    length = min(_N_SAMPLES, *(one.shape[1] for one in responses), max(MIN_SAMPLES, n_all // n_least))
     places = [
         (number, trial, start)
         for number, one in enumerate(responses)
