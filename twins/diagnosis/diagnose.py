@@ -16,7 +16,7 @@ from twins.diagnosis.channel_checks import (
 )
 from twins.diagnosis.drift import drift_over_repeats, trial_offsets
 from twins.diagnosis.figures import QUIET, ChannelDiagnosis, Diagnosis, Drift
-from twins.diagnosis.free_runs import free_run_delays
+from twins.diagnosis.free_runs import FreeRuns, free_runs
 from twins.diagnosis.multistability import multistable_share
 from twins.diagnosis.one_step import LAGS, OneStep, one_step_models
 from twins.diagnosis.repeats import Repeats, find_repeats
@@ -106,7 +106,7 @@ def diagnose(traces: Traces | Sequence[Traces], *, seed: int = 0, drive_held: bo
             *_warnings(parts, constant, channels, varying, cut, split, repeats),
         ),
         drive_errors=None if alignment is None else alignment.errors,
-        free_run_delays=_free_run_delays(responses, drives, varying, channels, one_steps.values(), seed),
+        free_runs=_free_runs(responses, drives, varying, channels, one_steps.values(), seed),
     )
 
 
@@ -207,18 +207,18 @@ def _across(unexplained: np.ndarray) -> tuple[float, float, int]:
     return float(np.sqrt((apart**2).mean())), float(np.diag(correlation, 1).mean()), rank
 
 
-def _free_run_delays(
+def _free_runs(
     responses: Sequence[np.ndarray],
     drives: Sequence[np.ndarray],
     varying: Sequence[int],
     channels: Sequence[ChannelDiagnosis],
     one_steps: Iterable[OneStep],
     seed: int,
-) -> tuple[int, int] | None:
-    order = max(one.polynomial_order for one in one_steps)
-    if order == 1 or max(one.process_share for one in channels) >= QUIET:
+) -> FreeRuns | None:
+    if max(one.process_share for one in channels) >= QUIET:
         return None
-    return free_run_delays([one[..., varying] for one in responses], drives, order=order, seed=seed)
+    order = max(one.polynomial_order for one in one_steps)
+    return free_runs([one[..., varying] for one in responses], drives, order=order, seed=seed)
 
 
 def _alignment_warning(alignment: Alignment | None, channels: Sequence[ChannelDiagnosis]) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from twins.diagnosis.free_runs import FreeRuns
+
 QUIET = 0.02
-"""Process noise over the spread, below which free runs err by the model more than by noise."""
+"""Process noise over the spread, below which free runs may err by the model more than by noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ class Diagnosis:
     multistable_share: share of repeated inputs whose repeats part into clusters; None where it cannot be seen.
     drive_errors: held-out one-step errors over the spread with the drive as it stands and with the drive one sample ahead
     (see twins.diagnosis.alignment), of the channel that shows most of a difference; None where that was not looked at.
-    free_run_delays: earlier samples of response and drive of the smallest polynomial whose free runs of held-out data are
-    as good as the best's; None where noise rules free runs, or a linear model foresees as well.
+    free_runs: what free runs of polynomials of that order, on held-out data, say about memory and noise; None where
+    process noise is not small (QUIET), or there are too few data.
     """
 
     dt_s: float
@@ -112,7 +114,7 @@ class Diagnosis:
     multistable_share: float | None
     warnings: tuple[str, ...]
     drive_errors: tuple[float, float] | None = None
-    free_run_delays: tuple[int, int] | None = None
+    free_runs: FreeRuns | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

@@ -1,7 +1,8 @@
 """How much memory a polynomial needs where free runs err by the model: held-out free runs decide, not single steps.
 
 One-step errors fall with every delay that helps to average what is left; a twin is used in free runs, where surplus
-products of many delays extrapolate badly. So the loudest stretches are held out. Of all memories whose free runs of
+products of many delays extrapolate badly. But where it is the device's own noise that drives free runs apart, they say
+nothing of the model (noise_share). The loudest stretches are held out. Of all memories whose free runs of
 these are as good as the best's, within one standard error of that, the one with the fewest products is taken (the
 one-standard-error rule: Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984, section 3.4.3).
 """
@@ -34,10 +35,21 @@ class _Stretches:
     held_out: np.ndarray
 
 
-def free_run_delays(
+@dataclass(frozen=True, slots=True)
+class FreeRuns:
+    """delays: (response, drive) of the smallest polynomial that is as good as the best in free runs.
+
+    noise_share: of the best one's squared error, what its one-step residuals, taken for process noise, would cause.
+    """
+
+    delays: tuple[int, int]
+    noise_share: float
+
+
+def free_runs(
     responses: Sequence[np.ndarray], drives: Sequence[np.ndarray], *, order: int, seed: int = 0
-) -> tuple[int, int] | None:
-    """(response delays, drive delays) of the smallest polynomial of that order that is as good as the best in free runs.
+) -> FreeRuns | None:
+    """What free runs of polynomials of that order say about memory and noise.
 
     responses: (trial, time, channel) each, drives likewise. None where there are too few data, or every free run
     diverges. The outcome follows from the seed and the data.
@@ -54,15 +66,20 @@ def free_run_delays(
         for q in lags
         if abs(p - q) <= 1 and highest_order(p * n_response + q * n_drive) >= order and 4 * p < stretches.drive.shape[1]
     ]
-    squares = {pair: _free_run_squares(stretches, *pair, order, rng) for pair in allowed}
-    sound = {pair: one for pair, one in squares.items() if np.isfinite(one).all()}
+    runs = {pair: _free_run_squares(stretches, *pair, order, rng) for pair in allowed}
+    sound = {pair: squares for pair, (squares, _) in runs.items() if np.isfinite(squares).all()}
     if not sound:
         return None
-    best = min(sound.values(), key=lambda one: float(one.mean()))
+    leader = min(sound, key=lambda pair: float(sound[pair].mean()))
+    best = sound[leader]
     limit = best.mean() + best.std() / np.sqrt(len(best))
     as_good = [pair for pair, one in sound.items() if one.mean() <= limit]
     p, q = min(as_good, key=lambda pair: (pair[0] * n_response + pair[1] * n_drive, float(sound[pair].mean())))
-    return p - 1, q - 1
+    return FreeRuns((p - 1, q - 1), _share(runs[leader][1], best))
+
+
+def _share(moved: np.ndarray, error: np.ndarray) -> float:
+    return float(moved.mean() / error.mean()) if len(moved) and error.any() else 1.0
 
 
 def _cut(responses: Sequence[np.ndarray], drives: Sequence[np.ndarray]) -> _Stretches | None:
@@ -89,8 +106,11 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def _free_run_squares(stretches: _Stretches, p: int, q: int, order: int, rng: np.random.Generator) -> np.ndarray:
-    """Mean squared error of each held-out stretch in a free run, infinite for one that runs away."""
+def _free_run_squares(
+    stretches: _Stretches, p: int, q: int, order: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean squared error of each held-out stretch in a free run, infinite for one that runs away, and how far noise of
+    the size of the one-step residuals drives each of them away."""
     terms = polynomial_terms(p * stretches.response.shape[2], q * stretches.drive.shape[2], 0, order)
     trained = ~stretches.held_out
     response, drive = stretches.response[trained], stretches.drive[trained]
@@ -99,25 +119,43 @@ def _free_run_squares(stretches: _Stretches, p: int, q: int, order: int, rng: np
     target = response[:, newest + 1].reshape(-1, response.shape[2])
     row = row.reshape(-1, row.shape[-1])
     chosen = rng.permutation(len(target))[:_MOST_ROWS]
-    coefficients = least_squares(products(row[chosen].T, terms).T, target[chosen])
+    design = products(row[chosen].T, terms).T
+    coefficients = least_squares(design, target[chosen])
+    residual = (target[chosen] - design @ coefficients).std(0)
     some = np.flatnonzero(stretches.held_out)
     some = rng.permutation(some)[:_MOST_RUNS]
-    return _run(coefficients, terms, stretches.response[some], stretches.drive[some], p, q)
+    measured, driven = stretches.response[some], stretches.drive[some]
+    clean = _run(coefficients, terms, measured, driven, p, q)
+    kicks = rng.standard_normal((measured.shape[1], len(some), measured.shape[2])) * residual
+    moved = _squares(_run(coefficients, terms, measured, driven, p, q, kicks), clean)
+    return _squares(clean, measured), moved[np.isfinite(moved)]
 
 
 def _run(
-    coefficients: np.ndarray, terms: np.ndarray, response: np.ndarray, drive: np.ndarray, p: int, q: int
+    coefficients: np.ndarray,
+    terms: np.ndarray,
+    response: np.ndarray,
+    drive: np.ndarray,
+    p: int,
+    q: int,
+    kicks: np.ndarray | None = None,
 ) -> np.ndarray:
-    first = _MOST_LAGS - 1
-    state = [response[:, first - lag] for lag in range(p)]
-    total = np.zeros(len(response))
-    for k in range(first, response.shape[1] - 1):
-        row = _row(state, [drive[:, k - lag] for lag in range(q)])
-        state = [products(row.T, terms).T @ coefficients, *state[:-1]]
-        away = ~(np.abs(state[0]) < _RUNAWAY).all(1)
-        state[0] = np.where(away[:, None], np.nan, state[0])
-        total += ((state[0] - response[:, k + 1]) ** 2).mean(1)
-    return np.where(np.isfinite(total), total / (response.shape[1] - 1 - first), np.inf)
+    """The free run from the first measured samples, (stretch, time, channel), NaN from where it runs away."""
+    path = response.copy()
+    for k in range(_MOST_LAGS - 1, response.shape[1] - 1):
+        row = _row([path[:, k - lag] for lag in range(p)], [drive[:, k - lag] for lag in range(q)])
+        following = products(row.T, terms).T @ coefficients
+        if kicks is not None:
+            following = following + kicks[k]
+        away = ~(np.abs(following) < _RUNAWAY).all(1)
+        path[:, k + 1] = np.where(away[:, None], np.nan, following)
+    return path
+
+
+def _squares(path: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean squared difference of each stretch after its start, infinite where one of them ran away."""
+    total: np.ndarray = ((path - other)[:, _MOST_LAGS:] ** 2).mean((1, 2))
+    return np.where(np.isfinite(total), total, np.inf)
 
 
 def _row(past: Sequence[np.ndarray], driven: Sequence[np.ndarray]) -> np.ndarray:

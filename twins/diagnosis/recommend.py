@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twins.diagnosis.figures import QUIET, ChannelDiagnosis, Diagnosis
+from twins.diagnosis.free_runs import FreeRuns
 from twins.diagnosis.one_step import highest_order
 from twins.traces import Traces
 
@@ -18,6 +19,7 @@ CHANNEL_CORRELATION = 0.3  # root mean square between channels
 RANK_SHARE = 0.7  # components of 90 % of the variance over channels; independent channels need nearly 0.9
 COLOURED = 0.1  # innovation autocorrelation
 NO_NOISE = 1e-6  # over spread: rounding
+NOISE_SHARE = 0.5  # of the squared error of free runs
 LONG_TRIAL = 120  # samples, enough for two of the simulation phase's horizons
 FEW_INPUTS = 20
 LEAST_DELAYS = {"response_delays": 3, "drive_delays": 2}  # products were compared with that many
@@ -123,11 +125,13 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
         # of it the observation noise lets one see in a single step
         drive_delays = max(delays, max(channel.drive_memory for channel in diagnosis.channels) - 1)
     is_coloured = any(one.coloured for one in diagnosis.channels) and colour > COLOURED
-    if diagnosis.free_run_delays is not None and not observed:
-        delays, drive_delays = diagnosis.free_run_delays
+    runs = _ruled_by_the_model(diagnosis)
+    if runs is not None and diagnosis.polynomial_order > 1 and not observed:
+        delays, drive_delays = runs.delays
         why = (
-            "process noise is small, so free runs of the loudest stretches, held out, decide: of polynomials that err within "
-            "one standard error of the best, the one with the fewest products"
+            f"noise causes {100 * runs.noise_share:.0f} % of the error of free runs (limit {100 * NOISE_SHARE:.0f} %), so free "
+            "runs of the loudest stretches, held out, decide: of polynomials that err within one standard error of the best, "
+            "the one with the fewest products"
         )
     elif is_coloured and not observed:
         delays = min(max(delays, memory) + 1, max(_MAX_RESPONSE_DELAYS, delays))
@@ -147,6 +151,12 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
             f"one auxiliary: innovations of {coloured} correlate by {colour:.2f} at one of the first lags (limit {COLOURED:g}): "
             "coloured noise, which delays cannot stand for beside observation noise"
         )
+
+
+def _ruled_by_the_model(diagnosis: Diagnosis) -> FreeRuns | None:
+    """What free runs say, where they err by the model rather than by the device's own noise."""
+    runs = diagnosis.free_runs
+    return runs if runs is not None and runs.noise_share < NOISE_SHARE else None
 
 
 def _drift(diagnosis: Diagnosis, draft: _Draft) -> None:
@@ -253,11 +263,13 @@ def _warm_up(parts: Sequence[Traces], diagnosis: Diagnosis, draft: _Draft) -> No
 def _late_phases(parts: Sequence[Traces], diagnosis: Diagnosis, draft: _Draft) -> None:
     longest = max(part.n_samples for part in parts)
     quiet = max(one.process_share for one in diagnosis.channels)
-    if quiet < QUIET and longest >= LONG_TRIAL:
+    runs = _ruled_by_the_model(diagnosis)
+    if runs is not None and longest >= LONG_TRIAL:
         draft.phases.append("simulation")
         draft.reasons.append(
-            f"simulation phase: process noise is {quiet:.2g} of the spread (limit {QUIET:g}) and trials have {longest} samples, "
-            "so free runs err by the model before they err by noise"
+            f"simulation phase: process noise is {quiet:.2g} of the spread (limit {QUIET:g}) and causes "
+            f"{100 * runs.noise_share:.0f} % of the error of free runs (limit {100 * NOISE_SHARE:.0f} %), which err by the model; "
+            f"trials have {longest} samples (at least {LONG_TRIAL})"
         )
     coloured = [one.name for one in diagnosis.channels if one.coloured]
     if coloured:
