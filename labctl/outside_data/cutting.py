@@ -71,12 +71,24 @@ def cut(
     return pieces, records
 
 
-def long_enough(pieces: Sequence[Trial]) -> list[Trial]:
-    """Stretches kept from the fit that are long enough to judge a free run on. Raises OutsideDataError if none is."""
-    kept = [piece for piece in pieces if len(piece) >= _FEWEST_SAMPLES]
-    if pieces and not kept:
+def cut_tests(trials: Sequence[Trial], n_samples: int, *, has_inputs: bool) -> tuple[list[Trial], list[Record]]:
+    """Stretches kept from the fit, cut where that is: to segments of n_samples or somewhat more, so that no end is lost.
+
+    One long stretch is one input, too little to judge on. n_samples 0 and inputs that the file tells apart leave them
+    whole. Raises OutsideDataError where no stretch is long enough to judge a free run on.
+    """
+    kept = [trial for trial in trials if len(trial) >= _FEWEST_SAMPLES]
+    if trials and not kept:
         raise OutsideDataError(f"the test rows hold no stretch of {_FEWEST_SAMPLES} samples without a gap")
-    return kept
+    if not n_samples or has_inputs or all(len(trial) < 2 * n_samples for trial in kept):
+        return kept, []
+    pieces = []
+    for trial in kept:
+        n_pieces = max(1, len(trial) // n_samples)
+        length = len(trial) // n_pieces
+        pieces += [trial.part(number * length, (number + 1) * length) for number in range(n_pieces)]
+    left_away = sum(map(len, kept)) - sum(map(len, pieces))
+    return pieces, [{"treatment": "test rows cut to segments", "segments": len(pieces), "left_away": left_away}]
 
 
 def _segment_samples(trials: Sequence[Trial], treatments: Treatments, *, has_inputs: bool) -> int:

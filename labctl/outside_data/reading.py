@@ -14,7 +14,7 @@ from labctl.outside_data.alignment import settle_alignment
 from labctl.outside_data.checks import check_moving, settle_clipped
 from labctl.outside_data.clock import settle_clock
 from labctl.outside_data.column_map import ColumnMap
-from labctl.outside_data.cutting import cut, input_ids, long_enough
+from labctl.outside_data.cutting import cut, cut_tests, input_ids
 from labctl.outside_data.errors import OutsideDataError
 from labctl.outside_data.missing import check_not_all_missing, refusal, settle_missing
 from labctl.outside_data.opening import open_data_file
@@ -119,10 +119,13 @@ def read_mapped(
     pieces, cutting = cut(
         [trial for trial in whole if not trial.is_test], rails, treatments, has_inputs=mapped.has_inputs, ahead=ahead
     )
-    records = [*file.treatments, *_channels(mapped), *clock.records, *filling, *clipping, *alignment, *cutting]
+    tests, apart = cut_tests(
+        [trial for trial in whole if trial.is_test], len(pieces[0]) if cutting else 0, has_inputs=mapped.has_inputs
+    )
+    records = [*file.treatments, *_channels(mapped), *clock.records, *filling, *clipping, *alignment, *apart, *cutting]
     as_traces = _maker(mapped, clock.dt_s)
     traces, repeats = as_traces(pieces)
-    test, _ = as_traces(long_enough([trial for trial in whole if trial.is_test]))
+    test, _ = as_traces(tests)
     provenance = {
         "path": str(file.path),
         "sha256": file.sha256,

@@ -64,7 +64,7 @@ def test_every_option_reaches_the_data(write_csv, one) -> None:
     )  # fmt: skip
     training, test = recordings_of(options, [write_csv(columns)])
     assert training[0].traces().drive.shape == (8, 32, 1)
-    assert test[0].traces().drive.shape == (1, 64, 1)
+    assert test[0].traces().drive.shape == (2, 32, 1)
     assert training[0].conditions == {"bias": 2.0, "T": 4.2}
     assert training[0].drive_units == ("V",)
     assert training[0].dt_s == 1e-3

@@ -77,10 +77,12 @@ def test_segments_of_repeats_stay_repeats(write_csv, ten) -> None:
     assert traces.inputs.tolist() == [0, 1, 2, 3] * 5
 
 
-def test_test_rows_are_kept_from_the_fit_whole(write_csv, one) -> None:
-    data = read_traces(write_csv(one.columns), **OPTIONS, test_rows=(100, 200), segment_samples=50)
-    assert np.array_equal(data.test[0].drive[0, :, 0], one.drive[0, 100:200])
-    training = np.concatenate((one.drive[0, :100], one.drive[0, 200:]))
+def test_test_rows_are_kept_from_the_fit_and_cut_like_the_rest(write_csv, one) -> None:
+    data = read_traces(write_csv(one.columns), **OPTIONS, test_rows=(100, 205), segment_samples=50)
+    assert np.array_equal(data.test[0].drive[..., 0], one.drive[0, 100:204].reshape(2, 52))
+    record = {"treatment": "test rows cut to segments", "segments": 2, "left_away": 1}
+    assert record in data.provenance["treatments"]
+    training = np.concatenate((one.drive[0, :100], one.drive[0, 205:355]))
     assert np.array_equal(data.traces[0].drive.ravel(), training)
 
 
