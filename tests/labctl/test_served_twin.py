@@ -128,7 +128,7 @@ def test_the_twin_of_a_device_recorded_today_is_rehearsed_on_tomorrow(
     rehearsed = record_served(served, tmp_path / "tomorrow", repeated_steps(1.3))
     assert_calibrated(twin, rehearsed)
     device, copy = (one.scored()[1].reshape(3, 60, -1) for one in (heldout, rehearsed))
-    np.testing.assert_allclose(copy.mean(1), device.mean(1), atol=0.03)
+    np.testing.assert_allclose(copy.mean(1), device.mean(1), atol=0.05)  # 360 means of 60, four errors each
     assert copy.std(1).mean() == pytest.approx(device.std(1).mean(), rel=0.1)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import twins
 from twins.diagnosis import ChannelDiagnosis, Diagnosis, Drift, Estimate, recommend
+from twins.diagnosis.free_runs import FreeRuns
 from twins.fitting.phases import PHASES
 
 CHANNEL = ChannelDiagnosis(
@@ -152,10 +153,14 @@ def test_products_that_help_go_into_the_backbone_and_delays_make_room_for_them()
     assert "backbone_order" not in chosen.spec_options and chosen.spec_options["response_delays"] == 3
 
 
-def test_a_nearly_exact_device_with_long_trials_is_fitted_on_simulation():
-    chosen = recommend(with_channel(process_noise=Estimate(0.001, 1e-4)), traces(n_samples=1000))
-    assert chosen.phases == ("likelihood", "simulation")
-    assert "simulation" not in recommend(PLAIN, traces(n_samples=1000)).phases
+def test_where_the_model_errs_more_than_the_noise_free_runs_choose_the_memory_and_train():
+    quiet = replace(with_channel(process_noise=Estimate(0.001, 1e-4)), free_runs=FreeRuns((2, 1), 0.1))
+    chosen = recommend(quiet, traces(n_samples=1000))
+    assert chosen.phases == ("likelihood", "simulation") and decided(chosen, "10 % of the error of free runs")
+    cubic = recommend(replace(quiet, polynomial_order=3), traces(n_samples=1000)).spec_options
+    assert (cubic["response_delays"], cubic["drive_delays"]) == (2, 1)
+    for other in (PLAIN, replace(quiet, free_runs=FreeRuns((2, 1), 0.9))):
+        assert recommend(other, traces(n_samples=1000)).phases == ("likelihood",)
 
 
 def test_few_inputs_ask_for_a_larger_ensemble():
