@@ -20,7 +20,7 @@ from twins.diagnosis.one_step import highest_order
 STRETCH = 240
 """Samples of a free run, or as many as trials have."""
 _MOST_LAGS = 5
-_MOST_ROWS, _MOST_RUNS = 12_000, 96
+_MOST_ROWS, _MOST_RUNS = 24_000, 128
 _FEWEST_STRETCHES = 9
 _LOUD = 2 / 3  # quantile of the stretches' peaks, from which on they are held out
 _RUNAWAY = 1e3  # spreads: a free run that is so far off has no error worth a number
@@ -40,10 +40,12 @@ class FreeRuns:
     """delays: (response, drive) of the smallest polynomial that is as good as the best in free runs.
 
     noise_share: of the best one's squared error, what its one-step residuals, taken for process noise, would cause.
+    error: of the best one, root mean square over the spread.
     """
 
     delays: tuple[int, int]
     noise_share: float
+    error: float = 1.0
 
 
 def free_runs(
@@ -75,7 +77,7 @@ def free_runs(
     limit = best.mean() + best.std() / np.sqrt(len(best))
     as_good = [pair for pair, one in sound.items() if one.mean() <= limit]
     p, q = min(as_good, key=lambda pair: (pair[0] * n_response + pair[1] * n_drive, float(sound[pair].mean())))
-    return FreeRuns((p - 1, q - 1), _share(runs[leader][1], best))
+    return FreeRuns((p - 1, q - 1), _share(runs[leader][1], best), float(np.sqrt(best.mean())))
 
 
 def _share(moved: np.ndarray, error: np.ndarray) -> float:

@@ -20,6 +20,7 @@ RANK_SHARE = 0.7  # components of 90 % of the variance over channels; independen
 COLOURED = 0.1  # innovation autocorrelation
 NO_NOISE = 1e-6  # over spread: rounding
 NOISE_SHARE = 0.5  # of the squared error of free runs
+SMALL_ERROR = 0.02  # of free runs over the spread: noise that moves them no further does not bend their mean
 LONG_TRIAL = 120  # samples, enough for two of the simulation phase's horizons
 FEW_INPUTS = 20
 LEAST_DELAYS = {"response_delays": 3, "drive_delays": 2}  # products were compared with that many
@@ -129,9 +130,8 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
     if runs is not None and diagnosis.polynomial_order > 1 and not observed:
         delays, drive_delays = runs.delays
         why = (
-            f"noise causes {100 * runs.noise_share:.0f} % of the error of free runs (limit {100 * NOISE_SHARE:.0f} %), so free "
-            "runs of the loudest stretches, held out, decide: of polynomials that err within one standard error of the best, "
-            "the one with the fewest products"
+            f"{_of_free_runs(runs)}; those of the loudest stretches, held out, decide: of polynomials that err within one "
+            "standard error of the best, the one with the fewest products"
         )
     elif is_coloured and not observed:
         delays = min(max(delays, memory) + 1, max(_MAX_RESPONSE_DELAYS, delays))
@@ -154,9 +154,17 @@ def _memory(diagnosis: Diagnosis, draft: _Draft, *, observed: bool) -> None:
 
 
 def _ruled_by_the_model(diagnosis: Diagnosis) -> FreeRuns | None:
-    """What free runs say, where they err by the model rather than by the device's own noise."""
+    """What free runs say, where they err by the model, or by so little noise that a run without any is their mean."""
     runs = diagnosis.free_runs
-    return runs if runs is not None and runs.noise_share < NOISE_SHARE else None
+    return runs if runs is not None and (runs.noise_share < NOISE_SHARE or runs.error < SMALL_ERROR) else None
+
+
+def _of_free_runs(runs: FreeRuns) -> str:
+    if runs.noise_share < NOISE_SHARE:
+        return (
+            f"noise causes {100 * runs.noise_share:.0f} % of the error of free runs (limit {100 * NOISE_SHARE:.0f} %)"
+        )
+    return f"free runs err by {runs.error:.2g} of the spread (limit {SMALL_ERROR:g}), so noise hardly bends them"
 
 
 def _drift(diagnosis: Diagnosis, draft: _Draft) -> None:
@@ -267,8 +275,7 @@ def _late_phases(parts: Sequence[Traces], diagnosis: Diagnosis, draft: _Draft) -
     if runs is not None and longest >= LONG_TRIAL:
         draft.phases.append("simulation")
         draft.reasons.append(
-            f"simulation phase: process noise is {quiet:.2g} of the spread (limit {QUIET:g}) and causes "
-            f"{100 * runs.noise_share:.0f} % of the error of free runs (limit {100 * NOISE_SHARE:.0f} %), which err by the model; "
+            f"simulation phase: process noise is at most {quiet:.2g} of the spread (limit {QUIET:g}), {_of_free_runs(runs)}; "
             f"trials have {longest} samples (at least {LONG_TRIAL})"
         )
     coloured = [one.name for one in diagnosis.channels if one.coloured]

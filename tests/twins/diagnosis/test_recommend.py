@@ -163,6 +163,13 @@ def test_where_the_model_errs_more_than_the_noise_free_runs_choose_the_memory_an
         assert recommend(other, traces(n_samples=1000)).phases == ("likelihood",)
 
 
+def test_noise_too_small_to_bend_free_runs_leaves_them_the_choice():
+    quiet = replace(with_channel(process_noise=Estimate(0.001, 1e-4)), free_runs=FreeRuns((2, 1), 0.9, error=0.006))
+    chosen = recommend(replace(quiet, polynomial_order=3), traces(n_samples=1000))
+    assert chosen.phases == ("likelihood", "simulation") and decided(chosen, "err by 0.006 of the spread")
+    assert (chosen.spec_options["response_delays"], chosen.spec_options["drive_delays"]) == (2, 1)
+
+
 def test_few_inputs_ask_for_a_larger_ensemble():
     assert recommend(replace(PLAIN, n_stretches=8), traces()).ensemble == 5
 
