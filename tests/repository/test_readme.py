@@ -15,16 +15,17 @@ from labctl.station import parse_station
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TWINS = (ROOT / "docs" / "twins.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, page: str = README) -> list[str]:
     """The fenced blocks of a language, in order."""
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
-def commands() -> list[list[str]]:
-    """Every labctl command line of the README, as words."""
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("labctl ")]
+def commands(page: str = README) -> list[list[str]]:
+    """Every labctl command line of a page, as words."""
+    lines = [line for block in blocks("sh", page) for line in block.splitlines() if line.startswith("labctl ")]
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
@@ -50,6 +51,17 @@ def test_every_command_line_parses() -> None:
         parser().parse_args(words)
 
 
+def test_the_commands_of_the_page_on_twins_parse() -> None:
+    for words in commands(TWINS):
+        parser().parse_args(words)
+
+
+@pytest.mark.parametrize("block", blocks("python", TWINS))
+def test_the_examples_of_the_page_on_twins_run(block: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_every_station_file_is_valid(block: str) -> None:
     parse_station(block)
@@ -62,9 +74,10 @@ def test_every_python_example_runs(block: str, bench_folder: Path) -> None:
 
 
 def test_every_link_into_the_repository_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
+    for page, folder in ((README, ROOT), (TWINS, ROOT / "docs")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page):
+            if "://" not in target:
+                assert (folder / target).exists(), target
 
 
 @pytest.mark.slow
