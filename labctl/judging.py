@@ -36,6 +36,16 @@ class Judgement:
         """Whether it passed all gates."""
         return bool(self.gates["passed"])
 
+    def withheld(self, why: str) -> Judgement:
+        """The same figures, which do not clear the twin, and why: as a gate that is not passed."""
+        gate = {
+            "name": "independent_judgement", "value": None, "lower": None, "upper": None, "passed": False, "why": why,
+            "judged": False,
+        }  # fmt: skip
+        reasons = [why, *self.gates.get("reasons", ())]
+        gates = [gate, *self.gates["gates"]]
+        return replace(self, gates={**self.gates, "passed": False, "gates": gates, "reasons": reasons})
+
 
 def judge(twin: AnyTwin, traces: Sequence[Traces], *, n_draws: int = 99, seed: int) -> Judgement:
     """Free runs of the twin beside the measured responses of every input; the traces must be held out from its fit.
@@ -63,7 +73,7 @@ def diverges(twin: DeviceTwin, traces: Sequence[Traces], *, seed: int) -> bool:
         measured = histories_of(twin.spec, part)
         with torch.no_grad():
             response = twin.respond(
-                torch.tensor(_spliced(part.drive[:, start:], rng)).to(twin.linear_weight),
+                torch.tensor(_spliced(part.drive[:, start:], rng)),
                 history=Histories(measured.response[turn], measured.drive[turn]),
                 generator=generator,
                 conditions=part.conditions,

@@ -153,7 +153,7 @@ def _case(twin: AnyTwin, traces: Traces, input_id: int, n_draws: int, generator:
     measured, turn = histories_of(twin.spec, same), torch.arange(n_draws) % same.n_trials
     with torch.no_grad():
         drawn = twin.respond(
-            torch.tensor(same.drive[:, start:stop])[turn].to(twin.linear_weight),
+            torch.tensor(same.drive[:, start:stop])[turn],
             history=Histories(measured.response[turn], measured.drive[turn]),
             generator=generator,
             conditions=same.conditions,

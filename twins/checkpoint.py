@@ -21,7 +21,7 @@ from twins.errors import CheckpointInvalid, TracesInvalid, TwinNotFitted
 from twins.files import labctl_version, read_whole, write_whole
 
 FORMAT = "labctl.device_twin"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _LARGEST_JSON, _LARGEST_WEIGHTS = 1 << 20, 1 << 30  # bytes; a twin has far less
 _BANKS = ("bank_response", "bank_drive", "bank_conditions")
 
@@ -141,7 +141,7 @@ def _document(json_path: Path) -> _FileModel:
     if document.format != FORMAT or document.format_version != FORMAT_VERSION:
         raise CheckpointInvalid(
             f"{json_path} is {document.format} version {document.format_version}; "
-            f"this labctl reads {FORMAT} version {FORMAT_VERSION}"
+            f"this labctl reads {FORMAT} version {FORMAT_VERSION}; fit the twin again"
         )
     return document
 

@@ -199,9 +199,9 @@ def _belief_of(twin: DeviceTwin, history: Histories, conditions: Tensor) -> tupl
     held = conditions[tuple(slice(None) if step else slice(1) for step in conditions.stride()[:-1])]
     shape = np.broadcast_shapes(history.response.shape[:-2], held.shape[:-1] if spec.n_conditions else ())
     observed = ((history.response - twin.response_centre) / twin.response_scale).to(like)
-    drive = history.drive.to(like).expand(*shape, -1, -1).flip(-2)  # oldest first
+    drive = history.drive.expand(*shape, -1, -1).flip(-2)  # oldest first
     before = drive[..., : spec.drive_delays, :].flip(-2)
-    held = held.expand(*shape, -1) if spec.n_conditions else like.new_zeros(*shape, 0)
+    held = held.expand(*shape, -1) if spec.n_conditions else held.new_zeros(*shape, 0)
     u = embedded(twin, drive[..., spec.drive_delays :, :], before, held)
     # filtering begins with the newest of the first samples, as many as there are delays; the last drives nothing
     u = torch.nn.functional.pad(u, (0, 0, spec.response_delays, 1))

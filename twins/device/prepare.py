@@ -96,9 +96,9 @@ def _keep_starts(twin: DeviceTwin, traces: Sequence[Traces]) -> None:
     spec = twin.spec
     starts = [histories_of(spec, part) for part in traces]
     held = [np.tile([part.conditions[name] for name in spec.condition_names], (part.n_trials, 1)) for part in traces]
-    twin.bank_response = torch.cat([start.response for start in starts]).to(twin.linear_weight)
-    twin.bank_drive = torch.cat([start.drive for start in starts]).to(twin.linear_weight)
-    twin.bank_conditions = torch.from_numpy(np.concatenate(held)).to(twin.linear_weight)
+    twin.bank_response = torch.cat([start.response for start in starts]).to(twin.response_centre)
+    twin.bank_drive = torch.cat([start.drive for start in starts]).to(twin.drive_centre)
+    twin.bank_conditions = torch.from_numpy(np.concatenate(held)).to(twin.condition_centre)
 
 
 def _fit_backbone(twin: DeviceTwin, rows: Tensor, increments: Tensor) -> Tensor:

@@ -44,21 +44,20 @@ def respond(
         near = held.reshape(math.prod(batch), spec.n_conditions)
         history = twin.histories(math.prod(batch), generator=generator, conditions=near).reshape(*batch)
     history.check(spec)
-    like = twin.linear_weight
     x0, auxiliaries = draw_start(twin, history, held, batch, generator)
     if n_time == 1:
         path = x0[..., :1, :]
     else:
         u = embedded(twin, drive, history.drive, held)[..., :-1, :]  # the last drive has no effect
         path = advance(twin, x0, auxiliaries, u, noise=noise, generator=generator)
-    response = path * twin.response_scale + twin.response_centre
+    if observed and (spec.observation or spec.trial_drift):
+        path = path + _measurement_noise(twin, path, generator)
+    response = path * twin.response_scale + twin.response_centre  # in float64: the offset may be large
     if not observed:
         return response
-    if spec.observation or spec.trial_drift:
-        response = response + _measurement_noise(twin, response, generator) * twin.response_scale
     if not spec.hidden_state and not spec.trial_drift:
         return response
-    newest = history.response[..., :1, :].to(like).expand(*batch, 1, -1)  # the start was measured already
+    newest = history.response[..., :1, :].to(response).expand(*batch, 1, -1)  # the start was measured already
     return torch.cat((newest, response[..., 1:, :]), dim=-2)
 
 
@@ -66,7 +65,7 @@ def condition_values(
     twin: DeviceTwin, conditions: Mapping[str, float] | Tensor | None, batch: tuple[int, ...]
 ) -> Tensor:
     """(…, condition) in physical units. Raises TracesInvalid naming those that are missing or unknown."""
-    names, like = twin.spec.condition_names, twin.linear_weight
+    names, like = twin.spec.condition_names, twin.condition_centre
     if isinstance(conditions, Tensor):
         if conditions.shape[-1] != len(names):
             raise TracesInvalid(f"conditions must be (…, {len(names)}): {names}, not {tuple(conditions.shape)}")
@@ -87,6 +86,7 @@ def _finite(conditions: Tensor) -> Tensor:
 def embedded(twin: DeviceTwin, drive: Tensor, before: Tensor, conditions: Tensor) -> Tensor:
     """(…, time, drive) -> normalised (…, time, drive with delays + conditions), newest first; so is `before`."""
     delays, n_time = twin.spec.drive_delays, drive.shape[-2]
+    drive = drive.to(twin.drive_centre.dtype)  # cast to that of the nets once the offset is gone
     parts = [drive]
     if delays:
         earlier = before[..., :delays, :].to(drive.dtype).flip(-2).expand(*drive.shape[:-2], -1, -1)

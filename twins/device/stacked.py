@@ -117,7 +117,6 @@ class StackedTwins(nn.Module):
             raise TracesInvalid(f"drive must be ({self.n_nodes} nodes, batch, time >= 2), not {tuple(drive.shape)}")
         if check_range:
             self._check_range(drive)
-        drive = drive.to(self.get_buffer("response_scale").dtype)
         if history is None:
             if generator is None:
                 raise TracesInvalid("drawing start histories needs generator=…, or pass history=…")
@@ -145,21 +144,23 @@ class StackedTwins(nn.Module):
             return None
         everybody = len(self._fast) == self.n_nodes
         mine = slice(None) if everybody else self._fast
-        driven = drive[mine]
+        weights = self._weights()
+        like, (n_state, n_drive) = weights.state_in, (self._delays[0] + 1, self._delays[1])
         if noise is None:
-            noise = draw_noise((drive.shape[2] - 1, *driven.shape[:2]), drive, generator)
+            noise = draw_noise((drive.shape[2] - 1, len(self._fast), drive.shape[1]), like, generator)
         elif not everybody:
             noise = noise[:, self._fast]
-        weights = self._weights()
-        scale, centre = self.get_buffer("response_scale")[mine], self.get_buffer("response_centre")[mine]
-        n_state, n_drive = self._delays[0] + 1, self._delays[1]
-        start = (history.response[mine][..., :n_state].to(drive.dtype) - centre) / scale
+        scale, centre, drive_scale, drive_centre = (
+            self.get_buffer(f"{side}_{what}")[mine] for side in ("response", "drive") for what in ("scale", "centre")
+        )
+        # Offsets are taken away in float64; the kernel itself runs in the nets' dtype.
+        start = ((history.response[mine][..., :n_state] - centre) / scale).to(like)
         for place, node in enumerate(self._fast):
             if node in starts:
-                hidden = starts[node][0].to(drive.dtype)
+                hidden = starts[node][0].to(like)
                 start[place, :, : hidden.shape[1]] = hidden
-        before = history.drive[mine][..., :n_drive].to(drive.dtype)
-        driven = torch.cat((before.flip(-1), driven[..., :-1]), dim=-1)
+        before, acting = ((side[mine] - drive_centre) / drive_scale for side in (history.drive, drive))
+        driven = torch.cat((before[..., :n_drive].flip(-1).to(like), acting[..., :-1].to(like)), dim=-1)
         chunk = max(32, _LARGEST_BUFFER // (noise.shape[0] * len(driven) * weights.state_in.shape[2]))
         parts = zip(
             torch.split(driven, chunk, 1), torch.split(start, chunk, 1), torch.split(noise, chunk, 2), strict=True
@@ -189,11 +190,11 @@ class StackedTwins(nn.Module):
     def _measured(self, response: Tensor, history: StackedHistories, generator: torch.Generator | None) -> Tensor:
         """As an instrument sees it; the first sample was measured already."""
         std, offset = self.get_buffer("measurement_std"), self.get_buffer("offset_std")
-        seen = response
+        seen, like = response, torch.empty(0, dtype=self.twins[0].linear_weight.dtype, device=response.device)
         if std.any():
-            seen = seen + draw_noise(tuple(response.shape), response, generator) * std
+            seen = seen + draw_noise(tuple(response.shape), like, generator) * std
         if offset.any():
-            seen = seen + draw_noise((*response.shape[:2], 1), response, generator) * offset
+            seen = seen + draw_noise((*response.shape[:2], 1), like, generator) * offset
         hidden = torch.tensor([start.hidden for start in self._starts], device=response.device)
         newest = torch.where(hidden[:, None], history.response[..., 0].to(response.dtype), response[..., 0])
         return torch.cat((newest.unsqueeze(-1), seen[..., 1:]), dim=-1)
@@ -262,6 +263,8 @@ def _of_nodes(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:
         offsets = [twin.trial_offsets.norm().reshape(1, 1) * twin.response_scale for twin in twins]
     return {
         "drive_range": torch.stack([twin.drive_range[0] for twin in twins]),
+        "drive_scale": torch.stack([twin.drive_scale for twin in twins]).unsqueeze(-1),
+        "drive_centre": torch.stack([twin.drive_centre for twin in twins]).unsqueeze(-1),
         "response_scale": torch.stack([twin.response_scale for twin in twins]).unsqueeze(-1),
         "response_centre": torch.stack([twin.response_centre for twin in twins]).unsqueeze(-1),
         "measurement_std": torch.stack(noise),

@@ -53,7 +53,7 @@ class SlowNodes:
             like, spec = twin.linear_weight, twin.spec
             driven = drive[nodes].unsqueeze(-1)
             history = before[nodes][..., : spec.drive_delays].unsqueeze(-1)
-            u = embedded(twin, driven, history, held.to(like).expand(*driven.shape[:2], -1))[..., :-1, :]
+            u = embedded(twin, driven, history, held.expand(*driven.shape[:2], -1))[..., :-1, :]
             x0 = torch.stack([starts[node][0] for node in nodes]).unsqueeze(-1).to(like)
             auxiliaries = torch.stack([starts[node][1] for node in nodes]).to(like)
             kicks = _given_noise(twin, noise, nodes)

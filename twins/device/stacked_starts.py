@@ -75,7 +75,7 @@ class Starts:
     def _draw(
         self, history: Histories, batch: tuple[int, ...], generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        held = self._conditions.to(self.twin.linear_weight).expand(*batch, -1)
+        held = self._conditions.expand(*batch, -1)
         with torch.no_grad():
             response, auxiliaries = draw_start(self.twin, history, held, batch, generator)
         return response.squeeze(-1), auxiliaries

@@ -1,4 +1,4 @@
-"""The weights of N twins, folded with their normalisation and laid out for one product a layer."""
+"""The weights of N twins, folded with what whitens their inputs and laid out for one product a layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pack(twins: Sequence[DeviceTwin], conditions: Sequence[Tensor]) -> dict[str,
 
     The first layer has the columns [drift net | diffusion net | linear model], the others are block diagonal in the
     two nets, and the last has the outputs [mean increment, raw spread]. State rows are OLDEST first (windows over
-    time), drive rows likewise; the linear column holds x + its increment. Weights of tanh nets are rewritten for
+    time), drive rows likewise, both normalised; the linear column holds x + its increment. Weights of tanh nets are rewritten for
     sigmoids, tanh x = 2 sigmoid(2 x) - 1, which a CPU computes several times faster.
     """
     widths, delays = _widths(twins), longest_delays(twins)
@@ -56,12 +56,11 @@ def _pack_node(
     linear[0] += 1.0  # the newest sample itself: the column gives the next state, not the increment
     first, bias = torch.cat((first, linear), 1), torch.cat((bias, twin.linear_bias.detach().unsqueeze(0)), 1)
     n_driven = n_state + spec.drive_delays + 1
-    bias = bias + ((conditions - twin.condition_centre) / twin.condition_scale) @ first[n_driven:]
-    drive_rows = first[n_state:n_driven] / twin.drive_scale
+    held = ((conditions - twin.condition_centre) / twin.condition_scale).to(first)
     packed = {
         "state_in": pad(first[:n_state].flip(0), (0, 0, delays[0] - spec.response_delays, 0)),
-        "drive_in": pad(drive_rows.flip(0), (0, 0, delays[1] - spec.drive_delays, 0)),
-        "bias_in": bias - drive_rows.sum(0, keepdim=True) * twin.drive_centre,
+        "drive_in": pad(first[n_state:n_driven].flip(0), (0, 0, delays[1] - spec.drive_delays, 0)),
+        "bias_in": bias + held @ first[n_driven:],
         "out_weight": torch.cat([_below(weights[-1][net], widths[-1], net) for net in (0, 1)], 1)
         * torch.cat((scale, torch.ones_like(scale))),
         "out_bias": torch.cat((biases[-1][0] * scale, biases[-1][1]), 1),

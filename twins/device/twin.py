@@ -130,10 +130,10 @@ class DeviceTwin(nn.Module):
         if spec.response_delays == 0:
             x = x.unsqueeze(-2)
         batch = np.broadcast_shapes(x.shape[:-2], u.shape[:-1])
-        x = ((x - self.response_centre) / self.response_scale).flatten(-2)
-        rows = torch.cat((x.expand(*batch, -1), self.normalised_drive(u).expand(*batch, -1)), dim=-1)
-        law = self.step_law(rows.reshape(-1, spec.n_inputs))
-        scale, n = self.response_scale, spec.n_response
+        seen = ((x - self.response_centre) / self.response_scale).flatten(-2)
+        rows = torch.cat((seen.expand(*batch, -1), self.normalised_drive(u).expand(*batch, -1)), dim=-1)
+        law = self.step_law(rows.reshape(-1, spec.n_inputs).to(self.linear_weight))
+        scale, n = self.response_scale.to(torch.promote_types(x.dtype, self.linear_weight.dtype)), spec.n_response
         drift = law.increment.reshape(*batch, n) * (scale / spec.dt_s)
         parts = [] if law.spread is None else [law.spread[:, :n]]
         if law.columns is not None:
@@ -143,7 +143,7 @@ class DeviceTwin(nn.Module):
         return drift, parts[0].reshape(*batch, n) * (scale / math.sqrt(spec.dt_s)) if parts else None
 
     def normalised_drive(self, u: Tensor) -> Tensor:
-        """(…, drive with its delays, conditions) in normalised units."""
+        """(…, drive with its delays, conditions) in normalised units, float64."""
         repeats = self.spec.drive_delays + 1
         centre = torch.cat((self.drive_centre.repeat(repeats), self.condition_centre))
         scale = torch.cat((self.drive_scale.repeat(repeats), self.condition_scale))
@@ -221,6 +221,7 @@ class DeviceTwin(nn.Module):
     ) -> Float[Tensor, "*batch time response"]:
         """One sampled response to each drive, in physical units, differentiable in the drive and in the weights.
 
+        It is float64, whatever the weights are, for a signal may be small beside its offset; pass such drives so, too.
         response[…, 0, :] is the newest sample of the history, and drive[…, k, :] acts between samples k and k + 1, so
         the last drive sample has no effect. history: measured histories (…, see Histories); by default one is drawn
         from the bank for every batch element. noise: (time - 1, …, spec.n_noise) standard normal numbers.
@@ -289,14 +290,14 @@ def _nets(spec: DeviceTwinSpec) -> Nets:
 
 def _buffers(spec: DeviceTwinSpec) -> dict[str, Tensor]:
     m, n, c = spec.n_drive, spec.n_response, spec.n_conditions
-    exact = torch.float64  # ranges are compared with what a user wrote
+    exact = torch.float64  # a signal may be a millionth of its offset; and ranges are compared with what a user wrote
     return {
-        "drive_centre": torch.zeros(m),
-        "drive_scale": torch.ones(m),
-        "response_centre": torch.zeros(n),
-        "response_scale": torch.ones(n),
-        "condition_centre": torch.zeros(c),
-        "condition_scale": torch.ones(c),
+        "drive_centre": torch.zeros(m, dtype=exact),
+        "drive_scale": torch.ones(m, dtype=exact),
+        "response_centre": torch.zeros(n, dtype=exact),
+        "response_scale": torch.ones(n, dtype=exact),
+        "condition_centre": torch.zeros(c, dtype=exact),
+        "condition_scale": torch.ones(c, dtype=exact),
         "increment_scale": torch.ones(n),  # of the backbone's residual, normalised units
         "features": torch.eye(spec.n_inputs),  # whitens the nets' inputs
         "noise_mask": torch.tensor(spec.noise_mask or (True,) * n, dtype=torch.float32),
@@ -305,8 +306,8 @@ def _buffers(spec: DeviceTwinSpec) -> dict[str, Tensor]:
         "drive_range": torch.zeros(m, 2, dtype=exact),
         "response_range": torch.zeros(n, 2, dtype=exact),
         "condition_range": torch.zeros(c, 2, dtype=exact),
-        "bank_response": torch.zeros(0, spec.warm_up + spec.response_delays + 1, n),
-        "bank_drive": torch.zeros(0, spec.warm_up + spec.drive_delays, m),
-        "bank_conditions": torch.zeros(0, c),
+        "bank_response": torch.zeros(0, spec.warm_up + spec.response_delays + 1, n, dtype=exact),
+        "bank_drive": torch.zeros(0, spec.warm_up + spec.drive_delays, m, dtype=exact),
+        "bank_conditions": torch.zeros(0, c, dtype=exact),
         "fitted": torch.tensor(False),
     }

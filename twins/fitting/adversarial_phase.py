@@ -224,7 +224,7 @@ def _statistic(twin: DeviceTwin, repeats: Sequence[Traces], seed: int) -> float:
         span = slice(first, first + n_samples)
         starts = histories_of(twin.spec, part)
         draws = twin.respond(
-            torch.tensor(part.drive[:, span])[turn].to(twin.linear_weight),
+            torch.tensor(part.drive[:, span])[turn],
             history=Histories(starts.response[turn], starts.drive[turn]),
             conditions=part.conditions,
             generator=generator,

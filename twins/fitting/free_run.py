@@ -62,7 +62,7 @@ class FreeRunScore:
         """The scores of all quarters of all trials, (quarter of a trial,); infinite where a response diverged."""
         parts = []
         for case in self._cases:
-            drive = case.drive.to(twin.linear_weight).expand(self._n_draws, *case.drive.shape)
+            drive = case.drive.expand(self._n_draws, *case.drive.shape)
             noise = case.noise.to(twin.linear_weight)
             # Held-out drives may exceed the training range a little; that is for the score to judge.
             samples = twin.respond(
@@ -73,6 +73,6 @@ class FreeRunScore:
                 generator=torch.Generator().manual_seed(self._seed),
                 check_range=False,
             )
-            values = (crps(samples[:, :, 1:].double(), case.observed) / twin.response_scale).mean(-1)
+            values = (crps(samples[:, :, 1:], case.observed) / twin.response_scale).mean(-1)
             parts += [quarter.mean(1) for quarter in values.chunk(4, dim=1)]
         return torch.cat(parts).nan_to_num(nan=float("inf"), posinf=float("inf"))

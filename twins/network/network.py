@@ -114,7 +114,8 @@ class _LayerParameters(nn.Module):
         self.bias = nn.Parameter(torch.as_tensor(layer.bias, dtype=dtype))
         ports = [wiring.port(device) for device in layer.devices]
         rows = [[p.drive_mid, p.drive_half, p.response_centre, p.response_scale] for p in ports]
-        self.register_buffer("ranges", torch.tensor(rows, dtype=dtype))
+        # in float64, as the twins' physical units are: what matters may be small beside its offset
+        self.register_buffer("ranges", torch.tensor(rows, dtype=torch.float64))
 
     def drive(self, inputs: Tensor, before: Tensor | None) -> Tensor:
         """(trial, step, input), (node, trial, step, sample) of the layer before -> drive (node, trial, time)."""
@@ -132,7 +133,7 @@ class _LayerParameters(nn.Module):
         nodes, trials, _ = response.shape
         steps = response.reshape(nodes, trials, -1, self.samples_per_step)[..., self.offsets]
         centre, scale = self.ranges[:, 2, None, None, None], self.ranges[:, 3, None, None, None]
-        return (steps - centre) / scale
+        return ((steps - centre) / scale).to(self.W_in.dtype)
 
     def export(self) -> Layer:
         """The parameters as float64 arrays."""

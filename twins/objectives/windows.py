@@ -57,12 +57,14 @@ def window_score(
     score: "energy", CRPS of the values plus energy score of whole windows (a value), in units of the linear residual; or
     "pairs", finite-dimensional matching of adjacent times.
     """
-    drive = windows.drive.to(twin.linear_weight).expand(n_draws, *windows.drive.shape)
+    drive = windows.drive.expand(n_draws, *windows.drive.shape)
     samples = twin.respond(
         drive, history=windows.history, conditions=windows.conditions, generator=generator, check_range=False
     )[:, :, 1:]
     scale = twin.response_scale * twin.increment_scale
-    samples, observed = samples / scale, windows.observed.to(samples) / scale
+    samples, observed = (
+        ((values - twin.response_centre) / scale).to(twin.linear_weight) for values in (samples, windows.observed)
+    )
     if score == "pairs":
         return adjacent_pairs_score(samples, observed).mean()
     length = observed.shape[1] * observed.shape[2]
