@@ -86,6 +86,66 @@ def test_no_input_is_both_trained_on_and_held_out(ground_truth):
     assert len(judged) == 2 and len(split.held_out_inputs) == 4
 
 
+@pytest.mark.parametrize("fraction", [0.05, 0.15, 0.5])
+def test_an_input_that_was_trained_on_is_never_held_out_later(ground_truth, fraction):
+    whole = ground_truth.record("leaky", np.random.default_rng(0), n_inputs=80, n_samples=4)
+    for seed in range(20):
+        trained: set[bytes] = set()
+        for n in (16, 17, 30, 60, 80):
+            order = np.random.default_rng([seed, n]).permutation(n)  # nor does it matter where the others join
+            parts = [whole.select(order[: n // 2]), whole.select(order[n // 2 :])]
+            rng = np.random.default_rng(seed)
+            split = split_by_input(parts, fraction=fraction, rng=rng, may_grow=True)
+            train, held = (
+                {drive.tobytes() for part in side for drive in part.drive} for side in (split.train, split.held_out)
+            )
+            assert held and not held & trained
+            trained |= train
+
+
+def test_about_the_fraction_is_held_out_of_data_that_may_grow(ground_truth):
+    whole = ground_truth.record("leaky", np.random.default_rng(0), n_inputs=80, n_samples=4)
+    counts = [
+        len(split_by_input([whole], fraction=0.15, rng=np.random.default_rng(seed), may_grow=True).held_out_inputs)
+        for seed in range(100)
+    ]
+    assert np.mean(counts) == pytest.approx(12.0, abs=1.0) and min(counts) > 0 and len(set(counts)) > 5
+    exact = split_by_input([whole], fraction=0.15, rng=np.random.default_rng(0))
+    assert len(exact.held_out_inputs) == 12
+
+
+def test_a_warm_start_on_more_data_judges_on_none_that_it_was_trained_on(leaky_traces):
+    twin = fresh(leaky_traces)
+    _, first = run(twin, [leaky_traces.select(range(12))], seed=3, max_epochs=1)
+    _, second = run(twin, [leaky_traces], seed=3, max_epochs=1, warm_start=True)
+    trained = set(range(12)) - {input_id for _, input_id in first.held_out_inputs}
+    assert not trained & {input_id for _, input_id in second.held_out_inputs}
+
+
+@pytest.mark.parametrize(
+    ("structure", "phases", "refused"),
+    [
+        ({"auxiliaries": 1}, ("likelihood",), "auxiliaries=1"),
+        ({"auxiliaries": 1}, ("likelihood", "simulation"), "auxiliaries=1"),
+        ({"observation": True}, ("likelihood",), "observation=True"),
+        ({"observation": True, "noise_diagonal": False}, ("rollout",), "observation=True"),
+        ({"observation": True, "auxiliaries": 1}, ("adversarial",), "observation=True"),
+        ({"auxiliaries": 1}, ("likelihood", "windows"), None),
+        ({"observation": True}, ("likelihood", "simulation"), None),
+        ({"observation": True}, ("rollout",), None),
+        ({"observation": True, "auxiliaries": 1}, ("likelihood", "filter"), None),
+    ],
+)
+def test_what_no_phase_would_train_is_refused(leaky_traces, structure, phases, refused):
+    events = twins.fit(fresh(leaky_traces, **structure), [leaky_traces], seed=0, phases=phases)
+    if refused is None:
+        assert next(events).phase == "linear"
+        events.close()
+        return
+    with pytest.raises(twins.TracesInvalid, match=f'{refused} would never be trained by .* add "filter"'):
+        next(events)
+
+
 def test_data_that_do_not_belong_together_are_refused(leaky_traces):
     other_rate = dataclasses.replace(leaky_traces, dt_s=1e-3)
     with pytest.raises(twins.TracesMismatch, match="sampled every"):

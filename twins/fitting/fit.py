@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from twins.device.prepare import prepare_twin, widen_twin
+from twins.device.spec import DeviceTwinSpec
 from twins.device.twin import DeviceTwin
 from twins.errors import TracesInvalid
 from twins.fitting.course import Course, PhaseOptions
@@ -15,7 +16,7 @@ from twins.fitting.events import Epoch, FitEvent, FitResult
 from twins.fitting.free_run import FreeRunScore
 from twins.fitting.held_out import InputSplit, split_by_input
 from twins.fitting.options import check_phase_options
-from twins.fitting.phases import PHASES, SHARES
+from twins.fitting.phases import MATCH_NOISE, PHASES, SHARES, TRAIN_AUXILIARIES, TRAIN_HEAD
 from twins.traces import Traces, check_same_grid
 
 
@@ -46,12 +47,17 @@ def fit(
     that was fitted before, whose normalisation stays; the data may have grown. phase_options: hyperparameters of single
     phases by their names, see twins.fitting.options; twins.presets has those of the reference.
 
-    Raises TracesMismatch (mixed sampling times, channels, units; not the twin's; fewer than two inputs), TracesInvalid.
+    Which inputs are held out follows from each drive and the seed: when data grow, and the seed is the same, none that
+    was trained on becomes one to be judged on.
+
+    Raises TracesMismatch (mixed sampling times, channels, units; not the twin's; fewer than two inputs), TracesInvalid
+    (options; auxiliaries or an observation head that none of the phases trains).
     """
     _check_options(phases, max_epochs, max_seconds, held_out_fraction, learning_rate)
     check_phase_options(phases, phase_options)
+    _check_trained(twin.spec, phases)
     check_same_grid(traces, varying=twin.spec.condition_names)
-    split = split_by_input(traces, fraction=held_out_fraction, rng=np.random.default_rng(seed))
+    split = split_by_input(traces, fraction=held_out_fraction, rng=np.random.default_rng(seed), may_grow=True)
     generator = torch.Generator().manual_seed(seed)
     if warm_start:
         twin.require_fitted()
@@ -102,6 +108,21 @@ def _check_options(
             "held_out_fraction must lie between 0 and 1 and learning_rate be positive; "
             f"they are {held_out_fraction}, {learning_rate}"
         )
+
+
+def _check_trained(spec: DeviceTwinSpec, phases: Sequence[str]) -> None:
+    """Raise TracesInvalid if a part of the twin would stay as it was made, for want of a phase that trains it."""
+    trained = {
+        "auxiliaries": TRAIN_AUXILIARIES,
+        # matching noise sets the head's level only where all noise beside it is white
+        "observation": TRAIN_HEAD | (MATCH_NOISE if spec.noisy and not spec.auxiliaries else set()),
+    }
+    for part, those in trained.items():
+        if getattr(spec, part) and not those & set(phases):
+            raise TracesInvalid(
+                f"{part}={getattr(spec, part)} would never be trained by {', '.join(phases)}, and the twin's spread be "
+                f'wrong: add "filter" to the phases (those that train it are {", ".join(sorted(those))})'
+            )
 
 
 def _result(course: Course, split: InputSplit, *, seed: int, start_score: float) -> FitResult:

@@ -24,6 +24,10 @@ PHASES: Mapping[str, Phase] = {
     "rollout": rollout_phase,
     "simulation": simulation_phase,
 }
+# Which of them train the parts of a twin that the one-step likelihood cannot see.
+TRAIN_AUXILIARIES: frozenset[str] = frozenset({"filter", "windows", "adversarial"})
+TRAIN_HEAD: frozenset[str] = frozenset({"filter", "windows"})
+MATCH_NOISE: frozenset[str] = frozenset({"rollout", "simulation"})
 # How a budget in seconds is divided among the phases of a fit.
 SHARES: Mapping[str, float] = {
     "likelihood": 3.0,
