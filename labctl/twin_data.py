@@ -17,13 +17,6 @@ from labctl.recording import Recording, check_alike, traces_of
 if TYPE_CHECKING:
     from twins import Traces
 
-LEAST_INPUTS = 5
-"""With fewer inputs than this, those to judge on are cut from the ends of the trials instead."""
-LEAST_TRIALS = 12
-"""On fewer than this hardly anything can be judged."""
-SHORTEST = 48  # samples of a stretch that is judged on
-_SEGMENTS = 12  # of the fit and of what is judged on, where trials are cut
-
 
 @dataclass(frozen=True, slots=True)
 class TwinData:
@@ -31,6 +24,7 @@ class TwinData:
 
     sources: one entry a file (path, sha256 and what else is known). bench: what the first recording's provenance says
     of station and instruments; empty for outside data. treatments: in words, what was done to the data before.
+    uncut: the trials that the traces are parts of, where other parts of them were kept to judge on.
     """
 
     traces: tuple[Traces, ...]
@@ -38,6 +32,7 @@ class TwinData:
     simulated: bool = False
     bench: Mapping[str, Any] = field(default_factory=dict)
     treatments: tuple[str, ...] = ()
+    uncut: tuple[Traces, ...] = ()
 
     @classmethod
     def of(cls, recordings: Sequence[Recording]) -> TwinData:
@@ -69,28 +64,16 @@ class TwinData:
             if all(same_condition(part.conditions.get(name, np.inf), value) for part in self.traces)
         }
 
-    def split(self, *, fraction: float, seed: int) -> tuple[TwinData, TwinData, str]:
-        """(to fit to, to judge on, how in words): no drive that is judged on is in the first.
+    def split(self, *, fraction: float | None, seed: int) -> tuple[TwinData, TwinData, str]:
+        """(to fit to, to judge on, how in words): no sample that is judged on is in the first, nor a drive if it can be.
 
-        Whole inputs are held out where there are at least five, a random `fraction` of them, cut into shorter stretches
-        where they would be too few to judge on; else the last `fraction` of
-        every trial, and both parts are cut into segments. Raises TracesMismatch, TracesInvalid where that leaves too little.
+        See labctl.held_out_part. Raises TracesMismatch, TracesInvalid where that leaves too little.
         """
-        from twins.fitting.held_out import split_by_input
+        from labctl.held_out_part import held_out_part
 
-        n_inputs = sum(len(np.unique(part.inputs)) for part in self.traces)
-        if n_inputs >= LEAST_INPUTS:
-            split = split_by_input(self.traces, fraction=fraction, rng=np.random.default_rng([seed, 2]))
-            told = f"{len(split.held_out_inputs)} of {n_inputs} inputs, drawn at random"
-            held, cut = _enough(split.held_out)
-            return replace(self, traces=split.train), replace(self, traces=held), told + cut
-        first, last = [], []
-        for part in self.traces:
-            edge = part.n_samples - round(fraction * (part.n_samples - part.n_prepare))
-            first.append(_cut(part.span(0, edge)))
-            last.append(_cut(part.span(edge, part.n_samples)))
-        told = f"the last {100 * fraction:.0f} % of every trial, since there are only {n_inputs} inputs"
-        return replace(self, traces=tuple(first)), replace(self, traces=tuple(last)), told
+        fitted, judged, by_input, how = held_out_part(self.traces, fraction=fraction, seed=seed)
+        uncut = () if by_input else self.traces
+        return replace(self, traces=fitted, uncut=uncut), replace(self, traces=judged), how
 
 
 def check_same_conditions(recordings: Sequence[Recording]) -> None:
@@ -103,24 +86,6 @@ def check_same_conditions(recordings: Sequence[Recording]) -> None:
                 f"recordings of different conditions cannot be mixed: {sorted(names)} and "
                 f"{sorted(recording.conditions)} ({recording.path})"
             )
-
-
-def _enough(held: Sequence[Traces]) -> tuple[tuple[Traces, ...], str]:
-    """The same in shorter stretches, if that makes enough of them, and that in words."""
-    n_trials = sum(part.n_trials for part in held)
-    pieces = -(-LEAST_TRIALS // n_trials)
-    lengths = [(part.n_samples - part.n_prepare) // pieces for part in held]
-    if pieces == 1 or min(lengths) < SHORTEST:
-        return tuple(held), ""
-    cut = tuple(part.segments(length) for part, length in zip(held, lengths, strict=True))
-    return cut, f", each in {pieces} stretches of {min(lengths)} samples"
-
-
-def _cut(part: Traces) -> Traces:
-    """Segments of a length that gives some twelve of all trials together."""
-    n_samples = part.n_samples - part.n_prepare
-    n_segments = max(1, round(_SEGMENTS / part.n_trials))
-    return part.segments(max(2, n_samples // n_segments))
 
 
 def _source(recording: Recording) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from labctl.background import in_background
 from labctl.campaign import Campaign, Step
 from labctl.clearance import shortcomings
-from labctl.errors import RecordingError
 from labctl.events import Reported, Warned
 from labctl.recording import Recording
 from labctl.twin_data import TwinData
+from labctl.unseen_inputs import unseen_by
 
 if TYPE_CHECKING:
     from labctl.judging import Judgement
@@ -56,7 +56,9 @@ def check_twin(
 ) -> Campaign[CheckedTwin]:
     """Judge the twin on recordings by name; with `store` the outcome becomes the twin's gates.
 
-    Raises RecordingError for recordings that it was fitted to, and twins.TwinError.
+    Inputs that it was trained on, by themselves or in other repeats, are left out, with a warning.
+
+    Raises RecordingError where they leave too little to judge on, and twins.TwinError.
     """
     from twins import load_any_twin, read_provenance
 
@@ -66,8 +68,9 @@ def check_twin(
     loaded, provenance = load_any_twin(twin), read_provenance(twin)
     judgements: dict[str, Judgement] = {}
     for name, some in recordings.items():
-        data = TwinData.of(some)
-        _check_unseen(data, provenance, twin)
+        data, told = unseen_by(provenance, TwinData.of(some), twin, name)
+        if told:
+            yield Warned(key, f"{name}: {told}")
         judgements[name] = yield from in_background(_judging(loaded, data, n_draws, seed), key=key)
         for fault in shortcomings(twin.stem, judgements[name].gates):
             yield Warned(key, f"{name}: {fault}")
@@ -87,16 +90,6 @@ def _judging(twin: AnyTwin, data: TwinData, n_draws: int, seed: int) -> Any:
         return judge(twin, data.traces, n_draws=n_draws, seed=seed)
 
     return work
-
-
-def _check_unseen(data: TwinData, provenance: Mapping[str, Any], twin: Path) -> None:
-    """A twin judged on what it was fitted to would only praise itself."""
-    extra = provenance.get("extra", {})
-    fitted = {one.get("sha256") for one in extra.get("recordings", ())} - {None}
-    held = {one.get("sha256") for one in extra.get("judged_on", {}).get("recordings", ())}
-    for source in data.sources:
-        if source["sha256"] in fitted - held:
-            raise RecordingError(f"{source['path']}: {twin.name} was fitted to this recording; check it on another one")
 
 
 def _store(twin: AnyTwin, path: Path, provenance: Mapping[str, Any], checked: CheckedTwin) -> None:

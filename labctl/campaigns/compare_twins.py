@@ -13,9 +13,10 @@ import numpy as np
 from labctl.background import in_background
 from labctl.campaign import Campaign, Step
 from labctl.errors import CampaignError
-from labctl.events import Progress, Reported
+from labctl.events import Progress, Reported, Warned
 from labctl.recording import Recording
 from labctl.twin_data import TwinData
+from labctl.unseen_inputs import unseen_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,7 +93,9 @@ def compare_twins(
 ) -> Campaign[Comparison]:
     """Ask every twin for free runs of every input and compare, input by input.
 
-    Raises CampaignError for fewer than two twins, RecordingError, and twins.TwinError.
+    Inputs that any of them was trained on are left out for all, with a warning.
+
+    Raises CampaignError for fewer than two twins, RecordingError where too little is left, and twins.TwinError.
     """
     from labctl.judging import merged
     from twins import load_any_twin, read_provenance
@@ -104,6 +107,10 @@ def compare_twins(
     step = Step(key, f"Compare {' and '.join(names)}")
     yield step.started()
     data = TwinData.of(recordings)
+    for path in twins:
+        data, told = unseen_by(read_provenance(path), data, path, "the recordings to compare on")
+        if told:
+            yield Warned(key, f"{path.stem}: {told}")
     lots = merged(data.traces)
     loaded = [load_any_twin(path) for path in twins]
     scores, judgements = [], []

@@ -19,6 +19,7 @@ from labctl.campaigns.train_twin import TrainedTwin
 from labctl.clearance import Gates, shortcomings
 from labctl.events import Reported, Warned
 from labctl.provenance import collect_provenance
+from labctl.trained_inputs import TrainedInputs
 from labctl.twin_data import TwinData
 
 if TYPE_CHECKING:
@@ -60,7 +61,11 @@ class FittedTwin:
 
 @dataclass(frozen=True, slots=True)
 class TwinOrigin:
-    """How a twin came about: what it was fitted to, what it is judged on (`how` in words), and how it was chosen."""
+    """How a twin came about: what it was fitted to, what it is judged on (`how` in words), and how it was chosen.
+
+    trained_on: fingerprints of `data`, if they are known already. withheld: why the judgement cannot clear the twin,
+    whatever its figures; empty if it can.
+    """
 
     device: str
     data: TwinData
@@ -69,6 +74,8 @@ class TwinOrigin:
     chosen: ChosenTwin
     settings: FitSettings
     seed: int
+    trained_on: TrainedInputs | None = None
+    withheld: str = ""
 
 
 def finish_twin(
@@ -81,6 +88,8 @@ def finish_twin(
     judgement, evidence = yield from in_background(
         lambda: _judge(first.twin, origin.judged, n_draws=n_draws, seed=seed), key=key
     )
+    if origin.withheld:
+        judgement = judgement.withheld(origin.withheld)
     folder.mkdir(parents=True, exist_ok=True)
     path, ensemble = _save(folder / device, trained, judgement, origin)
     report = folder / f"{device}.report.html"
@@ -154,6 +163,7 @@ def _provenance(one: TrainedTwin, judgement: Judgement, origin: TwinOrigin) -> d
         "judged_on": {"how": origin.how, "recordings": [dict(one) for one in origin.judged.sources]},
         "calibration": plain(judgement.figures),
         "treatments": list(data.treatments),
+        "trained_on": (origin.trained_on or TrainedInputs.of(data.traces, whole=data.uncut)).as_dict(),
     }
     base = collect_provenance(
         simulated=data.simulated or origin.judged.simulated,

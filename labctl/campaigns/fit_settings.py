@@ -27,7 +27,7 @@ class FitSettings:
     phases: tuple[str, ...] | None = None
     ensemble: int | None = None
     max_seconds: float | None = None
-    held_out_fraction: float = 0.2
+    held_out_fraction: float | None = None
     n_calibration_draws: int = 99
 
     def overrides(self) -> dict[str, Any]:

@@ -260,9 +260,19 @@ class _Stream:
             chosen=self._chosen,
             settings=self._settings,
             seed=self._seed,
+            withheld="" if self.passed else self._not_sure(),
         )
         finished = yield from finish_twin(f"twin/{self._device}", self._trained, origin, folder=self._folder)
         return finished
+
+    def _not_sure(self) -> str:
+        """Why the twin is not cleared although its last judgement may have been passed, by luck."""
+        design = self._design
+        enough = design.sure_repeats * design.n_inputs
+        return (
+            f"the recording ended before {design.in_succession} judgements in succession were passed, the last one on "
+            f"{enough} held-out trials; record more, or check the twin on other recordings (`labctl twin check --store`)"
+        )
 
     def _ending(self) -> str:
         wall_s = time.perf_counter() - self._began_s

@@ -19,9 +19,9 @@ WORDS = ("--drive", "V1", "--response", "V2", "--rate", "1kHz")
 FINE = 8  # steps of the simulation in a sample
 
 
-def resonator(*, held: bool, n_samples: int = 3000, cubic: float = 0.0):
+def resonator(*, held: bool, n_samples: int = 3000, cubic: float = 0.0, seed: int = 3):
     """A simulated driven resonator whose drive moves on smoothly between samples, or is held from its sample on."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     spectrum = np.fft.rfft(rng.standard_normal(n_samples * FINE))
     spectrum[int(0.25 * n_samples) :] = 0.0
     smooth = np.fft.irfft(spectrum, n_samples * FINE)
@@ -152,7 +152,8 @@ def test_data_to_check_a_twin_on_are_aligned_as_its_own(write_csv, tmp_path, cap
     with pytest.raises(UsageError, match="differently aligned"):
         align_as(parsed(), [tmp_path / "held" / "twin.json", tmp_path / "ahead" / "twin.json"])
     capsys.readouterr()
-    main(["twin", "check", str(tmp_path / "ahead" / "twin.json"), str(path), *WORDS, "--draws", "20"])
+    other = write_csv(resonator(held=False, n_samples=1500, seed=4), "other.csv")
+    main(["twin", "check", str(tmp_path / "ahead" / "twin.json"), str(other), *WORDS, "--draws", "20"])
     said = capsys.readouterr()
     assert said.out and json.loads(said.out), said.err
 
