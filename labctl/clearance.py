@@ -62,6 +62,12 @@ def clear(devices: Iterable[str], gates: Mapping[str, Gates], *, override: str |
     return Clearance(chosen, override.strip())
 
 
+TO_BE_JUDGED = (
+    "Record more inputs, or longer ones, and fit again; or give a recording of other inputs with --heldout (afterwards: "
+    "`labctl twin check --store`), or keep more from the fit with --held-out-fraction"
+)
+
+
 def shortcomings(device: str, gates: Gates) -> tuple[str, ...]:
     """In words, what is wrong with the gates of this device's twin; nothing if it passed."""
     if not gates:
@@ -69,7 +75,24 @@ def shortcomings(device: str, gates: Gates) -> tuple[str, ...]:
     failed = [gate_in_words(one) for one in gates.get("gates", ()) if not one.get("passed")]
     if gates.get("passed") is True and gates.get("gates") and not failed:
         return ()
-    return (f"the twin of {device} did not pass its gates: {', '.join(failed) or 'no gate is stored'}",)
+    how = "did not pass its gates" if was_judged(gates) else "was not judged, so did not pass its gates"
+    return (f"the twin of {device} {how}: {', '.join(dict.fromkeys(failed)) or 'no gate is stored'}",)
+
+
+def was_judged(gates: Gates) -> bool:
+    """Whether there was evidence enough to pass the twin, or to fail it."""
+    faulty = [gate for gate in gates.get("gates", ()) if not gate.get("passed")]
+    return bool(gates) and (not faulty or any(gate.get("judged", True) for gate in faulty))
+
+
+def verdict_in_words(device: str, gates: Gates) -> str:
+    """One sentence: passed, FAILED, or not judged and what to do about it."""
+    if not shortcomings(device, gates):
+        return f"the twin of {device} PASSED its gates"
+    why = dict.fromkeys(gate_in_words(gate) for gate in gates.get("gates", ()) if not gate.get("passed"))
+    if was_judged(gates):
+        return f"the twin of {device} FAILED its gates: {'; '.join(why)}"
+    return f"the twin of {device} was NOT JUDGED: {'; '.join(why) or 'no gate is stored'}. {TO_BE_JUDGED}"
 
 
 def gate_in_words(gate: Mapping[str, Any]) -> str:

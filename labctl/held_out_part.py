@@ -17,6 +17,8 @@ LEAST_INPUTS = 5
 USUAL, MOST = 0.2, 0.4
 """Of the inputs, or of every trial: more than the usual is held out where the gates could not be judged otherwise."""
 LEAST_TRIALS = 12
+WANTED_TRIALS = 40
+"""With fewer, three deviations by chance of a coverage often are more than the gates allow them."""
 STRETCH = 96  # samples that a stretch should have; a shorter one says little of free runs
 SHORTEST = 48
 
@@ -98,7 +100,7 @@ def _inputs_wanted(parts: Sequence[Traces], fraction: float | None) -> int:
     if fraction is not None:
         return min(max(1, round(fraction * n_inputs)), n_inputs - 1)
     pieces = max(1, min(part.n_samples - part.n_prepare for part in parts) // STRETCH)
-    needed = max(-(-least_inputs() // pieces), -(-least_trials() * n_inputs // (pieces * n_trials)))
+    needed = max(-(-least_inputs() // pieces), -(-WANTED_TRIALS * n_inputs // (pieces * n_trials)))
     return max(1, round(USUAL * n_inputs), min(needed, int(MOST * n_inputs)))
 
 
@@ -121,8 +123,9 @@ def _stretches(held: Sequence[Traces | None], lots: Sequence[Sequence[int]]) -> 
         if not parts:
             continue
         n_trials, n_inputs = sum(part.n_trials for part in parts), _n_inputs(parts)
-        pieces = max(-(-least_trials() // n_trials), -(-least_inputs() // n_inputs))
-        length = min(part.n_samples - part.n_prepare for part in parts) // pieces
+        shortest = min(part.n_samples - part.n_prepare for part in parts)
+        pieces = _pieces(n_trials, n_inputs, shortest)
+        length = shortest // pieces
         if pieces == 1 or length < SHORTEST:
             cut += parts
         else:
@@ -135,6 +138,12 @@ def _stretches(held: Sequence[Traces | None], lots: Sequence[Sequence[int]]) -> 
     return tuple(cut), told
 
 
+def _pieces(n_trials: int, n_inputs: int, n_samples: int) -> int:
+    """Of every trial: as many as the gates need, and as are wanted where they stay long."""
+    needed = max(1, -(-least_trials() // n_trials), -(-least_inputs() // n_inputs))
+    return max(needed, min(-(-WANTED_TRIALS // n_trials), n_samples // STRETCH))
+
+
 def _by_time(
     traces: Sequence[Traces], lots: Sequence[Sequence[int]], fraction: float | None
 ) -> tuple[Parts, Parts, bool, str]:
@@ -142,7 +151,8 @@ def _by_time(
     for lot in lots:
         parts = [traces[number] for number in lot]
         n_trials, n_inputs = sum(part.n_trials for part in parts), sum(len(np.unique(part.inputs)) for part in parts)
-        pieces = max(1, -(-least_trials() // n_trials), -(-least_inputs() // n_inputs))
+        n_scored = min(part.n_samples - part.n_prepare for part in parts)
+        pieces = _pieces(n_trials, n_inputs, int((MOST if fraction is None else fraction) * n_scored))
         for part in parts:
             n_scored = part.n_samples - part.n_prepare
             share = fraction if fraction is not None else min(MOST, max(USUAL, pieces * STRETCH / n_scored))

@@ -16,6 +16,7 @@ from twins.traces import same_condition
 
 N_PROBES = 256  # free runs
 PIECE = 15  # samples of a drive that stay together
+HOPELESS = 0.5  # share of values in a 90 % interval that no chance explains
 FAR = 3.0  # half-ranges of the measured response from its middle
 Figures = Mapping[str, float | int | None]
 
@@ -39,7 +40,7 @@ class Judgement:
     def withheld(self, why: str) -> Judgement:
         """The same figures, which do not clear the twin, and why: as a gate that is not passed."""
         gate = {
-            "name": "independent_judgement", "value": None, "lower": None, "upper": None, "passed": False, "why": why,
+            "name": "clearance", "value": None, "lower": None, "upper": None, "passed": False, "why": why,
             "judged": False,
         }  # fmt: skip
         reasons = [why, *self.gates.get("reasons", ())]
@@ -55,7 +56,7 @@ def judge(twin: AnyTwin, traces: Sequence[Traces], *, n_draws: int = 99, seed: i
     lots = merged(traces)
     calibrations = [_calibration(twin, lot, n_draws=n_draws, seed=seed) for lot in lots]
     largest = max(range(len(lots)), key=lambda number: calibrations[number].n_trials)
-    reports = [judge_gates(one).as_dict() for one in calibrations]
+    reports = [_plainly(one, judge_gates(one).as_dict()) for one in calibrations]
     return Judgement(calibrations[largest].as_dict(), _all(reports, [_name(lot) for lot in lots]))
 
 
@@ -131,6 +132,23 @@ def _calibration(twin: AnyTwin, traces: Traces, *, n_draws: int, seed: int) -> C
     return calibrate(twin, traces, n_draws=n_draws, generator=generator, check_range=False)
 
 
+def _plainly(calibration: Calibration, report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The report with a gate that failed, where too little is held out to pass a twin, but enough to see it fail."""
+    faults = []
+    if calibration.finite_share < 1.0:
+        faults.append(f"{100 * (1.0 - calibration.finite_share):.3g} % of its free runs diverged")
+    if calibration.coverage_90 < HOPELESS:
+        faults.append(f"only {100 * calibration.coverage_90:.3g} % of the measured values lie in its 90 % interval")
+    if report["passed"] or not faults or any(gate["judged"] and not gate["passed"] for gate in report["gates"]):
+        return report
+    why = f"it plainly fails, however little is held out: {' and '.join(faults)}"
+    gate = {
+        "name": "plain_failure", "value": calibration.coverage_90, "lower": HOPELESS, "upper": None, "passed": False,
+        "why": why, "judged": True,
+    }  # fmt: skip
+    return {**report, "gates": [gate, *report["gates"]], "reasons": [why, *report.get("reasons", ())]}
+
+
 def _all(reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     if len(reports) == 1:
         return dict(reports[0])
@@ -140,7 +158,8 @@ def _all(reports: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str
         for gate in report["gates"]
     ]
     reasons = [reason for report in reports for reason in report.get("reasons", ())]
-    return {"passed": all(report["passed"] for report in reports), "gates": gates, "reasons": reasons}
+    judged = all(report.get("judged", True) for report in reports)
+    return {"passed": all(report["passed"] for report in reports), "judged": judged, "gates": gates, "reasons": reasons}
 
 
 def _name(lot: Traces) -> str:

@@ -51,8 +51,8 @@ def choose_twin(device: str, data: TwinData, *, settings: FitSettings, seed: int
     chosen = replace(
         chosen,
         phases=settings.phases or chosen.phases,
-        ensemble=settings.ensemble or chosen.ensemble,
-        reasons=(*chosen.reasons, *_overridden(settings)),
+        ensemble=settings.ensemble or 1,
+        reasons=(*chosen.reasons, *_overridden(settings), *_advice(chosen, settings)),
     )
     yield Reported(f"twin/{device}/choice", {"phases": list(chosen.phases), "reasons": list(chosen.reasons)})
     return chosen
@@ -95,6 +95,15 @@ def _overridden(settings: FitSettings) -> tuple[str, ...]:
     if settings.ensemble:
         given["ensemble"] = settings.ensemble
     return (f"asked for: {', '.join(f'{name} {value}' for name, value in given.items())}",) if given else ()
+
+
+def _advice(chosen: ChosenTwin, settings: FitSettings) -> tuple[str, ...]:
+    """An ensemble costs as many trainings and is used where drives are chosen: it is fitted when it is asked for."""
+    if settings.ensemble or chosen.ensemble == 1:
+        return ()
+    return (
+        f"one twin is fitted with all the time there is; for the ensemble of {chosen.ensemble}, ask for it (--ensemble)",
+    )
 
 
 def tamer(chosen: ChosenTwin) -> ChosenTwin:

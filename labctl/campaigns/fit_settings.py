@@ -13,10 +13,10 @@ class FitSettings:
 
     choice: "diagnosed", as the recordings call for (see twins.diagnosis); "plain", the defaults of twins.DeviceTwinSpec
     and one-step likelihood; or a preset of twins.presets by name. Fields that are not None override the choice, and so
-    do spec_options (further fields of the spec). ensemble: twins of other seeds beside the first, which is the one that
-    is judged and used. max_seconds: of training, all of the ensemble together; a member's share more for each twin that
-    was tried and left. held_out_fraction: of the inputs, kept from the fit to judge it where no held-out recording is
-    given.
+    do spec_options (further fields of the spec). ensemble: how many twins of different seeds; the first is the one that
+    is judged and used, and the only one unless more are asked for. max_seconds: of all training together, with the
+    twins that are tried and left. held_out_fraction: of the inputs, or of every trial, kept from the fit to judge it
+    where no held-out recording is given; None: a fifth, or up to two fifths where the gates need it.
     """
 
     choice: str = "diagnosed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,14 +21,29 @@ if TYPE_CHECKING:
 
 MEMBERS_APART = 1000
 """Between the seeds of members."""
+FIRST = 0.6
+"""Of the budget, to the twin that is judged and used, where others are trained as well."""
+LEAST_S = 0.2  # a training that comes last still takes a step
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingBudget:
-    """What may be spent: wall time of all members together, and epochs of each phase of each member (None: as it needs)."""
+    """What may be spent: wall time of all trainings together, and epochs of each phase of each (None: as it needs)."""
 
     seconds: float | None = None
     epochs: int | None = None
+
+    def purse(self) -> Callable[[float], TrainingBudget]:
+        """From now on: a share of the seconds that are left, when asked."""
+        began_s = time.perf_counter()
+
+        def share(part: float) -> TrainingBudget:
+            if self.seconds is None:
+                return self
+            left_s = self.seconds - (time.perf_counter() - began_s)
+            return replace(self, seconds=max(part * left_s, LEAST_S))
+
+        return share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,33 +69,37 @@ def train_chosen(
 
     A polynomial backbone that makes free runs diverge gives way to a linear one. With `contest` the plain twin is trained
     as well, and taken where it foresees the fit's own held-out inputs better; not where the diagnosis found what a plain
-    twin cannot have (measurement noise, coloured noise, drift). Each of these trainings has a member's share of the budget.
+    twin cannot have (measurement noise, coloured noise, drift). The first twin has at least half of the budget, and
+    whatever comes after it what is left.
     """
-    first = yield from _first_member(key, chosen, data, seed=seed, budget=budget)
-    if settings.choice == DIAGNOSED:
-        if chosen.spec.backbone_order > 1 and "backbone_order" not in settings.overrides():
-            from labctl.judging import diverges
+    share = budget.purse()
+    diagnosed = settings.choice == DIAGNOSED
+    contest = contest and diagnosed and can_be_plain(chosen, settings)
+    alone = chosen.ensemble == 1 and not contest
+    first = yield from _first_member(key, chosen, data, seed=seed, budget=share(1.0 if alone else FIRST))
+    if diagnosed and chosen.spec.backbone_order > 1 and "backbone_order" not in settings.overrides():
+        from labctl.judging import diverges
 
-            twin = first.twin
-            away = yield from in_background(lambda: diverges(twin, data.traces, seed=seed), key=key)
-            if away:
-                chosen = tamer(chosen)
-                yield Warned(key, chosen.reasons[-1])
-                first = yield from _first_member(key, chosen, data, seed=seed, budget=budget)
-        if contest and can_be_plain(chosen, settings):
-            plain = plainer(chosen, data, settings)
-            rival = yield from _first_member(key, plain, data, seed=seed, budget=budget)
-            chosen, first = _better((chosen, first), (plain, rival))
-    others = yield from train_members(key, chosen, data, seed=seed, budget=budget, start=1)
+        twin = first.twin
+        away = yield from in_background(lambda: diverges(twin, data.traces, seed=seed), key=key)
+        if away:
+            chosen = tamer(chosen)
+            yield Warned(key, chosen.reasons[-1])
+            first = yield from _first_member(key, chosen, data, seed=seed, budget=share(1.0 if alone else FIRST))
+    if contest:
+        plain = plainer(chosen, data, settings)
+        rival = yield from _first_member(key, plain, data, seed=seed, budget=share(1.0 / chosen.ensemble))
+        chosen, first = _better((chosen, first), (plain, rival))
+    if chosen.ensemble == 1:
+        return chosen, [first]
+    others = yield from train_members(key, chosen, data, seed=seed, budget=share(1.0), start=1)
     return chosen, [first, *others]
 
 
 def _first_member(
     key: str, chosen: ChosenTwin, data: TwinData, *, seed: int, budget: TrainingBudget
 ) -> Campaign[TrainedTwin]:
-    seconds = None if budget.seconds is None else budget.seconds / chosen.ensemble
-    alone, share = replace(chosen, ensemble=1), replace(budget, seconds=seconds)
-    [first] = yield from train_members(key, alone, data, seed=seed, budget=share)
+    [first] = yield from train_members(key, replace(chosen, ensemble=1), data, seed=seed, budget=budget)
     return first
 
 
@@ -108,16 +127,18 @@ def train_members(
 ) -> Campaign[list[TrainedTwin]]:
     """The members of the ensemble one after another; the first is the twin, the others have other seeds.
 
-    earlier: the same, trained on less data, to go on with. start: the first member to train.
+    earlier: the same, trained on less data, to go on with. start: the first member to train. budget: of all of them.
     """
     from twins import DeviceTwin
 
     trained = []
+    share = budget.purse()
     for member in range(start, chosen.ensemble):
         began_s = time.process_time()
         before_s = earlier[member].cpu_seconds if earlier else 0.0
         twin = earlier[member].twin if earlier else DeviceTwin(chosen.spec)
-        result = yield from _train(key, twin, data, chosen, budget, seed=seed, member=member, warm=bool(earlier))
+        own = share(1.0 / (chosen.ensemble - member))
+        result = yield from _train(key, twin, data, chosen, own, seed=seed, member=member, warm=bool(earlier))
         trained.append(TrainedTwin(twin, result, before_s + time.process_time() - began_s))
     return trained
 
@@ -137,10 +158,9 @@ def _train(
     from twins import fit
 
     names = ["", *chosen.phases]
-    share_s = None if budget.seconds is None else budget.seconds / chosen.ensemble
     options = {"max_epochs": budget.epochs, "warm_start": warm, **chosen.fit_options}
     seed += MEMBERS_APART * member
-    epochs = fit(twin, data.traces, seed=seed, phases=chosen.phases, max_seconds=share_s, **options)
+    epochs = fit(twin, data.traces, seed=seed, phases=chosen.phases, max_seconds=budget.seconds, **options)
     try:
         while True:
             try:

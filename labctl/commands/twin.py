@@ -48,8 +48,9 @@ def _add_fit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "fit",
         help="fit a twin, judge it on held-out inputs, save it with a report",
         description="Without further options the twin is built and trained as a diagnosis of the recordings calls for, "
-        "which is printed with its reasons. It is judged on --heldout, or on inputs kept from the fit; what is optimised "
-        "on a twin that does not pass its gates is not applied to a device.",
+        "which is printed with its reasons. It is judged on --heldout, or on inputs kept from the fit, and on none that it "
+        "was trained on; what is optimised on a twin that does not pass its gates is not applied to a device. Results go to "
+        "stdout as JSON, the verdict in words to stderr.",
     )
     fit.add_argument("recordings", type=Path, nargs="+", help="recordings of one device (.h5), or outside data")
     fit.add_argument("--heldout", type=Path, help="a recording to judge it on, with repeats of other inputs")
@@ -63,9 +64,22 @@ def _add_fit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     fit.add_argument("--response-delays", type=int, help="earlier samples of the response that the twin sees")
     fit.add_argument("--drive-delays", type=int, help="earlier samples of the drive that the twin sees")
     fit.add_argument("--hidden", type=_widths, metavar="N,N", help="widths of the nets' hidden layers")
-    fit.add_argument("--ensemble", type=positive_integer, help="twins to fit (default: as recommended, else 1)")
     fit.add_argument(
-        "--seconds", type=float, default=DEFAULT_SECONDS, help=f"budget for training (default {DEFAULT_SECONDS:g})"
+        "--ensemble", type=positive_integer, help="twins of different seeds; the first is judged and used (default 1)"
+    )
+    fit.add_argument(
+        "--seconds",
+        type=float,
+        default=DEFAULT_SECONDS,
+        help="wall time of all training together: the twin has at least half of it, a plain twin that is tried beside it and "
+        f"further members the rest; diagnosis, judgement and report come on top (default {DEFAULT_SECONDS:g})",
+    )
+    fit.add_argument(
+        "--held-out-fraction",
+        type=_fraction,
+        metavar="SHARE",
+        help="kept from the fit to judge it, where --heldout and --test-rows are not given: of the inputs, or of every trial "
+        "where there are fewer than 5 inputs (default: 0.2, or up to 0.4 where the gates need as much)",
     )
     fit.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
     add_data_arguments(fit)
@@ -136,7 +150,23 @@ def run_fit(options: argparse.Namespace) -> int:
     for reason in fitted.reasons:
         sys.stderr.write(f"{reason}\n")
     _print_json(_fit_outcome(fitted, recordings))
+    sys.stdout.flush()
+    sys.stderr.write(_summary(options.name, fitted))
     return 0
+
+
+def _summary(name: str, fitted: FittedTwin) -> str:
+    """For people: what it is worth, and where it is."""
+    from labctl.clearance import verdict_in_words
+
+    coverage, ratio = fitted.figures["coverage_90"], fitted.figures["std_ratio"]
+    told = "not known" if ratio is None else f"{ratio:.3f}"
+    return (
+        f"\n{verdict_in_words(name, fitted.gates)}\n"
+        f"judged on {fitted.figures['n_trials']} held-out trials of {fitted.figures['n_inputs']} inputs: {coverage:.3f} of the "
+        f"measured values lie in its 90 % interval, its spread over the device's is {told}\n"
+        f"twin {fitted.path}, report {fitted.report}\n"
+    )
 
 
 def _fit_outcome(fitted: FittedTwin, recordings: list[Recording]) -> dict[str, Any]:
@@ -164,6 +194,7 @@ def _settings(options: argparse.Namespace) -> FitSettings:
         phases=tuple(options.phases.split(",")) if options.phases else None,
         ensemble=options.ensemble,
         max_seconds=options.seconds,
+        held_out_fraction=options.held_out_fraction,
     )
 
 
@@ -171,6 +202,7 @@ def run_check(options: argparse.Namespace) -> int:
     """Print calibration and gates on each recording as JSON; 3 if a gate is not passed on any of them."""
     from labctl.campaign import run
     from labctl.campaigns.check_twin import check_twin
+    from labctl.clearance import verdict_in_words
     from labctl.console import Console
 
     align_as(options, [options.twin])
@@ -178,6 +210,9 @@ def run_check(options: argparse.Namespace) -> int:
     campaign = check_twin(options.twin, recordings, n_draws=options.draws, seed=options.seed, store=options.store)
     checked = run(campaign, on_event=Console())
     _print_json(checked.as_dict())
+    sys.stdout.flush()
+    for name, judgement in checked.judgements.items():
+        sys.stderr.write(f"{name}: {verdict_in_words(options.twin.stem, judgement.gates)}\n")
     return 0 if checked.passed else EXIT_GATES_NOT_PASSED
 
 
@@ -203,6 +238,16 @@ def _widths(text: str) -> tuple[int, ...]:
         return tuple(int(width) for width in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: give whole numbers, as in 24,24") from None
+
+
+def _fraction(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0.0 < share < 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a share between 0 and 1, as in 0.3")
+    return share
 
 
 def _print_json(data: object) -> None:
