@@ -39,7 +39,7 @@ def device(n_inputs: int, n_repeats: int = 1, *, n_samples: int = 60, seed: int 
 
 @pytest.fixture(scope="module")
 def twin() -> DeviceTwin:
-    traces = device(40)
+    traces = device(160)
     made = DeviceTwin(DeviceTwinSpec.for_traces(traces, response_delays=0, drive_delays=0, hidden=(6,)))
     for _ in fit(made, [traces], seed=0, max_epochs=5):
         pass

@@ -1,11 +1,12 @@
 """judge_gates: a twin passes within a tolerance or within chance, and never without evidence."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
-from twins.calibration import Calibration
+from twins.calibration import Calibration, ChannelFigures
 from twins.errors import CheckpointInvalid
 from twins.gates import GateReport, GateThresholds, judge_gates
 
@@ -57,6 +58,8 @@ def test_a_good_twin_passes_every_gate():
         ("std_ratio", {"std_ratio": None}),
         ("lag1_autocorrelation_difference", {"lag1_autocorrelation_twin": 0.91}),
         ("energy_relative", {"energy_relative": 0.03}),
+        ("mean_bias", {"mean_bias": -0.2, "mean_bias_floor": 0.02}),
+        ("mean_error", {"mean_error": 0.4, "mean_error_floor": 0.1}),
         ("free_run_excursion", {"finite_share": 0.995}),
         ("free_run_excursion", {"largest_excursion": 40.0}),
     ],
@@ -86,12 +89,84 @@ def test_an_energy_distance_below_zero_is_chance_and_passes():
     assert judge_gates(replace(GOOD, energy_relative=-0.002)).passed
 
 
-def test_too_little_evidence_is_not_judged_and_does_not_pass():
-    report = judge_gates(replace(GOOD, n_inputs=2))
+@pytest.mark.parametrize("change", [{"n_inputs": 2}, {"n_trials": 5}, {"n_inputs": 2, "n_trials": 2}])
+def test_too_little_evidence_is_one_sentence_that_says_what_to_record(change):
+    report = judge_gates(replace(GOOD, **change))
     assert not report.passed and not report.judged
-    judged = {gate.name: gate.judged for gate in report.gates}
-    assert not judged["held_out_inputs"] and judged["held_out_trials"] and not judged["coverage_90"]
-    assert any("held-out inputs" in reason for reason in report.reasons)
+    [reason] = report.reasons
+    assert "held-out inputs" in reason and "at least 4 inputs and 10 trials" in reason and "record" in reason
+
+
+def test_where_chance_would_let_a_wrong_twin_pass_the_spread_is_not_judged_and_the_words_say_how_much_to_record():
+    single = replace(GOOD, energy_distance=None, energy_relative=None, std_ratio=1.2, std_ratio_floor=0.1)
+    report = judge_gates(single)
+    [gate] = [one for one in report.gates if one.name == "std_ratio"]
+    assert not gate.judged and not gate.passed and not report.passed
+    assert "0.3" in gate.why and "4 times as many held-out inputs or repeats" in gate.why
+
+
+def test_what_is_beyond_even_a_wide_allowance_is_wrong_rather_than_not_judged():
+    report = judge_gates(replace(GOOD, std_ratio=1.4, std_ratio_floor=0.1))
+    [gate] = [one for one in report.gates if not one.passed]
+    assert gate.judged and gate.name == "std_ratio"
+
+
+def test_several_figures_that_cannot_be_told_share_one_sentence():
+    vague = replace(GOOD, coverage_90_floor=0.04, std_ratio_floor=0.1, lag1_autocorrelation_floor=0.05)
+    report = judge_gates(vague)
+    assert sum(not gate.judged for gate in report.gates) == 3
+    [reason] = report.reasons
+    assert all(name in reason for name in ("coverage_90", "std_ratio", "lag1_autocorrelation_difference"))
+
+
+def test_with_repeats_a_well_known_coverage_and_the_energy_carry_an_uncertain_spread():
+    hopping = replace(GOOD, std_ratio=1.1, std_ratio_floor=0.07)
+    report = judge_gates(hopping)
+    assert report.passed
+    assert any("energy distance" in gate.why for gate in report.gates if gate.name == "std_ratio")
+    assert not judge_gates(replace(hopping, energy_relative=0.03)).passed
+    assert not judge_gates(replace(hopping, coverage_90_floor=0.018)).passed
+
+
+def test_the_worst_channel_is_judged_and_named():
+    good = ChannelFigures(
+        channel="x",
+        coverage_90=0.9,
+        coverage_90_floor=0.002,
+        std_ratio=1.0,
+        std_ratio_floor=0.004,
+        lag1_difference=0.0,
+        lag1_floor=0.001,
+        mean_bias=0.01,
+        mean_bias_floor=0.01,
+        mean_error=0.05,
+        mean_error_floor=0.05,
+    )
+    assert judge_gates(replace(GOOD, channels=(good, replace(good, channel="y")))).passed
+    for change, name in (
+        ({"coverage_90": 0.95}, "coverage_90"),
+        ({"std_ratio": 0.9}, "std_ratio"),
+        ({"lag1_difference": 0.02}, "lag1_autocorrelation_difference"),
+        ({"mean_bias": 0.2}, "mean_bias"),
+        ({"mean_error": 0.3}, "mean_error"),
+    ):
+        report = judge_gates(replace(GOOD, channels=(good, replace(good, channel="y", **change), good)))
+        assert failed(report) == {name} and f"{name} of y" in report.reasons[0]
+
+
+def test_a_constant_channel_is_left_out_and_named():
+    good = ChannelFigures(channel="x", coverage_90=0.9, std_ratio=1.0, lag1_difference=0.0)
+    report = judge_gates(replace(GOOD, channels=(good, ChannelFigures(channel="flat", varies=False))))
+    assert report.passed
+    assert any("constant: flat" in gate.why for gate in report.gates)
+
+
+def test_more_channels_are_allowed_more_deviations_so_that_all_pass_as_often_as_one():
+    allowed = GateThresholds()
+    assert allowed.floors_of(1) == 3.0
+    assert allowed.floors_of(60) == pytest.approx(4.08, abs=0.02)
+    inside = 1.0 - math.erfc(allowed.floors_of(60) / math.sqrt(2.0))
+    assert inside**60 == pytest.approx(1.0 - math.erfc(3.0 / math.sqrt(2.0)))
 
 
 def test_single_shot_data_are_judged_without_energy_distance():

@@ -23,6 +23,28 @@ class InputFigures:
     energy_relative: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFigures:
+    """One channel of the response, each figure with what chance alone does to it, as in Calibration.
+
+    varies: False where the device's channel is constant; such a channel has no figures and counts for nothing. The
+    figures of the noise are None where it varies, but without noise.
+    """
+
+    channel: str
+    varies: bool = True
+    coverage_90: float | None = None
+    coverage_90_floor: float | None = None
+    std_ratio: float | None = None
+    std_ratio_floor: float | None = None
+    lag1_difference: float | None = None
+    lag1_floor: float | None = None
+    mean_bias: float | None = None
+    mean_bias_floor: float | None = None
+    mean_error: float | None = None
+    mean_error_floor: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """Figures of free-running responses from measured starts, over all inputs. Twin's samples include its noise of
@@ -30,15 +52,23 @@ class Calibration:
 
     coverage_90: share of measured values inside the twin's central 90 % interval; _worst_input: of the worst input.
     std_ratio: twin's spread over the device's (root mean variance over repeats; without repeats, over the measured
-    deviation from the twin's mean), the mean over channels. lag1_autocorrelation: of deviations from the mean at each
+    deviation from the twin's mean). lag1_autocorrelation: of deviations from the mean at each
     time. energy_distance: of whole responses, in response units a value, unbiased (may be negative); energy_relative:
     over the mean distance; energy_permutation_z: its deviation from what exchanging twin and device at random gives,
     in standard deviations. All three need repeats, else None; so does a figure whose data do not vary.
 
-    Each *_floor is the spread that chance alone gives. With at least 4 repeats it is the root mean square deviation of
-    the figure from its ideal where one random half of the repeats stands in for the twin and judges the other; with
-    fewer, and for the coverage, half the difference between random halves of the inputs, or of the trials. For the
-    worst input, _expected and _floor are mean and standard deviation where the twin's own draws stand in for the device.
+    Of several channels, coverage, std_ratio and lag 1 are those of the channel that is furthest off, with its floor
+    (`channels` has all); constant channels are left out, and each counts for the energy in units of its spread.
+
+    mean_bias: how far the device's mean over time and inputs lies from the twin's, in units of the device's spread;
+    its floor is its standard error, the inputs being independent. mean_error: root mean square of the difference at
+    each time, less what the finite numbers of repeats and draws give; in the same units, None without repeats.
+
+    Each *_floor is the spread that chance alone gives. With at least 4 repeats it is the root mean square deviation
+    of the figure from its ideal where one random half of the repeats stands in for the twin and judges the other;
+    with fewer, and for the coverage, half the difference between random halves of the inputs, or of the trials; for
+    the energy, what exchanging twin and device gives. For the worst input, _expected and _floor are mean and
+    standard deviation where the twin's own draws stand in for the device; so is the floor of mean_error.
 
     finite_share: of the free runs. largest_excursion: of any free run from the middle of the measured range, over half
     that range: near 1 for a good twin; a run that is not finite counts as 1e6.
@@ -70,6 +100,11 @@ class Calibration:
     autocorrelation_twin: tuple[float | None, ...] = ()
     autocorrelation_device: tuple[float | None, ...] = ()
     inputs: tuple[InputFigures, ...] = ()
+    mean_bias: float | None = None
+    mean_bias_floor: float | None = None
+    mean_error: float | None = None
+    mean_error_floor: float | None = None
+    channels: tuple[ChannelFigures, ...] = ()
 
     def as_dict(self) -> dict[str, float | int | None]:
         """The single figures by name, for JSON and tables; see `details` for the rest."""
@@ -83,4 +118,5 @@ class Calibration:
             "autocorrelation_twin": list(self.autocorrelation_twin),
             "autocorrelation_device": list(self.autocorrelation_device),
             "inputs": [asdict(one) for one in self.inputs],
+            "channels": [asdict(one) for one in self.channels],
         }

@@ -25,8 +25,8 @@ N_LAGS = 5
 class Pair:
     """One input: draws of the twin and repeats of the device, (draw or repeat, time, channel).
 
-    inside: share of each repeat's values inside the twin's interval; inside_twin: of each draw's. n_finite: draws that
-    stayed finite.
+    inside: share of each repeat's values inside the twin's interval, (repeat, channel); inside_twin: of each draw's,
+    (draw, channel). n_finite: draws that stayed finite.
     """
 
     input_id: int
@@ -54,7 +54,7 @@ def draw_pair(twin: AnyTwin, repeats: Traces, *, n_draws: int, generator: torch.
     samples, n_finite = _without_diverged(draws[:, 1:].double().cpu().numpy(), repeats.response)
     device = repeats.response[:, start + 1 :]
     lower, upper = interval(samples, LEVEL)
-    inside, inside_twin = (((one >= lower) & (one <= upper)).mean((1, 2)) for one in (device, samples))
+    inside, inside_twin = (((one >= lower) & (one <= upper)).mean(1) for one in (device, samples))
     return Pair(int(repeats.inputs[0]), samples, device, inside, inside_twin, n_finite)
 
 
@@ -90,16 +90,52 @@ def _device_variance(twin: np.ndarray, device: np.ndarray) -> np.ndarray:
     return single
 
 
+def varying(pairs: Sequence[Pair]) -> np.ndarray:
+    """Which channels of the device vary at all, over time, repeats or inputs, (channel,)."""
+    low = np.min([pair.device.min((0, 1)) for pair in pairs], axis=0)
+    high = np.max([pair.device.max((0, 1)) for pair in pairs], axis=0)
+    out: np.ndarray = high > low
+    return out
+
+
+def spreads(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The device's spread about its mean at each time (without repeats, about the twin's), (channel,)."""
+    out: np.ndarray = np.sqrt(np.mean([_device_variance(twin, device) for twin, device in pairs], axis=0))
+    return out
+
+
 def autocorrelations(pairs: Sequence[tuple[np.ndarray, np.ndarray]], n_lags: int) -> np.ndarray:
-    """Of deviations from the mean at each time, pooled over pairs: (twin or device, lag 1 …); NaN without variance."""
-    products = np.zeros((2, n_lags + 1))
+    """Of deviations from the mean at each time, pooled over pairs: (twin or device, lag 1 …); NaN without variance.
+
+    Several channels count alike whatever their units: each is taken in units of the device's spread.
+    """
+    products = _lag_products(pairs, n_lags)
+    if products.shape[2] > 1:
+        power = products[1, 0]
+        products = products[:, :, power > 0] / power[power > 0]
+    return _correlations(products.sum(axis=2))
+
+
+def channel_autocorrelations(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The same one sample apart, of each channel: (twin or device, channel)."""
+    return _correlations(_lag_products(pairs, 1))[:, 0]
+
+
+def _lag_products(pairs: Sequence[tuple[np.ndarray, np.ndarray]], n_lags: int) -> np.ndarray:
+    """Sums of products of deviations, (twin or device, lag 0 …, channel)."""
+    products = np.zeros((2, n_lags + 1, pairs[0][0].shape[2]))
     for twin, device in pairs:
         mean = twin.mean(0)
         about = device.mean(0) if len(device) > 1 else mean
         for side, deviation in enumerate((twin - mean, device - about)):
             n_time = deviation.shape[1]
             for lag in range(min(n_lags, n_time - 1) + 1):
-                products[side, lag] += (deviation[:, lag:] * deviation[:, : n_time - lag]).sum() / (1.0 - lag / n_time)
+                product = deviation[:, lag:] * deviation[:, : n_time - lag]
+                products[side, lag] += product.sum((0, 1)) / (1.0 - lag / n_time)
+    return products
+
+
+def _correlations(products: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         out: np.ndarray = products[:, 1:] / products[:, :1]
     return np.where(np.isfinite(out), out, np.nan)
