@@ -28,7 +28,8 @@ from streaming import DEVICES, Clock, again, bench_file, fit_fields, record_chec
 from labctl.bench import Bench
 from labctl.campaign import run
 from labctl.campaigns.fit_twin import FitSettings
-from labctl.campaigns.stream_twin import Drives, StreamBudget, StreamDesign, stream_twin
+from labctl.campaigns.stream_design import Drives, StreamBudget, StreamDesign
+from labctl.campaigns.stream_twin import stream_twin
 from labctl.demo import CONDITIONS
 from labctl.network_bench import apply_conditions
 from labctl.recording import Recording

@@ -28,7 +28,8 @@ from labctl.campaign import Campaign, run
 from labctl.campaigns.characterise import CharacterisationDesign, characterise, excitations
 from labctl.campaigns.fit_twin import FitSettings, fit_twin
 from labctl.campaigns.record import record
-from labctl.campaigns.stream_twin import StreamBudget, StreamDesign, stream_twin
+from labctl.campaigns.stream_design import StreamBudget, StreamDesign
+from labctl.campaigns.stream_twin import stream_twin
 from labctl.demo import CONDITIONS, FITS
 from labctl.judging import Judgement, judge
 from labctl.network_bench import apply_conditions

@@ -62,6 +62,8 @@ def clear(devices: Iterable[str], gates: Mapping[str, Gates], *, override: str |
     return Clearance(chosen, override.strip())
 
 
+PLAIN_FAILURE = "plain_failure"
+"""Name of the gate of a twin that fails, however little it is judged on."""
 TO_BE_JUDGED = (
     "Record more inputs, or longer ones, and fit again; or give a recording of other inputs with --heldout (afterwards: "
     "`labctl twin check --store`), or keep more from the fit with --held-out-fraction"
@@ -89,7 +91,9 @@ def verdict_in_words(device: str, gates: Gates) -> str:
     """One sentence: passed, FAILED, or not judged and what to do about it."""
     if not shortcomings(device, gates):
         return f"the twin of {device} PASSED its gates"
-    why = dict.fromkeys(gate_in_words(gate) for gate in gates.get("gates", ()) if not gate.get("passed"))
+    faulty = [gate for gate in gates.get("gates", ()) if not gate.get("passed")]
+    known = [gate for gate in faulty if gate.get("judged", True)]
+    why = dict.fromkeys(gate_in_words(gate) for gate in known or faulty)
     if was_judged(gates):
         return f"the twin of {device} FAILED its gates: {'; '.join(why)}"
     return f"the twin of {device} was NOT JUDGED: {'; '.join(why) or 'no gate is stored'}. {TO_BE_JUDGED}"
@@ -97,8 +101,14 @@ def verdict_in_words(device: str, gates: Gates) -> str:
 
 def gate_in_words(gate: Mapping[str, Any]) -> str:
     """One gate: its name, its value and what is allowed."""
-    if gate.get("judged") is False:
+    if gate.get("judged") is False or gate.get("name") == PLAIN_FAILURE:
         return str(gate.get("why") or f"{gate.get('name')} is not judged")
+    value, allowed = gate_figures(gate)
+    return f"{gate.get('name')} {value} (allowed {allowed})"
+
+
+def gate_figures(gate: Mapping[str, Any]) -> tuple[str, str]:
+    """(value, what is allowed)."""
     value, lower, upper = (gate.get(name) for name in ("value", "lower", "upper"))
     shown = "not known" if value is None else f"{value:.4g}"
     if lower is not None and upper is not None:
@@ -107,4 +117,4 @@ def gate_in_words(gate: Mapping[str, Any]) -> str:
         allowed = f"at least {lower:.4g}"
     else:
         allowed = f"at most {upper:.4g}" if upper is not None else "a known value"
-    return f"{gate.get('name')} {shown} (allowed {allowed})"
+    return shown, allowed

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from labctl.clearance import PLAIN_FAILURE
 from twins import AnyTwin, Calibration, DeviceTwin, Histories, Traces, calibrate, histories_of
 from twins.device.history import start_sample
 from twins.gates import judge_gates
@@ -143,7 +144,7 @@ def _plainly(calibration: Calibration, report: Mapping[str, Any]) -> Mapping[str
         return report
     why = f"it plainly fails, however little is held out: {' and '.join(faults)}"
     gate = {
-        "name": "plain_failure", "value": calibration.coverage_90, "lower": HOPELESS, "upper": None, "passed": False,
+        "name": PLAIN_FAILURE, "value": calibration.coverage_90, "lower": HOPELESS, "upper": None, "passed": False,
         "why": why, "judged": True,
     }  # fmt: skip
     return {**report, "gates": [gate, *report["gates"]], "reasons": [why, *report.get("reasons", ())]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -104,7 +103,26 @@ def _source(recording: Recording) -> dict[str, Any]:
 
 def _treatments(recording: Recording) -> list[str]:
     outside = recording.provenance.get("outside_data", {})
-    return [one if isinstance(one, str) else json.dumps(one) for one in outside.get("treatments", ())]
+    return [one if isinstance(one, str) else treatment_in_words(one) for one in outside.get("treatments", ())]
+
+
+def treatment_in_words(treatment: Mapping[str, Any]) -> str:
+    """What was done to the data, with its figures."""
+    figures = ", ".join(
+        f"{name.replace('_', ' ')} {_figure(value)}" for name, value in treatment.items() if name != "treatment"
+    )
+    what = str(treatment.get("treatment", "treated"))
+    return f"Data: {what} ({figures})." if figures else f"Data: {what}."
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return " to ".join(map(_figure, value)) if len(value) == 2 else " and ".join(map(_figure, value))
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {_figure(inner)}" for name, inner in value.items())
+    return "not known" if value is None else str(value)
 
 
 def sha256_of(path: Path | None) -> str | None:

@@ -5,7 +5,6 @@ Everything comes from the `TwinAccount`; nothing is computed here but layouts an
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from labctl.clearance import gate_in_words
+from labctl.clearance import gate_figures, verdict_in_words
 from labctl.html_page import HtmlPage
 from labctl.report import MEASURED, PROMISED
 
 if TYPE_CHECKING:
-    from labctl.twin_evidence import Evidence, ShownInput
+    from labctl.twin_evidence import ChannelRow, Evidence, ShownInput
 
 LONG_S = 5.0  # responses longer than this are drawn in seconds
 MOST_CHANNELS = 3
@@ -56,8 +55,8 @@ def write_twin_report(path: Path, account: TwinAccount) -> None:
         page.paragraph(text)
     page.heading("Gates, on inputs that the fit never saw")
     page.table(
-        ("gate", "value and what is allowed", "passed"),
-        [(one["name"], gate_in_words(one), "yes" if one["passed"] else "NO") for one in account.gates["gates"]],
+        ("gate", "value", "allowed", "passed"),
+        [(one["name"], *gate_figures(one), _passed(one)) for one in account.gates["gates"]],
     )
     for text in account.gates.get("reasons", ()):
         page.paragraph(str(text), note=True)
@@ -71,20 +70,22 @@ def write_twin_report(path: Path, account: TwinAccount) -> None:
 
 def verdict(account: TwinAccount) -> list[str]:
     """In words: whether it passed, how its mean errs, how its noise compares."""
-    failed = [gate_in_words(one) for one in account.gates["gates"] if not one["passed"]]
+    said = verdict_in_words(account.name, account.gates)
     texts = [
-        "It passed every gate on held-out inputs." if not failed else f"It did not pass: {'; '.join(failed)}.",
-        *(
-            f"{row.name}: the twin's mean errs by {row.rms_error:.3g} {row.unit} (root mean square, against the mean of "
-            f"the repeats; chance alone gives {row.rms_error_by_chance:.3g}; bias {row.bias:+.2g}); "
-            "the device's own spread about its mean is "
-            f"{row.device_std:.3g} {row.unit} and the twin's {row.twin_std:.3g} {row.unit}; of the measured values "
-            f"{100 * row.coverage_90:.1f} % lie in the twin's 90 % interval."
-            for row in account.evidence.channels[:MOST_CHANNELS]
-        ),
+        f"{said[0].upper()}{said[1:]}{'' if said.endswith('.') else '.'}",
+        *(_channel_in_words(row) for row in account.evidence.channels[:MOST_CHANNELS]),
     ]
     left = len(account.evidence.channels) - MOST_CHANNELS
     return [*texts, f"{left} more channels are in the table below."] if left > 0 else texts
+
+
+def _channel_in_words(row: ChannelRow) -> str:
+    error, device, twin = (_with_unit(f"{one:.3g}", row.unit) for one in (row.rms_error, row.device_std, row.twin_std))
+    return (
+        f"{row.name}: the twin's mean errs by {error} (root mean square, against the mean of the repeats; chance alone gives "
+        f"{row.rms_error_by_chance:.3g}; bias {row.bias:+.2g}); the device's own spread about its mean is {device} and the "
+        f"twin's {twin}; of the measured values {100 * row.coverage_90:.1f} % lie in the twin's 90 % interval."
+    )
 
 
 def _evidence(page: HtmlPage, account: TwinAccount) -> None:
@@ -109,7 +110,7 @@ def _evidence(page: HtmlPage, account: TwinAccount) -> None:
         ("channel", "bias", "error of the mean", "by chance", "spread, device", "spread, twin", "in the 90 % interval",
          "lag-1 autocorrelation, device", "twin"),
         [
-            (f"{row.name} ({row.unit})", f"{row.bias:+.3g}", f"{row.rms_error:.3g}", f"{row.rms_error_by_chance:.3g}",
+            (_named(row.name, row.unit), f"{row.bias:+.3g}", f"{row.rms_error:.3g}", f"{row.rms_error_by_chance:.3g}",
              f"{row.device_std:.3g}",
              f"{row.twin_std:.3g}", f"{row.coverage_90:.3f}", f"{row.lag1_device:.3f}", f"{row.lag1_twin:.3f}")
             for row in evidence.channels
@@ -134,7 +135,7 @@ def _input_plot(shown: ShownInput, account: TwinAccount) -> Figure:
                 low, high = np.quantile(values, (0.05, 0.95), axis=0)
                 axes.fill_between(time, low, high, color=colour, alpha=0.3, lw=0)
             axes.plot(time, values.mean(axis=0), color=colour, lw=1, label=name)
-        axes.set_ylabel(f"{row.name} ({row.unit})", fontsize=8)
+        axes.set_ylabel(_named(row.name, row.unit), fontsize=8)
     panels[1].legend(fontsize=8, loc="upper right")
     panels[-1].set_xlabel(f"time ({unit})")
     return figure
@@ -198,4 +199,25 @@ def _origin(page: HtmlPage, account: TwinAccount) -> None:
 def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} {_text(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(inner) for inner in value) or "none"
+    if value is None:
+        return "not known"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _passed(gate: Mapping[str, Any]) -> str:
+    if gate["passed"]:
+        return "yes"
+    return "NO" if gate.get("judged", True) else "not judged"
+
+
+def _named(name: str, unit: str) -> str:
+    """Without a unit nothing is said of it."""
+    return f"{name} ({unit})" if unit else name
+
+
+def _with_unit(figure: str, unit: str) -> str:
+    return f"{figure} {unit}" if unit else figure

@@ -7,9 +7,9 @@ or the budget is spent: device time is the scarce thing, not ours.
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,15 @@ from labctl.campaigns.choose_twin import ChosenTwin, choose_twin
 from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
 from labctl.campaigns.fit_settings import FitSettings
 from labctl.campaigns.record import record
+from labctl.campaigns.stream_design import (
+    CANDIDATES,
+    N_MEMBERS,
+    Drives,
+    StreamBudget,
+    StreamDesign,
+    StreamedTwin,
+    StreamRound,
+)
 from labctl.campaigns.train_twin import TrainedTwin, TrainingBudget, train_chosen, train_members
 from labctl.designs import combine, random_steps
 from labctl.errors import CampaignError
@@ -34,88 +43,6 @@ from labctl.twin_data import TwinData
 if TYPE_CHECKING:
     from labctl.judging import Judgement
     from twins import DeviceTwin
-
-
-@dataclass(frozen=True, slots=True)
-class StreamDesign:
-    """How much to measure at a time.
-
-    Training: n_first trials of n_samples samples in the first round, n_trials in every further one, levels held for
-    one of `holds` (samples). Held out, recorded first: n_inputs other inputs of n_heldout_samples, n_repeats times each;
-    every further round adds n_more_repeats. Few repeats pass a twin easily, since chance is allowed for: so after a
-    judgement that was passed they are filled up to sure_repeats, and with fewer the recording does not end as passed.
-    fit_epochs: of each phase of training a round, for fit_seconds at most. in_succession: judgements that must be passed
-    one after another.
-    """
-
-    n_first: int = 10
-    n_trials: int = 6
-    n_samples: int = 300
-    holds: tuple[int, ...] = (2, 3, 5, 15)
-    n_inputs: int = 12
-    n_heldout_samples: int = 200
-    n_repeats: int = 5
-    n_more_repeats: int = 1
-    sure_repeats: int = 20
-    low: float | None = None
-    high: float | None = None
-    fit_epochs: int = 120
-    fit_seconds: float = 60.0
-    in_succession: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class StreamBudget:
-    """What may be spent: device time (preparations included), and wall time, which is looked at between rounds."""
-
-    device_seconds: float
-    wall_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRound:
-    """One judgement: after how much device time, on how many trials it was trained, and the figures."""
-
-    number: int
-    device_seconds: float
-    n_training_trials: int
-    n_heldout_trials: int
-    passed: bool
-    failed: tuple[str, ...]
-    coverage_90: float
-    std_ratio: float | None
-    free_run_score: float
-
-
-@dataclass(frozen=True, slots=True)
-class StreamedTwin:
-    """What came of it. device_seconds: of all that was recorded. ended: why, in words. passed: its gates, in succession."""
-
-    fitted: FittedTwin
-    device_seconds: float
-    rounds: tuple[StreamRound, ...]
-    passed: bool
-    ended: str
-    training: tuple[Recording, ...] = field(repr=False)
-    heldout: tuple[Recording, ...] = field(repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, without the recordings."""
-        return {
-            "twin": str(self.fitted.path),
-            "report": str(self.fitted.report),
-            "gates_passed": self.passed,
-            "ended": self.ended,
-            "device_seconds": self.device_seconds,
-            **self.fitted.figures,
-            "gates": self.fitted.gates["gates"],
-            "rounds": [asdict(one) for one in self.rounds],
-        }
-
-
-Drives = Literal["random", "chosen"]
-N_MEMBERS = 3  # of the ensemble that chooses
-CANDIDATES = 8  # random trials to choose each one from
 
 
 def stream_twin(
@@ -203,9 +130,8 @@ class _Stream:
     def passed(self) -> bool:
         """Whether the last judgements were all passed, the last one on enough repeats to be sure."""
         last = self.rounds[-self._design.in_succession :]
-        enough = self._design.sure_repeats * self._design.n_inputs
         passed = len(last) == self._design.in_succession and all(one.passed for one in last)
-        return passed and last[-1].n_heldout_trials >= enough
+        return passed and last[-1].n_heldout_trials >= self._design.sure_trials
 
     @property
     def _n_members(self) -> int:
@@ -260,19 +186,10 @@ class _Stream:
             chosen=self._chosen,
             settings=self._settings,
             seed=self._seed,
-            withheld="" if self.passed else self._not_sure(),
+            withheld="" if self.passed else self._design.unsure,
         )
         finished = yield from finish_twin(f"twin/{self._device}", self._trained, origin, folder=self._folder)
         return finished
-
-    def _not_sure(self) -> str:
-        """Why the twin is not cleared although its last judgement may have been passed, by luck."""
-        design = self._design
-        enough = design.sure_repeats * design.n_inputs
-        return (
-            f"the recording ended before {design.in_succession} judgements in succession were passed, the last one on "
-            f"{enough} held-out trials; record more, or check the twin on other recordings (`labctl twin check --store`)"
-        )
 
     def _ending(self) -> str:
         wall_s = time.perf_counter() - self._began_s
@@ -385,22 +302,11 @@ class _Stream:
     def _tell(
         self, number: int, used_s: float, data: TwinData, judged: TwinData, judgement: Judgement, score: float
     ) -> Campaign[None]:
-        ratio, coverage = judgement.figures["std_ratio"], judgement.figures["coverage_90"]
-        assert coverage is not None  # it always is known
-        failed = tuple(str(one["name"]) for one in judgement.gates["gates"] if not one["passed"])
-        one = StreamRound(
-            number=number,
-            device_seconds=used_s,
-            n_training_trials=sum(part.n_trials for part in data.traces),
-            n_heldout_trials=sum(part.n_trials for part in judged.traces),
-            passed=judgement.passed,
-            failed=failed,
-            coverage_90=float(coverage),
-            std_ratio=None if ratio is None else float(ratio),
-            free_run_score=score,
-        )
+        one = StreamRound.of(number, used_s, data, judged, judgement, score)
         self.rounds.append(one)
         values = {"coverage_90": one.coverage_90, "free_run_score": score, "device_seconds": used_s}
-        yield Figures(f"{self._key}/gates", number, values | ({} if ratio is None else {"std_ratio": float(ratio)}))
-        note = "gates passed" if one.passed else f"not passed: {', '.join(failed)}"
+        yield Figures(
+            f"{self._key}/gates", number, values | ({} if one.std_ratio is None else {"std_ratio": one.std_ratio})
+        )
+        note = "gates passed" if one.passed else f"not passed: {', '.join(one.failed)}"
         yield Progress(self._key, used_s, self._budget.device_seconds, note)

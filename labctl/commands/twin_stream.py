@@ -46,7 +46,8 @@ def run_stream(options: argparse.Namespace) -> int:
     from labctl.campaign import Journal, run
     from labctl.campaigns.choose_twin import DIAGNOSED, PLAIN
     from labctl.campaigns.fit_settings import FitSettings
-    from labctl.campaigns.stream_twin import StreamBudget, StreamDesign, stream_twin
+    from labctl.campaigns.stream_design import StreamBudget, StreamDesign
+    from labctl.campaigns.stream_twin import stream_twin
     from labctl.commands.record import conditions_from
     from labctl.commands.twin import EXIT_GATES_NOT_PASSED
     from labctl.console import Console

@@ -14,9 +14,11 @@ from labctl.bench import Bench
 from labctl.campaign import run
 from labctl.campaigns.choose_excitations import candidate_drives, choose_excitations, greedy_cover, playable
 from labctl.campaigns.fit_twin import FitSettings
-from labctl.campaigns.stream_twin import StreamBudget, StreamDesign, StreamedTwin, stream_twin
+from labctl.campaigns.stream_design import StreamBudget, StreamDesign, StreamedTwin
+from labctl.campaigns.stream_twin import stream_twin
+from labctl.clearance import clear
 from labctl.cli import main
-from labctl.errors import CampaignError, Stopped
+from labctl.errors import CampaignError, GatesNotPassed, Stopped
 from labctl.events import Event, Figures, Sampled
 from labctl.excitation import Excitation
 from labctl.store import open_recording
@@ -110,6 +112,22 @@ def test_recording_ends_when_the_budget_is_spent_and_all_of_it_was_learned_from(
     assert provenance["gates"]["passed"] is False
     assert provenance["simulated"] is True
     assert len(provenance["extra"]["recordings"]) == len(result.training)
+
+
+def test_a_last_judgement_passed_by_luck_is_not_kept_as_passed(
+    bench: Bench, tmp_path: Path, verdicts: list[bool]
+) -> None:
+    verdicts[:] = [False, True]
+    result = streamed(bench, tmp_path, budget_s=0.75)
+    assert result.rounds[-1].passed
+    assert not result.passed
+    assert result.ended == "the budget was spent"
+    gates = read_provenance(result.fitted.path)["gates"]
+    assert gates["passed"] is False
+    assert "judgements in succession" in gates["gates"][0]["why"]
+    with pytest.raises(GatesNotPassed, match="judgements in succession"):
+        clear(["leaky"], {"leaky": gates})
+    assert not result.fitted.passed
 
 
 def test_held_out_inputs_are_never_trained_on(bench: Bench, tmp_path: Path, verdicts: list[bool]) -> None:
