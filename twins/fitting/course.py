@@ -17,6 +17,8 @@ from twins.fitting.free_run import FreeRunScore
 from twins.traces import Traces
 
 _SCORES_PER_PHASE = 25  # a free run costs as much as some 50 steps of training
+_JUDGING_SHARE = 0.3  # of a phase's time, where that is limited
+_BETWEEN_EVENTS_S = 0.5  # "stop" acts at events
 _LAST_RATE = 0.01  # of the first, at the end of the cosine
 _LARGEST_GRADIENT = 5.0
 _CHANCE = 2.0  # standard errors of a paired difference between two checkpoints' scores
@@ -118,24 +120,36 @@ def descend(
     """Adam over `n_epochs` epochs, each of the batches that `losses()` gives; the rate falls as a cosine, or is constant.
 
     rates: of each parameter, as a multiple of the learning rate. The twin is judged some 25 times on the way, and at
-    the end; see Course.judge.
+    the end; see Course.judge. Less often where that would take much of the time until until_s. Within epochs that take
+    long there are events, too, and they end early at until_s.
     """
     optimiser = FlatAdam(parameters, largest_gradient=_LARGEST_GRADIENT, rates=rates)
-    began_s, progress, n_scored = course.seconds, 0.0, 0
+    began_s = told_s = course.seconds
+    progress, n_scored, judging_s = 0.0, 0, 0.0
     for number in range(1, n_epochs + 1):
         fall = 1.0 if constant_rate else _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress))
         total = []
         for loss in losses():
             optimiser.step(loss, learning_rate * fall)
             total.append(float(loss.detach()))
+            if course.seconds - told_s > _BETWEEN_EVENTS_S:
+                told_s = course.seconds
+                so_far = sum(total) / len(total)
+                yield Epoch(phase, course.epoch, so_far, course.latest, told_s, False, progress)
+            if until_s is not None and course.seconds >= until_s:
+                break
         progress = number / n_epochs
         if until_s is not None:
             progress = max(progress, min(1.0, (course.seconds - began_s) / max(1e-9, until_s - began_s)))
         course.epoch += 1
         due = progress >= 1.0 or int(progress * _SCORES_PER_PHASE) > n_scored
         n_scored = int(progress * _SCORES_PER_PHASE)
+        if until_s is not None and progress < 1.0:
+            due = due and judging_s <= _JUDGING_SHARE * (course.seconds - began_s)
+        before_s = course.seconds
         kept = course.judge(phase, must_improve=must_improve) if due else False
-        mean_loss = sum(total) / len(total)
-        yield Epoch(phase, course.epoch, mean_loss, course.latest, course.seconds, kept, progress)
+        judging_s += course.seconds - before_s
+        mean_loss, told_s = sum(total) / len(total), course.seconds
+        yield Epoch(phase, course.epoch, mean_loss, course.latest, told_s, kept, progress)
         if progress >= 1.0:
             return

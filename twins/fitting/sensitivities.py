@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -92,6 +93,20 @@ def squared_error(weights: LinearWeights, windows: Rollouts, *, burn_in: int) ->
 
 def normal_equations(weights: LinearWeights, windows: Rollouts, *, burn_in: int) -> NormalEquations:
     """The same with its derivatives, exact to first order in the weights."""
+    parts = gather_equations(weights, windows, burn_in=burn_in)
+    while True:
+        try:
+            next(parts)
+        except StopIteration as done:
+            found: NormalEquations = done.value
+            return found
+
+
+@torch.no_grad()
+def gather_equations(
+    weights: LinearWeights, windows: Rollouts, *, burn_in: int
+) -> Generator[None, bool | None, NormalEquations]:
+    """normal_equations, a part of the windows at a time; ends early, with those of the parts so far, if True is sent."""
     n, size = weights.twin.spec.n_response, weights.size
     gram, gradient = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
     total, count = 0.0, 0
@@ -104,6 +119,8 @@ def normal_equations(weights: LinearWeights, windows: Rollouts, *, burn_in: int)
         gram += slopes.T @ slopes
         gradient += slopes.T @ error
         total, count = total + float(error.square().sum()), count + len(error)
+        if (yield):
+            break
     return NormalEquations(total / count, gradient / count, gram / count)
 
 

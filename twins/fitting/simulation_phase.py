@@ -16,11 +16,14 @@ from twins.fitting.course import Course, PhaseOptions
 from twins.fitting.events import Epoch
 from twins.fitting.noise_matching import match_noise, windows_to_match
 from twins.fitting.rollouts import Rollouts, rollouts
-from twins.fitting.sensitivities import LinearWeights, NormalEquations, normal_equations, squared_error
+from twins.fitting.sensitivities import LinearWeights, NormalEquations, gather_equations, squared_error
 from twins.traces import Traces
 
 _HORIZONS = (24, 96, 384)  # samples of a free run
 _MOST_ROWS = 60_000  # of all free runs together
+_MOST_PRODUCTS = 2e10  # of their equations' Gram matrix: beyond, there are fewer rows,
+_LEAST_EQUATIONS = 10  # but as many a weight, if the data have them
+_BETWEEN_EVENTS_S = 0.5
 _BURN_IN = 0.2  # of a free run: what a start measured through noise spoils
 _RIDGE = 1e-6  # as of the backbone's least squares
 _DEFAULT_EPOCHS = 8  # a horizon
@@ -46,28 +49,41 @@ def simulation_phase(course: Course, traces: Sequence[Traces], options: PhaseOpt
     began_s = course.seconds
     for number, n_steps in enumerate(horizons):
         course.restore_kept()
-        windows = rollouts(course.twin, traces, n_steps=n_steps, n_windows=max(8, _MOST_ROWS // n_steps), rng=rng)
-        for epoch in _descend(course, windows, matched, options.max_epochs or _DEFAULT_EPOCHS, longer=number > 0):
+        n_windows = max(8, _n_rows(course.twin) // n_steps)
+        windows = rollouts(course.twin, traces, n_steps=n_steps, n_windows=n_windows, rng=rng)
+        n_epochs = options.max_epochs or _DEFAULT_EPOCHS
+        epochs = _descend(course, windows, matched, n_epochs, longer=number > 0, until_s=options.until_s)
+        for epoch in epochs:
             progress = (number + epoch.progress) / len(horizons)
             if options.until_s is not None:
                 progress = max(progress, min(1.0, (course.seconds - began_s) / max(1e-9, options.until_s - began_s)))
             yield replace(epoch, progress=progress)
-            if progress >= 1.0:
+            # what was begun comes to its end, if soon; only then is it judged
+            if progress >= 1.0 and epoch.epoch == course.epoch and not math.isnan(epoch.train_loss):
                 return
 
 
+def _n_rows(twin: DeviceTwin) -> int:
+    """Of all free runs of a horizon: as many as their equations take about a second for."""
+    size, n = LinearWeights(twin).size, twin.spec.n_response
+    affordable = int(_MOST_PRODUCTS / (n * size**2))
+    return min(_MOST_ROWS, max(affordable, _LEAST_EQUATIONS * size // n))
+
+
 def _descend(
-    course: Course, windows: Rollouts, matched: Rollouts, n_epochs: int, *, longer: bool
+    course: Course, windows: Rollouts, matched: Rollouts, n_epochs: int, *, longer: bool, until_s: float | None
 ) -> Generator[Epoch, None, None]:
-    """Steps at one horizon until they gain nothing; progress is that of this horizon."""
+    """Steps at one horizon until they gain nothing; progress is that of this horizon.
+
+    Where a step takes long there are events within it, whose train_loss is not a number.
+    """
     burn_in = int(_BURN_IN * windows.n_steps)
     fine = copy.deepcopy(course.twin).double()
-    weights, helps = LinearWeights(fine), not longer
-    with torch.no_grad():
-        equations = normal_equations(weights, windows, burn_in=burn_in)
+    weights, helps, progress = LinearWeights(fine), not longer, 0.0
+    equations = yield from _told(course, gather_equations(weights, windows, burn_in=burn_in), progress, until_s)
     for number in range(1, n_epochs + 1):
         with torch.no_grad():
-            gain, equations = _improve(weights, equations, windows, burn_in)
+            gain = _improve(weights, equations, windows, burn_in)
         _hand_over(fine, course.twin)
         match_noise(course.twin, matched)
         course.epoch += 1
@@ -80,32 +96,49 @@ def _descend(
         yield Epoch("simulation", course.epoch, loss, course.latest, course.seconds, kept, progress)
         if done:
             return
+        equations = yield from _told(course, gather_equations(weights, windows, burn_in=burn_in), progress, until_s)
 
 
-def _improve(
-    weights: LinearWeights, equations: NormalEquations, windows: Rollouts, burn_in: int
-) -> tuple[float, NormalEquations]:
-    """One step, damped until it helps: its relative gain (0: none was found) and the equations after it."""
+def _told(
+    course: Course, parts: Generator[None, bool | None, NormalEquations], progress: float, until_s: float | None
+) -> Generator[Epoch, None, NormalEquations]:
+    """What comes of the parts, which are no more than there is time for, with an event now and then."""
+    told_s, enough = course.seconds, None
+    while True:
+        try:
+            parts.send(enough)
+        except StopIteration as done:
+            found: NormalEquations = done.value
+            return found
+        enough = until_s is not None and course.seconds >= until_s
+        if course.seconds - told_s > _BETWEEN_EVENTS_S:
+            told_s = course.seconds
+            yield Epoch("simulation", course.epoch, math.nan, course.latest, told_s, False, progress)
+
+
+def _improve(weights: LinearWeights, equations: NormalEquations, windows: Rollouts, burn_in: int) -> float:
+    """One step, damped until it helps: its relative gain (0: none was found)."""
     before, ridge = weights.vector(), _RIDGE * weights.penalised()
 
     def objective(error: float, vector: Tensor) -> float:
         return error + float((ridge * vector.square()).sum()) / weights.twin.spec.n_response
 
-    now = objective(equations.error, before)
+    # of all windows, for the equations may be of some
+    now = objective(squared_error(weights, windows, burn_in=burn_in), before)
     n = weights.twin.spec.n_response
     gram = equations.gram + torch.diag(ridge / n)
     gradient = equations.gradient - ridge / n * before
     if not math.isfinite(now):
-        return 0.0, equations
+        return 0.0
     for damping in _DAMPINGS:
         damped = gram + torch.diag(damping * gram.diagonal().clamp_min(1e-15))
         after = before + torch.linalg.solve(damped, gradient)
         weights.assign(after)
         then = objective(squared_error(weights, windows, burn_in=burn_in), after)
         if then < now:
-            return 1.0 - then / now, normal_equations(weights, windows, burn_in=burn_in)
+            return 1.0 - then / now
     weights.assign(before)
-    return 0.0, equations
+    return 0.0
 
 
 def _hand_over(fine: DeviceTwin, twin: DeviceTwin) -> None:
