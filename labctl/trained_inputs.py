@@ -168,21 +168,21 @@ def _windowed(hashes: Hashes, n: int) -> Hashes:
 def _whole_drives(traces: Traces, step: NDArray[np.float64]) -> Hashes:
     drive = traces.scored()[0]
     hashes = _hashed(_rounded(drive, step[: drive.shape[2]]))
-    return _windowed(hashes, hashes.shape[1])[:, 0]
+    return np.asarray(_windowed(hashes, hashes.shape[1])[:, 0])
 
 
 def _drive_windows(traces: Traces, step: NDArray[np.float64]) -> Hashes:
     drive = traces.scored()[0]
     rounded = _rounded(drive, step[: drive.shape[2]])
     windows = _windowed(_hashed(rounded), DRIVE_WINDOW)
-    bends = (np.abs(np.diff(rounded, n=2, axis=1)) > 4).any(2)  # rounding alone bends a ramp by up to 2
+    bends = np.asarray((np.abs(np.diff(rounded, n=2, axis=1)) > 4).any(2))  # rounding alone bends a ramp by up to 2
     return _where(windows, bends, DRIVE_WINDOW - 2, LEAST_EVENTS)
 
 
 def _sample_windows(traces: Traces, step: NDArray[np.float64]) -> Hashes:
     drive, response = traces.scored()
     rounded = _rounded(np.concatenate((drive, response), axis=2), step)
-    moves = (np.diff(rounded[..., drive.shape[2] :], axis=1) != 0).any(2)
+    moves = np.asarray((np.diff(rounded[..., drive.shape[2] :], axis=1) != 0).any(2))
     return _where(_windowed(_hashed(rounded), SAMPLE_WINDOW), moves, SAMPLE_WINDOW - 1, SAMPLE_WINDOW // 2)
 
 
@@ -196,7 +196,7 @@ def _where(windows: Hashes, events: NDArray[np.bool_], n: int, least: int) -> Ha
 
 
 def _kept(windows: Hashes, one_in: int) -> NDArray[np.bool_]:
-    return (windows > 0) & (windows % np.uint64(one_in) == 0)
+    return np.asarray((windows > 0) & (windows % np.uint64(one_in) == 0))
 
 
 def _chosen(windows: Hashes, one_in: int) -> Hashes:

@@ -103,7 +103,8 @@ def _source(recording: Recording) -> dict[str, Any]:
 
 def _treatments(recording: Recording) -> list[str]:
     outside = recording.provenance.get("outside_data", {})
-    return [one if isinstance(one, str) else treatment_in_words(one) for one in outside.get("treatments", ())]
+    told = [*outside.get("treatments", ()), *recording.provenance.get("treatments", ())]
+    return [one if isinstance(one, str) else treatment_in_words(one) for one in told]
 
 
 def treatment_in_words(treatment: Mapping[str, Any]) -> str:

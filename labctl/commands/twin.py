@@ -40,6 +40,7 @@ def _add_diagnose(actions: argparse._SubParsersAction[argparse.ArgumentParser]) 
     diagnose.add_argument("--seed", type=seed, default=0, help="seed of the stretches looked at (default 0)")
     diagnose.add_argument("--json", action="store_true", help="print JSON instead of words")
     add_data_arguments(diagnose, test_rows=False)
+    _add_grouping(diagnose)
     diagnose.set_defaults(run=run_diagnose)
 
 
@@ -83,6 +84,7 @@ def _add_fit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     fit.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
     add_data_arguments(fit)
+    _add_grouping(fit)
     fit.set_defaults(run=run_fit)
 
 
@@ -98,6 +100,7 @@ def _add_check(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     check.add_argument("--seed", type=seed, default=0, help="seed of the free runs (default 0)")
     check.add_argument("--store", action="store_true", help="keep the outcome with the twin as its gates")
     add_data_arguments(check, test_rows=False)
+    _add_grouping(check)
     check.set_defaults(run=run_check)
 
 
@@ -112,6 +115,34 @@ def _add_compare(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     compare.set_defaults(run=run_compare)
 
 
+def _add_grouping(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--group-similar",
+        type=_tolerance,
+        metavar="TOLERANCE",
+        help="take trials of a file as repeats whose drives differ by no more than this, as a root mean square in spreads of "
+        "the drive, and conditions as one within this share of their range: where exact repeats are impossible",
+    )
+
+
+def _grouped(options: argparse.Namespace, recordings: list[Recording]) -> list[Recording]:
+    from labctl.grouped import group_similar
+
+    if options.group_similar is None or not recordings:
+        return recordings
+    return group_similar(recordings, tolerance=options.group_similar)
+
+
+def _tolerance(text: str) -> float:
+    try:
+        tolerance = float(text)
+    except ValueError:
+        tolerance = 0.0
+    if not 0.0 < tolerance < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a positive number, as in 0.05")
+    return tolerance
+
+
 def run_diagnose(options: argparse.Namespace) -> int:
     """Print the diagnosis and the recommendation with its reasons."""
     from labctl.campaign import run
@@ -119,7 +150,7 @@ def run_diagnose(options: argparse.Namespace) -> int:
     from labctl.console import Console
 
     recordings, _ = recordings_of(options, options.recordings)
-    found = run(diagnose_twin("the device", recordings, seed=options.seed), on_event=Console())
+    found = run(diagnose_twin("the device", _grouped(options, recordings), seed=options.seed), on_event=Console())
     if options.json:
         _print_json(found.as_dict())
         return 0
@@ -143,6 +174,7 @@ def run_fit(options: argparse.Namespace) -> int:
     recordings, test = recordings_of(options, options.recordings)
     if options.heldout:
         test = [*test, *heldout_of(options, options.heldout)]
+    recordings, test = _grouped(options, recordings), _grouped(options, test)
     campaign = fit_twin(
         options.name, recordings, test or None, seed=options.seed, settings=_settings(options), folder=options.out
     )
@@ -206,7 +238,7 @@ def run_check(options: argparse.Namespace) -> int:
     from labctl.console import Console
 
     align_as(options, [options.twin])
-    recordings = {str(path): recordings_of(options, [path])[0] for path in options.recordings}
+    recordings = {str(path): _grouped(options, recordings_of(options, [path])[0]) for path in options.recordings}
     campaign = check_twin(options.twin, recordings, n_draws=options.draws, seed=options.seed, store=options.store)
     checked = run(campaign, on_event=Console())
     _print_json(checked.as_dict())
