@@ -12,72 +12,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from twins.errors import CheckpointInvalid
+from twins.gate_limits import Gate, GateThresholds
 
 if TYPE_CHECKING:
     from twins.calibration import Calibration, ChannelFigures
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateThresholds:
-    """Fixed tolerances, about the ideal; floors: how many deviations by chance are allowed where that is more.
-
-    *_widest: the most that chance may be allowed; where three deviations are more, these data cannot tell a right twin
-    from a wrong one (noise 1.3 or 0.75 times too large shows as a coverage of 0.97 or 0.78), and the figure is not
-    judged. std_ratio alone may then be carried by the energy distance and by a coverage that is known to
-    coverage_90_carrying: rare large excursions (hops between wells) make spreads uncertain that are right.
-
-    mean_bias and mean_error: of the twin's mean, in units of the device's spread; see Calibration. excursion: of free
-    runs, in half-ranges of the measured response about its middle. min_inputs, min_trials: held-out evidence, below
-    which nothing is judged.
-    """
-
-    coverage_90: float = 0.02
-    coverage_90_widest: float = 0.06
-    coverage_90_carrying: float = 0.04
-    coverage_90_worst_input: float = 0.8
-    std_ratio: float = 0.03
-    std_ratio_widest: float = 0.15
-    lag1_autocorrelation: float = 0.01
-    lag1_autocorrelation_widest: float = 0.08
-    energy_relative: float = 0.01
-    mean_bias: float = 0.15
-    mean_bias_widest: float = 0.3
-    mean_error: float = 0.25
-    excursion: float = 3.0
-    floors: float = 3.0
-    min_inputs: int = 4
-    min_trials: int = 10
-
-    def floors_of(self, n_figures: int) -> float:
-        """Deviations allowed to each of several figures, so that all keep to them as often as one does to `floors`.
-
-        Šidák, J. Am. Stat. Assoc. 62:626 (1967), for normal deviations.
-        """
-        beyond = math.erfc(self.floors / math.sqrt(2.0))
-        if n_figures <= 1 or beyond < 1e-300:
-            return self.floors
-        each = -math.expm1(math.log1p(-beyond) / n_figures)
-        return -NormalDist().inv_cdf(0.5 * each)
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """One figure, the range allowed to it (None: open), whether it passed, and why in words.
-
-    judged: False where the data do not hold enough evidence; such a gate has not passed.
-    """
-
-    name: str
-    value: float | None
-    lower: float | None
-    upper: float | None
-    passed: bool
-    why: str
-    judged: bool = True
+__all__ = ["Gate", "GateReport", "GateThresholds", "judge_gates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +169,14 @@ def _std_ratio(calibration: Calibration, allowed: GateThresholds) -> Gate:
 def _carried(ratio: Gate, coverage: Gate, energy: Gate, allowed: GateThresholds) -> Gate:
     """The spread's gate, passed where the data cannot tell it, but tell the coverage well and the energy is right."""
     room = (coverage.upper or 1.0) - 0.9
-    if ratio.judged or not (coverage.passed and energy.passed and room <= allowed.coverage_90_carrying):
+    known = room <= allowed.coverage_90_carrying and (energy.upper or 0.0) <= allowed.energy_relative_carrying
+    if ratio.judged or not (coverage.passed and energy.passed and known):
         return ratio
     assert ratio.upper is not None  # both sides are limited
     words = (
         f"std_ratio is {ratio.value:.4g}; chance alone moves it by up to {ratio.upper - 1.0:.2g} in these data, so the "
-        f"coverage (known to {room:.2g}) and the energy distance of whole responses, which passed, were judged in its place"
+        f"coverage (known to {room:.2g}) and the energy distance of whole responses (known to {energy.upper:.2g}), which "
+        "passed, were judged in its place"
     )
     return replace(ratio, passed=True, judged=True, why=words)
 
@@ -325,7 +270,7 @@ def _of_channel(limits: _Limits, reading: _Reading, readings: Sequence[_Reading]
     lower, upper = limits.ideal - room, limits.ideal + room
     name = f"{limits.name}{_of(channel, readings)}"
     if value is None:
-        words = f"{name} is not known: the data do not vary"
+        words = f"{name} is not known: the device shows no spread"
         return Gate(limits.name, None, lower, upper, passed=False, why=words)
     if lower <= value <= upper and room > max(limits.widest, limits.tolerance):
         times = math.ceil((room / limits.widest) ** 2 - 1e-6)

@@ -125,7 +125,9 @@ def test_with_repeats_a_well_known_coverage_and_the_energy_carry_an_uncertain_sp
     assert report.passed
     assert any("energy distance" in gate.why for gate in report.gates if gate.name == "std_ratio")
     assert not judge_gates(replace(hopping, energy_relative=0.03)).passed
-    assert not judge_gates(replace(hopping, coverage_90_floor=0.018)).passed
+    for vague in ({"coverage_90_floor": 0.018}, {"energy_relative_floor": 0.15}):
+        report = judge_gates(replace(hopping, **vague))
+        assert not report.passed and not report.judged
 
 
 def test_the_worst_channel_is_judged_and_named():
