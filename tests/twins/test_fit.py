@@ -129,7 +129,7 @@ def test_a_warm_start_on_more_data_judges_on_none_that_it_was_trained_on(leaky_t
         ({"auxiliaries": 1}, ("likelihood", "simulation"), "auxiliaries=1"),
         ({"observation": True}, ("likelihood",), "observation=True"),
         ({"observation": True, "noise_diagonal": False}, ("rollout",), "observation=True"),
-        ({"observation": True, "auxiliaries": 1}, ("adversarial",), "observation=True"),
+        ({"observation": True, "auxiliaries": 1}, ("simulation",), "auxiliaries=1"),
         ({"auxiliaries": 1}, ("likelihood", "windows"), None),
         ({"observation": True}, ("likelihood", "simulation"), None),
         ({"observation": True}, ("rollout",), None),

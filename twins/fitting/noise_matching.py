@@ -19,7 +19,7 @@ from twins.traces import Traces
 _WINDOW_STEPS, _MOST_WINDOWS = 256, 128
 _ENOUGH_SAMPLES = 8000  # in all windows: a level is then known to a few per cent
 _ROUNDS = 3  # channels feel each other's noise: the levels are set again
-_MOST_WORK = 3e8  # products of the covariance's steps: with 40 inputs of state about a second
+_MOST_WORK = 2e8  # products of the covariance's steps: with 40 inputs of state about a second
 _MOST_UNEVEN = 10.0  # mean over median of the spreads' squares: beyond, a few runs that drift apart make up the mean
 _SMALLEST_PART = 1e-3  # of the error's spread, that is left to either noise
 _LARGEST_CHANGE = 30.0  # of a level in one round

@@ -82,9 +82,12 @@ def _descend(
     weights, helps, progress = LinearWeights(fine), not longer, 0.0
     equations = yield from _told(course, gather_equations(weights, windows, burn_in=burn_in), progress, until_s)
     for number in range(1, n_epochs + 1):
+        began_s = course.seconds
         with torch.no_grad():
             gain = _improve(weights, equations, windows, burn_in)
         _hand_over(fine, course.twin)
+        if course.seconds - began_s > _BETWEEN_EVENTS_S:
+            yield Epoch("simulation", course.epoch, math.nan, course.latest, course.seconds, False, progress)
         match_noise(course.twin, matched)
         course.epoch += 1
         # At the first horizon a worse step has no excuse: steps are few, and their loss is not noisy.
