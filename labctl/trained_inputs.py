@@ -162,7 +162,7 @@ def _windowed(hashes: Hashes, n: int) -> Hashes:
     for place in range(n):
         total = total * np.uint64(0xD1342543DE82EF95) + hashes[:, place : place + count]
     # 0 stands for a window that tells nothing
-    return np.maximum(_mixed(total) >> np.uint64(32), np.uint64(1))
+    return np.asarray(np.maximum(_mixed(total) >> np.uint64(32), np.uint64(1)), dtype=np.uint64)
 
 
 def _whole_drives(traces: Traces, step: NDArray[np.float64]) -> Hashes:

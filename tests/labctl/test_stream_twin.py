@@ -214,7 +214,7 @@ def bumpy_twins(n: int) -> list[DeviceTwin]:
     for seed in range(n):
         spec = DeviceTwinSpec.for_traces(traces, response_delays=0, drive_delays=0, hidden=(8,))
         twins.append(DeviceTwin(spec))
-        for _ in fit(twins[-1], [traces], seed=seed, max_epochs=20):
+        for _ in fit(twins[-1], [traces], seed=seed, max_epochs=40):
             pass
     return twins
 
