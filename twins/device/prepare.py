@@ -11,6 +11,7 @@ from torch import Tensor
 
 from twins.device.backbone import higher_terms
 from twins.device.history import histories_of
+from twins.device.trial_drift import offsets_of
 from twins.device.twin import DeviceTwin
 from twins.traces import Traces, check_same_grid
 
@@ -38,6 +39,8 @@ def prepare_twin(twin: DeviceTwin, traces: Sequence[Traces], *, generator: torch
         rows, increments = (torch.cat(parts) for parts in zip(*(step_rows(twin, part) for part in traces), strict=True))
         twin.features.copy_(_whitening(rows.double()))
         residual = _fit_backbone(twin, rows.double(), increments.double())
+        if spec.trial_drift:
+            _learn_trial_drift(twin, traces, generator)
         twin.nets.initialise(generator, diffusion_bias=_diffusion_bias(twin, residual))
         twin.fitted.fill_(True)
 
@@ -84,6 +87,13 @@ def driven_inputs(twin: DeviceTwin, traces: Traces) -> Tensor:
         held = torch.tensor([traces.conditions[name] for name in spec.condition_names], dtype=torch.float64)
         parts.append(held.expand(traces.n_trials, n_time, -1))
     return twin.normalised_drive(torch.cat(parts, dim=-1))
+
+
+def _learn_trial_drift(twin: DeviceTwin, traces: Sequence[Traces], generator: torch.Generator) -> None:
+    rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+    root, correlation = offsets_of(traces, rng)
+    twin.trial_offsets.copy_(torch.from_numpy(root) / twin.response_scale.unsqueeze(-1))
+    twin.trial_correlation.fill_(correlation)
 
 
 def _check(twin: DeviceTwin, traces: Sequence[Traces]) -> None:
