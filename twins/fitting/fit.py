@@ -9,6 +9,7 @@ import torch
 
 from twins.device.prepare import prepare_twin, widen_twin
 from twins.device.spec import DeviceTwinSpec
+from twins.device.trial_drift import check_repeats
 from twins.device.twin import DeviceTwin
 from twins.errors import TracesInvalid
 from twins.fitting.course import Course, PhaseOptions
@@ -58,6 +59,8 @@ def fit(
     _check_trained(twin.spec, phases)
     check_same_grid(traces, varying=twin.spec.condition_names)
     split = split_by_input(traces, fraction=held_out_fraction, rng=np.random.default_rng(seed), may_grow=True)
+    if twin.spec.trial_drift:
+        check_repeats(split.train)
     generator = torch.Generator().manual_seed(seed)
     if warm_start:
         twin.require_fitted()
