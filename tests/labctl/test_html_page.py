@@ -22,4 +22,4 @@ def test_texts_are_escaped_and_figures_embedded(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in text
     assert "SIMULATED &lt;i&gt;" in text
     assert 'src="data:image/png;base64,' in text
-    assert "http" not in text
+    assert "://" not in text
