@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from twins.network.network import PhysicalNetwork, StackMaker
 from twins.network.readout import Readout, fit_readout, readout_choice
-from twins.network.scores import Score, readout_kind, score
+from twins.network.scores import Score, mean_details, readout_kind, score
 from twins.network.tasks import Metric, Task, TaskData
 from twins.network.wiring import Wiring, WiringError
 
@@ -63,6 +63,11 @@ class Promise:
         """Mean accuracy over the draws; None for a regression."""
         accuracies = [one.accuracy for one in self.scores if one.accuracy is not None]
         return float(np.mean(accuracies)) if accuracies else None
+
+    @property
+    def details(self) -> dict[str, float]:
+        """Means over the draws of the task's further figures."""
+        return mean_details(self.scores)
 
 
 def promise(
