@@ -309,8 +309,10 @@ def fresh_examples(task: Task, n_trials: int, n_steps: int, rng: np.random.Gener
         new = [number for number, one in enumerate(data.inputs) if one.tobytes() not in known]
         chosen += [data.take(slice(number, number + 1)) for number in new[: n_trials - len(chosen)]]
         if len(chosen) == n_trials:
-            parts = [np.concatenate([getattr(one, name) for one in chosen]) for name in ("inputs", "targets", "scored")]
-            return type(avoid)(*parts)
+            inputs, targets, scored = (
+                np.concatenate([getattr(one, name) for one in chosen]) for name in ("inputs", "targets", "scored")
+            )
+            return replace(avoid, inputs=inputs, targets=targets, scored=scored, details=None)
     raise CampaignError(
         f"{task.name} has hardly any inputs beside the {len(known)} that are judged: {len(chosen)} of {n_trials} were found; "
         "judge on fewer (n_judged_trials), or make the examples longer"

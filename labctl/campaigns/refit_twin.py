@@ -20,7 +20,7 @@ from labctl.campaign import Campaign, Step
 from labctl.campaigns.choose_twin import ChosenTwin
 from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
 from labctl.campaigns.fit_settings import FitSettings
-from labctl.campaigns.network_plays import plays_of, some_inputs
+from labctl.campaigns.network_plays import of_device, plays_of, some_inputs
 from labctl.campaigns.train_twin import TrainedTwin
 from labctl.errors import RecordingError
 from labctl.events import Figures, Progress, Reported, Warned
@@ -116,7 +116,7 @@ def refit_twin(
     step = Step(key, f"Refit the twin of {device.name} on what the bench just did")
     yield step.started()
     plays, choosing = _learned(rounds, device)
-    old = [open_recording(path) for path in settings.old]
+    old = [of_device(open_recording(path), device, slice(None)) for path in settings.old]
     sets = [TwinData.of([*old, *plays]), TwinData.of(plays)] if old else [TwinData.of(plays)]
     candidates = []
     for number, data in enumerate(sets):
@@ -229,7 +229,8 @@ def _origin(
     seen = [*best.data.traces, *choosing.traces, *([] if known else TwinData.of(old).traces if old else [])]
     trained = TrainedInputs.of(seen) if known is None else known.with_more(seen)
     held = some_inputs(plays_of(last.folder, device, slice(last.n_learned, None)), N_JUDGED_INPUTS)
-    judged = TwinData.of([*held, *(open_recording(path) for path in settings.heldout)])
+    more = [of_device(open_recording(path), device, slice(None)) for path in settings.heldout]
+    judged = TwinData.of([*held, *more])
     how, withheld = "plays of the network on examples that were kept from every fit", ""
     try:
         judged, told = unseen(judged, trained, how)

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.commands import close_gap
+
 if TYPE_CHECKING:
     from twins import DeviceTwin
 
@@ -35,6 +37,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     optimise.add_argument("--seed", type=int, default=0, help="seed (default 0)")
     optimise.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the network goes")
     optimise.set_defaults(run=run_optimise)
+    close_gap.add_action(actions)
 
 
 def run_optimise(options: argparse.Namespace) -> int:
