@@ -134,12 +134,23 @@ class FixedJudge:
 
 
 def with_readout_of_draws(
-    network: PhysicalNetwork, metric: Metric, data: TaskData, generator: torch.Generator, *, n_draws: int
+    network: PhysicalNetwork,
+    metric: Metric,
+    data: TaskData,
+    generator: torch.Generator,
+    *,
+    n_draws: int,
+    regularisation: float | None = None,
 ) -> Generator[NoisePass | PenaltyTried, None, Wiring]:
-    """The network's wiring with a read-out fitted on many noise draws; its penalty is chosen by validation over trials."""
+    """The network's wiring with a read-out fitted on many noise draws, with this penalty.
+
+    regularisation: None: chosen by validation over trials.
+    """
     begin = time.monotonic()
     features = yield from features_of_draws(network, data, generator, n_draws)
     rows, targets = rows_of_draws(features, data)
+    if regularisation is not None:
+        return network.wiring(fit_readout(readout_kind(metric), rows, targets, regularisation=regularisation))
     trial_of_row = np.tile(np.nonzero(data.scored)[0], n_draws)
     choice = readout_choice(readout_kind(metric), rows, targets, trial_of_row)
     while True:
