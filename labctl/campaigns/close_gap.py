@@ -21,6 +21,7 @@ from labctl.bench import Bench
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.fine_tune import TunedWiring, fine_tune, promise_of
 from labctl.campaigns.finish_twin import plain
+from labctl.campaigns.fresh_examples import fresh_examples
 from labctl.campaigns.gap import Gap, GapRound
 from labctl.campaigns.gap_design import ClosedGap, Ended, GapBudget, GapSettings, Recorded
 from labctl.campaigns.play_cost import network_seconds
@@ -35,10 +36,8 @@ from labctl.workers import Job, side_by_side
 if TYPE_CHECKING:
     from labctl.campaigns.task_plan import TaskPlan
     from twins.network.judging import Promise
-    from twins.network.tasks import Task, TaskData
+    from twins.network.tasks import TaskData
     from twins.network.wiring import Wiring
-
-MOST_DRAWS = 20  # of fresh examples, until enough differ from the judged ones
 
 
 def close_the_gap(
@@ -295,25 +294,3 @@ class _Loop:
         return ClosedGap(
             ended, tuple(self._rounds), wiring, measurement, number, dict(twins), self._clearance, self._used_s
         )
-
-
-def fresh_examples(task: Task, n_trials: int, n_steps: int, rng: np.random.Generator, *, avoid: TaskData) -> TaskData:
-    """n_trials examples whose inputs are none of those to avoid: in a task with few different inputs, some come again.
-
-    Raises CampaignError if nearly all inputs that the task draws are to be avoided.
-    """
-    known = {one.tobytes() for one in avoid.inputs}
-    chosen: list[TaskData] = []
-    for _ in range(MOST_DRAWS):
-        data = task.sample(n_trials, n_steps, rng)
-        new = [number for number, one in enumerate(data.inputs) if one.tobytes() not in known]
-        chosen += [data.take(slice(number, number + 1)) for number in new[: n_trials - len(chosen)]]
-        if len(chosen) == n_trials:
-            inputs, targets, scored = (
-                np.concatenate([getattr(one, name) for one in chosen]) for name in ("inputs", "targets", "scored")
-            )
-            return replace(avoid, inputs=inputs, targets=targets, scored=scored, details=None)
-    raise CampaignError(
-        f"{task.name} has hardly any inputs beside the {len(known)} that are judged: {len(chosen)} of {n_trials} were found; "
-        "judge on fewer (n_judged_trials), or make the examples longer"
-    )

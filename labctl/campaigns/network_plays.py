@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.recording import Recording
-from labctl.station import Device
+from labctl.station import Device, Station
 from labctl.store import open_recording
+
+if TYPE_CHECKING:
+    from twins.network.wiring import Wiring
+
+Array = NDArray[np.float64]
 
 
 def plays_of(folder: Path, device: Device, trials: slice) -> list[Recording]:
@@ -61,6 +67,24 @@ def some_inputs(plays: Sequence[Recording], n_inputs: int) -> list[Recording]:
     return chosen
 
 
-def layer_of(recording: Recording) -> Any:
-    """The number of the layer whose nodes were played; None for a recording that is no play of a network."""
-    return recording.provenance.get("extra", {}).get("excitation", {}).get("layer")
+def responses_of(folder: Path, station: Station, wiring: Wiring) -> list[Array]:
+    """What `play_network` left in `folder` as one array a layer: (sense, trial, time), response units, all samples.
+
+    Senses are in the order of the layer's nodes, and of each node's response channels; the preparation is left away.
+    """
+    found: dict[tuple[int, int], Array] = {}
+    for path in sorted(folder.glob("*.h5")):
+        recording = open_recording(path)
+        played = _excitation_of(recording)
+        for name, node in played["nodes"].items():
+            own = of_device(recording, station.device(name), slice(None))
+            found[int(played["layer"]), int(node)] = np.moveaxis(own.scored()[1], 2, 0)
+    return [
+        np.concatenate([found[index, node] for node in range(layer.n_nodes)])
+        for index, layer in enumerate(wiring.layers)
+    ]
+
+
+def _excitation_of(recording: Recording) -> Mapping[str, Any]:
+    described: Mapping[str, Any] = recording.provenance["extra"]["excitation"]
+    return described
