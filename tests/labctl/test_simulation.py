@@ -31,7 +31,7 @@ def test_every_bundled_bench_has_a_station_that_fits_it(name: str, tmp_path: Pat
 
 
 def test_a_bench_that_is_not_bundled_is_told() -> None:
-    with pytest.raises(SimulationError, match="'optics'.*demo, closed_loop"):
+    with pytest.raises(SimulationError, match=r"'optics'.*demo, closed_loop"):
         bundled_bench("optics")
 
 
