@@ -21,8 +21,9 @@ from twins.network.initialise import measured_ports, random_wiring
 from twins.network.judging import FixedJudge, NoisePass, Promise, promise, torch_generator
 from twins.network.network import PhysicalNetwork, StackMaker, stack_under
 from twins.network.optimise import Iteration, Validation, optimise
+from twins.network.ports import DevicePort
 from twins.network.reservoir import ReservoirDraw, ReservoirResult, search_reservoir
-from twins.network.wiring import DevicePort, Wiring
+from twins.network.wiring import Wiring
 
 N_PROMISE_DRAWS = 24
 Outcome = TypeVar("Outcome")

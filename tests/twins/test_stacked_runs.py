@@ -105,7 +105,9 @@ def test_nodes_of_several_drives_and_responses_answer_as_their_twins_alone():
     wide, plain, array = make(1, n_drive=2), make(2), make(3, n_response=3, noise_columns=2)
     stack = twins.StackedTwins([wide, plain, array, wide])
     assert (stack.n_lines, stack.n_senses) == (6, 6)
-    quiet = twins.StackedTwins([make(1, n_drive=2, noise_diagonal=False), plain, make(3, n_response=3, noise_diagonal=False)])
+    quiet = twins.StackedTwins(
+        [make(1, n_drive=2, noise_diagonal=False), plain, make(3, n_response=3, noise_diagonal=False)]
+    )
     drive = random_drive(quiet, 15).requires_grad_()
     history = quiet.histories(BATCH, generator=seeded(5))
     together = quiet.respond(drive, history=history, generator=seeded(6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import final
 
 import torch
@@ -126,8 +127,8 @@ class StackedTwins(nn.Module):
         """Go on from a state by as many samples as the drive has, and say where that leads; differentiable through both.
 
         response[…, k] is seen as drive[…, k] begins to act, as in `respond`; the last drive sample leads to the state
-        that is returned. measured: what the bench answered to this drive. Then its values are returned, and gradients
-        are those of the twins along that path.
+        that is returned. measured: what the bench answered to this drive, with or without the sample that its last one
+        led to. Then its values are returned, and gradients are those of the twins along that path.
         """
         self._check(drive, False)
         response, ended = self._run(drive, state, None, generator, conditions or {}, measured)
@@ -157,7 +158,16 @@ class StackedTwins(nn.Module):
         for slow in self._slow:
             rows = torch.tensor([self._lines[node] for node in slow.nodes])
             parts.append(slow.start(history.drive[rows].movedim(1, -1), drawn))
-        return StackState(tuple(parts), newest=history.response[..., 0])
+        offset = self._offset(n_batch, generator)
+        return StackState(tuple(parts), newest=history.response[..., 0], offset=offset)
+
+    def _offset(self, n_batch: int, generator: torch.Generator | None) -> Tensor | None:
+        """What each trial is offset by, (sense, batch, 1); None where no twin drifts."""
+        std = self.get_buffer("offset_std")
+        if not std.any():
+            return None
+        like = torch.empty(0, dtype=self.twins[0].linear_weight.dtype, device=std.device)
+        return draw_noise((self.n_senses, n_batch, 1), like, generator) * std
 
     def _run(
         self,
@@ -171,7 +181,9 @@ class StackedTwins(nn.Module):
         """States (sense, batch, step + 1) in physical units, those of the end included, and where they end."""
         found: dict[int, Tensor] = {}
         ended = []
-        path = None if measured is None else torch.cat((measured, measured[..., -1:]), dim=-1)
+        path = measured
+        if path is not None and path.shape[-1] == drive.shape[-1]:  # what the last drive led to was not measured
+            path = torch.cat((path, path[..., -1:]), dim=-1)
         for group, part in zip((*self._fast, *self._slow), state.parts, strict=True):
             nodes = group.nodes
             lines, senses = (torch.tensor([side[n] for n in nodes]) for side in (self._lines, self._senses))
@@ -193,14 +205,11 @@ class StackedTwins(nn.Module):
 
     def _measured(self, response: Tensor, state: StackState, generator: torch.Generator | None) -> Tensor:
         """As an instrument sees it; the very first sample was measured already."""
-        std, offset = self.get_buffer("measurement_std"), self.get_buffer("offset_std")
+        std, seen = self.get_buffer("measurement_std"), response
         like = torch.empty(0, dtype=self.twins[0].linear_weight.dtype, device=response.device)
-        seen = response
         if std.any():
             seen = seen + draw_noise(tuple(response.shape), like, generator) * std
-        if offset.any():
-            if state.offset is None:
-                state.offset = draw_noise((*response.shape[:2], 1), like, generator) * offset
+        if state.offset is not None:
             seen = seen + state.offset
         if state.newest is None:
             return seen
@@ -263,7 +272,7 @@ def _copies(twins: Sequence[DeviceTwin], slow: Sequence[int]) -> list[DeviceTwin
 def _places(counts: Sequence[int]) -> list[list[int]]:
     """The channels of each node in the order of all."""
     ends = torch.tensor([0, *counts]).cumsum(0).tolist()
-    return [list(range(first, end)) for first, end in zip(ends[:-1], ends[1:], strict=True)]
+    return [list(range(first, end)) for first, end in pairwise(ends)]
 
 
 def _of_channels(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:

@@ -69,7 +69,9 @@ class FastNodes(nn.Module):
         driven = torch.cat((before, self._normal(drive, "drive")), dim=-1)
         chunk = max(32, _LARGEST_BUFFER // max(shape[0] * len(driven) * self.get_buffer("state_in").shape[2], 1))
         weights, bias = self._weights(), self._bias(conditions)
-        parts = zip(torch.split(driven, chunk, 1), torch.split(window, chunk, 1), torch.split(kicks, chunk, 2), strict=True)
+        parts = zip(
+            torch.split(driven, chunk, 1), torch.split(window, chunk, 1), torch.split(kicks, chunk, 2), strict=True
+        )
         paths = [StackedRun.apply(u, x, bias, xi, weights) for u, x, xi in parts]  # type: ignore[no-untyped-call]
         return self._ended(torch.cat(paths, 1), driven)
 

@@ -67,7 +67,14 @@ class MeasuredRun(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, drive: Tensor, start: Tensor, bias: Tensor, path: Tensor, weights: StackedWeights) -> Tensor:
+    def forward(
+        ctx: Any,
+        drive: Tensor,
+        start: Tensor,  # noqa: ARG004 - it is in the path already; its gradient is asked for
+        bias: Tensor,
+        path: Tensor,
+        weights: StackedWeights,
+    ) -> Tensor:
         """All steps at once, each from the measured states before it."""
         layers, spread, noise = _along(drive, path, bias, weights)
         _keep(ctx, drive, noise, spread, layers, weights)
@@ -128,16 +135,14 @@ def _run(
     for columns, hidden, linear, both, mean, raw, kick, window, following, first_layer, *later in steps:
         columns.baddbmm_(window, w.state_in)
         h = torch.sigmoid(hidden, out=first_layer) if sigmoid else first_layer.copy_(hidden).relu_()
-        for target, (weight, bias) in zip(later, inner, strict=True):
-            h = act_(torch.baddbmm(bias, h, weight, out=target))
+        for target, (weight, inner_bias) in zip(later, inner, strict=True):
+            h = act_(torch.baddbmm(inner_bias, h, weight, out=target))
         torch.baddbmm(w.out_bias, h, w.out_weight, out=both)
         torch.add(torch.addcmul(linear, kick, softplus(raw)), mean, out=following)
     return layers, out[..., 1], path
 
 
-def _along(
-    drive: Tensor, path: Tensor, bias: Tensor, w: StackedWeights
-) -> tuple[list[Tensor], Tensor, Tensor]:
+def _along(drive: Tensor, path: Tensor, bias: Tensor, w: StackedWeights) -> tuple[list[Tensor], Tensor, Tensor]:
     """(activations, raw spread, the noise of each step) where the path is given; shapes as of _run."""
     n_state = w.state_in.shape[1]
     n_steps = path.shape[2] - n_state

@@ -49,9 +49,7 @@ class NodeStarts:
         self._conditions = list(conditions)
         self.hidden = [starts.hidden for starts in self._of_node]
 
-    def histories(
-        self, n_batch: int, generator: torch.Generator, conditions: Mapping[str, Tensor]
-    ) -> StackedHistories:
+    def histories(self, n_batch: int, generator: torch.Generator, conditions: Mapping[str, Tensor]) -> StackedHistories:
         """Drawn for every node from those of its measured starts whose conditions are nearest."""
         lots = torch.rand(len(self._of_node), n_batch, generator=generator, dtype=torch.float64)
         entries, responses, drives = [], [], []
@@ -111,9 +109,7 @@ class Starts:
         which = torch.randint(len(response), entries.shape, generator=generator).to(entries.device)
         return response[which, entries], auxiliaries[which, entries]
 
-    def of(
-        self, history: Histories, conditions: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
+    def of(self, history: Histories, conditions: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """The same of histories (batch, …) in physical units, under conditions (condition,)."""
         batch = tuple(history.response.shape[:-2])
         with torch.no_grad():

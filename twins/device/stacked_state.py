@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class StackState:
     """parts: one tuple of tensors a group of nodes. newest: (sense, batch), the first sample as it was measured; None
-    once it is past. offset: (sense, batch, 1), what a trial is offset by; None until something is observed."""
+    once it is past. offset: (sense, batch, 1), what a trial is offset by, where a twin drifts over trials."""
 
     parts: tuple[tuple[Tensor, ...], ...]
     newest: Tensor | None = None
