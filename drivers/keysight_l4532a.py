@@ -84,6 +84,7 @@ class Recorder:
         self._n_samples = 0
         self._rate_Hz = 0.0
         self._set_up = False
+        self._metering = False
 
     def configure(self, inputs: Mapping[str, float], *, sample_rate_Hz: float, n_samples: int) -> None:
         """See roles.Digitiser. Ranges are ±0.25 … ±256 V in the steps of RANGES_V, rates 1, 2, 5 · 10^n Sa/s."""
@@ -103,6 +104,7 @@ class Recorder:
 
     def _apply(self) -> None:
         send = self.line.write
+        self._metering = False
         send("ABOR")  # settings are refused while it waits for a trigger
         self.sample_rate_Hz = self._rate_Hz
         samples = max(SHORTEST_RECORD, -(-self._n_samples // RECORD_STEP) * RECORD_STEP)
@@ -183,27 +185,44 @@ class Recorder:
         self.line.write("ABOR")
 
     def read_now(self, terminal: str) -> float:
-        """One voltage without a trigger; refused while a record waits or runs."""
+        """One voltage without a trigger; refused while a record waits or runs.
+
+        The set-up for this is sent once and kept until a record is configured or something fails: in a closed loop every
+        message counts.
+        """
         with self.line.locked():
-            if self._condition() & (WAITING_FOR_TRIGGER | MEASURING):
-                raise DriverError(f"{self.line.address}: a record is under way; abort() it before reading a value")
-            self._set_up = False
-            send = self.line.write
-            self.sample_rate_Hz = METER_RATE_HZ
-            send("CONF:ACQ:SPR 0")
-            send("CONF:ACQ:REC 1")
-            self.record_samples = METER_SAMPLES
-            send("CONF:ARM:SOUR IMM")
-            send("CONF:TRIG:SOUR IMM")
-            send("FORM:REAL REAL,32")
-            send("FORM:BORD SWAP")
-            send("INIT")
-            self.line.query("*OPC?")
-            return float(np.mean(self._fetch(terminal, 0, METER_SAMPLES)))
+            for _ in range(2):  # once more where the line was reopened on the way: the set-up may be another one then
+                generation = self.line.generation
+                if not self._metering:
+                    self._set_up_meter()
+                self._metering = False
+                self.line.write("INIT")
+                self.line.query("*OPC?")
+                volts = self._fetch(terminal, 0, METER_SAMPLES)
+                if self.line.generation == generation:
+                    self._metering = True
+                    return float(np.mean(volts))
+            raise LineTimeout(self.line.address, "INIT", "the connection broke again and again while it measured")
+
+    def _set_up_meter(self) -> None:
+        if self._condition() & (WAITING_FOR_TRIGGER | MEASURING):
+            raise DriverError(f"{self.line.address}: a record is under way; abort() it before reading a value")
+        self._set_up = False
+        send = self.line.write
+        self.sample_rate_Hz = METER_RATE_HZ
+        send("CONF:ACQ:SPR 0")
+        send("CONF:ACQ:REC 1")
+        self.record_samples = METER_SAMPLES
+        send("CONF:ACQ:TDEL 0")
+        send("CONF:ARM:SOUR IMM")
+        send("CONF:TRIG:SOUR IMM")
+        send("FORM:REAL REAL,32")
+        send("FORM:BORD SWAP")
 
     def forget(self) -> None:
         """After a reconnection the instrument's set-up is unknown; it is applied again before the next record."""
         self._set_up = False
+        self._metering = False
 
 
 class KeysightL4532A(ScpiDriver):

@@ -88,6 +88,14 @@ class OutputChannel(SafeOutput):
         needed_s = change / self._step_per_s * (1.0 - 1e-9)
         return max(0.0, needed_s - (self._clock() - self._written_s))
 
+    def towards(self, target: float, *, within_s: float) -> float:
+        """How near to `target` a single `step` may come within_s after the last one."""
+        distance = target - self._level
+        reach = self._step_per_s * within_s
+        if self._step_per_s <= 0.0 or abs(distance) <= reach * (1.0 + 1e-9):
+            return target
+        return self._level + math.copysign(reach, distance)
+
     def step(self, value: float, epoch: int) -> None:
         """Set a value that was checked before, with its rate, as one sample of a stepped recording.
 

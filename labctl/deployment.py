@@ -57,8 +57,10 @@ class Measurement:
         accuracy = mean_accuracy(self.scores)
         if accuracy is not None:
             figures["accuracy"] = accuracy
+        figures |= details_of(self.scores)
         if self.refitted_scores:
             figures["refitted"] = mean_of(self.refitted_scores)
+            figures |= {f"{name}, refitted": value for name, value in details_of(self.refitted_scores).items()}
         return figures
 
 
@@ -71,6 +73,13 @@ def mean_accuracy(scores: Sequence[Score]) -> float | None:
     """Mean accuracy of several scores, None for a regression."""
     values = [one.accuracy for one in scores if one.accuracy is not None]
     return float(np.mean(values)) if values else None
+
+
+def details_of(scores: Sequence[Score]) -> dict[str, float]:
+    """Means of the task's further figures, such as a memory capacity."""
+    from twins.network.scores import mean_details
+
+    return mean_details(scores)
 
 
 def deploy(

@@ -15,6 +15,7 @@ LabctlError
 ├── PlantError              a plant cannot answer this drive
 ├── DeploymentError         a wiring cannot be played on this bench
 │   └── GatesNotPassed      a twin that it was optimised on was not judged, or did not pass
+├── NetworkFileError        the file that describes a network is wrong
 ├── CampaignError           a campaign was asked for something it cannot do
 └── UsageError              the command line was used wrongly
 Stopped (a KeyboardInterrupt)   the user or a signal asked to stop; no `except Exception` swallows it
@@ -77,6 +78,10 @@ class DeploymentError(LabctlError):
 
 class GatesNotPassed(DeploymentError):
     """Something optimised on a twin that was not judged on held-out inputs, or did not pass, was to be applied."""
+
+
+class NetworkFileError(LabctlError):
+    """The file that describes a network is wrong, or does not fit the twins or the station."""
 
 
 class CampaignError(LabctlError):

@@ -3,6 +3,9 @@
     with SimulatedBench.start() as sim:
         station = write_demo_station(sim, folder / "station.toml")
 
+    with SimulatedBench.start(bundled_bench("closed_loop")) as sim:  # slow devices that can be live all at once
+        station = sim.write_station(folder / "station.toml", bundled_station("closed_loop"))
+
 Simulation enters by address only: this module runs `python -m sim_devices` and reads one line of JSON from it.
 """
 
@@ -119,17 +122,38 @@ class SimulatedBench:
         self.stop()
 
 
-def demo_bench() -> Path:
-    """The bench file of the demo, found without importing the simulator."""
+BUNDLED = ("demo", "closed_loop")
+"""The simulated benches that come with a station file of the same name."""
+
+
+def bundled_bench(name: str) -> Path:
+    """The bench file of a bundled bench, found without importing the simulator."""
+    _check_bundled(name)
     found = importlib.util.find_spec("sim_devices")
     if found is None or not found.submodule_search_locations:
         raise SimulationError("the package sim_devices is not installed; name a bench file")
-    return Path(found.submodule_search_locations[0]) / "benches" / "demo.toml"
+    return Path(found.submodule_search_locations[0]) / "benches" / f"{name}.toml"
+
+
+def bundled_station(name: str) -> str:
+    """The station file of a bundled bench, with {INSTRUMENT} for each address."""
+    _check_bundled(name)
+    return (Path(labctl.__file__).parent / "stations" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _check_bundled(name: str) -> None:
+    if name not in BUNDLED:
+        raise SimulationError(f"no simulated bench {name!r} comes with labctl; there are {', '.join(BUNDLED)}")
+
+
+def demo_bench() -> Path:
+    """The bench file of the demo."""
+    return bundled_bench("demo")
 
 
 def demo_station_template() -> str:
     """The station file of the demo, with {awg}, {digitiser} and {smu} for the addresses."""
-    return (Path(labctl.__file__).parent / "stations" / "demo.toml").read_text(encoding="utf-8")
+    return bundled_station("demo")
 
 
 def write_demo_station(sim: SimulatedBench, path: str | Path) -> Path:

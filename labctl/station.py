@@ -9,19 +9,16 @@ Every problem of a file is reported at once, each with its line, key, value and 
 from __future__ import annotations
 
 import hashlib
-import re
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from labctl.errors import StationError
-from labctl.station_checks import Problem, cross_check
+from labctl.file_problems import parse_toml, read_text, told
+from labctl.station_checks import cross_check
 from labctl.station_schema import ChannelTable, DeviceTable, InstrumentTable, SafeTable, StationFile
-from labctl.toml_lines import KeyPath, key_lines, line_of
+from labctl.toml_lines import KeyPath, line_of
 from labctl.units import conversion, unit_of
 
 REST_TIME_CONSTANTS = 5.0
@@ -109,31 +106,16 @@ class Station:
 def load_station(path: str | Path) -> Station:
     """Read and check a station file; raises StationError with every problem in it."""
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise StationError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise StationError(f"{path}: is not a text file in UTF-8: {error}") from error
-    return parse_station(text, path=path)
+    return parse_station(read_text(path, error=StationError), path=path)
 
 
 def parse_station(text: str, *, path: Path | None = None) -> Station:
     """Check the text of a station file; `path` is for messages and provenance."""
     name = str(path or "station")
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise StationError(f"{name}{':' + line[1] if line else ''}: not valid TOML: {error}") from error
-    lines = key_lines(text)
-    try:
-        file = StationFile.model_validate(tables)
-    except ValidationError as error:
-        raise _station_error(name, lines, [_problem(detail) for detail in error.errors()]) from error
+    file, lines = parse_toml(text, StationFile, name=name, error=StationError)
     problems = cross_check(file)
     if problems:
-        raise _station_error(name, lines, problems)
+        raise StationError(told(name, lines, problems))
     channels = {key: _channel(key, table, name, lines) for key, table in file.channels.items()}
     return Station(
         name=file.station.name,
@@ -194,42 +176,3 @@ def _device(name: str, table: DeviceTable) -> Device:
         rest_s=preparation.rest_s or settled_s,
         mode=table.mode,
     )
-
-
-def _problem(detail: Mapping[str, Any]) -> Problem:
-    """One of pydantic's errors in our words."""
-    where = tuple(part for part in detail["loc"] if part != "[key]")
-    kind, given = detail["type"], detail.get("input")
-    if kind == "extra_forbidden":
-        return Problem(where, f"unknown key {where[-1]!r}; known here are {', '.join(_known_keys(where[:-1]))}")
-    if kind == "missing":
-        return Problem(where, "is missing")
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(given, dict) else f" (given: {given!r})"
-    return Problem(where, f"{message}{shown}")
-
-
-def _known_keys(where: Sequence[str | int]) -> list[str]:
-    """The keys allowed in the table at this place of a station file."""
-    schema = StationFile.model_json_schema()
-    node: dict[str, Any] = schema
-    for part in where:
-        candidates = (
-            node.get("properties", {}).get(part),
-            node.get("additionalProperties"),
-            *node.get("patternProperties", {}).values(),
-        )
-        inner: dict[str, Any] = next((item for item in candidates if isinstance(item, dict)), {})
-        inner = next((option for option in inner.get("anyOf", ()) if "$ref" in option), inner)
-        reference = inner.get("$ref", "")
-        node = schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else inner
-    return list(node.get("properties", {}))
-
-
-def _station_error(file: str, lines: Mapping[KeyPath, int], problems: Sequence[Problem]) -> StationError:
-    told = []
-    for problem in problems:
-        line = line_of(lines, problem.where)
-        place = f"{file}:{line}" if line else file
-        told.append(f"{place}: {'.'.join(str(part) for part in problem.where)}: {problem.message}")
-    return StationError("\n".join(told))

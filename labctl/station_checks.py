@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from labctl.file_problems import Problem
 from labctl.station_schema import ChannelTable, DeviceTable, StationFile
 
 _NEEDED = {
@@ -17,14 +17,6 @@ _MEANINGLESS = {
     "drive": ("range",),
     "sense": ("limits", "ramp_per_s", "slew_per_s", "safe", "rest", "tolerance"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something wrong at a key of the file."""
-
-    where: tuple[str | int, ...]
-    message: str
 
 
 def cross_check(file: StationFile) -> list[Problem]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,6 +72,18 @@ class TrainedInputs:
             windows = [_chosen(_drive_windows(part, step), one_in) for part in some]
             lots.append(TrainedLot(dict(conditions), _chosen(_unique(drives), several), _unique(windows)))
         return cls(step, tuple(lots), _unique(samples), one_in)
+
+    def with_more(self, traces: Sequence[Traces]) -> TrainedInputs:
+        """The same and these data, for a twin that went on to learn from them; a larger share of windows is left out."""
+        n_windows = len(self.samples) * self.one_in + sum(part.n_trials * part.n_samples for part in traces)
+        one_in = max(self.one_in, _one_in(n_windows))
+        samples = [_chosen(_sample_windows(part, self.step), one_in) for part in traces]
+        lots = [replace(lot, windows=_chosen(lot.windows, one_in)) for lot in self.lots]
+        for conditions, some in _by_conditions(traces).items():
+            drives = _unique([_whole_drives(part, self.step) for part in some])
+            windows = _unique([_chosen(_drive_windows(part, self.step), one_in) for part in some])
+            lots.append(TrainedLot(dict(conditions), _chosen(drives, _one_in(len(drives))), windows))
+        return TrainedInputs(self.step, tuple(lots), _unique([_chosen(self.samples, one_in), *samples]), one_in)
 
     def seen(self, traces: Traces) -> NDArray[np.bool_]:
         """(trial,): whether its input, or itself, was trained on. Traces of other channels were not."""

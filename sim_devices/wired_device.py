@@ -129,8 +129,12 @@ class WiredDevice:
         self._since_s[change.port] = change.at_s
 
     def _idle(self, duration_s: float, generator: np.random.Generator, *, from_start: bool = False) -> None:
-        """Move on without a play; `from_start` has repeating signals begin anew instead of where the clock puts them."""
-        left = int(min(duration_s, self._idle_limit_s) * self._rate_Hz)
+        """Move on without a play; `from_start` has repeating signals begin anew instead of where the clock puts them.
+
+        By whole steps, and by the clock also by the rest of a step: a slow device that is looked at often would lose time.
+        """
+        steps = min(duration_s, self._idle_limit_s) * self._rate_Hz
+        left = int(steps)
         now_s = dict(self._since_s) if from_start else dict.fromkeys(self._since_s, self._last_s)
         first = {port: int((now_s[port] - since) * self._rate_Hz) for port, since in self._since_s.items()}
         done = 0
@@ -142,6 +146,13 @@ class WiredDevice:
             }
             self.device.advance(ports, step_s=1.0 / self._rate_Hz, generator=generator)
             done += count
+        rest = steps - left
+        if not from_start and rest > 0.0:
+            ports = {
+                port: signal.voltages(max(first[port], 0) + left, 1, self._rate_Hz)
+                for port, signal in self.signals.items()
+            }
+            self.device.advance(ports, step_s=rest / self._rate_Hz, generator=generator)
 
 
 class DevicePlay:

@@ -26,8 +26,8 @@ class Halted(Exception):  # noqa: N818 - no error: the session was asked to end
 class Session:
     """Runs `work(session)` on a thread of its own; the thread writes what comes to the file before it passes it on.
 
-    So a consumer that pauses (a window that redraws) loses nothing, and a full queue only makes the thread wait: the
-    data is in the instrument's memory meanwhile.
+    So a consumer that pauses (a window that redraws) loses nothing. In buffered mode a full queue makes the thread wait:
+    the data is in the instrument's memory meanwhile. In stepped mode, in real time, it must not, and the queue grows.
     """
 
     def __init__(self, plan: Plan, safe_states: SafeStateRegistry, writer: RecordingWriter | None) -> None:
@@ -41,7 +41,9 @@ class Session:
         self._safe_states = safe_states
         self._writer = writer
         self._stop = threading.Event()
-        self._queue: queue.Queue[Sequence[Block] | BaseException | None] = queue.Queue(maxsize=QUEUE_LENGTH)
+        self._queue: queue.Queue[Sequence[Block] | BaseException | None] = queue.Queue(
+            maxsize=QUEUE_LENGTH if plan.mode == "buffered" else 0
+        )
         self._thread: threading.Thread | None = None
 
     def start(self, work: Callable[[Session], None]) -> None:
@@ -86,7 +88,14 @@ class Session:
         self._stop.wait(seconds)
 
     def take(self, trial: int, start: int, response: np.ndarray) -> None:
-        """Take samples (time, channel) that follow sample `start` of `trial`; they may run over several trials."""
+        """Take samples (time, channel) that follow sample `start` of `trial`, and pass them on.
+
+        They may run over several trials.
+        """
+        self._put(self.keep(trial, start, response))
+
+    def keep(self, trial: int, start: int, response: np.ndarray) -> Sequence[Block]:
+        """The same, to memory and file only: for samples that were measured before something failed."""
         n_samples = self.plan.n_samples
         blocks = []
         position = 0
@@ -105,7 +114,7 @@ class Session:
                 trial, start = trial + 1, 0
         if self._writer is not None:
             self._writer.append_many(blocks)
-        self._put(blocks)
+        return blocks
 
     def _put(self, item: Sequence[Block]) -> None:
         while True:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from labctl.bench.buffered import BufferedBench, configure_digitiser, play_buffered
+from labctl.bench.closed_loop import Controller, play_closed_loop
 from labctl.bench.opening import OpenedInstrument
 from labctl.bench.plan import Mode, Plan, driven_devices
 from labctl.bench.session import Session
@@ -141,21 +142,30 @@ def buffered_work(
     )
 
 
-def stepped_work(
+def stepped_work(bench: SteppedBench) -> Work:
+    """What the I/O thread does in stepped mode."""
+    return Work(lambda: None, lambda session: play_stepped(session, bench))
+
+
+def closed_loop_work(bench: SteppedBench, controller: Controller) -> Work:
+    """What the I/O thread does in a closed loop."""
+    return Work(lambda: None, lambda session: play_closed_loop(session, bench, controller))
+
+
+def stepped_bench(
     plan: Plan,
     station: Station,
     instruments: Mapping[str, OpenedInstrument],
     outputs: Mapping[str, OutputChannel],
     inputs: Mapping[str, InputChannel],
-) -> Work:
-    """What the I/O thread does in stepped mode; raises ExcitationError for inputs that cannot be measured singly."""
+) -> SteppedBench:
+    """The channels of a stepped recording; raises ExcitationError for inputs that cannot be measured singly."""
     missing = [channel.name for channel in plan.response_channels if channel.name not in inputs]
     if missing:
         lacking = lacking_for_buffered(station, instruments, plan.devices)
         why = f", and nothing can be played from memory: {'; '.join(lacking)}" if lacking else ""
         raise ExcitationError(f"{', '.join(missing)} cannot be measured singly, so not in stepped mode{why}")
-    bench = SteppedBench(
+    return SteppedBench(
         outputs=[outputs[channel.name] for channel in plan.drive_channels],
         inputs=[inputs[channel.name] for channel in plan.response_channels],
     )
-    return Work(lambda: None, lambda session: play_stepped(session, bench))

@@ -15,9 +15,9 @@ from labctl.campaigns.fit_twin import FitSettings, FittedTwin, fit_twin
 from labctl.campaigns.measure_network import measure_network
 from labctl.campaigns.network_files import save_network
 from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, optimise_network
-from labctl.campaigns.task_plan import PLAN_NAMES, TaskPlan, plan_for
+from labctl.campaigns.plans import DEMO_PLANS, TaskPlan, plan_for
 from labctl.clearance import Clearance, clear
-from labctl.deployment import Measurement, mean_accuracy, mean_of
+from labctl.deployment import Measurement, details_of, mean_accuracy, mean_of
 from labctl.errors import CampaignError, ExcitationError
 from labctl.events import Reported
 from labctl.network_bench import apply_conditions
@@ -41,7 +41,7 @@ class LoopSettings:
     designs: Mapping[str, CharacterisationDesign] = field(default_factory=dict)
     fits: Mapping[str, FitSettings] = field(default_factory=dict)
     devices: Sequence[str] = ()
-    tasks: Sequence[str | TaskPlan] = PLAN_NAMES
+    tasks: Sequence[str | TaskPlan] = DEMO_PLANS
     drive_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     optimise_budget_s: float | None = None
     override_gates: str | None = None
@@ -226,6 +226,8 @@ def task_outcome(optimised: OptimisedNetwork, measured: Mapping[str, Measurement
         "accuracy unoptimised, measured": mean_accuracy(measured["unoptimised"].refitted_scores),
     }
     details |= {name: value for name, value in accuracies.items() if value is not None}
+    details |= {f"{name} promised": value for name, value in optimised.promise.details.items()}
+    details |= {f"{name} measured": value for name, value in details_of(ours.scores).items()}
     return TaskOutcome(
         name=optimised.plan.task.name,
         metric=optimised.plan.task.metric,

@@ -208,11 +208,11 @@ def _ports(
 ) -> tuple[DevicePort, ...]:
     """How each device is driven and its response normalised, over the given drive ranges."""
     ports = [
-        DevicePort.from_range(
+        DevicePort.from_ranges(
             name,
-            *ranges[name],
-            drive_unit=twin.spec.drive_units[0],
-            response_unit=twin.spec.response_units[0],
+            [ranges[name]],
+            drive_units=list(twin.spec.drive_units),
+            response_units=list(twin.spec.response_units),
         )
         for name, twin in twins.items()
     ]

@@ -19,6 +19,17 @@ def seed(text: str) -> int:
     return _integer(text, lowest=0)
 
 
+def positive_seconds(text: str) -> float:
+    """An argparse type: a time greater than 0."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+    if not 0.0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no time that can be waited for; give a number of seconds above 0")
+    return seconds
+
+
 def _integer(text: str, *, lowest: int) -> int:
     try:
         number = int(text)

@@ -8,8 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.commands import close_gap
+
 if TYPE_CHECKING:
     from twins import DeviceTwin
+
+TASK_HELP = (
+    "narma10, narma30, mackey_glass, lorenz, memory_capacity, delayed_parity, sine_square, spoken_digits or "
+    "waveform_synthesis; or FILE.py:ClassName, a task of your own, whose file is run"
+)
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,7 +27,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     optimise.add_argument(
         "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
     )
-    optimise.add_argument("--task", required=True, metavar="NAME", help="narma10 or delayed_parity")
+    optimise.add_argument("--task", required=True, metavar="NAME", help=TASK_HELP)
     optimise.add_argument(
         "--station", type=Path, help="station file whose limits bound the drives besides the fitted ranges"
     )
@@ -35,6 +42,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     optimise.add_argument("--seed", type=int, default=0, help="seed (default 0)")
     optimise.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the network goes")
     optimise.set_defaults(run=run_optimise)
+    close_gap.add_action(actions)
 
 
 def run_optimise(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`labctl station`: check a station file, with or without its instruments, and print its JSON schema."""
+"""`labctl station`: check a station file, measure how fast a closed loop can go, print the JSON schema."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.commands.arguments import positive_seconds
+
 if TYPE_CHECKING:
     from labctl.bench import Bench
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
-    station = commands.add_parser("station", help="check a station file; print its schema")
+    station = commands.add_parser(
+        "station", help="check a station file; measure the rate of a closed loop; print the schema"
+    )
     actions = station.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser(
         "check", help="open the bench, identify every instrument, check limits and safe values; writes to no output"
@@ -23,6 +27,20 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     check.add_argument("station", type=Path, help="station file (TOML)")
     check.add_argument("--offline", action="store_true", help="check the file only, without its instruments")
     check.set_defaults(run=run_check)
+    rate = actions.add_parser(
+        "rate",
+        help="measure how fast a closed loop through the instruments can go; holds the drives at their rest levels",
+    )
+    rate.add_argument("station", type=Path, help="station file (TOML)")
+    rate.add_argument(
+        "--device",
+        action="append",
+        default=[],
+        help="device in the loop; repeatable (default: all that are driven and measured sample by sample)",
+    )
+    rate.add_argument("--seconds", type=positive_seconds, default=1.0, help="how long to measure (default 1)")
+    rate.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    rate.set_defaults(run=run_rate)
     schema = actions.add_parser("schema", help="print the JSON schema of station files")
     schema.set_defaults(run=run_schema)
 
@@ -98,6 +116,39 @@ def _told(name: str, check: Callable[[], None]) -> bool:
         sys.stdout.write(f"  {name:20} PROBLEM: {error}\n")
         return True
     return False
+
+
+def run_rate(options: argparse.Namespace) -> int:
+    """Measure the loop, print what it took and what can be promised; the outputs end safe."""
+    from labctl.bench import Bench
+    from labctl.errors import ExcitationError
+
+    out = sys.stdout.write
+    with Bench.open(options.station) as bench:
+        devices = options.device or [name for name in bench.station.devices if bench.way_of(name) != "buffered"]
+        if not devices:
+            raise ExcitationError(
+                "every device of the station is played from memory; name those of the loop with --device"
+            )
+        rate = bench.loop_rate(devices, duration_s=options.seconds)
+        report = bench.make_safe()
+        if bench.simulated:
+            out("SIMULATED bench\n")
+        out(f"closed loop over {', '.join(rate.devices)}: {rate}\n")
+        out(
+            f"  medians: reading {1e3 * rate.read_s:.3g} ms, computing {1e3 * rate.compute_s:.3g} ms, "
+            f"setting {1e3 * rate.set_s:.3g} ms; sampling times from {1e3 * rate.shortest_dt_s:.3g} ms on\n"
+        )
+        for name in rate.devices:
+            dt_s = bench.station.devices[name].dt_s
+            verdict = "can be kept" if dt_s >= rate.shortest_dt_s else "is TOO FAST for this loop"
+            out(f"  {name}: its sampling time of {1e3 * dt_s:g} ms {verdict}\n")
+        if options.json:
+            figures = {"simulated": bench.simulated, **rate.as_dict()}
+            options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        if report.ok:
+            sys.stderr.write(f"{report}\n")
+    return 0 if report.ok else 1
 
 
 def run_schema(_: argparse.Namespace) -> int:

@@ -149,3 +149,26 @@ def test_a_voltage_can_be_read_while_nothing_is_recorded_only(demo_bench):
     recorder.abort()
     assert driver.describe_settings()["sample_rate_Hz"] == "5000 Sa/s"
     driver.close()
+
+
+def test_readings_one_after_another_send_the_set_up_once_and_a_record_in_between_sends_it_again(demo_bench):
+    driver = KeysightL4532A(open_line(demo_bench["digitiser"]), {})
+    sent = []
+    write, query = driver.line.write, driver.line.query
+    driver.line.write = lambda command: (sent.append(command), write(command))[1]
+    driver.line.query = lambda command, **how: (sent.append(command), query(command, **how))[1]
+    driver.meter("1").read_value()
+    first = len(sent)
+    for terminal in ("1", "2"):
+        sent.clear()
+        driver.meter(terminal).read_value()
+        assert sent == ["INIT", "*OPC?"]
+    driver.recorder.configure({"1": 4.0}, sample_rate_Hz=5000.0, n_samples=100)
+    sent.clear()
+    driver.meter("2").read_value()
+    assert len(sent) == first
+    driver.line.reconnect()
+    sent.clear()
+    driver.meter("2").read_value()
+    assert len(sent) == first
+    driver.close()

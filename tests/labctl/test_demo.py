@@ -11,7 +11,7 @@ from labctl.campaigns.characterise import CharacterisationDesign
 from labctl.campaigns.close_the_loop import LoopSettings
 from labctl.campaigns.fit_twin import FitSettings
 from labctl.campaigns.network_files import load_network
-from labctl.campaigns.task_plan import PLAN_NAMES, TaskPlan, plan_for
+from labctl.campaigns.plans import DEMO_PLANS, TaskPlan, plan_for
 from labctl.demo import CONDITIONS, run_demo
 from labctl.errors import GatesNotPassed
 from labctl.events import Event, Progress, Reported, Sampled, StepFinished, Warned
@@ -47,7 +47,7 @@ SETTINGS = LoopSettings(
         "leaky": FitSettings(choice="plain", response_delays=1, drive_delays=1, hidden=(16, 16), max_seconds=3.0),
         "duffing": FitSettings(choice="plain", max_seconds=3.0),
     },
-    tasks=[small(name) for name in PLAN_NAMES],
+    tasks=[small(name) for name in DEMO_PLANS],
     optimise_budget_s=2.0,
     override_gates="a test of three seconds, whose twins cannot pass",
 )
@@ -119,13 +119,13 @@ def test_at_least_500_sequences_are_held_out_for_classification() -> None:
 def test_promised_and_measured_are_about_the_same_examples(demo: tuple[LoopOutcome, Path, list[Event]]) -> None:
     outcome, _, _ = demo
     data = Path(outcome.summary["data"])
-    for name in PLAN_NAMES:
+    for name in DEMO_PLANS:
         network = load_network(data / name)
         _, heldout = small(name).examples(seed=network.examples_seed)
         recording = open_recording(data / name / "measured-optimised" / "layer0-play0.h5")
         drive, _ = recording.scored()
         first = network.wirings["optimised"].layers[0].devices[0]
-        expected = network.wirings["optimised"].drive_for(0, 0, heldout.inputs)
+        expected = network.wirings["optimised"].drive_for(0, 0, heldout.inputs)[..., 0]
         played = drive[-len(heldout.inputs) :, :, recording.drive_names.index(f"{first}_drive")]
         np.testing.assert_allclose(played, expected, atol=1e-12)
 
@@ -158,7 +158,7 @@ def test_everything_measured_and_made_is_on_disk_and_opens(demo: tuple[LoopOutco
     data = Path(outcome.summary["data"])
     entries = RunIndex(data).entries()
     plays = {
-        name: sum(len(rounds(layer)) for layer in load_wiring(data / name / "optimised").layers) for name in PLAN_NAMES
+        name: sum(len(rounds(layer)) for layer in load_wiring(data / name / "optimised").layers) for name in DEMO_PLANS
     }
     assert len(entries) == 4 + 3 * sum(plays.values())  # recordings of the devices, then three networks a task
     assert all(entry.complete and entry.simulated for entry in entries)

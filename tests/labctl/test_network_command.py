@@ -2,8 +2,15 @@
 
 import pytest
 
-from labctl.commands.network import conditions_from
+from labctl.commands.network import TASK_HELP, conditions_from
 from labctl.errors import UsageError
+from twins.network.tasks import TASKS
+
+
+def test_the_help_names_every_task() -> None:
+    names, _, own = TASK_HELP.partition("; or ")
+    assert names.replace(" or ", ", ").split(", ") == list(TASKS)
+    assert own.startswith("FILE.py:ClassName")
 
 
 def test_conditions_are_numbers_by_channel_and_cannot_contradict_the_recordings() -> None:

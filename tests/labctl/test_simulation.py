@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from labctl.bench import Bench
 from labctl.errors import SimulationError
-from labctl.simulation import SimulatedBench, write_demo_station
+from labctl.simulation import BUNDLED, SimulatedBench, bundled_bench, bundled_station, write_demo_station
 from labctl.station import load_station
 
 
@@ -18,6 +19,20 @@ def test_the_template_is_filled_with_the_addresses_of_the_running_bench(
     assert station.simulated
     assert {name: table.address for name, table in station.instruments.items()} == shared_sim.addresses
     assert all(",SIM-" in identity for identity in shared_sim.identities.values())
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_every_bundled_bench_has_a_station_that_fits_it(name: str, tmp_path: Path) -> None:
+    with SimulatedBench.start(bundled_bench(name)) as sim:
+        path = sim.write_station(tmp_path / "station.toml", bundled_station(name))
+        with Bench.open(path) as bench:
+            for device in bench.station.devices:
+                assert bench.way_of(device).split()[0] in ("buffered", "stepped")
+
+
+def test_a_bench_that_is_not_bundled_is_told() -> None:
+    with pytest.raises(SimulationError, match=r"'optics'.*demo, closed_loop"):
+        bundled_bench("optics")
 
 
 def test_an_address_that_the_simulator_lacks_is_told(shared_sim: SimulatedBench) -> None:

@@ -175,7 +175,7 @@ def draw_start(
     if not spec.hidden_state and not spec.trial_drift:
         x0 = (history.response[..., : spec.response_delays + 1, :] - twin.response_centre) / twin.response_scale
         return x0.to(like).expand(*batch, -1, -1), like.new_zeros(*batch, n_aux)
-    belief, shape = _belief_of(twin, history, conditions)
+    belief, shape = filtered_starts(twin, history, conditions)
     variance, directions = torch.linalg.eigh(belief.covariance.double())  # rounding may leave it short of definite
     root = (directions * variance.clamp_min(0.0).sqrt().unsqueeze(-2)).to(like)
     n_state = belief.mean.shape[1]
@@ -187,7 +187,7 @@ def draw_start(
 
 
 @torch.no_grad()
-def _belief_of(twin: DeviceTwin, history: Histories, conditions: Tensor) -> tuple[Belief, tuple[int, ...]]:
+def filtered_starts(twin: DeviceTwin, history: Histories, conditions: Tensor) -> tuple[Belief, tuple[int, ...]]:
     """The filtered belief about each history, (history, …), and the batch shape of the histories.
 
     Without warm-up nothing is known of the drive: the auxiliaries are then stationary under the mean drive.

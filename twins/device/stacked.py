@@ -54,7 +54,8 @@ class StackedTwins(nn.Module):
         fast, slow = _groups(twins, held)
         copies = _copies(twins, [node for _, nodes in slow for node in nodes])
         self._starts = NodeStarts(copies, held)
-        self._fast = nn.ModuleList(FastNodes(at, [twins[n] for n in at], [held[n] for n in at]) for at in fast)
+        kernels = [FastNodes(at, [twins[n] for n in at], [held[n] for n in at]) for at in fast]
+        self._fast = nn.ModuleList(kernels)
         self._slow = [SlowNodes(copies[at[0]], at, held[at[0]]) for _, at in slow]
         self._lines = _places([twin.spec.n_drive for twin in twins])
         self._senses = _places([twin.spec.n_response for twin in twins])
@@ -62,6 +63,10 @@ class StackedTwins(nn.Module):
         for name, tensor in _of_channels(twins).items():
             self.register_buffer(name, tensor)
         self._noisy = bool(self.get_buffer("measurement_std").any() or self.get_buffer("offset_std").any())
+
+    @property
+    def _kernels(self) -> list[FastNodes]:
+        return [group for group in self._fast if isinstance(group, FastNodes)]
 
     @property
     def n_nodes(self) -> int:
@@ -148,11 +153,11 @@ class StackedTwins(nn.Module):
             if generator is None:
                 raise TracesInvalid("drawing start histories needs generator=…, or pass history=…")
             history = self.histories(n_batch, generator=generator, conditions=conditions)
-        quick = [node for group in self._fast for node in group.nodes]
+        quick = [node for group in self._kernels for node in group.nodes]
         drawn = self._starts.draw(history, generator, all_of=[n for n in range(self.n_nodes) if n not in quick])
         parts: list[tuple[Tensor, ...]] = []
         lines, senses = ([places[0] for places in side] for side in (self._lines, self._senses))
-        for group in self._fast:
+        for group in self._kernels:
             own = {node: drawn[node][0].squeeze(-1) for node in group.nodes if node in drawn}
             parts.append(group.start(history.response[senses], history.drive[lines], own))
         for slow in self._slow:
@@ -184,7 +189,7 @@ class StackedTwins(nn.Module):
         path = measured
         if path is not None and path.shape[-1] == drive.shape[-1]:  # what the last drive led to was not measured
             path = torch.cat((path, path[..., -1:]), dim=-1)
-        for group, part in zip((*self._fast, *self._slow), state.parts, strict=True):
+        for group, part in zip((*self._kernels, *self._slow), state.parts, strict=True):
             nodes = group.nodes
             lines, senses = (torch.tensor([side[n] for n in nodes]) for side in (self._lines, self._senses))
             kicks = None if noise is None else noise[:, nodes]

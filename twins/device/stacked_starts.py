@@ -122,7 +122,8 @@ def nearest(bank: Bank, conditions: Tensor) -> Tensor:
         return torch.arange(len(bank.response), device=bank.response.device)
     scale = bank.conditions.std(0, correction=0).clamp_min(1e-12)
     distance = ((bank.conditions - conditions.to(bank.conditions)) / scale).norm(dim=1)
-    return (distance <= distance.min() + 1e-6).nonzero().squeeze(1)
+    near: Tensor = (distance <= distance.min() + 1e-6).nonzero().squeeze(1)
+    return near
 
 
 def _padded(sides: Sequence[Tensor]) -> Tensor:

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdamMemory:
+    """What Adam remembers: the running mean and mean square of the gradient, flat, and its steps so far."""
+
+    mean: Tensor
+    square: Tensor
+    n_steps: int
 
 
 class FlatAdam:
@@ -39,6 +49,16 @@ class FlatAdam:
             parts = [like.new_full((size,), rate) for size, rate in zip(self._sizes, rates, strict=True)]
             self._rates = torch.cat(parts)
         self._n_steps = 0
+
+    def memory(self) -> AdamMemory:
+        """A copy of what it remembers."""
+        return AdamMemory(self._mean.clone(), self._square.clone(), self._n_steps)
+
+    def remember(self, memory: AdamMemory) -> None:
+        """Go on from such a copy, of as many parameters."""
+        self._mean.copy_(memory.mean)
+        self._square.copy_(memory.square)
+        self._n_steps = memory.n_steps
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
         """Move the parameters down the gradient of `loss`; a gradient that is not finite moves nothing."""

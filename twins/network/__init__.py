@@ -28,7 +28,23 @@ if TYPE_CHECKING:
     from twins.network.readout import Readout, ReadoutError, fit_readout, fit_readout_by_validation
     from twins.network.reservoir import ReservoirDraw, ReservoirEvent, ReservoirResult, search_reservoir
     from twins.network.scores import Score, readout_kind, score
-    from twins.network.tasks import DelayedParity, Metric, Narma10, Task, TaskData, TaskError
+    from twins.network.tasks import (
+        TASKS,
+        DelayedParity,
+        Lorenz,
+        MackeyGlass,
+        MemoryCapacity,
+        Metric,
+        Narma10,
+        Narma30,
+        SineSquare,
+        SpokenDigits,
+        Task,
+        TaskData,
+        TaskError,
+        WaveformSynthesis,
+        task_named,
+    )
     from twins.network.wiring import Layer, Wiring, flat_features
     from twins.network.wiring_file import load_wiring, save_wiring
 
@@ -42,13 +58,30 @@ _HOMES = {
     "readout": ("Readout", "ReadoutError", "fit_readout", "fit_readout_by_validation"),
     "reservoir": ("ReservoirDraw", "ReservoirEvent", "ReservoirResult", "search_reservoir"),
     "scores": ("Score", "readout_kind", "score"),
-    "tasks": ("DelayedParity", "Metric", "Narma10", "Task", "TaskData", "TaskError"),
+    "tasks": (
+        "TASKS",
+        "DelayedParity",
+        "Lorenz",
+        "MackeyGlass",
+        "MemoryCapacity",
+        "Metric",
+        "Narma10",
+        "Narma30",
+        "SineSquare",
+        "SpokenDigits",
+        "Task",
+        "TaskData",
+        "TaskError",
+        "WaveformSynthesis",
+        "task_named",
+    ),
     "wiring": ("Layer", "Wiring", "flat_features"),
     "wiring_file": ("load_wiring", "save_wiring"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "TASKS",
     "Architecture",
     "DelayedParity",
     "DevicePort",
@@ -58,9 +91,13 @@ __all__ = [
     "Layer",
     "LayerPlan",
     "Levels",
+    "Lorenz",
+    "MackeyGlass",
     "Measured",
+    "MemoryCapacity",
     "Metric",
     "Narma10",
+    "Narma30",
     "NoisePass",
     "OptimiseEvent",
     "OptimiseResult",
@@ -75,10 +112,13 @@ __all__ = [
     "ReservoirResult",
     "Score",
     "SenseLine",
+    "SineSquare",
+    "SpokenDigits",
     "Task",
     "TaskData",
     "TaskError",
     "Validation",
+    "WaveformSynthesis",
     "Wiring",
     "WiringError",
     "fit_readout",
@@ -93,6 +133,7 @@ __all__ = [
     "save_wiring",
     "score",
     "search_reservoir",
+    "task_named",
 ]
 
 

@@ -100,6 +100,19 @@ class Architecture:
         """The devices it plays on, each once."""
         return tuple(dict.fromkeys(device for plan in self.plans for device in plan.devices))
 
+    def reachable_taps(self, *, furthest: int = 100) -> tuple[int, ...]:
+        """How many steps back its taps and delays reach, in all layers together; recurrence reaches `furthest`."""
+        plans = self.plans
+        reached: list[set[int]] = [set(plan.input_taps or ()) for plan in plans]
+        while True:
+            before = [set(one) for one in reached]
+            for index, plan in enumerate(plans):
+                heard = {tap for source in plan.sources or () for tap in before[source]}
+                further = {tap + delay for tap in heard for delay in plan.coupling_delays or ()}
+                reached[index] |= {tap for tap in further if tap <= furthest}
+            if reached == before:
+                return tuple(sorted(set().union(*reached)))
+
     @property
     def recurrent(self) -> bool:
         """Whether a layer listens to itself or to a later one."""

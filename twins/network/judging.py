@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from twins.network.network import PhysicalNetwork, StackMaker
 from twins.network.ports import WiringError
 from twins.network.readout import Readout, fit_readout, readout_choice
-from twins.network.scores import Score, readout_kind, score
+from twins.network.scores import Score, mean_details, readout_kind, score
 from twins.network.tasks import Metric, Task, TaskData
 from twins.network.wiring import Wiring
 
@@ -64,6 +64,11 @@ class Promise:
         """Mean accuracy over the draws; None for a regression."""
         accuracies = [one.accuracy for one in self.scores if one.accuracy is not None]
         return float(np.mean(accuracies)) if accuracies else None
+
+    @property
+    def details(self) -> dict[str, float]:
+        """Means over the draws of the task's further figures."""
+        return mean_details(self.scores)
 
 
 def promise(
@@ -130,12 +135,23 @@ class FixedJudge:
 
 
 def with_readout_of_draws(
-    network: PhysicalNetwork, metric: Metric, data: TaskData, generator: torch.Generator, *, n_draws: int
+    network: PhysicalNetwork,
+    metric: Metric,
+    data: TaskData,
+    generator: torch.Generator,
+    *,
+    n_draws: int,
+    regularisation: float | None = None,
 ) -> Generator[NoisePass | PenaltyTried, None, Wiring]:
-    """The network's wiring with a read-out fitted on many noise draws; its penalty is chosen by validation over trials."""
+    """The network's wiring with a read-out fitted on many noise draws, with this penalty.
+
+    regularisation: None: chosen by validation over trials.
+    """
     begin = time.monotonic()
     features = yield from features_of_draws(network, data, generator, n_draws)
     rows, targets = rows_of_draws(features, data)
+    if regularisation is not None:
+        return network.wiring(fit_readout(readout_kind(metric), rows, targets, regularisation=regularisation))
     trial_of_row = np.tile(np.nonzero(data.scored)[0], n_draws)
     choice = readout_choice(readout_kind(metric), rows, targets, trial_of_row)
     while True:

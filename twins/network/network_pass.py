@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -65,7 +65,7 @@ class _Pass:
         self._measured = {index: _measured_of(network, index, one, inputs) for index, one in measured.items()}
         self._stacks = network.stacks_of(network.draw_members(generator))
         self._conditions = network.conditions.values()
-        self._drives = None if drives is None else [[] for _ in self._layers]
+        self._drives: list[list[Tensor]] | None = None if drives is None else [[] for _ in self._layers]
         self._into = drives
         fitted = network.watch_excursion
         self._fitted = [network.fitted_responses(block) if fitted else None for block in network.blocks]
@@ -100,7 +100,7 @@ class _Pass:
             for number, stack in enumerate(self._stacks):
                 if not hasattr(stack, "advance"):
                     raise WiringError(f"{type(stack).__name__} cannot go on from a state: it answers whole series only")
-                states[number] = stack.start(self._n_trials, generator=self._generator, **options)
+                states[number] = cast(Any, stack).start(self._n_trials, generator=self._generator, **options)
         like, past = self._layers[0].bias, []
         for layer in self._layers:
             shape = (len(layer.senses), self._n_trials, self._wiring.longest_delay, len(layer.offsets))

@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 ReadoutKind = Literal["linear", "softmax"]
 CANDIDATE_REGULARISATIONS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _BIAS_PENALTY = 1e-9  # softmax: adding a constant to all biases changes nothing; this keeps the Hessian invertible
+# Newton's decrement (of the objective) squares with every step near the minimum: a full step from here leaves nothing.
+_LAST_DECREMENT = 1e-8
 
 
 class ReadoutError(TwinError, ValueError):
@@ -161,7 +163,8 @@ def _newton(F: Array, Y: Array, regularisation: float, start: Readout | None) ->
         gradient = (probabilities - Y).T @ X / n_rows + penalty * theta
         step = np.linalg.solve(_softmax_hessian(probabilities, X, penalty), gradient.ravel()).reshape(theta.shape)
         decrement = float(np.sum(step * gradient))
-        if decrement < 1e-14:
+        if decrement < max(_LAST_DECREMENT * value, 1e-14):
+            theta = theta - step
             break
         size = 1.0
         while size > 1e-8:
@@ -176,13 +179,18 @@ def _newton(F: Array, Y: Array, regularisation: float, start: Readout | None) ->
 
 
 def _softmax_hessian(P: Array, X: Array, penalty: Array) -> Array:
+    """Probabilities add up to 1, so the blocks of each row add up to 0: only those off the diagonal are products."""
     n_rows, n_columns = X.shape
     n_outputs = P.shape[1]
-    hessian = np.empty((n_outputs, n_columns, n_outputs, n_columns))
+    hessian = np.zeros((n_outputs, n_columns, n_outputs, n_columns))
     for a in range(n_outputs):
-        for b in range(a + 1):
-            weight = P[:, a] * ((a == b) - P[:, b]) / n_rows
-            hessian[a, :, b, :] = hessian[b, :, a, :] = (X * weight[:, None]).T @ X
+        for b in range(a):
+            weighted = X * np.sqrt(P[:, a] * P[:, b] / n_rows)[:, None]
+            block = weighted.T @ weighted  # of one matrix with itself: half the work
+            hessian[a, :, b, :] = hessian[b, :, a, :] = -block
+            hessian[a, :, a, :] += block
+            hessian[b, :, b, :] += block
+    for a in range(n_outputs):
         hessian[a, :, a, :] += np.diag(penalty)
     return hessian.reshape(n_outputs * n_columns, n_outputs * n_columns)
 

@@ -6,7 +6,8 @@ cross_entropy  mean of -ln p(true class) over all scored steps, in nats; ln C fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,11 +20,15 @@ _SMALLEST_PROBABILITY = 1e-12  # a class that a read-out excludes costs 27.6 nat
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A task's score: value (lower is better), accuracy (0..1) beside it for classification."""
+    """A task's score: value (lower is better), accuracy (0..1) of the scored steps beside it for classification.
+
+    details: further figures of the task by name, such as a memory capacity (see TaskData.details).
+    """
 
     metric: Metric
     value: float
     accuracy: float | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
 
 
 def score(metric: Metric, outputs: ArrayLike, data: TaskData) -> Score:
@@ -31,12 +36,20 @@ def score(metric: Metric, outputs: ArrayLike, data: TaskData) -> Score:
     out = np.asarray(outputs, dtype=np.float64)
     if out.shape != data.targets.shape:
         raise TaskError(f"outputs {out.shape} do not fit the targets {data.targets.shape}")
+    details = dict(data.details(out, data)) if data.details is not None else {}
     out, targets = out[data.scored], data.targets[data.scored]
     if metric == "nrmse":
-        return Score(metric, nrmse(out, targets))
+        return Score(metric, nrmse(out, targets), details=details)
     chosen = np.sum(out * targets, axis=-1)
     accuracy = np.mean(np.argmax(out, axis=-1) == np.argmax(targets, axis=-1))
-    return Score(metric, float(np.mean(-np.log(np.maximum(chosen, _SMALLEST_PROBABILITY)))), float(accuracy))
+    value = float(np.mean(-np.log(np.maximum(chosen, _SMALLEST_PROBABILITY))))
+    return Score(metric, value, float(accuracy), details)
+
+
+def mean_details(scores: Sequence[Score]) -> dict[str, float]:
+    """The mean of each further figure over the scores that have it."""
+    names = dict.fromkeys(name for one in scores for name in one.details)
+    return {name: float(np.mean([one.details[name] for one in scores if name in one.details])) for name in names}
 
 
 def nrmse(outputs: NDArray[np.float64], targets: NDArray[np.float64]) -> float:

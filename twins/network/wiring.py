@@ -204,10 +204,11 @@ class Wiring:
         z = here.gain[lines] * total + here.bias[lines]
         drives = self.port(here.devices[node]).drives
         wanted = np.array([line.mid for line in drives]) + np.array([line.half for line in drives]) * np.tanh(z)
+        drive: Array = wanted
         for index, line in enumerate(drives):
             if line.usable_levels is not None:
-                wanted[..., index] = line.usable_levels.nearest(wanted[..., index])
-        return wanted
+                drive[..., index] = line.usable_levels.nearest(wanted[..., index])
+        return drive
 
     def _heard(self, layer: int, shape: tuple[int, ...], features: Sequence[ArrayLike | None] | None) -> Array:
         """Features of all sources of a layer, (trial, step, sense, sample)."""

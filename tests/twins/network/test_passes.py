@@ -439,3 +439,8 @@ def test_an_ensemble_that_is_stacked_itself_is_refused() -> None:
 
     with pytest.raises(TracesMismatch, match="stack the members"):
         StackedTwins([TwinEnsemble([make_twin(1)])])  # type: ignore[list-item]
+
+
+def test_how_far_back_a_network_reaches_follows_from_its_taps_and_delays() -> None:
+    assert FEED_FORWARD.reachable_taps() == (0, 2, 4)
+    assert RECURRENT.reachable_taps(furthest=5) == (0, 1, 2, 3, 4, 5)

@@ -52,6 +52,17 @@ def test_newton_finds_the_same_minimum_from_anywhere() -> None:
     np.testing.assert_allclose(again.apply(F), plain.apply(F), atol=1e-6)
 
 
+@pytest.mark.parametrize("apart", [0.0, 30.0])
+def test_newton_leaves_no_slope_even_where_classes_lie_far_apart(apart: float) -> None:
+    rng = np.random.default_rng(5)
+    classes = rng.integers(0, 3, size=400)
+    F = rng.normal(size=(400, 8)) + apart * rng.normal(size=(3, 8))[classes]
+    Y = np.eye(3)[classes]
+    fitted = fit_readout("softmax", F, Y, regularisation=1e-5)
+    slope = (fitted.apply(F) - Y).T @ F / len(F) + 1e-5 * fitted.weights
+    assert np.abs(slope).max() < 1e-8
+
+
 def test_separable_classes_stay_finite() -> None:
     F = np.linspace(-1, 1, 40)[:, None]
     fitted = fit_readout("softmax", F, np.eye(2)[(F[:, 0] > 0).astype(int)], regularisation=1e-6)

@@ -1,0 +1,122 @@
+"""Go on optimising a wiring on twins that have changed, and say what they promise of it. Made for worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labctl.campaign import Campaign, Step
+from labctl.events import Figures, Progress
+
+if TYPE_CHECKING:
+    from labctl.campaigns.task_plan import TaskPlan
+    from twins.network.judging import Promise
+    from twins.network.tasks import TaskData
+    from twins.network.wiring import Wiring
+
+
+@dataclass(frozen=True, slots=True)
+class TunedWiring:
+    """A wiring as it came out, with its read-out, and the score of its validation on the twins before and after."""
+
+    wiring: Wiring
+    validation_before: float
+    validation: float
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuning:
+    """How far to go on: shares of the plan's own learning rate and number of iterations; the rest is as in the plan."""
+
+    learning_rate: float = 0.3
+    iterations: float = 0.5
+
+    def of(self, plan: TaskPlan) -> TaskPlan:
+        """The plan with gentler settings."""
+        settings = plan.settings
+        gentle = replace(
+            settings,
+            learning_rate=self.learning_rate * settings.learning_rate,
+            n_iterations=max(1, round(self.iterations * settings.n_iterations)),
+        )
+        return replace(plan, settings=gentle)
+
+
+def fine_tune(
+    wiring: Wiring,
+    twins: Mapping[str, Path],
+    plan: TaskPlan,
+    *,
+    conditions: Mapping[str, float],
+    seed: int,
+    key: str,
+) -> Campaign[TunedWiring]:
+    """Optimise `wiring` from where it is, on the twins in these files, as the plan's settings say.
+
+    Of the parameters that were met on the way those with the best validation on the twins are kept; the read-out is
+    fitted anew, on their noise.
+    """
+    from twins import load_twin
+    from twins.network.network import PhysicalNetwork, stack_under
+    from twins.network.optimise import Iteration, optimise
+
+    step = Step(key, f"Fine-tune {plan.task.name} on the refitted twins")
+    yield step.started()
+    loaded = {device: load_twin(path) for device, path in twins.items()}
+    network = PhysicalNetwork(wiring, loaded, stack=stack_under(conditions))
+    course = optimise(network, plan.task, seed=seed, settings=plan.settings)
+    while True:
+        try:
+            event = next(course)
+        except StopIteration as finished:
+            result = finished.value
+            break
+        if isinstance(event, Iteration):
+            yield Figures(key, event.iteration, {"loss": event.loss})
+            yield Progress(key, event.iteration, event.n_iterations, f"loss {event.loss:.4f}")
+    before, after = result.initial_validation.value, result.validation.value
+    yield step.finished(f"{plan.task.metric} {before:.4f} -> {after:.4f} on the twins")
+    return TunedWiring(result.wiring, before, after)
+
+
+def promise_of(
+    wiring: Wiring,
+    twins: Mapping[str, Path],
+    plan: TaskPlan,
+    examples: TaskData,
+    *,
+    conditions: Mapping[str, float],
+    n_draws: int,
+    seed: int,
+    key: str,
+) -> Campaign[Promise]:
+    """What the twins in these files promise of a wiring with its own read-out on these examples, over noise draws."""
+    from twins import load_twin
+    from twins.network.judging import promise, torch_generator
+    from twins.network.network import stack_under
+
+    step = Step(key, f"What the twins promise of {plan.task.name}")
+    yield step.started()
+    loaded = {device: load_twin(path) for device, path in twins.items()}
+    passes = promise(
+        wiring,
+        loaded,
+        plan.task.metric,
+        examples,
+        generator=torch_generator(np.random.SeedSequence(seed)),
+        n_draws=n_draws,
+        stack=stack_under(conditions),
+    )
+    while True:
+        try:
+            event = next(passes)
+        except StopIteration as finished:
+            promised: Promise = finished.value
+            break
+        yield Progress(key, event.draw, event.n_draws)
+    yield step.finished(f"{plan.task.metric} {promised.mean:.4f} ± {promised.std:.4f} over {n_draws} noise draws")
+    return promised

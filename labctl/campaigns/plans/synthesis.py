@@ -1,0 +1,33 @@
+"""The plan of waveform synthesis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labctl.campaigns.plans.task_plan import TaskPlan, shared_layers
+from twins.network.initialise import Architecture, InitialScales
+from twins.network.optimise import OptimiserSettings
+from twins.network.tasks import WaveformSynthesis
+
+
+def waveform_synthesis_plan(devices: Sequence[str], *, dt_s: float, task: WaveformSynthesis | None = None) -> TaskPlan:
+    """Second and third harmonic and sawtooth from a sine of 20.3 steps, on 6 + 6 nodes, four of six on the first device; no
+    input taps, coupling delays 0, 2, 4: the phase has to be told from what the devices remember."""
+    task = task or WaveformSynthesis()
+    return TaskPlan(
+        task=task,
+        architecture=Architecture(
+            layers=shared_layers(devices, 6, n_first=4),
+            samples_per_step=3,
+            sample_offsets=(0, 1, 2),
+            dt_s=dt_s,
+            input_taps=(0,),
+            coupling_delays=(0, 2, 4),
+            washout=task.washout,
+        ),
+        scales=InitialScales(),
+        settings=OptimiserSettings(n_iterations=200, n_trials=48, n_steps=task.washout + 30, learning_rate=0.03),
+        n_steps=task.washout + 60,
+        n_training_trials=40,
+        n_heldout_trials=40,
+    )

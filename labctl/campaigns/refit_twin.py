@@ -1,0 +1,249 @@
+"""Refit a twin on what its device just did in a network, without forgetting what it knew. Made for worker processes.
+
+The twin goes on from where it is (warm start), on the network's plays together with the earlier recordings. Where these
+contradict the plays (the device has aged, or they are of another one), they would hold it back; so a second candidate is
+fitted to the plays alone, and taken if it foresees plays that were kept from both fits better, beyond chance. The same
+plays say whether the refit helped at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.campaign import Campaign, Step
+from labctl.campaigns.choose_twin import ChosenTwin
+from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
+from labctl.campaigns.fit_settings import FitSettings
+from labctl.campaigns.network_plays import of_device, plays_of, some_inputs
+from labctl.campaigns.train_twin import TrainedTwin
+from labctl.errors import RecordingError
+from labctl.events import Figures, Progress, Reported, Warned
+from labctl.recording import Recording
+from labctl.station import Device
+from labctl.store import open_recording
+from labctl.trained_inputs import TrainedInputs
+from labctl.twin_data import TwinData
+from labctl.unseen_inputs import trained_on, unseen
+
+if TYPE_CHECKING:
+    from twins import DeviceTwin, DeviceTwinSpec, Traces
+
+Array = NDArray[np.float64]
+CHOOSING = 5
+"""Every fifth of the examples that are learned from is kept to choose by."""
+CHANCE = 2.0
+"""Standard errors of a paired difference that count as chance."""
+N_JUDGED_INPUTS = 48
+N_CALIBRATION_DRAWS = 99
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedRound:
+    """The recordings of one deployment; the first n_learned trials of each are to be learned from, the others judge."""
+
+    folder: Path
+    n_learned: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefitTwin:
+    """A refitted twin. surprise: one-step negative log likelihood (nats a sample) of plays that were kept from the fit, of
+    the twin as it was and as it is. old_kept: whether the earlier recordings were learned from as well."""
+
+    fitted: FittedTwin
+    surprise_before: float
+    surprise: float
+    old_kept: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Figures as plain data."""
+        return {
+            "surprise_before": self.surprise_before,
+            "surprise": self.surprise,
+            "old_recordings_kept": self.old_kept,
+            "gates_passed": self.fitted.passed,
+            "coverage_90": self.fitted.figures["coverage_90"],
+            "std_ratio": self.fitted.figures["std_ratio"],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A fit to some data, and its surprise (trial,) at the plays that were kept to choose by."""
+
+    data: TwinData
+    trained: TrainedTwin
+    surprise: Array
+    old_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefitSettings:
+    """How to refit. old: recordings that the twin was fitted to before. heldout: recordings on which it must pass its
+    gates as well. max_seconds: of each fit (with the earlier recordings, and without)."""
+
+    old: Sequence[Path] = ()
+    heldout: Sequence[Path] = ()
+    max_seconds: float = 60.0
+    findings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def refit_twin(
+    device: Device,
+    twin: Path,
+    *,
+    rounds: Sequence[PlayedRound],
+    settings: RefitSettings,
+    seed: int,
+    folder: Path,
+    key: str,
+) -> Campaign[RefitTwin]:
+    """Refit the twin in this file on the learned trials of all rounds, and judge it on the other trials of the last one.
+
+    With the same seed in every round, no input that a fit was trained on becomes one that a later fit chooses its
+    checkpoint by. Saves `<device>` with gates, origin and report in `folder`, as `fit_twin` does.
+
+    Raises RecordingError for recordings that do not belong together; twins.TwinError.
+    """
+    from twins import load_twin, read_provenance
+
+    step = Step(key, f"Refit the twin of {device.name} on what the bench just did")
+    yield step.started()
+    plays, choosing = _learned(rounds, device)
+    old = [of_device(open_recording(path), device, slice(None)) for path in settings.old]
+    sets = [TwinData.of([*old, *plays]), TwinData.of(plays)] if old else [TwinData.of(plays)]
+    candidates = []
+    for number, data in enumerate(sets):
+        fit = _fit(
+            load_twin(twin), data, seed=seed, max_seconds=settings.max_seconds, key=key, part=(number, len(sets))
+        )
+        trained = yield from fit
+        surprise = surprise_of(trained.twin, choosing.traces)
+        candidates.append(_Candidate(data, trained, surprise, old_kept=bool(old) and number == 0))
+    best = candidates[0]
+    if len(candidates) > 1 and beyond_chance(candidates[1].surprise, best.surprise):
+        best = candidates[1]
+        with_old, alone = (float(one.surprise.mean()) for one in candidates)
+        yield Warned(
+            key,
+            f"{device.name}: its earlier recordings contradict what it does now and were left out (plays that neither fit "
+            f"saw: {with_old:.4f} nats a sample with them, {alone:.4f} without)",
+        )
+    before = surprise_of(load_twin(twin), choosing.traces)
+    if not beyond_chance(best.surprise, before):
+        yield Warned(key, f"{device.name}: the refitted twin foresees its plays no better than the one before")
+    known = trained_on(read_provenance(twin))
+    origin = _origin(device, best, choosing, rounds[-1], known, old, settings, seed)
+    fitted, told = yield from finish_twin(key, [best.trained], origin, folder=folder)
+    refit = RefitTwin(fitted, float(before.mean()), float(best.surprise.mean()), best.old_kept)
+    yield Reported(f"{key}/surprise", refit.as_dict())
+    yield step.finished(f"{refit.surprise_before:.4f} -> {refit.surprise:.4f} nats a sample; {told}")
+    return refit
+
+
+def surprise_of(twin: DeviceTwin, traces: Sequence[Traces]) -> Array:
+    """(trial,): mean one-step negative log likelihood of every trial, in nats a sample (less a constant)."""
+    import torch
+
+    from twins.device.prepare import step_rows
+    from twins.objectives.likelihood import one_step_nll
+
+    with torch.no_grad():
+        each = [
+            float(one_step_nll(twin, *step_rows(twin, part.select([number]))))
+            for part in traces
+            for number in range(part.n_trials)
+        ]
+    return np.array(each)
+
+
+def beyond_chance(one: Array, other: Array) -> bool:
+    """Whether `one` is lower than `other`, trial by trial, by more than chance."""
+    difference = one - other
+    if len(difference) < 2:
+        return False
+    return bool(difference.mean() < -CHANCE * difference.std(ddof=1) / np.sqrt(len(difference)))
+
+
+def phases_of(spec: DeviceTwinSpec) -> tuple[str, ...]:
+    """The phases that a twin of this structure goes on with: the filter where its state is hidden."""
+    hidden = spec.observation or spec.auxiliaries or spec.observation_columns
+    return ("likelihood", "filter") if hidden else ("likelihood",)
+
+
+def _learned(rounds: Sequence[PlayedRound], device: Device) -> tuple[list[Recording], TwinData]:
+    """(to fit to, to choose by). The same examples are kept in every play, so that no layer tells of another's."""
+    fitted, chosen = [], []
+    for one in rounds:
+        kept = np.arange(one.n_learned) % CHOOSING == CHOOSING - 1
+        for play in plays_of(one.folder, device, slice(one.n_learned)):
+            fitted.append(replace(play.trials(np.flatnonzero(~kept)), path=play.path))
+            chosen.append(replace(play.trials(np.flatnonzero(kept)), path=play.path))
+    return fitted, TwinData.of(chosen)
+
+
+def _fit(
+    twin: DeviceTwin, data: TwinData, *, seed: int, max_seconds: float, key: str, part: tuple[int, int]
+) -> Campaign[TrainedTwin]:
+    """Go on with a twin in place; part: (number, of how many) of the fits, for the progress."""
+    import math
+    import time
+
+    from twins import fit
+
+    phases = phases_of(twin.spec)
+    began_s = time.process_time()
+    epochs = fit(twin, data.traces, seed=seed, phases=phases, max_seconds=max_seconds, warm_start=True)
+    try:
+        while True:
+            try:
+                epoch = next(epochs)
+            except StopIteration as finished:
+                return TrainedTwin(twin, finished.value, time.process_time() - began_s)
+            figures = {"train_loss": epoch.train_loss, "free_run_score": epoch.free_run_score}
+            yield Figures(key, epoch.epoch, {name: one for name, one in figures.items() if math.isfinite(one)})
+            phase = phases.index(epoch.phase) if epoch.phase in phases else 0
+            done = part[0] + (phase + epoch.progress) / len(phases)
+            yield Progress(key, done, part[1], f"{epoch.phase}, held-out free-run score {epoch.free_run_score:.4f}")
+    finally:
+        epochs.close()
+
+
+def _origin(
+    device: Device,
+    best: _Candidate,
+    choosing: TwinData,
+    last: PlayedRound,
+    known: TrainedInputs | None,
+    old: Sequence[Recording],
+    settings: RefitSettings,
+    seed: int,
+) -> TwinOrigin:
+    """What the twin is judged on and by which right: plays of the last round that no fit has seen."""
+    seen = [*best.data.traces, *choosing.traces, *([] if known else TwinData.of(old).traces if old else [])]
+    trained = TrainedInputs.of(seen) if known is None else known.with_more(seen)
+    held = some_inputs(plays_of(last.folder, device, slice(last.n_learned, None)), N_JUDGED_INPUTS)
+    more = [of_device(open_recording(path), device, slice(None)) for path in settings.heldout]
+    judged = TwinData.of([*held, *more])
+    how, withheld = "plays of the network on examples that were kept from every fit", ""
+    try:
+        judged, told = unseen(judged, trained, how)
+        how = f"{how}; {told}" if told else how
+    except RecordingError as error:
+        withheld = str(error)
+    chosen = ChosenTwin(
+        spec=best.trained.twin.spec,
+        phases=phases_of(best.trained.twin.spec),
+        reasons=("it goes on from the twin before, as it is built",),
+        findings=dict(settings.findings),
+    )
+    fit_settings = FitSettings(
+        choice="refit", max_seconds=settings.max_seconds, n_calibration_draws=N_CALIBRATION_DRAWS
+    )
+    return TwinOrigin(device.name, best.data, judged, how, chosen, fit_settings, seed, trained, withheld)

@@ -1,0 +1,222 @@
+"""`labctl network close-gap`: deploy a network, refit its twins on what the bench did, fine-tune, until both agree."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.commands.arguments import check_folder, check_new, positive_integer, positive_seconds, seed
+
+if TYPE_CHECKING:
+    from labctl.bench import Bench
+    from labctl.campaigns.gap_design import ClosedGap, GapSettings, Recorded
+    from labctl.campaigns.network_files import NetworkFiles
+
+
+def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the action to `labctl network`."""
+    close = actions.add_parser(
+        "close-gap",
+        help="deploy, refit the twins on what the bench did, fine-tune, until promise and measurement agree",
+    )
+    add_bench_arguments(close)
+    close.add_argument("--rounds", type=positive_integer, default=6, help="at most so many deployments (default 6)")
+    close.add_argument(
+        "--repeats", type=positive_integer, default=3, help="how often the judged examples are played (default 3)"
+    )
+    close.add_argument("--judged", type=positive_integer, help="judged examples, never fitted to (default: as planned)")
+    close.add_argument(
+        "--spreads", type=float, default=1.0, help="how many of the device's spreads the gap may be (default 1)"
+    )
+    close.add_argument(
+        "--training", action="append", default=[], metavar="DEVICE=FILE",
+        help="recording that the device's twin was fitted to before; repeatable (default: those that its file names)",
+    )  # fmt: skip
+    close.add_argument(
+        "--no-earlier", action="store_true", help="refit on the plays alone, whatever the twins were fitted to before"
+    )
+    close.add_argument(
+        "--heldout", action="append", default=[], metavar="DEVICE=FILE",
+        help="recording on which the refitted twin must pass its gates as well; repeatable",
+    )  # fmt: skip
+    close.set_defaults(run=run_close_gap)
+
+
+def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every action takes that trains a network on the bench."""
+    parser.add_argument("station", type=Path, help="station file (TOML)")
+    parser.add_argument("network", type=Path, help="folder that `labctl network optimise` wrote")
+    parser.add_argument(
+        "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
+    )
+    parser.add_argument(
+        "--budget-s", type=positive_seconds, required=True, metavar="SECONDS", help="device time that may be spent"
+    )
+    parser.add_argument("--examples", type=positive_integer, help="training examples that a round plays")
+    parser.add_argument(
+        "--override-gates",
+        metavar="REASON",
+        help="play although a twin was not judged or did not pass its gates; the reason is kept with the outcome",
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where everything goes")
+
+
+def run_close_gap(options: argparse.Namespace) -> int:
+    """Close the gap, write `gap.json` and the network as `network`, ready to be deployed; the outputs end safe.
+
+    Raises GatesNotPassed, before the bench is opened, if a twin that the network was optimised on did not pass.
+    """
+    from labctl.bench import Bench
+    from labctl.campaign import Journal
+    from labctl.campaign import run as run_campaign
+    from labctl.campaigns.close_gap import close_the_gap
+    from labctl.campaigns.gap_design import GapBudget
+    from labctl.campaigns.network_files import load_network
+    from labctl.clearance import clear
+    from labctl.console import Console
+
+    twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
+    network = load_network(options.network)
+    clearance = clear(network.devices, network.gates, override=options.override_gates)
+    settings, recorded = _settings(options), _recorded(options, twins)
+    check_folder(options.out)
+    check_new([options.out / name for name in ("gap.json", "network", "round-1")])
+    with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
+        say_simulated(bench, network)
+        campaign = close_the_gap(
+            bench,
+            network.wirings["optimised"],
+            twins,
+            network.plan,
+            clearance=clearance,
+            budget=GapBudget(options.budget_s, options.rounds),
+            seed=options.seed,
+            folder=options.out,
+            settings=settings,
+            conditions=network.conditions,
+            recorded=recorded,
+        )
+        result = run_campaign(campaign, on_event=Console(), journal=journal)
+        report = bench.make_safe()
+        outcome = {"task": network.task, "simulated": bench.simulated, "outputs_safe": report.ok, **result.as_dict()}
+        write_outcome(options.out / "gap.json", outcome)
+        provenance = bench.provenance(seed=options.seed)
+    leave_network(options, network, result, provenance)
+    return 0 if report.ok else 1
+
+
+def leave_network(
+    options: argparse.Namespace, network: NetworkFiles, result: ClosedGap, provenance: dict[str, Any]
+) -> None:
+    """The best wiring as a network folder, with what the twins as they are now promise on the network's own examples."""
+    from labctl.campaign import run as run_campaign
+    from labctl.campaigns.fine_tune import promise_of
+    from labctl.campaigns.retold_network import retell_network
+    from labctl.console import Console
+    from twins import read_provenance
+
+    promised = run_campaign(
+        promise_of(
+            result.wiring,
+            result.twins,
+            network.plan,
+            network.examples[1],
+            conditions=network.conditions,
+            n_draws=24,
+            seed=options.seed,
+            key="close-gap/promise",
+        ),
+        on_event=Console(),
+    )
+    retell_network(
+        options.network,
+        options.out / "network",
+        wiring=result.wiring,
+        promise=promised,
+        gates={device: read_provenance(path).get("gates") or {} for device, path in result.twins.items()},
+        provenance=provenance,
+    )
+
+
+def say_simulated(bench: Bench, network: NetworkFiles) -> None:
+    """What a person should know before anything is played."""
+    for note in network.notes:
+        sys.stderr.write(f"WARNING {note}\n")
+    if bench.simulated:
+        sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
+    elif network.simulated:
+        sys.stderr.write("WARNING this network was learned on SIMULATED devices, and this bench is a real one\n")
+
+
+def write_outcome(path: Path, outcome: dict[str, Any]) -> None:
+    """To standard output and to the file; before the bench is closed, which raises if an output is not safe."""
+    from labctl.campaigns.finish_twin import plain
+
+    text = json.dumps(plain(outcome), indent=2) + "\n"
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    path.write_text(text, encoding="utf-8")
+
+
+def files_from(arguments: list[str], option: str) -> dict[str, list[Path]]:
+    """DEVICE=FILE arguments by device; raises UsageError for another form, or for a file that is not there."""
+    from labctl.errors import UsageError
+
+    files: dict[str, list[Path]] = {}
+    for argument in arguments:
+        device, separator, path = argument.partition("=")
+        if not separator or not device or not path:
+            raise UsageError(f"{option} {argument!r}: expected DEVICE=FILE")
+        files.setdefault(device, []).append(Path(path))
+    if option == "--twin":
+        twice = [device for device, found in files.items() if len(found) > 1]
+        if twice:
+            raise UsageError(f"--twin: {', '.join(twice)} is given more than one twin")
+    return files
+
+
+def _settings(options: argparse.Namespace) -> GapSettings:
+    from labctl.campaigns.gap_design import GapSettings
+
+    return GapSettings(
+        n_training_trials=options.examples,
+        n_judged_trials=options.judged,
+        n_repeats=options.repeats,
+        spreads=options.spreads,
+    )
+
+
+def _recorded(options: argparse.Namespace, twins: dict[str, Path]) -> Recorded:
+    """The recordings of the twins: as given, or as their files name them, if these are still as they were."""
+    from labctl.campaigns.gap_design import Recorded
+
+    training = files_from(options.training, "--training")
+    if not options.no_earlier:
+        for device, twin in twins.items():
+            if device not in training:
+                training[device] = earlier_recordings(device, twin)
+    return Recorded(training, files_from(options.heldout, "--heldout"))
+
+
+def earlier_recordings(device: str, twin: Path) -> list[Path]:
+    """The recordings that a twin's file says it was fitted to; a warning for those that are gone or have changed."""
+    from labctl.store import open_recording
+    from labctl.twin_data import sha256_of
+    from twins import read_provenance
+
+    found = []
+    for source in read_provenance(twin).get("extra", {}).get("recordings", ()):
+        path = Path(str(source.get("path")))
+        same = bool(source.get("path")) and path.is_file() and sha256_of(path) == source.get("sha256")
+        if same and open_recording(path).n_trials == source.get("trials"):  # of a play, a part may have been held out
+            found.append(path)
+        else:
+            sys.stderr.write(
+                f"WARNING {device}: {path}, which its twin was fitted to, is gone, has changed or was used in part: the refit "
+                "may forget what the network does not play (--training DEVICE=FILE names it, --no-earlier means it)\n"
+            )
+    return found

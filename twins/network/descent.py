@@ -1,0 +1,78 @@
+"""One optimisation step: forward with fresh noise, the exact read-out, backward with it frozen, Adam."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from twins.fitting.adam import FlatAdam
+from twins.network.network import PhysicalNetwork
+from twins.network.optimise_settings import OptimiserSettings
+from twins.network.readout import Readout, fit_readout
+from twins.network.scores import readout_kind
+from twins.network.tasks import Metric, TaskData
+
+
+def frozen_readout_loss(rows: Tensor, targets: np.ndarray, readout: Readout) -> Tensor:
+    """Loss of features (row, feature) with the read-out held fixed: its gradient is that of the minimal penalised
+    loss.
+
+    Regression: mean squared error over the variance of the targets. Classification: cross-entropy in nats. The read-
+    out's penalty does not depend on the features and is left out.
+    """
+    weights, bias, wanted = (
+        torch.as_tensor(array, dtype=rows.dtype, device=rows.device)
+        for array in (readout.weights, readout.bias, targets)
+    )
+    outputs = rows @ weights.T + bias
+    if readout.kind == "linear":
+        return ((outputs - wanted).square().mean(dim=0) / wanted.var(dim=0, correction=0)).mean()
+    return -(wanted * torch.log_softmax(outputs, dim=-1)).sum(dim=-1).mean()
+
+
+class Descent:
+    """Steps of one network down its loss. All of its memory is in `adam`, `readout` and the generator.
+
+    readout: the last one that was fitted; the next begins from it.
+    """
+
+    def __init__(
+        self, network: PhysicalNetwork, metric: Metric, settings: OptimiserSettings, generator: torch.Generator
+    ) -> None:
+        self._network, self._metric, self._settings, self._generator = network, metric, settings, generator
+        used = [parameter for parameter in network.parameters() if parameter.numel()]  # a first layer has no coupling
+        self.adam = FlatAdam(used, largest_gradient=settings.clip)
+        self.readout: Readout | None = None
+
+    def step(self, data: TaskData, learning_rate: float, **of_the_pass: Any) -> float:
+        """Move once; the task's loss of this pass. of_the_pass: further arguments of the network, as `measured`.
+
+        A pass whose gradient is not finite moves nothing.
+        """
+        loss, penalty = self.losses(data, **of_the_pass)
+        self.adam.step(loss if penalty is None else loss + penalty, learning_rate)
+        return float(loss.detach())
+
+    def losses(self, data: TaskData, **of_the_pass: Any) -> tuple[Tensor, Tensor | None]:
+        """The task's loss of one pass, its read-out solved and held fixed, and the weighted penalty if there is one."""
+        settings = self._settings
+        options = {"truncate_steps": settings.truncate_steps, "checkpoint_steps": settings.checkpoint_steps}
+        options = {name: value for name, value in options.items() if value is not None}
+        features = self._network(self._network.as_inputs(data.inputs), self._generator, **options, **of_the_pass)
+        rows = features[torch.tensor(data.scored, device=features.device)]
+        targets = data.targets[data.scored]
+        self.readout = fit_readout(
+            readout_kind(self._metric),
+            rows.detach().double().cpu().numpy(),
+            targets,
+            regularisation=settings.regularisation,
+            start=self.readout,
+        )
+        loss = frozen_readout_loss(rows, targets, self.readout)
+        if not settings.penalty_outside:
+            return loss, None
+        excursion: Any = self._network.excursion
+        return loss, settings.penalty_outside * excursion
