@@ -189,7 +189,8 @@ class StackedTwins(nn.Module):
         path = measured
         if path is not None and path.shape[-1] == drive.shape[-1]:  # what the last drive led to was not measured
             path = torch.cat((path, path[..., -1:]), dim=-1)
-        for group, part in zip((*self._kernels, *self._slow), state.parts, strict=True):
+        groups: list[FastNodes | SlowNodes] = [*self._kernels, *self._slow]
+        for group, part in zip(groups, state.parts, strict=True):
             nodes = group.nodes
             lines, senses = (torch.tensor([side[n] for n in nodes]) for side in (self._lines, self._senses))
             kicks = None if noise is None else noise[:, nodes]

@@ -16,8 +16,8 @@ from twins.solver import draw_noise
 # pages in again costs more than the run itself. Larger batches go in parts.
 _LARGEST_BUFFER = 4_000_000
 
-FastState = tuple[Tensor, Tensor]
-"""(node, batch, delays + 1) of the response and (node, batch, drive delays), normalised, both oldest first."""
+FastState = tuple[Tensor, ...]
+"""Two: (node, batch, delays + 1) of the response and (node, batch, drive delays), normalised, both oldest first."""
 
 
 class FastNodes(nn.Module):

@@ -12,8 +12,8 @@ from twins.device.responding import advance_all, embedded
 from twins.device.twin import DeviceTwin
 from twins.errors import TracesInvalid
 
-SlowState = tuple[Tensor, Tensor, Tensor]
-"""Of the nodes of one twin: response (node, batch, delay + 1, response) and auxiliaries (node, batch, auxiliary),
+SlowState = tuple[Tensor, ...]
+"""Three, of the nodes of one twin: response (node, batch, delay + 1, response) and auxiliaries (node, batch, auxiliary),
 normalised, and drive (node, batch, drive delay, drive) in physical units; all newest first."""
 
 
