@@ -51,7 +51,7 @@ def parse_toml(
     try:
         return model.model_validate(tables), lines
     except ValidationError as fault:
-        raise error(told(name, lines, [_problem(model, detail) for detail in fault.errors()])) from fault
+        raise error(told(name, lines, [problem_of(model, detail) for detail in fault.errors()])) from fault
 
 
 def told(name: str, lines: Mapping[KeyPath, int], problems: Iterable[Problem]) -> str:
@@ -64,12 +64,13 @@ def told(name: str, lines: Mapping[KeyPath, int], problems: Iterable[Problem]) -
     return "\n".join(said)
 
 
-def _problem(model: type[BaseModel], detail: Mapping[str, Any]) -> Problem:
-    """One of pydantic's errors in our words."""
-    where = tuple(part for part in detail["loc"] if part != "[key]")
+def problem_of(model: type[BaseModel], detail: Mapping[str, Any], *, under: tuple[str, ...] = ()) -> Problem:
+    """One of pydantic's errors in our words; under: where in the file the table of this model stands."""
+    inside = tuple(part for part in detail["loc"] if part != "[key]")
+    where = (*under, *inside)
     kind, given = detail["type"], detail.get("input")
     if kind == "extra_forbidden":
-        return Problem(where, f"unknown key {where[-1]!r}; known here are {', '.join(known_keys(model, where[:-1]))}")
+        return Problem(where, f"unknown key {where[-1]!r}; known here are {', '.join(known_keys(model, inside[:-1]))}")
     if kind == "missing":
         return Problem(where, "is missing")
     message = str(detail["msg"]).removeprefix("Value error, ")

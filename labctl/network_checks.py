@@ -107,6 +107,21 @@ def _recurrence(file: NetworkFile) -> Iterator[Problem]:
     must = "in a recurrent network every coupling delay must be at least 1 step, for nodes answer at the same time"
     if file.coupling_delays is not None and 0 in file.coupling_delays:
         yield Problem(("coupling_delays",), f"contains 0, but layer {why}; {must}")
+    yield from _live_at_once(file, why)
     for name, layer in file.layers.items():
         if layer.coupling_delays is not None and 0 in layer.coupling_delays:
             yield Problem(("layers", name, "coupling_delays"), f"contains 0, but layer {why}; {must}")
+
+
+def _live_at_once(file: NetworkFile, why: str) -> Iterator[Problem]:
+    """All nodes of a recurrent network answer at the same time, so that a device can be one of them only."""
+    played: set[str] = set()
+    for name, layer in file.layers.items():
+        twice = [device for number, device in enumerate(layer.nodes) if device in {*played, *layer.nodes[:number]}]
+        played |= set(layer.nodes)
+        if twice:
+            yield Problem(
+                ("layers", name, "nodes"),
+                f"{', '.join(dict.fromkeys(twice))} would be several nodes, but layer {why}: in a recurrent network all nodes "
+                "are live at once, each on a device of its own",
+            )

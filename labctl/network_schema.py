@@ -1,6 +1,6 @@
 """The tables of a network file, as pydantic models. Unknown keys are errors; values are strict; sizes are bounded.
 
-task, task_options      what the network is for: a name, or FILE.py:Class
+task, task_options      what the network is for: a name, or FILE.py:ClassName
 samples_per_step …      how a step is played and sampled
 [layers.NAME]           nodes, listens_to, taps, delays, densities, gain_levels; layers are played in this order
 [devices.NAME]          range, dac_bits …, of the outputs that drive it
@@ -204,7 +204,7 @@ class NetworkFile(_Table):
     description: str = ""
     """Anything a colleague should know."""
     task: Annotated[str, Field(min_length=1, max_length=1_000)]
-    """A task by name (`labctl network tasks` lists them), or FILE.py:Class for one of your own."""
+    """A task by name or FILE.py:ClassName (beside this file) for one of your own."""
     task_options: dict[str, Any] = Field(default_factory=dict)
     """Options of the task, by name."""
     seed: Seed = 0

@@ -18,9 +18,10 @@ from labctl.station import Station
 from twins import DeviceTwin, load_twin
 from twins.network.baselines import linear_on_taps
 from twins.network.initialise import measured_ports, random_wiring
-from twins.network.judging import FixedJudge, NoisePass, Promise, promise, torch_generator
+from twins.network.judging import NoisePass, Promise, promise, torch_generator
+from twins.network.multi_start import StartJudged, optimise_from_many
 from twins.network.network import PhysicalNetwork, StackMaker, stack_under
-from twins.network.optimise import Iteration, Validation, optimise
+from twins.network.optimise import Iteration, OptimiseResult, Validation
 from twins.network.ports import DevicePort
 from twins.network.reservoir import ReservoirDraw, ReservoirResult, search_reservoir
 from twins.network.wiring import Wiring
@@ -34,8 +35,8 @@ class OptimisedNetwork:
     """What the twins say: the optimised wiring with its read-out and what it promises on the held-out examples.
 
     initial: where the optimiser began. reservoir: the best random network of its search. learning_curve: training loss of
-    each iteration. linear_same_taps, linear_20_taps: scores of linear models of the input alone. examples_seed: of the
-    examples that all scores are about.
+    each iteration of the start that was kept. linear_same_taps, linear_20_taps: scores of linear models of the input
+    alone. examples_seed: of the examples that all scores are about.
     """
 
     plan: TaskPlan
@@ -90,27 +91,39 @@ def optimise_network(
     conditions: Mapping[str, float] | None = None,
     seed: int,
     examples_seed: int,
+    state: Path | None = None,
 ) -> Campaign[OptimisedNetwork]:
     """Optimise the plan's network on the twins (or the files that hold them), search its reservoir, and promise a score
     on the held-out examples.
 
     ranges: where the network may drive each device. widest_ranges: where the reservoir may too, if it does better there.
-    conditions: set-points by channel, for twins that were fitted at several values of them.
+    conditions: set-points by channel, for twins that were fitted at several values of them. state: a file where the
+    optimiser keeps how far it is (its starts beside it), and from which it goes on if it is there.
     """
     loaded = {name: load_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
     stack = stack_under(conditions or {})
     key = f"optimise/{plan.task.name}"
-    streams = np.random.SeedSequence(seed).spawn(6)
+    streams = np.random.SeedSequence(seed).spawn(5)
     rng = np.random.default_rng(streams[0])
     training, heldout = plan.examples(seed=examples_seed)
     generator = torch_generator(streams[1])
     ports = _ports(loaded, ranges, plan, rng=rng, generator=generator, stack=stack)
     step = Step(key, f"Optimise {plan.task.name}, {plan.n_nodes} nodes")
     yield step.started()
-    start = _best_start(plan, ports, loaded, rng=rng, seed=streams[5], stack=stack)
-    network = PhysicalNetwork(start, loaded, stack=stack)
-    run = optimise(network, plan.task, seed=_number(streams[2]), settings=plan.settings)
-    result, curve = yield from _learning(key, run, plan.settings.budget_seconds)
+
+    def random_network(draw: np.random.Generator) -> PhysicalNetwork:
+        return PhysicalNetwork(random_wiring(plan.architecture, ports, draw, scales=plan.scales), loaded, stack=stack)
+
+    run = optimise_from_many(
+        random_network,
+        plan.task,
+        seed=_number(streams[2]),
+        settings=plan.settings,
+        n_drawn=plan.n_starts,
+        n_started=plan.n_trained_starts,
+        state=state,
+    )
+    result = yield from _learning(key, run, plan.settings.budget_seconds)
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
 
     choices = [ports]
@@ -130,7 +143,7 @@ def optimise_network(
         initial=result.initial,
         reservoir=reservoir,
         promise=promised,
-        learning_curve=tuple(curve),
+        learning_curve=result.losses,
         linear_same_taps=linear_on_taps(plan.task.metric, training, heldout, taps=taps).value,
         linear_20_taps=linear_on_taps(plan.task.metric, training, heldout, taps=range(20)).value,
         examples_seed=examples_seed,
@@ -220,28 +233,6 @@ def _ports(
     return measured_ports(ports, twins, samples_per_step=samples, rng=rng, generator=generator, stack=stack)
 
 
-def _best_start(
-    plan: TaskPlan,
-    ports: Sequence[DevicePort],
-    twins: Mapping[str, DeviceTwin],
-    *,
-    rng: np.random.Generator,
-    seed: np.random.SeedSequence,
-    stack: StackMaker,
-) -> Wiring:
-    """The most promising of a few random wirings: from some of them descent ends in a poor minimum."""
-    judge = FixedJudge(plan.task, plan.n_reservoir_trials, plan.settings.n_steps, n_draws=1, seed=seed)
-    best: tuple[float, Wiring] | None = None
-    for _ in range(plan.n_starts):
-        wiring = random_wiring(plan.architecture, ports, rng, scales=plan.scales)
-        result, _ = drained(judge.judge(PhysicalNetwork(wiring, twins, stack=stack)))
-        if best is None or result.value < best[0]:
-            best = (result.value, wiring)
-    if best is None:
-        raise CampaignError(f"{plan.task.name}: n_starts must be at least 1, not {plan.n_starts}")
-    return best[1]
-
-
 def drained(run: Generator[Any, None, Outcome]) -> Outcome:
     """The result of a generator whose events nobody wants."""
     while True:
@@ -252,25 +243,25 @@ def drained(run: Generator[Any, None, Outcome]) -> Outcome:
             return outcome
 
 
-def _learning(
-    key: str, run: Generator[Any, None, Outcome], budget_s: float | None
-) -> Campaign[tuple[Outcome, list[float]]]:
-    curve: list[float] = []
+def _learning(key: str, run: Generator[Any, None, OptimiseResult], budget_s: float | None) -> Campaign[OptimiseResult]:
+    n_iterations = 0
     while True:
         try:
             event = next(run)
         except StopIteration as finished:
-            return finished.value, curve
+            result: OptimiseResult = finished.value
+            return result
         match event:
-            case Iteration(iteration=iteration, n_iterations=total, loss=loss, seconds=seconds):
-                curve.append(loss)
-                share = max(iteration / total, seconds / budget_s if budget_s else 0.0)
-                yield Figures(key, iteration, {"loss": loss})
+            case StartJudged(draw=draw, n_drawn=total, best=best):
+                yield Progress(key, draw, total, f"random starts: best {best:.4f}")
+            case Iteration(iteration=n_iterations, n_iterations=total, loss=loss, seconds=seconds):
+                share = max(n_iterations / total, seconds / budget_s if budget_s else 0.0)
+                yield Figures(key, n_iterations, {"loss": loss})
                 yield Progress(key, share, 1.0, f"loss {loss:.4f}")
-            case Validation(iteration=iteration, score=value):
-                yield Figures(key, iteration, {"validation": value})
+            case Validation(iteration=n_iterations, score=value):
+                yield Figures(key, n_iterations, {"validation": value})
             case _:
-                yield Figures(key, len(curve), {})
+                yield Figures(key, n_iterations, {})
 
 
 def _searching(key: str, run: Generator[Any, None, Outcome]) -> Campaign[Outcome]:

@@ -41,6 +41,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     optimise.add_argument("--seconds", type=float, help="budget of the optimiser")
     optimise.add_argument("--seed", type=int, default=0, help="seed (default 0)")
     optimise.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the network goes")
+    optimise.add_argument(
+        "--resume", action="store_true", help="go on where an interrupted run into --out stopped, if there is one"
+    )
     optimise.set_defaults(run=run_optimise)
     close_gap.add_action(actions)
 
@@ -55,6 +58,7 @@ def run_optimise(options: argparse.Namespace) -> int:
     from labctl.console import Console
     from labctl.provenance import collect_provenance
     from labctl.station import load_station
+    from twins.network.multi_start_state import forget_choice
 
     twins, conditions, simulated, gates = load_twins(options.twin)
     conditions |= conditions_from(options.condition, conditions)
@@ -65,6 +69,7 @@ def run_optimise(options: argparse.Namespace) -> int:
     if options.seconds is not None:
         plan = plan.with_budget(options.seconds)
     examples_seed = options.seed + 1
+    state = unfinished(options.out, resume=options.resume)
     campaign = optimise_network(
         twins,
         plan,
@@ -72,6 +77,7 @@ def run_optimise(options: argparse.Namespace) -> int:
         conditions=conditions,
         seed=options.seed,
         examples_seed=examples_seed,
+        state=state,
     )
     optimised = run(campaign, on_event=Console())
     save_network(
@@ -81,6 +87,7 @@ def run_optimise(options: argparse.Namespace) -> int:
         gates=gates,
         provenance=collect_provenance(simulated=simulated, seed=options.seed),
     )
+    forget_choice(state)
     promised = {
         "task": options.task,
         "simulated": simulated,
@@ -89,6 +96,18 @@ def run_optimise(options: argparse.Namespace) -> int:
     }
     sys.stdout.write(json.dumps({**promised, "folder": str(options.out)}, indent=2) + "\n")
     return 0
+
+
+def unfinished(folder: Path, *, resume: bool) -> Path:
+    """The file in which the optimiser keeps how far it is; raises UsageError if one is there and nobody said --resume."""
+    from labctl.errors import UsageError
+
+    state = folder / "unfinished.json"
+    if state.exists() and not resume:
+        raise UsageError(
+            f"{state}: an interrupted run lies there; go on with --resume, or remove it, or choose another --out"
+        )
+    return state
 
 
 def ranges_from(arguments: list[str]) -> dict[str, tuple[float, float]]:

@@ -52,7 +52,7 @@ def test_a_task_with_options_of_ones_own_keeps_the_rest_of_the_plan() -> None:
 def test_an_architecture_with_other_inputs_than_its_task_is_refused() -> None:
     plan = plan_for("spoken_digits", DEVICES, dt_s=2e-4)
     with pytest.raises(
-        CampaignError, match=r"has 6 input\(s\) and the architecture 1: give Architecture\(n_inputs=6\)"
+        CampaignError, match=r"has 4 input\(s\) and the architecture 1: give Architecture\(n_inputs=4\)"
     ):
         replace(plan, architecture=replace(plan.architecture, n_inputs=1))
 

@@ -81,7 +81,11 @@ def promise(
     n_draws: int = 20,
     stack: StackMaker | None = None,
 ) -> Generator[NoisePass, None, Promise]:
-    """Play the wiring on the twins with its own read-out, n_draws times with fresh noise on the same examples."""
+    """Play the wiring on the twins with its own read-out, n_draws times with fresh noise on the same examples.
+
+    Of an ensemble every draw takes a member at random for every device: the spread of the scores then holds what the
+    data have left open about the devices (epistemic) besides their noise, as it does in a validation.
+    """
     if wiring.readout is None:
         raise WiringError("the wiring has no read-out: nothing can be promised; fit one first")
     if n_draws < 2:
@@ -109,7 +113,8 @@ def features_of_draws(
 class FixedJudge:
     """Two fixed sets of examples: a read-out is fitted on the first and scored on the second, with fixed noise draws.
 
-    The same judge gives the same network the same score, and compares networks on equal terms.
+    The same judge gives the same network the same score, and compares networks on equal terms: of ensembles it takes the
+    same members in the same draws.
     """
 
     def __init__(self, task: Task, n_trials: int, n_steps: int, *, n_draws: int, seed: np.random.SeedSequence) -> None:

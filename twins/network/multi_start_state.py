@@ -99,10 +99,11 @@ class MultiStartFile:
             seconds=found.seconds,
         )
 
-    def remove(self) -> None:
-        """Remove the file and those of all starts, once nobody wants to go on from there."""
-        for path in (self.path, *(self.of_start(start) for start in range(self.identity["n_drawn"]))):
-            path.unlink(missing_ok=True)
+
+def forget_choice(path: Path) -> None:
+    """Remove the file of a multi-start and those of its starts, once nobody wants to go on from there."""
+    for one in (path, *path.parent.glob(f"{path.stem}.start*.safetensors")):
+        one.unlink(missing_ok=True)
 
 
 class _Content(BaseModel):

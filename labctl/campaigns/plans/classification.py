@@ -63,12 +63,12 @@ def sine_square_plan(devices: Sequence[str], *, dt_s: float, task: SineSquare | 
 
 
 def spoken_digits_plan(devices: Sequence[str], *, dt_s: float, task: SpokenDigits | None = None) -> TaskPlan:
-    """Spoken digits on 8 + 8 nodes, five of eight on the first device; no input taps, coupling delays 0, 2, 4."""
+    """Spoken digits on 6 + 6 nodes, four of six on the first device; no input taps, coupling delays 0, 2, 4."""
     task = task or SpokenDigits()
     return TaskPlan(
         task=task,
         architecture=Architecture(
-            layers=shared_layers(devices, 8, n_first=5),
+            layers=shared_layers(devices, 6, n_first=4),
             samples_per_step=3,
             sample_offsets=(0, 1, 2),
             dt_s=dt_s,
@@ -80,16 +80,16 @@ def spoken_digits_plan(devices: Sequence[str], *, dt_s: float, task: SpokenDigit
         scales=InitialScales(),
         settings=OptimiserSettings(
             n_iterations=150,
-            n_trials=96,
+            n_trials=64,
             n_steps=task.longest,
             learning_rate=0.03,
-            n_validation_trials=120,
-            n_readout_trials=200,
-            n_readout_draws=4,
+            n_validation_trials=80,
+            n_readout_trials=150,
+            n_readout_draws=3,
         ),
         n_steps=task.longest,
-        n_training_trials=300,
+        n_training_trials=200,
         n_heldout_trials=300,
-        n_reservoir_trials=100,
+        n_reservoir_trials=60,
         n_starts=8,
     )

@@ -20,7 +20,8 @@ class TaskPlan:
     n_training_trials, n_heldout_trials of n_steps each: played on the device, to fit the rivals' read-outs and to score.
     n_repeats: how often the device plays the held-out examples. n_reservoir_draws: random networks that the reservoir is
     the best of, each judged on n_reservoir_trials examples. n_starts: random wirings of which the optimiser starts from
-    the best. Raises CampaignError if the architecture has another number of inputs than the task.
+    the best n_trained_starts; those share its iterations, and the best of them goes on to the end. Raises CampaignError
+    if the architecture has another number of inputs than the task.
     """
 
     task: Task
@@ -34,6 +35,7 @@ class TaskPlan:
     n_reservoir_draws: int = 40
     n_reservoir_trials: int = 48
     n_starts: int = 16
+    n_trained_starts: int = 1
 
     def __post_init__(self) -> None:
         if self.architecture.n_inputs != self.task.n_inputs:

@@ -19,6 +19,15 @@ nodes = { leaky = 2, duffing = 1 }
 [layers.second]
 nodes = ["duffing", "leaky"]
 """
+LOOP = """
+task = "delayed_parity"
+
+[layers.first]
+nodes = ["leaky"]
+
+[layers.second]
+nodes = ["duffing"]
+"""
 DEMO = (Path(__file__).parents[3] / "labctl" / "stations" / "demo.toml").read_text(encoding="utf-8")
 
 
@@ -50,15 +59,15 @@ def test_a_few_lines_are_enough() -> None:
 
 
 def test_a_layer_hears_the_input_and_the_layer_before_unless_it_says_otherwise() -> None:
-    heard = heard_by(parse_network_file(SMALL + 'listens_to = ["first", "second"]\n').file)
+    heard = heard_by(parse_network_file(LOOP + 'listens_to = ["first", "second"]\n').file)
     assert heard["first"].hears_input and heard["first"].sources == ()
     assert not heard["second"].hears_input and heard["second"].sources == (0, 1)
     assert heard_by(parse_network_file(SMALL).file)["second"].sources == (0,)
 
 
 def test_a_layer_that_hears_itself_or_a_later_one_is_recurrent() -> None:
-    assert parse_network_file(SMALL + 'listens_to = ["input", "second"]\n').recurrent == ("second",)
-    later = SMALL.replace("[layers.second]", 'listens_to = ["input", "second"]\n\n[layers.second]')
+    assert parse_network_file(LOOP + 'listens_to = ["input", "second"]\n').recurrent == ("second",)
+    later = LOOP.replace("[layers.second]", 'listens_to = ["input", "second"]\n\n[layers.second]')
     assert parse_network_file(later).recurrent == ("first",)
 
 
@@ -132,9 +141,15 @@ def test_all_problems_are_told_at_once() -> None:
     assert len(message.splitlines()) == 3
 
 
+def test_in_a_recurrent_network_a_device_is_one_node() -> None:
+    message = told(SMALL + 'listens_to = ["first", "second"]\n')
+    assert "network file:5: layers.first.nodes: leaky would be several nodes" in message
+    assert "network file:8: layers.second.nodes: duffing, leaky would be several nodes" in message
+
+
 def test_a_delay_of_nothing_in_the_whole_network_is_refused_with_recurrence_too() -> None:
     message = told(
-        SMALL.replace("[layers.first]", "coupling_delays = [0]\n[layers.first]") + 'listens_to = ["second"]\n'
+        LOOP.replace("[layers.first]", "coupling_delays = [0]\n[layers.first]") + 'listens_to = ["second"]\n'
     )
     assert message.startswith("network file:4: coupling_delays: contains 0")
 

@@ -18,7 +18,8 @@ _QUIET = 0.25  # power at which a channel is at the middle of its range
 
 @dataclass(frozen=True, slots=True)
 class SpokenDigits:
-    """Which of the ten digits is being said? Inputs are the powers of `n_channels` filters between 250 and 5000 Hz.
+    """Which of the ten digits is being said? Inputs are the powers of `n_channels` filters between 250 and 5000 Hz; for
+    people four bands are enough (Shannon et al., Science 270:303, 1995).
 
     GENERATED, not recorded: see digit_sounds.py. One trial is one word. Each has a speaker (all formants longer or
     shorter by up to `speaker_spread`, on a logarithm), a tempo (13 to 20 steps in all, every sound up to a quarter longer
@@ -31,7 +32,7 @@ class SpokenDigits:
     'word accuracy' beside the score is the share of words decided rightly.
     """
 
-    n_channels: int = 6
+    n_channels: int = 4
     noise: float = 0.1
     speaker_spread: float = 0.15
     washout: int = 2
