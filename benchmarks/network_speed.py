@@ -160,7 +160,9 @@ def ratio(spent: Mapping[str, list[Spent]], rival: str, *, cpu: bool = False) ->
     return measuring.median_ratio(spent[rival], spent["ours"])
 
 
-def measure(case: Case, threads: int, ways: Mapping[str, str], options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measure(
+    case: Case, threads: int, ways: Mapping[str, str], options: argparse.Namespace, folder: Path
+) -> dict[str, Any]:
     """One size at one number of threads; ways: name -> interpreter."""
     case_file = folder / "case.npz"
     np.savez(case_file, **case.arrays)
@@ -226,7 +228,9 @@ def growth(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def report(figures: Mapping[str, Any]) -> None:
     """A few lines for the reader."""
-    print(f"\n{figures['nodes']} nodes, {figures['steps']} steps, {figures['threads']} thread(s), {figures['rounds']} rounds")
+    print(
+        f"\n{figures['nodes']} nodes, {figures['steps']} steps, {figures['threads']} thread(s), {figures['rounds']} rounds"
+    )
     ways = sorted(figures["cpu_ms"], key=lambda way: figures[f"{way}_ms"])
     for way in ways:
         memory = figures.get(f"{way}_MB")

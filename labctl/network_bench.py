@@ -7,6 +7,7 @@ of one layer on different devices are played at the same time where the bench ca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkPlay:
+    """What a network did on the bench. features: by layer, (trial, step, sense, sample), as `Wiring.outputs` wants them.
+    responses: by layer, (sense, trial, time), every scored sample in response units; None for layers not played."""
+
+    features: list[Array]
+    responses: list[Array | None]
+
+
 def play_network(
     bench: Bench,
     wiring: Wiring,
@@ -37,23 +47,45 @@ def play_network(
     seed: int | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Campaign[list[Array]]:
-    """Play every node of `wiring` for `inputs` (trial, step, input); return the features, one array a layer.
+    """Play every node of `wiring` for `inputs` (trial, step, input); return the features, one array a layer."""
+    played = yield from play_layers(
+        bench, wiring, inputs, folder=folder, key=key, title=title, seed=seed, provenance=provenance
+    )
+    return played.features
 
-    A layer's features are (trial, step, node, sample), as `Wiring.outputs` wants them. Every play is a recording in
-    `folder`, with the seed that the inputs were drawn from and `provenance` (plain data). Raises DeploymentError where
-    the bench does not fit the wiring, before anything is played.
+
+def play_layers(
+    bench: Bench,
+    wiring: Wiring,
+    inputs: Array,
+    *,
+    folder: Path,
+    key: str,
+    title: str,
+    known: Mapping[int, Array] | None = None,
+    seed: int | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Campaign[NetworkPlay]:
+    """Play the layers of `wiring` for `inputs` (trial, step, input), one after the other.
+
+    known: features of layers that were measured before and are not played again. Every play is a recording in `folder`,
+    with the seed that the inputs were drawn from and `provenance` (plain data). Raises DeploymentError where the bench
+    does not fit the wiring, before anything is played.
     """
     check_wiring(bench, wiring)
     features: list[Array] = []
+    responses: list[Array | None] = []
     for index, layer in enumerate(wiring.layers):
-        before = features[-1] if features else None
-        layer_features: dict[int, Array] = {}
+        if known is not None and index in known:
+            features.append(known[index])
+            responses.append(None)
+            continue
+        answers: dict[int, Array] = {}
         plays = rounds(layer, bench.play_group)
         for number, nodes in enumerate(plays):
-            excitation = _excitation(bench, wiring, index, nodes, inputs, before)
             recording = yield from record(
                 bench,
-                excitation,
+                _excitation(bench, wiring, index, nodes, inputs, features),
                 path=folder / f"layer{index}-play{number}.h5",
                 key=f"{key}/layer{index}/play{number}",
                 title=f"{title}: layer {index + 1} of {len(wiring.layers)}, play {number + 1} of {len(plays)}",
@@ -61,9 +93,11 @@ def play_network(
                 provenance=provenance,
             )
             for device, node in nodes.items():
-                layer_features[node] = wiring.features_of(index, node, _response(bench, recording, device))
-        features.append(np.stack([layer_features[node] for node in range(layer.n_nodes)], axis=2))
-    return features
+                answers[node] = _response(bench, recording, device)
+        order = range(layer.n_nodes)
+        features.append(np.concatenate([wiring.features_of(index, node, answers[node]) for node in order], axis=2))
+        responses.append(np.concatenate([np.moveaxis(answers[node], 2, 0) for node in order]))
+    return NetworkPlay(features, responses)
 
 
 def rounds(layer: Layer, group_of: Callable[[str], object] | None = None) -> list[dict[str, int]]:
@@ -93,25 +127,29 @@ def check_wiring(bench: Bench, wiring: Wiring) -> None:
             raise DeploymentError(
                 f"the wiring plays on device {port.name!r}; the station has {', '.join(bench.station.devices) or 'none'}"
             )
-        if len(device.drive) != 1 or len(device.response) != 1:
-            raise DeploymentError(f"{port.name}: a node needs one drive and one response channel in the station file")
+        if (len(device.drive), len(device.response)) != (len(port.drives), len(port.senses)):
+            raise DeploymentError(
+                f"{port.name}: the wiring has {len(port.drives)} drives and {len(port.senses)} responses of it, the "
+                f"station {len(device.drive)} and {len(device.response)}"
+            )
         if abs(device.sample_rate_Hz * wiring.dt_s - 1.0) > 1e-9:
             raise DeploymentError(
                 f"{port.name}: the wiring is sampled every {wiring.dt_s:g} s and the station at {device.sample_rate_Hz:g} Hz"
             )
-        drive, response = bench.station.channels[device.drive[0]], bench.station.channels[device.response[0]]
-        for channel, unit in ((drive, port.drive_unit), (response, port.response_unit)):
+        channels = [bench.station.channels[name] for name in (*device.drive, *device.response)]
+        units = [line.unit for line in port.drives] + [line.unit for line in port.senses]
+        for channel, unit in zip(channels, units, strict=True):
             if unit and unit != channel.unit:
                 raise DeploymentError(
                     f"{channel.name}: the wiring is in {unit}, the station in {channel.unit}; change the station file"
                 )
-        low, high = drive.limits
-        lowest, highest = port.drive_range
-        if lowest < low or highest > high:
-            raise DeploymentError(
-                f"{drive.name}: the wiring drives {port.name} over {lowest:g}..{highest:g}; "
-                f"the station allows {low:g}..{high:g}"
-            )
+        for channel, (lowest, highest) in zip(channels[: len(device.drive)], port.drive_ranges, strict=True):
+            low, high = channel.limits
+            if lowest < low or highest > high:
+                raise DeploymentError(
+                    f"{channel.name}: the wiring drives {port.name} over {lowest:g}..{highest:g}; "
+                    f"the station allows {low:g}..{high:g}"
+                )
 
 
 def apply_conditions(bench: Bench, conditions: Mapping[str, float]) -> None:
@@ -121,20 +159,20 @@ def apply_conditions(bench: Bench, conditions: Mapping[str, float]) -> None:
 
 
 def _excitation(
-    bench: Bench, wiring: Wiring, layer: int, nodes: Mapping[str, int], inputs: Array, before: Array | None
+    bench: Bench, wiring: Wiring, layer: int, nodes: Mapping[str, int], inputs: Array, features: list[Array]
 ) -> Excitation:
-    drives = {
-        bench.station.devices[device].drive[0]: wiring.drive_for(layer, node, inputs, before)
-        for device, node in nodes.items()
-    }
+    drives: dict[str, Array] = {}
+    for device, node in nodes.items():
+        drive = wiring.drive_for(layer, node, inputs, features)
+        drives |= {name: drive[..., place] for place, name in enumerate(bench.station.devices[device].drive)}
     description = {"design": "network", "layer": layer, "nodes": dict(nodes)}
     return Excitation.from_channels(drives, dt_s=wiring.dt_s, description=description)
 
 
 def _response(bench: Bench, recording: Recording, device: str) -> Array:
-    """The scored part of one device's response, (trial, time)."""
+    """The scored part of one device's responses, (trial, time, response)."""
     if recording.whole_trials.size != recording.n_trials:
         raise DeploymentError(f"{recording.path}: not every trial was measured to its end; the network cannot go on")
-    channel = bench.station.devices[device].response[0]
     _, response = recording.scored()
-    return response[:, :, recording.response_names.index(channel)]
+    places = [recording.response_names.index(name) for name in bench.station.devices[device].response]
+    return response[:, :, places]

@@ -22,8 +22,9 @@ from twins.network.judging import NoisePass, Promise, promise, torch_generator
 from twins.network.multi_start import StartJudged, optimise_from_many
 from twins.network.network import PhysicalNetwork, StackMaker, stack_under
 from twins.network.optimise import Iteration, OptimiseResult, Validation
+from twins.network.ports import DevicePort
 from twins.network.reservoir import ReservoirDraw, ReservoirResult, search_reservoir
-from twins.network.wiring import DevicePort, Wiring
+from twins.network.wiring import Wiring
 
 N_PROMISE_DRAWS = 24
 Outcome = TypeVar("Outcome")
@@ -220,11 +221,11 @@ def _ports(
 ) -> tuple[DevicePort, ...]:
     """How each device is driven and its response normalised, over the given drive ranges."""
     ports = [
-        DevicePort.from_range(
+        DevicePort.from_ranges(
             name,
-            *ranges[name],
-            drive_unit=twin.spec.drive_units[0],
-            response_unit=twin.spec.response_units[0],
+            [ranges[name]],
+            drive_units=list(twin.spec.drive_units),
+            response_units=list(twin.spec.response_units),
         )
         for name, twin in twins.items()
     ]

@@ -16,8 +16,9 @@ from labctl.network_bench import check_wiring, play_network, rounds
 from labctl.run_index import RunIndex
 from labctl.store import open_recording
 from twins.network.initialise import Architecture, random_wiring
+from twins.network.ports import DevicePort
 from twins.network.tasks import Narma10
-from twins.network.wiring import DevicePort, Wiring
+from twins.network.wiring import Wiring
 
 PORTS = (DevicePort.from_range("leaky", -2.0, 2.0), DevicePort.from_range("duffing", -1.0, 1.0))
 CLEARANCE = clear(("leaky", "duffing"), {}, override="a wiring made by hand, of no twin")
@@ -52,7 +53,7 @@ def test_the_bench_plays_what_the_wiring_says_and_records_every_play(demo_statio
     recording = open_recording(tmp_path / "layer1-play0.h5")
     drive, _ = recording.scored()
     played = drive[:, :, recording.drive_names.index("duffing_drive")]
-    np.testing.assert_allclose(played, wiring.drive_for(1, 0, inputs, features[0]), atol=1e-12)
+    np.testing.assert_allclose(played, wiring.drive_for(1, 0, inputs, features)[..., 0], atol=1e-12)
 
 
 def test_a_wiring_for_a_device_that_is_not_there_is_refused(demo_station: Path) -> None:

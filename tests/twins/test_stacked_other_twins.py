@@ -95,8 +95,8 @@ def test_only_other_twins_and_no_gradient_stays_in_their_weights():
 def test_a_twin_at_several_nodes_runs_once(monkeypatch):
     import twins.device.stacked_slow as module
 
-    calls, original = [], module.advance
-    monkeypatch.setattr(module, "advance", lambda *args, **options: calls.append(1) or original(*args, **options))
+    calls, original = [], module.advance_all
+    monkeypatch.setattr(module, "advance_all", lambda *args, **options: calls.append(1) or original(*args, **options))
     a, b = make(2, auxiliaries=1), make(3, noise_columns=1)
     stacked = twins.StackedTwins([a, b, a, a, b])
     response = stacked.respond(torch.zeros(5, 4, 12), generator=seeded())

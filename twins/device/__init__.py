@@ -2,7 +2,8 @@
 
 from twins.device.history import Histories, histories_of
 from twins.device.spec import DeviceTwinSpec
-from twins.device.stacked import StackedHistories, StackedTwins
+from twins.device.stacked import StackedTwins
+from twins.device.stacked_starts import StackedHistories
 from twins.device.twin import DeviceTwin
 
 __all__ = ["DeviceTwin", "DeviceTwinSpec", "Histories", "StackedHistories", "StackedTwins", "histories_of"]

@@ -106,11 +106,24 @@ def advance(
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The states (…, step + 1, response), normalised, the start first.
+    """The states (…, step + 1, response), normalised, the start first; see advance_all."""
+    path = advance_all(twin, x0, auxiliaries, u, noise=noise, generator=generator)
+    return path[..., : twin.spec.n_response]
+
+
+def advance_all(
+    twin: DeviceTwin,
+    x0: Tensor,
+    auxiliaries: Tensor,
+    u: Tensor,
+    *,
+    noise: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The states (…, step + 1, response + auxiliary), normalised, the start first.
 
     x0: (…, delay, response), newest first. auxiliaries: (…, auxiliary). u: (…, step, drive inputs) as `embedded` gives.
     """
-    n_response = twin.spec.n_response
     step = NormalisedStep(twin)
     state = torch.cat((x0, auxiliaries.unsqueeze(-2).expand(*x0.shape[:-1], -1)), dim=-1)
     path = solve(
@@ -122,7 +135,7 @@ def advance(
         noise=noise,
         generator=generator,
     )
-    return path.movedim(0, -2)[..., :n_response]
+    return path.movedim(0, -2)
 
 
 def _measurement_noise(twin: DeviceTwin, response: Tensor, generator: torch.Generator | None) -> Tensor:

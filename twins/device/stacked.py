@@ -3,54 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from twins.device.history import Bank, Histories
 from twins.device.ranges import RANGE_SLACK, check_conditions, check_drive
 from twins.device.responding import condition_values
-from twins.device.stacked_kernel import StackedRun, StackedWeights
+from twins.device.stacked_fast import FastNodes
 from twins.device.stacked_slow import SlowNodes, frozen
-from twins.device.stacked_starts import Starts, is_hidden, padded_banks, usable
-from twins.device.stacked_weights import kernel_expresses, longest_delays, pack
+from twins.device.stacked_starts import NodeStarts, StackedHistories, is_hidden
+from twins.device.stacked_state import StackState
+from twins.device.stacked_weights import kernel_expresses
 from twins.device.twin import DeviceTwin
 from twins.errors import TracesInvalid, TracesMismatch
 from twins.solver import draw_noise
 
-# Numbers in one buffer of activations: larger ones are returned to the system after every run, and faulting their
-# pages in again costs more than the run itself. Larger batches go in parts.
-_LARGEST_BUFFER = 4_000_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StackedHistories:
-    """Measured starts of N nodes, in physical units, newest first, padded to the longest.
-
-    response: (node, batch, warm-up + delays + 1), drive: (node, batch, warm-up + drive delays). entries: (node, batch),
-    where they stand in the banks of the nodes, if they were drawn from there.
-    """
-
-    response: Tensor
-    drive: Tensor
-    entries: Tensor | None = None
-
 
 @final
 class StackedTwins(nn.Module):
-    """N twins of one drive and one response each, evaluated together; the same twin may stand at several nodes.
+    """N twins evaluated together; the same twin may stand at several nodes.
 
-    Weights are frozen copies: gradients go to the drive only, exactly. conditions: one mapping a twin (or None), held
-    for good. What comes back is as an instrument would see it: with the twins' measurement noise, and one offset a
-    batch element where a twin drifts over trials. Nodes whose state is hidden start from draws of a filter over their
-    measured histories, made once when stacking.
+    A *line* is one drive channel of one node, a *sense* one response channel of one node: nodes in order, a node's
+    channels in order. For twins of one drive and one response, lines, senses and nodes are the same.
 
-    Twins of Euler steps, a linear backbone and one net each for drift and diffusion run in one kernel with a
-    hand-written adjoint; they may differ in delays and widths (padded with zeros) but not in depth or activation. All
-    others are asked one by one, each once for all its nodes, at some ten times the cost. Sampling times must agree.
+    Weights are frozen copies: gradients go to the drive, to the state that a run goes on from, and to conditions given
+    with a run, exactly. conditions: one mapping a twin (or None), held unless a run is given others. What comes back is
+    as an instrument would see it: with the twins' measurement noise, and one offset a batch element where a twin
+    drifts over trials. Nodes whose state is hidden start from draws of a filter over their measured histories, made
+    once when stacking.
+
+    Twins of one drive and one response, Euler steps, a linear backbone and one net each for drift and diffusion run in
+    a kernel with a hand-written adjoint, those of one depth and activation together; they may differ in delays and
+    widths (padded with zeros). All others are asked one by one, each once for all its nodes, at some ten times the
+    cost. Sampling times must agree.
 
     Raises TracesMismatch if they cannot be stacked, TwinNotFitted if one has not been fitted, TracesInvalid and
     OutsideFittedRange for missing conditions and such as no twin has seen.
@@ -63,164 +51,191 @@ class StackedTwins(nn.Module):
         _check_stackable(twins)
         self.twins = tuple(twins)  # a tuple, so that the weights are not parameters of ours
         held = _conditions(twins, conditions)
-        banks = [usable(twin.bank, values) for twin, values in zip(twins, held, strict=True)]
-        fast = [node for node, twin in enumerate(twins) if kernel_expresses(twin)]
-        _check_alike(twins, fast)
-        slow = [node for node in range(len(twins)) if node not in fast]
-        own = _copies(twins, slow)
-        self._starts = _starts(own, banks, held)
-        self._slow = SlowNodes(slow, [own[node] for node in slow], [held[node] for node in slow])
-        packed = pack([twins[node] for node in fast], [held[node] for node in fast]) if fast else {}
-        for name, tensor in {**packed, **padded_banks(banks), **_of_nodes(twins)}.items():
+        fast, slow = _groups(twins, held)
+        copies = _copies(twins, [node for _, nodes in slow for node in nodes])
+        self._starts = NodeStarts(copies, held)
+        kernels = [FastNodes(at, [twins[n] for n in at], [held[n] for n in at]) for at in fast]
+        self._fast = nn.ModuleList(kernels)
+        self._slow = [SlowNodes(copies[at[0]], at, held[at[0]]) for _, at in slow]
+        self._lines = _places([twin.spec.n_drive for twin in twins])
+        self._senses = _places([twin.spec.n_response for twin in twins])
+        self._node_of_sense = torch.tensor([n for n, twin in enumerate(twins) for _ in twin.spec.response_names])
+        for name, tensor in _of_channels(twins).items():
             self.register_buffer(name, tensor)
-        self._fast = fast
-        self._delays = longest_delays([twins[node] for node in fast]) if fast else (0, 0)
-        self._n_layers = sum(name.startswith("inner_weight_") for name in packed)
         self._noisy = bool(self.get_buffer("measurement_std").any() or self.get_buffer("offset_std").any())
+
+    @property
+    def _kernels(self) -> list[FastNodes]:
+        return [group for group in self._fast if isinstance(group, FastNodes)]
 
     @property
     def n_nodes(self) -> int:
         """Number of nodes."""
         return len(self.twins)
 
-    def histories(self, n_batch: int, *, generator: torch.Generator) -> StackedHistories:
-        """Starts drawn at random, for every node from its own bank: (node, n_batch, …)."""
-        sizes = self.get_buffer("bank_size").unsqueeze(1)
-        index = (
-            (torch.rand(self.n_nodes, n_batch, generator=generator, dtype=torch.float64) * sizes).long().unsqueeze(-1)
-        )
-        response, drive = self.get_buffer("bank_response"), self.get_buffer("bank_drive")
-        return StackedHistories(
-            response.gather(1, index.expand(-1, -1, response.shape[2])),
-            drive.gather(1, index.expand(-1, -1, drive.shape[2])),
-            index.squeeze(-1),
-        )
+    @property
+    def n_lines(self) -> int:
+        """Drive channels of all nodes."""
+        return sum(len(places) for places in self._lines)
+
+    @property
+    def n_senses(self) -> int:
+        """Response channels of all nodes."""
+        return sum(len(places) for places in self._senses)
+
+    def histories(
+        self, n_batch: int, *, generator: torch.Generator, conditions: Mapping[str, Tensor] | None = None
+    ) -> StackedHistories:
+        """Starts drawn at random, for every node from its own bank, measured under the conditions nearest to these."""
+        return self._starts.histories(n_batch, generator, conditions or {})
 
     def respond(
         self,
-        drive: Float[Tensor, "node batch time"],
+        drive: Float[Tensor, "line batch time"],
         *,
         generator: torch.Generator | None = None,
         history: StackedHistories | None = None,
         noise: Float[Tensor, "steps node batch"] | None = None,
+        conditions: Mapping[str, Tensor] | None = None,
         observed: bool = True,
         check_range: bool = True,
-    ) -> Float[Tensor, "node batch time"]:
+    ) -> Float[Tensor, "sense batch time"]:
         """One sampled response of every node to its drive, in physical units.
 
         response[…, 0] is the newest sample of the history (drawn from the banks by default), and drive[…, k] acts
         between samples k and k + 1. noise: (time - 1, node, batch) standard normal numbers, for twins of one noise.
+        conditions: scalar tensors by name, in place of those held, for every twin that knows them.
         observed: with measurement noise and trial offsets where the twins have them, else the states.
         Raises TracesInvalid, OutsideFittedRange (unless check_range is False).
         """
-        if drive.ndim != 3 or len(drive) != self.n_nodes or drive.shape[2] < 2:
-            raise TracesInvalid(f"drive must be ({self.n_nodes} nodes, batch, time >= 2), not {tuple(drive.shape)}")
-        if check_range:
-            self._check_range(drive)
+        self._check(drive, check_range)
+        state = self._begin(drive.shape[1], generator, history, conditions or {})
+        response, ended = self._run(drive[..., :-1], state, noise, generator, conditions or {})
+        return self._measured(response, ended, generator) if observed and self._noisy else response
+
+    def start(
+        self, n_batch: int, *, generator: torch.Generator, conditions: Mapping[str, Tensor] | None = None
+    ) -> StackState:
+        """Where n_batch trials begin, drawn from the banks; see advance."""
+        return self._begin(n_batch, generator, None, conditions or {})
+
+    def advance(
+        self,
+        state: StackState,
+        drive: Float[Tensor, "line batch time"],
+        *,
+        generator: torch.Generator | None = None,
+        conditions: Mapping[str, Tensor] | None = None,
+        measured: Float[Tensor, "sense batch time"] | None = None,
+        observed: bool = True,
+    ) -> tuple[Float[Tensor, "sense batch time"], StackState]:
+        """Go on from a state by as many samples as the drive has, and say where that leads; differentiable through both.
+
+        response[…, k] is seen as drive[…, k] begins to act, as in `respond`; the last drive sample leads to the state
+        that is returned. measured: what the bench answered to this drive, with or without the sample that its last one
+        led to. Then its values are returned, and gradients are those of the twins along that path.
+        """
+        self._check(drive, False)
+        response, ended = self._run(drive, state, None, generator, conditions or {}, measured)
+        if measured is not None:
+            return response[..., :-1], ended
+        seen = self._measured(response, ended, generator) if observed and self._noisy else response
+        return seen[..., :-1], ended.going_on()
+
+    def _begin(
+        self,
+        n_batch: int,
+        generator: torch.Generator | None,
+        history: StackedHistories | None,
+        conditions: Mapping[str, Tensor],
+    ) -> StackState:
         if history is None:
             if generator is None:
                 raise TracesInvalid("drawing start histories needs generator=…, or pass history=…")
-            history = self.histories(drive.shape[1], generator=generator)
-        starts = self._draw_starts(history, generator)
-        response = self._run_fast(drive, history, starts, noise, generator)
-        if self._slow.nodes:
-            found = self._slow.run(drive, history.drive, starts, noise=noise, generator=generator)
-            if response is not None:
-                found.update(zip(self._fast, response.unbind(0), strict=True))
-            response = torch.stack([found[node] for node in range(self.n_nodes)])
-        assert response is not None  # a node is either fast or slow
-        return self._measured(response, history, generator) if observed and self._noisy else response
+            history = self.histories(n_batch, generator=generator, conditions=conditions)
+        quick = [node for group in self._kernels for node in group.nodes]
+        drawn = self._starts.draw(history, generator, all_of=[n for n in range(self.n_nodes) if n not in quick])
+        parts: list[tuple[Tensor, ...]] = []
+        lines, senses = ([places[0] for places in side] for side in (self._lines, self._senses))
+        for group in self._kernels:
+            own = {node: drawn[node][0].squeeze(-1) for node in group.nodes if node in drawn}
+            parts.append(group.start(history.response[senses], history.drive[lines], own))
+        for slow in self._slow:
+            rows = torch.tensor([self._lines[node] for node in slow.nodes])
+            parts.append(slow.start(history.drive[rows].movedim(1, -1), drawn))
+        offset = self._offset(n_batch, generator)
+        return StackState(tuple(parts), newest=history.response[..., 0], offset=offset)
 
-    def _run_fast(
+    def _offset(self, n_batch: int, generator: torch.Generator | None) -> Tensor | None:
+        """What each trial is offset by, (sense, batch, 1); None where no twin drifts."""
+        std = self.get_buffer("offset_std")
+        if not std.any():
+            return None
+        like = torch.empty(0, dtype=self.twins[0].linear_weight.dtype, device=std.device)
+        return draw_noise((self.n_senses, n_batch, 1), like, generator) * std
+
+    def _run(
         self,
         drive: Tensor,
-        history: StackedHistories,
-        starts: dict[int, tuple[Tensor, Tensor]],
+        state: StackState,
         noise: Tensor | None,
         generator: torch.Generator | None,
-    ) -> Tensor | None:
-        """States (fast node, batch, time) in physical units."""
-        if not self._fast:
-            return None
-        everybody = len(self._fast) == self.n_nodes
-        mine = slice(None) if everybody else self._fast
-        weights = self._weights()
-        like, (n_state, n_drive) = weights.state_in, (self._delays[0] + 1, self._delays[1])
-        if noise is None:
-            noise = draw_noise((drive.shape[2] - 1, len(self._fast), drive.shape[1]), like, generator)
-        elif not everybody:
-            noise = noise[:, self._fast]
-        scale, centre, drive_scale, drive_centre = (
-            self.get_buffer(f"{side}_{what}")[mine] for side in ("response", "drive") for what in ("scale", "centre")
-        )
-        # Offsets are taken away in float64; the kernel itself runs in the nets' dtype.
-        start = ((history.response[mine][..., :n_state] - centre) / scale).to(like)
-        for place, node in enumerate(self._fast):
-            if node in starts:
-                hidden = starts[node][0].to(like)
-                start[place, :, : hidden.shape[1]] = hidden
-        before, acting = ((side[mine] - drive_centre) / drive_scale for side in (history.drive, drive))
-        driven = torch.cat((before[..., :n_drive].flip(-1).to(like), acting[..., :-1].to(like)), dim=-1)
-        chunk = max(32, _LARGEST_BUFFER // (noise.shape[0] * len(driven) * weights.state_in.shape[2]))
-        parts = zip(
-            torch.split(driven, chunk, 1), torch.split(start, chunk, 1), torch.split(noise, chunk, 2), strict=True
-        )
-        paths: list[Tensor] = [StackedRun.apply(*part, weights) for part in parts]  # type: ignore[no-untyped-call]
-        return torch.cat(paths, 1) * scale + centre
+        conditions: Mapping[str, Tensor],
+        measured: Tensor | None = None,
+    ) -> tuple[Tensor, StackState]:
+        """States (sense, batch, step + 1) in physical units, those of the end included, and where they end."""
+        found: dict[int, Tensor] = {}
+        ended = []
+        path = measured
+        if path is not None and path.shape[-1] == drive.shape[-1]:  # what the last drive led to was not measured
+            path = torch.cat((path, path[..., -1:]), dim=-1)
+        groups: list[FastNodes | SlowNodes] = [*self._kernels, *self._slow]
+        for group, part in zip(groups, state.parts, strict=True):
+            nodes = group.nodes
+            lines, senses = (torch.tensor([side[n] for n in nodes]) for side in (self._lines, self._senses))
+            kicks = None if noise is None else noise[:, nodes]
+            acting = drive[lines]  # (node, drive, batch, step)
+            quick = isinstance(group, FastNodes)
+            acting = acting[:, 0] if quick else acting.movedim(1, -1)
+            if path is not None:
+                along = path[senses][:, 0] if quick else path[senses].movedim(1, -1)
+                states, end = group.run_along(acting, part, along, conditions=conditions)
+            else:
+                states, end = group.run(acting, part, noise=kicks, generator=generator, conditions=conditions)
+            ended.append(end)
+            for place, node in enumerate(nodes):
+                found[node] = states[place].unsqueeze(0) if quick else states[place].movedim(-1, 0)
+        whole = len(self._fast) == 1 and not self._slow  # one group: already in order
+        response = states if whole else torch.cat([found[node] for node in range(self.n_nodes)])
+        return response, StackState(tuple(ended), newest=state.newest, offset=state.offset)
 
-    def _draw_starts(
-        self, history: StackedHistories, generator: torch.Generator | None
-    ) -> dict[int, tuple[Tensor, Tensor]]:
-        """Normalised starts and auxiliaries of the nodes that do not simply start from the history as measured."""
-        found = {}
-        for node, start in enumerate(self._starts):
-            if start.hidden and history.entries is not None:
-                if generator is None:
-                    raise TracesInvalid(f"the start of node {node} is hidden and must be drawn: pass generator=…")
-                found[node] = start.pick(history.entries[node], generator)
-            elif start.hidden or node not in self._fast:
-                spec = self.twins[node].spec
-                n_response, n_drive = spec.warm_up + spec.response_delays + 1, spec.warm_up + spec.drive_delays
-                raw = Histories(
-                    history.response[node, :, :n_response].unsqueeze(-1), history.drive[node, :, :n_drive].unsqueeze(-1)
-                )
-                found[node] = start.of(raw, generator)
-        return found
-
-    def _measured(self, response: Tensor, history: StackedHistories, generator: torch.Generator | None) -> Tensor:
-        """As an instrument sees it; the first sample was measured already."""
-        std, offset = self.get_buffer("measurement_std"), self.get_buffer("offset_std")
-        seen, like = response, torch.empty(0, dtype=self.twins[0].linear_weight.dtype, device=response.device)
+    def _measured(self, response: Tensor, state: StackState, generator: torch.Generator | None) -> Tensor:
+        """As an instrument sees it; the very first sample was measured already."""
+        std, seen = self.get_buffer("measurement_std"), response
+        like = torch.empty(0, dtype=self.twins[0].linear_weight.dtype, device=response.device)
         if std.any():
             seen = seen + draw_noise(tuple(response.shape), like, generator) * std
-        if offset.any():
-            seen = seen + draw_noise((*response.shape[:2], 1), like, generator) * offset
-        hidden = torch.tensor([start.hidden for start in self._starts], device=response.device)
-        newest = torch.where(hidden[:, None], history.response[..., 0].to(response.dtype), response[..., 0])
+        if state.offset is not None:
+            seen = seen + state.offset
+        if state.newest is None:
+            return seen
+        hidden = torch.tensor(self._starts.hidden, device=response.device)[self._node_of_sense]
+        newest = torch.where(hidden[:, None], state.newest.to(response.dtype), response[..., 0])
         return torch.cat((newest.unsqueeze(-1), seen[..., 1:]), dim=-1)
 
-    def _weights(self) -> StackedWeights:
-        inner = range(self._n_layers)
-        return StackedWeights(
-            state_in=self.get_buffer("state_in"),
-            drive_in=self.get_buffer("drive_in"),
-            bias_in=self.get_buffer("bias_in"),
-            inner_weights=tuple(self.get_buffer(f"inner_weight_{number}") for number in inner),
-            inner_biases=tuple(self.get_buffer(f"inner_bias_{number}") for number in inner),
-            out_weight=self.get_buffer("out_weight"),
-            out_bias=self.get_buffer("out_bias"),
-            noise_scale=self.get_buffer("noise_scale"),
-            noise_floor=self.get_buffer("noise_floor"),
-            activation=self.twins[self._fast[0]].spec.activation,
-        )
-
-    def _check_range(self, drive: Tensor) -> None:
+    def _check(self, drive: Tensor, check_range: bool) -> None:
+        if drive.ndim != 3 or len(drive) != self.n_lines or drive.shape[2] < 2 - (not check_range):
+            raise TracesInvalid(f"drive must be ({self.n_lines} nodes, batch, time >= 2), not {tuple(drive.shape)}")
+        if not check_range:
+            return
         values, limits = drive.detach(), self.get_buffer("drive_range")
         slack = RANGE_SLACK * (limits[:, 1] - limits[:, 0])
         inside = (values.amin((1, 2)) >= limits[:, 0] - slack) & (values.amax((1, 2)) <= limits[:, 1] + slack)
         if not bool(inside.all()):  # also when a value is NaN
-            node = int((~inside).nonzero()[0])
-            check_drive(values[node].unsqueeze(-1), self.twins[node].drive_range, self.twins[node].spec)
+            line = int((~inside).nonzero()[0])
+            node = next(n for n, places in enumerate(self._lines) if line in places)
+            twin, own = self.twins[node], values[self._lines[node]].movedim(0, -1)
+            check_drive(own, twin.drive_range, twin.spec)
             raise TracesInvalid(f"the drive of node {node} holds values that are not finite")
 
 
@@ -239,6 +254,20 @@ def _conditions(twins: Sequence[DeviceTwin], conditions: Sequence[Mapping[str, f
     return held
 
 
+def _groups(
+    twins: Sequence[DeviceTwin], held: Sequence[Tensor]
+) -> tuple[list[list[int]], list[tuple[tuple[object, ...], list[int]]]]:
+    """Nodes that run in one kernel together, and nodes that ask one twin together."""
+    fast: dict[tuple[int, str], list[int]] = {}
+    slow: dict[tuple[object, ...], list[int]] = {}
+    for node, (twin, values) in enumerate(zip(twins, held, strict=True)):
+        if kernel_expresses(twin):
+            fast.setdefault((len(twin.spec.hidden), twin.spec.activation), []).append(node)
+        else:
+            slow.setdefault((id(twin), *values.tolist()), []).append(node)
+    return list(fast.values()), list(slow.items())
+
+
 def _copies(twins: Sequence[DeviceTwin], slow: Sequence[int]) -> list[DeviceTwin]:
     """The twins that are asked later on, frozen, one copy of each; the kernel has packed all that it needs."""
     asked = {id(twins[node]) for node in slow} | {id(twin) for twin in twins if is_hidden(twin)}
@@ -246,29 +275,23 @@ def _copies(twins: Sequence[DeviceTwin], slow: Sequence[int]) -> list[DeviceTwin
     return [copies[id(twin)] for twin in twins]
 
 
-def _starts(twins: Sequence[DeviceTwin], banks: Sequence[Bank], held: Sequence[Tensor]) -> list[Starts]:
-    """One a node; equal twins under equal conditions share theirs, for filtering takes its time."""
-    made: dict[tuple[int, tuple[float, ...]], Starts] = {}
-    keys = [(id(twin), tuple(values.tolist())) for twin, values in zip(twins, held, strict=True)]
-    for key, twin, bank, values in zip(keys, twins, banks, held, strict=True):
-        if key not in made:
-            made[key] = Starts(twin, bank, values)
-    return [made[key] for key in keys]
+def _places(counts: Sequence[int]) -> list[list[int]]:
+    """The channels of each node in the order of all."""
+    ends = torch.tensor([0, *counts]).cumsum(0).tolist()
+    return [list(range(first, end)) for first, end in pairwise(ends)]
 
 
-def _of_nodes(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:
-    """Ranges, scales and what an instrument adds, each with a leading node axis."""
+def _of_channels(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:
+    """Ranges (line, 2), and what an instrument adds (sense, 1, 1)."""
+    noise, offsets = [], []
     with torch.no_grad():
-        noise = [twin.observation_covariance().sqrt().reshape(1, 1) * twin.response_scale for twin in twins]
-        offsets = [twin.trial_offsets.norm().reshape(1, 1) * twin.response_scale for twin in twins]
+        for twin in twins:
+            noise.append(twin.observation_covariance().diagonal().sqrt() * twin.response_scale)
+            offsets.append(twin.trial_offsets.norm(dim=1) * twin.response_scale)
     return {
-        "drive_range": torch.stack([twin.drive_range[0] for twin in twins]),
-        "drive_scale": torch.stack([twin.drive_scale for twin in twins]).unsqueeze(-1),
-        "drive_centre": torch.stack([twin.drive_centre for twin in twins]).unsqueeze(-1),
-        "response_scale": torch.stack([twin.response_scale for twin in twins]).unsqueeze(-1),
-        "response_centre": torch.stack([twin.response_centre for twin in twins]).unsqueeze(-1),
-        "measurement_std": torch.stack(noise),
-        "offset_std": torch.stack(offsets),
+        "drive_range": torch.cat([twin.drive_range for twin in twins]),
+        "measurement_std": torch.cat(noise)[:, None, None],
+        "offset_std": torch.cat(offsets)[:, None, None],
     }
 
 
@@ -283,19 +306,5 @@ def _check_stackable(twins: Sequence[DeviceTwin]) -> None:
             )
         spec = twin.spec
         twin.histories([0])  # raises TwinNotFitted
-        if (spec.n_drive, spec.n_response) != (1, 1):
-            raise TracesMismatch(
-                f"twin {number} has {spec.n_drive} drives and {spec.n_response} responses; nodes have one each"
-            )
         if abs(spec.dt_s - first.dt_s) > 1e-9 * first.dt_s:
             raise TracesMismatch(f"twin {number} steps by {spec.dt_s:g} s, twin 0 by {first.dt_s:g} s; they must agree")
-
-
-def _check_alike(twins: Sequence[DeviceTwin], fast: Sequence[int]) -> None:
-    """The kernel takes nets of one depth and activation."""
-    for number in fast:
-        spec, first = twins[number].spec, twins[fast[0]].spec
-        if len(spec.hidden) != len(first.hidden) or spec.activation != first.activation:
-            raise TracesMismatch(
-                f"twin {number} has layers {spec.hidden} {spec.activation}, twin {fast[0]} {first.hidden} {first.activation}"
-            )

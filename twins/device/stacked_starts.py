@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,35 +12,24 @@ from torch.nn.functional import pad
 from twins.device.filtering import draw_start
 from twins.device.history import Bank, Histories
 from twins.device.twin import DeviceTwin
+from twins.errors import TracesInvalid
 
 _FEWEST_DRAWS = 512
 """Posterior draws kept for a twin of hidden state, over all its start histories."""
 _SEED = 0
 
 
-def usable(bank: Bank, conditions: Tensor) -> Bank:
-    """The starts that were measured under the conditions nearest to these, (condition,)."""
-    if not len(bank.response) or not bank.conditions.shape[1]:
-        return bank
-    scale = bank.conditions.std(0, correction=0).clamp_min(1e-12)
-    distance = ((bank.conditions - conditions.to(bank.conditions)) / scale).norm(dim=1)
-    near = distance <= distance.min() + 1e-6
-    return Bank(bank.response[near], bank.drive[near], bank.conditions[near])
+@dataclass(frozen=True, slots=True, eq=False)
+class StackedHistories:
+    """Measured starts of N nodes, in physical units, newest first, padded to the longest.
 
+    response: (sense, batch, warm-up + delays + 1), drive: (line, batch, warm-up + drive delays). entries: (node,
+    batch), where they stand in the banks of the nodes, if they were drawn from there.
+    """
 
-def padded_banks(banks: Sequence[Bank]) -> dict[str, Tensor]:
-    """Of nodes with one drive and one response: (node, entry, sample), newest first, and how many entries are real."""
-    size = max(len(bank.response) for bank in banks)
-
-    def stacked(sides: list[Tensor]) -> Tensor:
-        length = max(side.shape[1] for side in sides)
-        return torch.stack([pad(side.squeeze(-1), (0, length - side.shape[1], 0, size - len(side))) for side in sides])
-
-    return {
-        "bank_response": stacked([bank.response for bank in banks]),
-        "bank_drive": stacked([bank.drive for bank in banks]),
-        "bank_size": torch.tensor([len(bank.response) for bank in banks], dtype=torch.float64),
-    }
+    response: Tensor
+    drive: Tensor
+    entries: Tensor | None = None
 
 
 def is_hidden(twin: DeviceTwin) -> bool:
@@ -47,35 +37,96 @@ def is_hidden(twin: DeviceTwin) -> bool:
     return twin.spec.hidden_state or twin.spec.trial_drift
 
 
-class Starts:
-    """The starts of one twin under fixed conditions: as measured, or draws of what a filter leaves open.
+class NodeStarts:
+    """The starts of the nodes of a stack; equal twins share theirs, for filtering takes its time.
 
-    conditions: (condition,), in physical units.
+    conditions: (condition,) of every node, as held.
     """
 
-    def __init__(self, twin: DeviceTwin, bank: Bank, conditions: Tensor) -> None:
-        self.twin, self._conditions = twin, conditions
+    def __init__(self, twins: Sequence[DeviceTwin], conditions: Sequence[Tensor]) -> None:
+        made = {id(twin): Starts(twin) for twin in twins}
+        self._of_node = [made[id(twin)] for twin in twins]
+        self._conditions = list(conditions)
+        self.hidden = [starts.hidden for starts in self._of_node]
+
+    def histories(self, n_batch: int, generator: torch.Generator, conditions: Mapping[str, Tensor]) -> StackedHistories:
+        """Drawn for every node from those of its measured starts whose conditions are nearest."""
+        lots = torch.rand(len(self._of_node), n_batch, generator=generator, dtype=torch.float64)
+        entries, responses, drives = [], [], []
+        for starts, held, lot in zip(self._of_node, self._conditions, lots, strict=True):
+            bank, names = starts.twin.bank, starts.twin.spec.condition_names
+            wanted = [conditions.get(name, held[place]) for place, name in enumerate(names)]
+            near = nearest(bank, torch.stack([one.detach().to(held) for one in wanted]) if wanted else held)
+            entries.append(near[(lot * len(near)).long()])
+            responses.append(bank.response[entries[-1]].permute(2, 0, 1))
+            drives.append(bank.drive[entries[-1]].permute(2, 0, 1))
+        return StackedHistories(_padded(responses), _padded(drives), torch.stack(entries))
+
+    def draw(
+        self, history: StackedHistories, generator: torch.Generator | None, *, all_of: Sequence[int]
+    ) -> dict[int, tuple[Tensor, Tensor]]:
+        """Normalised starts (batch, delay + 1, response), newest first, and auxiliaries of every node whose state is
+        hidden, and of the nodes `all_of`."""
+        found = {}
+        sense = line = 0
+        for node, starts in enumerate(self._of_node):
+            spec = starts.twin.spec
+            senses, lines = slice(sense, sense + spec.n_response), slice(line, line + spec.n_drive)
+            sense, line = senses.stop, lines.stop
+            if starts.hidden and history.entries is not None:
+                if generator is None:
+                    raise TracesInvalid(f"the start of node {node} is hidden and must be drawn: pass generator=…")
+                found[node] = starts.pick(history.entries[node], generator)
+            elif starts.hidden or node in all_of:
+                n_response, n_drive = spec.warm_up + spec.response_delays + 1, spec.warm_up + spec.drive_delays
+                raw = Histories(
+                    history.response[senses, :, :n_response].permute(1, 2, 0),
+                    history.drive[lines, :, :n_drive].permute(1, 2, 0),
+                )
+                found[node] = starts.of(raw, self._conditions[node], generator)
+        return found
+
+
+class Starts:
+    """The starts of one twin: as measured, or draws of what a filter leaves open under the conditions of each."""
+
+    def __init__(self, twin: DeviceTwin) -> None:
+        self.twin = twin
         self.hidden = is_hidden(twin)
         if self.hidden:
-            n = len(bank.response)
-            n_draws = max(4, -(-_FEWEST_DRAWS // n))
+            bank = twin.bank
+            n_draws = max(4, -(-_FEWEST_DRAWS // len(bank.response)))
             generator = torch.Generator().manual_seed(_SEED)
-            self._drawn = self._draw(Histories(bank.response, bank.drive), (n_draws, n), generator)
+            held = bank.conditions.to(twin.condition_centre).expand(n_draws, *bank.conditions.shape)
+            with torch.no_grad():
+                self._drawn = draw_start(
+                    twin, Histories(bank.response, bank.drive), held, (n_draws, len(bank.response)), generator
+                )
 
     def pick(self, entries: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Normalised (…, delay + 1), newest first, and auxiliaries (…, auxiliary), of entries of the bank (…)."""
+        """Normalised (…, delay + 1, response), newest first, and auxiliaries (…, auxiliary), of entries of the bank (…)."""
         response, auxiliaries = self._drawn
         which = torch.randint(len(response), entries.shape, generator=generator).to(entries.device)
         return response[which, entries], auxiliaries[which, entries]
 
-    def of(self, history: Histories, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """The same of histories (batch, …) in physical units."""
-        return self._draw(history, tuple(history.response.shape[:-2]), generator)
-
-    def _draw(
-        self, history: Histories, batch: tuple[int, ...], generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        held = self._conditions.expand(*batch, -1)
+    def of(self, history: Histories, conditions: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """The same of histories (batch, …) in physical units, under conditions (condition,)."""
+        batch = tuple(history.response.shape[:-2])
         with torch.no_grad():
-            response, auxiliaries = draw_start(self.twin, history, held, batch, generator)
-        return response.squeeze(-1), auxiliaries
+            return draw_start(self.twin, history, conditions.expand(*batch, -1), batch, generator)
+
+
+def nearest(bank: Bank, conditions: Tensor) -> Tensor:
+    """The entries of the starts that were measured under the conditions nearest to these, (condition,)."""
+    if not bank.conditions.shape[1]:
+        return torch.arange(len(bank.response), device=bank.response.device)
+    scale = bank.conditions.std(0, correction=0).clamp_min(1e-12)
+    distance = ((bank.conditions - conditions.to(bank.conditions)) / scale).norm(dim=1)
+    near: Tensor = (distance <= distance.min() + 1e-6).nonzero().squeeze(1)
+    return near
+
+
+def _padded(sides: Sequence[Tensor]) -> Tensor:
+    """(channel, batch, sample) of each node -> of all, with zeros after the shorter ones."""
+    length = max(side.shape[2] for side in sides)
+    return torch.cat([pad(side, (0, length - side.shape[2])) for side in sides])

@@ -15,21 +15,25 @@ from twins.device.twin import DeviceTwin
 def kernel_expresses(twin: DeviceTwin) -> bool:
     """Whether the fast kernel can advance it: Euler steps of a linear backbone and paired nets, at most a noise of its own."""
     spec = twin.spec
+    if (spec.n_drive, spec.n_response) != (1, 1):
+        return False
     own_nets = spec.diffusion_hidden not in (None, spec.hidden)
     others = spec.noise_columns or spec.auxiliaries or spec.backbone_order > 1 or spec.scheme != "euler"
     return not own_nets and not others
 
 
-def pack(twins: Sequence[DeviceTwin], conditions: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The tensors of StackedWeights, each with a leading node axis; conditions (condition,) of every twin are fixed in.
+def pack(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:
+    """The tensors of StackedWeights, each with a leading node axis, "bias_in" and what conditions add to it.
 
     The first layer has the columns [drift net | diffusion net | linear model], the others are block diagonal in the
     two nets, and the last has the outputs [mean increment, raw spread]. State rows are OLDEST first (windows over
-    time), drive rows likewise, both normalised; the linear column holds x + its increment. Weights of tanh nets are rewritten for
+    time), drive rows likewise, both normalised, "condition_in" (node, condition, C) padded with zeros below; the linear
+    column holds x + its increment. Weights of tanh nets are rewritten for
     sigmoids, tanh x = 2 sigmoid(2 x) - 1, which a CPU computes several times faster.
     """
     widths, delays = _widths(twins), longest_delays(twins)
-    nodes = [_pack_node(twin, held, widths, delays) for twin, held in zip(twins, conditions, strict=True)]
+    n_conditions = max(twin.spec.n_conditions for twin in twins)
+    nodes = [_pack_node(twin, widths, delays, n_conditions) for twin in twins]
     if twins[0].spec.activation == "tanh":
         nodes = [_for_sigmoid(node) for node in nodes]
     return {name: torch.stack([node[name] for node in nodes]) for name in nodes[0]}
@@ -45,7 +49,7 @@ def longest_delays(twins: Sequence[DeviceTwin]) -> tuple[int, int]:
 
 
 def _pack_node(
-    twin: DeviceTwin, conditions: Tensor, widths: tuple[int, ...], delays: tuple[int, int]
+    twin: DeviceTwin, widths: tuple[int, ...], delays: tuple[int, int], n_conditions: int
 ) -> dict[str, Tensor]:
     spec, n_state = twin.spec, twin.spec.response_delays + 1
     weights, biases = ([p.detach() for p in part] for part in (twin.nets.weights, twin.nets.biases))
@@ -56,11 +60,11 @@ def _pack_node(
     linear[0] += 1.0  # the newest sample itself: the column gives the next state, not the increment
     first, bias = torch.cat((first, linear), 1), torch.cat((bias, twin.linear_bias.detach().unsqueeze(0)), 1)
     n_driven = n_state + spec.drive_delays + 1
-    held = ((conditions - twin.condition_centre) / twin.condition_scale).to(first)
     packed = {
         "state_in": pad(first[:n_state].flip(0), (0, 0, delays[0] - spec.response_delays, 0)),
         "drive_in": pad(first[n_state:n_driven].flip(0), (0, 0, delays[1] - spec.drive_delays, 0)),
-        "bias_in": bias + held @ first[n_driven:],
+        "bias_in": bias,
+        "condition_in": pad(first[n_driven:], (0, 0, 0, n_conditions - spec.n_conditions)),
         "out_weight": torch.cat([_below(weights[-1][net], widths[-1], net) for net in (0, 1)], 1)
         * torch.cat((scale, torch.ones_like(scale))),
         "out_bias": torch.cat((biases[-1][0] * scale, biases[-1][1]), 1),
@@ -77,7 +81,7 @@ def _pack_node(
 def _for_sigmoid(node: dict[str, Tensor]) -> dict[str, Tensor]:
     """The same function with sigmoids: hidden sums doubled, hidden values h replaced by 2 h - 1 in what follows."""
     changed = dict(node)
-    for name in ("state_in", "drive_in", "bias_in"):
+    for name in ("state_in", "drive_in", "bias_in", "condition_in"):
         changed[name] = torch.cat((2.0 * node[name][:, :-1], node[name][:, -1:]), 1)
     for name, weight in node.items():
         if name.startswith("inner_weight_"):

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twins.network.baselines import linear_on_taps
-    from twins.network.initialise import Architecture, InitialScales, measured_ports, random_wiring
+    from twins.network.initialise import Architecture, InitialScales, LayerPlan, measured_ports, random_wiring
     from twins.network.judging import NoisePass, PenaltyTried, Promise, promise
-    from twins.network.network import PhysicalNetwork
+    from twins.network.network import Measured, PhysicalNetwork
     from twins.network.optimise import (
         Iteration,
         OptimiseEvent,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         OptimiserSettings,
         Validation,
     )
+    from twins.network.ports import DevicePort, DriveLine, Levels, SenseLine, WiringError
     from twins.network.readout import Readout, ReadoutError, fit_readout, fit_readout_by_validation
     from twins.network.reservoir import ReservoirDraw, ReservoirEvent, ReservoirResult, search_reservoir
     from twins.network.scores import Score, readout_kind, score
@@ -44,15 +45,16 @@ if TYPE_CHECKING:
         WaveformSynthesis,
         task_named,
     )
-    from twins.network.wiring import DevicePort, Layer, Wiring, WiringError, flat_features
+    from twins.network.wiring import Layer, Wiring, flat_features
     from twins.network.wiring_file import load_wiring, save_wiring
 
 _HOMES = {
     "baselines": ("linear_on_taps",),
-    "initialise": ("Architecture", "InitialScales", "measured_ports", "random_wiring"),
+    "initialise": ("Architecture", "InitialScales", "LayerPlan", "measured_ports", "random_wiring"),
     "judging": ("NoisePass", "PenaltyTried", "Promise", "promise"),
-    "network": ("PhysicalNetwork",),
+    "network": ("Measured", "PhysicalNetwork"),
     "optimise": ("Iteration", "OptimiseEvent", "OptimiseResult", "OptimiserSettings", "Validation"),
+    "ports": ("DevicePort", "DriveLine", "Levels", "SenseLine", "WiringError"),
     "readout": ("Readout", "ReadoutError", "fit_readout", "fit_readout_by_validation"),
     "reservoir": ("ReservoirDraw", "ReservoirEvent", "ReservoirResult", "search_reservoir"),
     "scores": ("Score", "readout_kind", "score"),
@@ -73,7 +75,7 @@ _HOMES = {
         "WaveformSynthesis",
         "task_named",
     ),
-    "wiring": ("DevicePort", "Layer", "Wiring", "WiringError", "flat_features"),
+    "wiring": ("Layer", "Wiring", "flat_features"),
     "wiring_file": ("load_wiring", "save_wiring"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -83,11 +85,15 @@ __all__ = [
     "Architecture",
     "DelayedParity",
     "DevicePort",
+    "DriveLine",
     "InitialScales",
     "Iteration",
     "Layer",
+    "LayerPlan",
+    "Levels",
     "Lorenz",
     "MackeyGlass",
+    "Measured",
     "MemoryCapacity",
     "Metric",
     "Narma10",
@@ -105,6 +111,7 @@ __all__ = [
     "ReservoirEvent",
     "ReservoirResult",
     "Score",
+    "SenseLine",
     "SineSquare",
     "SpokenDigits",
     "Task",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from twins.network.network import StackMaker, default_stack
-from twins.network.wiring import DevicePort, Layer, Wiring, WiringError
+from twins.network.ports import DevicePort, Levels, SenseLine, WiringError
+from twins.network.wiring import Layer, Mask, Wiring
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class InitialScales:
     """Widths of random weights, in units of the pre-activation z.
 
     input: W_in uniform within ± input / sqrt(taps · inputs). coupling: W normal, of standard deviation coupling /
-    sqrt(fan-in). bias: uniform within ± bias. Gains start at 1.
+    sqrt(fan-in). bias: uniform within ± bias. Gains start at 1. Where connections are masked, the fan-in is what is left.
     """
 
     input: float = 1.5
@@ -27,14 +28,38 @@ class InitialScales:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerPlan:
+    """One layer of an architecture. devices: of the nodes. None: what the architecture says.
+
+    sources: numbers of the layers it listens to (None: the layer before; none for the first). input_density,
+    coupling_density: the share of connections that there are, drawn at random. gain_levels: what gains can be set to.
+    """
+
+    devices: tuple[str, ...]
+    name: str = ""
+    sources: tuple[int, ...] | None = None
+    input_taps: tuple[int, ...] | None = None
+    coupling_delays: tuple[int, ...] | None = None
+    input_density: float = 1.0
+    coupling_density: float = 1.0
+    gain_levels: Levels | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_density", "coupling_density"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise WiringError(f"layer {self.name!r}: {name} must lie in 0..1, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """Everything of a wiring but its numbers.
 
-    layers: device names of the nodes, layer by layer. input_taps: steps, of every layer. coupling_delays: steps, of
-    every layer but the first. samples_per_step, sample_offsets, dt_s (s), washout (steps), n_inputs as in Wiring.
+    layers: plans, or just the device names of the nodes, layer by layer. input_taps: steps, of every layer that does not
+    say otherwise. coupling_delays: steps, likewise, of every layer that listens to one. samples_per_step,
+    sample_offsets, dt_s (s), washout (steps), n_inputs as in Wiring.
     """
 
-    layers: tuple[tuple[str, ...], ...]
+    layers: tuple[LayerPlan | tuple[str, ...], ...]
     samples_per_step: int
     sample_offsets: tuple[int, ...]
     dt_s: float
@@ -43,6 +68,56 @@ class Architecture:
     n_inputs: int = 1
     washout: int = 0
 
+    @property
+    def plans(self) -> tuple[LayerPlan, ...]:
+        """The layers with everything said."""
+        found = []
+        for index, given in enumerate(self.layers):
+            plan = given if isinstance(given, LayerPlan) else LayerPlan(tuple(given))
+            sources = plan.sources if plan.sources is not None else ((index - 1,) if index else ())
+            delays = self.coupling_delays if plan.coupling_delays is None else plan.coupling_delays
+            found.append(
+                LayerPlan(
+                    plan.devices,
+                    plan.name,
+                    sources,
+                    self.input_taps if plan.input_taps is None else plan.input_taps,
+                    delays if sources else (),
+                    plan.input_density,
+                    plan.coupling_density,
+                    plan.gain_levels,
+                )
+            )
+        return tuple(found)
+
+    @property
+    def n_nodes(self) -> int:
+        """Nodes of all layers."""
+        return sum(len(plan.devices) for plan in self.plans)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices it plays on, each once."""
+        return tuple(dict.fromkeys(device for plan in self.plans for device in plan.devices))
+
+    def reachable_taps(self, *, furthest: int = 100) -> tuple[int, ...]:
+        """How many steps back its taps and delays reach, in all layers together; recurrence reaches `furthest`."""
+        plans = self.plans
+        reached: list[set[int]] = [set(plan.input_taps or ()) for plan in plans]
+        while True:
+            before = [set(one) for one in reached]
+            for index, plan in enumerate(plans):
+                heard = {tap for source in plan.sources or () for tap in before[source]}
+                further = {tap + delay for tap in heard for delay in plan.coupling_delays or ()}
+                reached[index] |= {tap for tap in further if tap <= furthest}
+            if reached == before:
+                return tuple(sorted(set().union(*reached)))
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether a layer listens to itself or to a later one."""
+        return any(source >= index for index, plan in enumerate(self.plans) for source in plan.sources or ())
+
 
 def random_wiring(
     architecture: Architecture,
@@ -50,39 +125,76 @@ def random_wiring(
     rng: np.random.Generator,
     *,
     scales: InitialScales | None = None,
+    conditions: Mapping[str, float] | None = None,
 ) -> Wiring:
-    """A wiring with random weights on the given ports."""
+    """A wiring with random weights on the given ports, to be played under these conditions."""
     widths = InitialScales() if scales is None else scales
+    plans = architecture.plans
+    used = tuple(port for port in ports if port.name in architecture.devices)
+    n_drives = {port.name: len(port.drives) for port in used}
+    n_senses = {port.name: len(port.senses) for port in used}
+    missing = sorted(set(architecture.devices) - set(n_drives))
+    if missing:
+        raise WiringError(f"the wiring has no device {missing[0]!r}; ports are given for {sorted(n_drives)}")
     layers = []
-    n_before = 0
-    for index, devices in enumerate(architecture.layers):
-        delays = architecture.coupling_delays if index > 0 else ()
-        shape_in = (len(devices), len(architecture.input_taps), architecture.n_inputs)
-        shape_coupling = (len(devices), len(delays), n_before, len(architecture.sample_offsets))
-        width_in = widths.input / np.sqrt(max(shape_in[1] * shape_in[2], 1))
-        width_coupling = widths.coupling / np.sqrt(max(np.prod(shape_coupling[1:]), 1))
-        layers.append(
-            Layer(
-                devices=tuple(devices),
-                input_taps=tuple(architecture.input_taps),
-                coupling_delays=tuple(delays),
-                W_in=rng.uniform(-width_in, width_in, size=shape_in),
-                W=rng.normal(0.0, width_coupling, size=shape_coupling),
-                gain=np.ones(len(devices)),
-                bias=rng.uniform(-widths.bias, widths.bias, size=len(devices)),
-            )
-        )
-        n_before = len(devices)
-    used = {device for devices in architecture.layers for device in devices}
+    for index, plan in enumerate(plans):
+        bad = [source for source in plan.sources or () if not 0 <= source < len(plans)]
+        if bad:
+            raise WiringError(f"layer {index}: there is no layer {bad[0]} to listen to, only 0..{len(plans) - 1}")
+        coupled = sum(n_senses[device] for source in plan.sources or () for device in plans[source].devices)
+        lines = sum(n_drives[device] for device in plan.devices)
+        layers.append(_random_layer(architecture, plan, widths, rng, lines=lines, coupled=coupled))
     return Wiring(
-        ports=tuple(port for port in ports if port.name in used),
+        ports=used,
         layers=tuple(layers),
         n_inputs=architecture.n_inputs,
         samples_per_step=architecture.samples_per_step,
         sample_offsets=tuple(architecture.sample_offsets),
         dt_s=architecture.dt_s,
         washout=architecture.washout,
+        conditions=dict(conditions or {}),
     )
+
+
+def _random_layer(
+    architecture: Architecture,
+    plan: LayerPlan,
+    widths: InitialScales,
+    rng: np.random.Generator,
+    *,
+    lines: int,
+    coupled: int,
+) -> Layer:
+    taps, delays = tuple(plan.input_taps or ()), tuple(plan.coupling_delays or ())
+    shape_in = (lines, len(taps), architecture.n_inputs)
+    shape_coupling = (lines, len(delays), coupled, len(architecture.sample_offsets))
+    fan_in = max(plan.input_density * shape_in[1] * shape_in[2], 1)
+    fan_coupling = max(plan.coupling_density * np.prod(shape_coupling[1:]), 1)
+    width = widths.input / np.sqrt(fan_in)
+    W_in = rng.uniform(-width, width, size=shape_in)
+    W = rng.normal(0.0, widths.coupling / np.sqrt(fan_coupling), size=shape_coupling)
+    bias = rng.uniform(-widths.bias, widths.bias, size=lines)
+    mask_in, mask = _mask(shape_in, plan.input_density, rng), _mask(shape_coupling, plan.coupling_density, rng)
+    gain = np.ones(lines) if plan.gain_levels is None else plan.gain_levels.nearest(np.ones(lines))
+    return Layer(
+        devices=tuple(plan.devices),
+        input_taps=taps,
+        coupling_delays=delays,
+        W_in=W_in if mask_in is None else W_in * mask_in,
+        W=W if mask is None else W * mask,
+        gain=gain,
+        bias=bias,
+        sources=plan.sources,
+        mask_in=mask_in,
+        mask=mask,
+        gain_levels=plan.gain_levels,
+        name=plan.name,
+    )
+
+
+def _mask(shape: tuple[int, ...], density: float, rng: np.random.Generator) -> Mask | None:
+    """Which connections there are; None for all, without a draw."""
+    return None if density >= 1.0 else rng.random(size=shape) < density
 
 
 def measured_ports(
@@ -96,20 +208,31 @@ def measured_ports(
     n_trials: int = 32,
     n_steps: int = 60,
 ) -> tuple[DevicePort, ...]:
-    """The same ports with response_centre and response_scale: mean and standard deviation of the twin's response to
-    random steps over the port's whole drive range, each held for `samples_per_step` samples."""
+    """The same ports with the responses' centres and scales: mean and standard deviation of the twin's responses to
+    random steps over the whole drive ranges, each held for `samples_per_step` samples. Of an ensemble, the first member
+    answers."""
     missing = sorted({port.name for port in ports} - set(twins))
     if missing:
         raise WiringError(f"no twin for device(s) {missing}; twins are given for {sorted(twins)}")
     make = default_stack if stack is None else stack
-    levels = rng.uniform(-1.0, 1.0, size=(len(ports), n_trials, n_steps))
-    mid = np.array([port.drive_mid for port in ports])[:, None, None]
-    half = np.array([port.drive_half for port in ports])[:, None, None]
+    lines = [line for port in ports for line in port.drives]
+    levels = rng.uniform(-1.0, 1.0, size=(len(lines), n_trials, n_steps))
+    mid = np.array([line.mid for line in lines])[:, None, None]
+    half = np.array([line.half for line in lines])[:, None, None]
     drive = torch.as_tensor(np.repeat(mid + half * levels, samples_per_step, axis=-1), dtype=torch.float32)
+    members = [getattr(twins[port.name], "members", (twins[port.name],))[0] for port in ports]
     with torch.no_grad():
-        response = make([twins[port.name] for port in ports]).respond(drive, generator=generator)
+        response = make(members).respond(drive, generator=generator)
     settled = response[..., response.shape[-1] // 4 :].double()
-    return tuple(
-        replace(port, response_centre=float(settled[i].mean()), response_scale=float(settled[i].std()))
-        for i, port in enumerate(ports)
-    )
+    found, first = [], 0
+    for port, member in zip(ports, members, strict=True):
+        spec = getattr(member, "spec", None)
+        units = [sense.unit for sense in port.senses] if spec is None else list(spec.response_units)
+        own = settled[first : first + len(units)]
+        first += len(units)
+        found.append(
+            port.with_senses(
+                *(SenseLine(float(one.mean()), float(one.std()), unit) for one, unit in zip(own, units, strict=True))
+            )
+        )
+    return tuple(found)

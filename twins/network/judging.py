@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from twins.network.network import PhysicalNetwork, StackMaker
+from twins.network.ports import WiringError
 from twins.network.readout import Readout, fit_readout, readout_choice
 from twins.network.scores import Score, mean_details, readout_kind, score
 from twins.network.tasks import Metric, Task, TaskData
-from twins.network.wiring import Wiring, WiringError
+from twins.network.wiring import Wiring
 
 Array = NDArray[np.float64]
 

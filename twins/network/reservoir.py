@@ -20,10 +20,11 @@ import numpy as np
 from twins.network.initialise import Architecture, InitialScales, random_wiring
 from twins.network.judging import FixedJudge, NoisePass
 from twins.network.network import PhysicalNetwork, StackMaker
+from twins.network.ports import DevicePort
 from twins.network.readout import Readout
 from twins.network.scores import Score
 from twins.network.tasks import Task, TaskError
-from twins.network.wiring import DevicePort, Wiring
+from twins.network.wiring import Wiring
 
 SCALE_RANGES = {"input": (0.15, 4.0), "coupling": (0.1, 3.0), "bias": (0.05, 2.0)}
 

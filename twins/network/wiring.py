@@ -1,90 +1,44 @@
 """Wiring: the plain arrays that define a physical network. The optimiser writes it, the bench executes it.
 
-Time runs in steps n; the input u[n] of a step is held for `samples_per_step` S samples. A node is one play of a device:
+Time runs in steps n; the input u[n] of a step is held for `samples_per_step` S samples. A node is one play of a device;
+a *line* is one drive channel of one node, a *sense* one response channel of one node (nodes in order, a node's
+channels in order; for devices of one drive and one response both are the node). For each line i of a layer
 
     z_i[n] = gain_i * ( sum_d W_in[i,d]·u[n-d]  +  sum_{d,j,k} W[i,d,j,k] f_{j,k}[n-d] ) + bias_i     u, f are 0 for n < 0
     drive  = drive_mid + drive_half * tanh(z_i[n])              held for S samples; it cannot leave the range
-    f_{i,k}[n] = (response[n S + o_k] - response_centre) / response_scale        o_k: the sample offsets
+    f_{j,k}[n] = (response_j[n S + o_k] - centre_j) / scale_j   o_k: the sample offsets
 
-f of the first sum is the layer before (none for the first layer). A layer is played after the layer before it has
-been recorded from beginning to end, so a coupling delay of 0 may use samples that were taken within the same step.
+and, where a converter has levels, the drive is the nearest of those inside the range. j runs over the senses of the
+layer's sources: the layer before, or any others.
+
+A wiring without recurrence is played layer by layer, each after those it listens to have been recorded from beginning
+to end: one device may then play many nodes, and a delay of 0 may use samples that were taken within the same step. With
+recurrence (a layer listens to itself or to a later one) all nodes are live at once, each on a device of its own, and
+every coupling delay is at least 1.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twins.errors import TwinError
+from twins.network.ports import Array, DevicePort, Levels, WiringError
 from twins.network.readout import Readout
 
-Array = NDArray[np.float64]
-
-
-class WiringError(TwinError, ValueError):
-    """A wiring contradicts itself, or is asked for something it does not hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class DevicePort:
-    """How a network addresses one device.
-
-    drive_mid, drive_half: the drive range (drive units, e.g. V) is mid - half .. mid + half, half > 0.
-    response_centre, response_scale: f = (response - centre) / scale, scale > 0 (response units).
-    drive_unit, response_unit: what these numbers are in, such as "V"; "" where nobody said.
-    """
-
-    name: str
-    drive_mid: float
-    drive_half: float
-    response_centre: float = 0.0
-    response_scale: float = 1.0
-    drive_unit: str = ""
-    response_unit: str = ""
-
-    def __post_init__(self) -> None:
-        numbers = (self.drive_mid, self.drive_half, self.response_centre, self.response_scale)
-        if not self.name:
-            raise WiringError("a device port needs the name of its device")
-        if not all(math.isfinite(number) for number in numbers):
-            raise WiringError(f"device {self.name!r}: its ranges must be finite, not {numbers}")
-        if self.drive_half <= 0 or self.response_scale <= 0:
-            raise WiringError(
-                f"device {self.name!r}: drive_half {self.drive_half} and response_scale {self.response_scale} "
-                "must be greater than 0"
-            )
-
-    @property
-    def drive_range(self) -> tuple[float, float]:
-        """Lowest and highest drive that a network can give this device (drive units)."""
-        return self.drive_mid - self.drive_half, self.drive_mid + self.drive_half
-
-    @classmethod
-    def from_range(
-        cls, name: str, low: float, high: float, *, drive_unit: str = "", response_unit: str = ""
-    ) -> DevicePort:
-        """A port over low..high, a millionth narrower, so that rounding in float32 cannot step over the edge."""
-        if not low < high:
-            raise WiringError(f"device {name!r}: drive range {low}..{high} is empty; give low < high")
-        return cls(
-            name,
-            drive_mid=0.5 * (low + high),
-            drive_half=0.5 * (high - low) * (1 - 1e-6),
-            drive_unit=drive_unit,
-            response_unit=response_unit,
-        )
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
     """One layer of nodes.
 
-    devices: the device that plays each node. input_taps, coupling_delays: distinct steps >= 0.
-    W_in (node, tap, input), W (node, delay, node of the layer before, sample), gain (node,), bias (node,): float64.
+    devices: the device that plays each node. input_taps, coupling_delays: distinct steps >= 0. sources: the layers it
+    listens to; None: the layer before, and none for the first. W_in (line, tap, input), W (line, delay, sense of the
+    sources in order, sample), gain (line,), bias (line,): float64. mask_in, mask: which entries of W_in and W there are
+    (the others are 0); None: all. gain_levels: what a gain can be set to. name: for people.
     """
 
     devices: tuple[str, ...]
@@ -94,6 +48,11 @@ class Layer:
     W: Array
     gain: Array
     bias: Array
+    sources: tuple[int, ...] | None = None
+    mask_in: Mask | None = None
+    mask: Mask | None = None
+    gain_levels: Levels | None = None
+    name: str = ""
 
     @property
     def n_nodes(self) -> int:
@@ -107,6 +66,7 @@ class Wiring:
 
     ports: the devices. layers: in playing order. n_inputs: input channels. samples_per_step: S. sample_offsets: o_k, rising,
     0 <= o_k < S. dt_s: sampling time (s). washout: leading steps that are not scored. readout: None until one is fitted.
+    conditions: set-points by channel under which it is to be played.
     Raises WiringError where arrays, ports and shapes disagree.
     """
 
@@ -118,9 +78,12 @@ class Wiring:
     dt_s: float
     washout: int = 0
     readout: Readout | None = None
+    conditions: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check(self)
+        from twins.network.wiring_checks import check_wiring  # it needs these classes
+
+        check_wiring(self)
 
     @property
     def n_nodes(self) -> int:
@@ -129,8 +92,40 @@ class Wiring:
 
     @property
     def n_features(self) -> int:
-        """What the read-out sees of one step: nodes times samples (its constant is apart)."""
-        return self.n_nodes * len(self.sample_offsets)
+        """What the read-out sees of one step: senses times samples (its constant is apart)."""
+        return sum(self.n_senses(index) for index in range(len(self.layers))) * len(self.sample_offsets)
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether a layer listens to itself or to a later one: then all nodes must be live at once."""
+        return any(source >= index for index in range(len(self.layers)) for source in self.sources_of(index))
+
+    @property
+    def longest_delay(self) -> int:
+        """The longest coupling delay, in steps; 0 without couplings."""
+        return max((delay for layer in self.layers for delay in layer.coupling_delays), default=0)
+
+    def sources_of(self, layer: int) -> tuple[int, ...]:
+        """The layers that a layer listens to."""
+        given = self.layers[layer].sources
+        return given if given is not None else ((layer - 1,) if layer > 0 else ())
+
+    def n_senses(self, layer: int) -> int:
+        """Response channels of all nodes of a layer."""
+        return sum(len(self.port(device).senses) for device in self.layers[layer].devices)
+
+    def n_lines(self, layer: int) -> int:
+        """Drive channels of all nodes of a layer."""
+        return sum(len(self.port(device).drives) for device in self.layers[layer].devices)
+
+    def n_coupled(self, layer: int) -> int:
+        """Senses of all layers that a layer listens to."""
+        return sum(self.n_senses(source) for source in self.sources_of(layer))
+
+    def lines_of(self, layer: int, node: int) -> slice:
+        """Where the drive channels of a node stand among the lines of its layer."""
+        counts = [len(self.port(device).drives) for device in self.layers[layer].devices]
+        return slice(sum(counts[:node]), sum(counts[: node + 1]))
 
     def port(self, device: str) -> DevicePort:
         """The port of a device. Raises WiringError for a device that the wiring does not use."""
@@ -143,47 +138,88 @@ class Wiring:
         """The same wiring with another read-out."""
         return replace(self, readout=readout)
 
-    def drive_for(self, layer: int, node: int, inputs: ArrayLike, features: ArrayLike | None = None) -> Array:
+    def drive_for(
+        self, layer: int, node: int, inputs: ArrayLike, features: Sequence[ArrayLike | None] | None = None
+    ) -> Array:
         """The drive of one node: what the bench plays.
 
-        inputs (trial, step, n_inputs); features (trial, step, node, sample): those of the layer before, as
-        `features_of` gives them, None for the first layer. Returns (trial, step * samples_per_step) in drive units,
-        inside the port's range.
+        inputs (trial, step, n_inputs); features: by layer, (trial, step, sense, sample) as `features_of` gives them
+        (None, or missing at the end, for layers that are not needed). Returns (trial, step * samples_per_step, drive)
+        in drive units, inside the port's ranges.
         """
-        here = self._layer(layer, node)
         inputs = _finite(inputs, "inputs", (None, None, self.n_inputs))
-        total = np.einsum("btdi,di->bt", delayed(inputs, here.input_taps), here.W_in[node])
-        if layer > 0:
+        tapped = delayed(inputs, self._layer(layer, node).input_taps)
+        before = None
+        if self.sources_of(layer):
+            before = delayed(self._heard(layer, inputs.shape[:2], features), self.layers[layer].coupling_delays)
+        return np.repeat(self._levels(layer, node, tapped, before), self.samples_per_step, axis=1)
+
+    def drive_at(
+        self, layer: int, node: int, step: int, inputs: ArrayLike, features: Sequence[ArrayLike] | None = None
+    ) -> Array:
+        """The drive of one node in one step, (trial, drive), from inputs and features up to then: what a closed loop
+        sends. features: of every layer, (trial, step or more, sense, sample); what is later is not looked at."""
+        here, inputs = self._layer(layer, node), np.asarray(inputs, dtype=np.float64)
+        tapped = _at(inputs, step, here.input_taps)
+        before = None
+        sources = self.sources_of(layer)
+        if sources:
             if features is None:
-                raise WiringError(f"layer {layer} needs the features of layer {layer - 1}; record that layer first")
-            shape = (*inputs.shape[:2], self.layers[layer - 1].n_nodes, len(self.sample_offsets))
-            before = delayed(_finite(features, "features", shape), here.coupling_delays)
-            total = total + np.einsum("btdjk,djk->bt", before, here.W[node])
-        port = self.port(here.devices[node])
-        z = here.gain[node] * total + here.bias[node]
-        return np.repeat(port.drive_mid + port.drive_half * np.tanh(z), self.samples_per_step, axis=1)
+                raise WiringError(f"layer {layer} needs the features of layer {sources[0]}; none are given")
+            heard = [_at(np.asarray(features[source]), step, here.coupling_delays) for source in sources]
+            before = np.concatenate(heard, axis=3)
+        return self._levels(layer, node, tapped, before)[:, 0]
 
     def features_of(self, layer: int, node: int, response: ArrayLike) -> Array:
-        """Features of one node from its response (trial, step * samples_per_step), response units.
+        """Features of one node from its response (trial, step * samples_per_step, response), response units.
 
-        Returns (trial, step, sample), normalised. response[.., 0] is the state as the first drive sample begins to act.
+        Returns (trial, step, response, sample), normalised. response[:, 0] is the state as the first drive sample
+        begins to act.
         """
-        here = self._layer(layer, node)
-        response = _finite(response, "response", (None, None))
+        port = self.port(self._layer(layer, node).devices[node])
+        response = _finite(response, "response", (None, None, len(port.senses)))
         if response.shape[1] % self.samples_per_step:
             raise WiringError(
                 f"a response of {response.shape[1]} samples is no whole number of steps "
                 f"of {self.samples_per_step} samples"
             )
-        port = self.port(here.devices[node])
-        steps = response.reshape(response.shape[0], -1, self.samples_per_step)[..., list(self.sample_offsets)]
-        return (steps - port.response_centre) / port.response_scale
+        centre = np.array([sense.centre for sense in port.senses])
+        scale = np.array([sense.scale for sense in port.senses])
+        normal = (response - centre) / scale
+        steps = normal.reshape(len(normal), -1, self.samples_per_step, len(port.senses))
+        return np.swapaxes(steps[:, :, list(self.sample_offsets)], 2, 3)
 
     def outputs(self, features: Sequence[ArrayLike]) -> Array:
-        """What the network says: one (trial, step, node, sample) array a layer -> (trial, step, output)."""
+        """What the network says: one (trial, step, sense, sample) array a layer -> (trial, step, output)."""
         if self.readout is None:
             raise WiringError("the wiring has no read-out yet; fit one and use with_readout")
         return self.readout.apply(flat_features(features))
+
+    def _levels(self, layer: int, node: int, tapped: Array, before: Array | None) -> Array:
+        """(trial, step, delay, …) -> drive (trial, step, drive)."""
+        here, lines = self.layers[layer], self.lines_of(layer, node)
+        total = np.einsum("btdi,ldi->btl", tapped, here.W_in[lines])
+        if before is not None:
+            total = total + np.einsum("btdjk,ldjk->btl", before, here.W[lines])
+        z = here.gain[lines] * total + here.bias[lines]
+        drives = self.port(here.devices[node]).drives
+        wanted = np.array([line.mid for line in drives]) + np.array([line.half for line in drives]) * np.tanh(z)
+        drive: Array = wanted
+        for index, line in enumerate(drives):
+            if line.usable_levels is not None:
+                drive[..., index] = line.usable_levels.nearest(wanted[..., index])
+        return drive
+
+    def _heard(self, layer: int, shape: tuple[int, ...], features: Sequence[ArrayLike | None] | None) -> Array:
+        """Features of all sources of a layer, (trial, step, sense, sample)."""
+        heard = []
+        for source in self.sources_of(layer):
+            given = features[source] if features is not None and source < len(features) else None
+            if given is None:
+                raise WiringError(f"layer {layer} needs the features of layer {source}; record that layer first")
+            wanted = (*shape, self.n_senses(source), len(self.sample_offsets))
+            heard.append(_finite(given, f"features of layer {source}", wanted))
+        return np.concatenate(heard, axis=2)
 
     def _layer(self, layer: int, node: int) -> Layer:
         if not 0 <= layer < len(self.layers):
@@ -196,7 +232,7 @@ class Wiring:
 
 
 def flat_features(features: Sequence[ArrayLike]) -> Array:
-    """Per-layer features (trial, step, node, sample) -> (trial, step, feature), in the read-out's order."""
+    """Per-layer features (trial, step, sense, sample) -> (trial, step, feature), in the read-out's order."""
     arrays = [np.asarray(part, dtype=np.float64) for part in features]
     return np.concatenate([part.reshape(*part.shape[:2], -1) for part in arrays], axis=-1)
 
@@ -210,6 +246,15 @@ def delayed(series: Array, delays: Sequence[int]) -> Array:
     return out
 
 
+def _at(series: Array, step: int, delays: Sequence[int]) -> Array:
+    """The same for one step: (trial, 1, delay, …)."""
+    out = np.zeros((len(series), 1, len(delays), *series.shape[2:]))
+    for index, delay in enumerate(delays):
+        if step >= delay:
+            out[:, 0, index] = series[:, step - delay]
+    return out
+
+
 def _finite(values: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Array:
     array = np.asarray(values, dtype=np.float64)
     fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
@@ -218,55 +263,3 @@ def _finite(values: ArrayLike, name: str, shape: tuple[int | None, ...]) -> Arra
     if not np.all(np.isfinite(array)):
         raise WiringError(f"{name} contains NaN or infinity")
     return array
-
-
-def _check(wiring: Wiring) -> None:
-    if not wiring.layers or any(layer.n_nodes == 0 for layer in wiring.layers):
-        raise WiringError("a wiring needs at least one layer, and every layer at least one node")
-    if wiring.n_inputs < 1 or wiring.samples_per_step < 1 or wiring.washout < 0:
-        raise WiringError(
-            f"n_inputs {wiring.n_inputs} and samples_per_step {wiring.samples_per_step} must be at least 1, "
-            f"washout {wiring.washout} at least 0"
-        )
-    if not (math.isfinite(wiring.dt_s) and wiring.dt_s > 0):
-        raise WiringError(f"dt_s must be a positive time in seconds, not {wiring.dt_s}")
-    offsets = wiring.sample_offsets
-    rising = list(offsets) == sorted(set(offsets))
-    if not offsets or not rising or offsets[0] < 0 or offsets[-1] >= wiring.samples_per_step:
-        raise WiringError(f"sample_offsets {offsets} must rise within 0..{wiring.samples_per_step - 1}")
-    names = [port.name for port in wiring.ports]
-    if len(set(names)) != len(names):
-        raise WiringError(f"device names must differ: {names}")
-    n_before = 0
-    for index, layer in enumerate(wiring.layers):
-        _check_layer(wiring, index, layer, n_before)
-        n_before = layer.n_nodes
-    if wiring.readout is not None and wiring.readout.n_features != wiring.n_features:
-        raise WiringError(
-            f"the read-out expects {wiring.readout.n_features} features; this wiring gives {wiring.n_features}"
-        )
-
-
-def _check_layer(wiring: Wiring, index: int, layer: Layer, n_before: int) -> None:
-    for device in layer.devices:
-        wiring.port(device)
-    for name, delays in (("input_taps", layer.input_taps), ("coupling_delays", layer.coupling_delays)):
-        if len(set(delays)) != len(delays) or any(delay < 0 for delay in delays):
-            raise WiringError(f"layer {index}: {name} {delays} must be distinct and >= 0")
-    if index == 0 and layer.coupling_delays:
-        raise WiringError("layer 0 has no layer before it: its coupling_delays must be empty")
-    if not layer.input_taps and not layer.coupling_delays:
-        raise WiringError(f"layer {index} listens to nothing: give it input_taps or coupling_delays")
-    shapes = {
-        "W_in": (layer.n_nodes, len(layer.input_taps), wiring.n_inputs),
-        "W": (layer.n_nodes, len(layer.coupling_delays), n_before, len(wiring.sample_offsets)),
-        "gain": (layer.n_nodes,),
-        "bias": (layer.n_nodes,),
-    }
-    for name, shape in shapes.items():
-        array = getattr(layer, name)
-        if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.shape != shape:
-            what = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise WiringError(f"layer {index}: {name} must be a float64 array of shape {shape}, not {what}")
-        if not np.all(np.isfinite(array)):
-            raise WiringError(f"layer {index}: {name} contains NaN or infinity")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -11,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from twins.network.ports import DevicePort, DriveLine, Levels, SenseLine, WiringError
 from twins.network.readout import Readout, ReadoutError, ReadoutKind
-from twins.network.wiring import Array, DevicePort, Layer, Wiring, WiringError
+from twins.network.wiring import Layer, Wiring
 
 FORMAT: Final = "labctl-wiring"
 LARGEST_FILE_BYTES = 256 * 2**20
@@ -25,20 +27,38 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class _Levels(_Strict):
+    low: float
+    high: float
+    n: int
+
+
+class _Drive(_Strict):
+    mid: float
+    half: float
+    unit: str = ""
+    levels: _Levels | None = None
+
+
+class _Sense(_Strict):
+    centre: float
+    scale: float
+    unit: str = ""
+
+
 class _Port(_Strict):
     name: str
-    drive_mid: float
-    drive_half: float
-    response_centre: float
-    response_scale: float
-    drive_unit: str = ""
-    response_unit: str = ""
+    drives: Annotated[list[_Drive], Field(min_length=1, max_length=10_000)]
+    senses: Annotated[list[_Sense], Field(min_length=1, max_length=10_000)]
 
 
 class _Layer(_Strict):
     devices: Annotated[list[str], Field(min_length=1, max_length=100_000)]
     input_taps: _Steps
     coupling_delays: _Steps
+    name: str = ""
+    sources: Annotated[list[Annotated[int, Field(ge=0, lt=1_000)]], Field(max_length=1_000)] | None = None
+    gain_levels: _Levels | None = None
 
 
 class _Readout(_Strict):
@@ -48,7 +68,7 @@ class _Readout(_Strict):
 
 class _Spec(_Strict):
     format: Literal["labctl-wiring"]
-    version: Literal[1]
+    version: Literal[2]
     n_inputs: int
     samples_per_step: int
     sample_offsets: _Steps
@@ -57,6 +77,7 @@ class _Spec(_Strict):
     ports: Annotated[list[_Port], Field(min_length=1, max_length=10_000)]
     layers: Annotated[list[_Layer], Field(min_length=1, max_length=1_000)]
     readout: _Readout | None
+    conditions: Annotated[dict[str, float], Field(max_length=1_000)] = {}
     provenance: dict[str, Any] = {}
 
 
@@ -66,9 +87,11 @@ def save_wiring(wiring: Wiring, path: Path | str, *, provenance: Mapping[str, An
     provenance: plain JSON data on where the wiring comes from (seed, versions, recordings).
     """
     spec_path, array_path = _paths(path)
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, np.ndarray] = {}
     for index, layer in enumerate(wiring.layers):
-        arrays |= {f"layer{index}.{name}": np.ascontiguousarray(getattr(layer, name)) for name in _ARRAYS}
+        for name in (*_ARRAYS, *_MASKS):
+            if getattr(layer, name) is not None:
+                arrays[f"layer{index}.{name}"] = np.ascontiguousarray(getattr(layer, name))
     if wiring.readout is not None:
         arrays |= {
             "readout.weights": np.ascontiguousarray(wiring.readout.weights),
@@ -90,9 +113,9 @@ def load_wiring(path: Path | str) -> Wiring:
         if part.stat().st_size > largest:
             raise WiringError(f"{part}: {part.stat().st_size} bytes are too many for a wiring (at most {largest})")
     try:
-        spec = _Spec.model_validate_json(spec_path.read_bytes())
-    except ValidationError as error:
-        raise WiringError(f"{spec_path}: not a wiring ({FORMAT}, version 1): {error}") from error
+        spec = _Spec.model_validate(upgraded(json.loads(spec_path.read_bytes())))
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise WiringError(f"{spec_path}: not a wiring ({FORMAT}, version 1 or 2): {error}") from error
     try:
         arrays = load_file(array_path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
@@ -103,7 +126,24 @@ def load_wiring(path: Path | str) -> Wiring:
         raise WiringError(f"{spec_path}: {error}") from error
 
 
+def upgraded(spec: Any) -> Any:
+    """A spec of version 1, where ports had one drive and one response, as version 2; any other as it is."""
+    if not isinstance(spec, dict) or spec.get("version") != 1 or not isinstance(spec.get("ports"), list):
+        return spec
+    return {**spec, "version": 2, "ports": [_upgraded_port(port) for port in spec["ports"]]}
+
+
+def _upgraded_port(port: Any) -> Any:
+    if not isinstance(port, dict):
+        return port
+    left = dict(port)
+    drive = {name: left.pop(f"drive_{name}", None) for name in ("mid", "half")} | {"unit": left.pop("drive_unit", "")}
+    sense = {name: left.pop(f"response_{name}", None) for name in ("centre", "scale")}
+    return {**left, "drives": [drive], "senses": [{**sense, "unit": left.pop("response_unit", "")}]}
+
+
 _ARRAYS = ("W_in", "W", "gain", "bias")
+_MASKS = ("mask_in", "mask")
 
 
 def _paths(path: Path | str) -> tuple[Path, Path]:
@@ -116,41 +156,59 @@ def _spec_of(wiring: Wiring) -> _Spec:
     readout = wiring.readout
     return _Spec(
         format=FORMAT,
-        version=1,
+        version=2,
         n_inputs=wiring.n_inputs,
         samples_per_step=wiring.samples_per_step,
         sample_offsets=list(wiring.sample_offsets),
         dt_s=wiring.dt_s,
         washout=wiring.washout,
-        ports=[
-            _Port(
-                name=port.name,
-                drive_mid=port.drive_mid,
-                drive_half=port.drive_half,
-                response_centre=port.response_centre,
-                response_scale=port.response_scale,
-                drive_unit=port.drive_unit,
-                response_unit=port.response_unit,
-            )
-            for port in wiring.ports
-        ],
+        ports=[_port_spec(port) for port in wiring.ports],
         layers=[
             _Layer(
                 devices=list(layer.devices),
                 input_taps=list(layer.input_taps),
                 coupling_delays=list(layer.coupling_delays),
+                name=layer.name,
+                sources=None if layer.sources is None else list(layer.sources),
+                gain_levels=_levels_spec(layer.gain_levels),
             )
             for layer in wiring.layers
         ],
         readout=None if readout is None else _Readout(kind=readout.kind, regularisation=readout.regularisation),
+        conditions=dict(wiring.conditions),
     )
 
 
-def _wiring_of(spec: _Spec, arrays: dict[str, Array]) -> Wiring:
-    wanted = [f"layer{index}.{name}" for index in range(len(spec.layers)) for name in _ARRAYS]
-    wanted += ["readout.weights", "readout.bias"] if spec.readout is not None else []
-    if set(wanted) != set(arrays):
-        missing, foreign = sorted(set(wanted) - set(arrays)), sorted(set(arrays) - set(wanted))
+def _port_spec(port: DevicePort) -> _Port:
+    return _Port(
+        name=port.name,
+        drives=[
+            _Drive(mid=line.mid, half=line.half, unit=line.unit, levels=_levels_spec(line.levels))
+            for line in port.drives
+        ],
+        senses=[_Sense(centre=line.centre, scale=line.scale, unit=line.unit) for line in port.senses],
+    )
+
+
+def _levels_spec(levels: Levels | None) -> _Levels | None:
+    return None if levels is None else _Levels(low=levels.low, high=levels.high, n=levels.n)
+
+
+def _levels_of(levels: _Levels | None) -> Levels | None:
+    return None if levels is None else Levels(levels.low, levels.high, levels.n)
+
+
+def _port_of(port: _Port) -> DevicePort:
+    drives = tuple(DriveLine(one.mid, one.half, one.unit, _levels_of(one.levels)) for one in port.drives)
+    return DevicePort(port.name, drives, tuple(SenseLine(one.centre, one.scale, one.unit) for one in port.senses))
+
+
+def _wiring_of(spec: _Spec, arrays: dict[str, np.ndarray]) -> Wiring:
+    wanted = {f"layer{index}.{name}" for index in range(len(spec.layers)) for name in _ARRAYS}
+    wanted |= {"readout.weights", "readout.bias"} if spec.readout is not None else set()
+    optional = {f"layer{index}.{name}" for index in range(len(spec.layers)) for name in _MASKS}
+    if not wanted <= set(arrays) <= wanted | optional:
+        missing, foreign = sorted(wanted - set(arrays)), sorted(set(arrays) - wanted - optional)
         raise WiringError(f"the arrays do not fit the JSON: missing {missing}, not expected {foreign}")
     layers = tuple(
         Layer(
@@ -158,6 +216,11 @@ def _wiring_of(spec: _Spec, arrays: dict[str, Array]) -> Wiring:
             input_taps=tuple(layer.input_taps),
             coupling_delays=tuple(layer.coupling_delays),
             **{name: arrays[f"layer{index}.{name}"] for name in _ARRAYS},
+            sources=None if layer.sources is None else tuple(layer.sources),
+            mask_in=arrays.get(f"layer{index}.mask_in"),
+            mask=arrays.get(f"layer{index}.mask"),
+            gain_levels=_levels_of(layer.gain_levels),
+            name=layer.name,
         )
         for index, layer in enumerate(spec.layers)
     )
@@ -168,7 +231,7 @@ def _wiring_of(spec: _Spec, arrays: dict[str, Array]) -> Wiring:
             raise WiringError(f"the read-out must be float64, not {weights.dtype} and {bias.dtype}")
         readout = Readout(spec.readout.kind, weights, bias, spec.readout.regularisation)
     return Wiring(
-        ports=tuple(DevicePort(**port.model_dump()) for port in spec.ports),
+        ports=tuple(_port_of(port) for port in spec.ports),
         layers=layers,
         n_inputs=spec.n_inputs,
         samples_per_step=spec.samples_per_step,
@@ -176,4 +239,5 @@ def _wiring_of(spec: _Spec, arrays: dict[str, Array]) -> Wiring:
         dt_s=spec.dt_s,
         washout=spec.washout,
         readout=readout,
+        conditions=dict(spec.conditions),
     )

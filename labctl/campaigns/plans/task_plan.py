@@ -47,18 +47,17 @@ class TaskPlan:
     @property
     def reachable_taps(self) -> tuple[int, ...]:
         """How far back the network's own taps and delays reach, step by step: what a linear rival is given as well."""
-        delays = {0, *self.architecture.coupling_delays}
-        return tuple(sorted({tap + delay for tap in self.architecture.input_taps for delay in delays}))
+        return self.architecture.reachable_taps()
 
     @property
     def n_nodes(self) -> int:
         """Nodes of all layers together."""
-        return sum(len(layer) for layer in self.architecture.layers)
+        return self.architecture.n_nodes
 
     @property
     def devices(self) -> tuple[str, ...]:
         """The devices of the network, each once."""
-        return tuple(dict.fromkeys(device for layer in self.architecture.layers for device in layer))
+        return self.architecture.devices
 
     def with_budget(self, seconds: float | None) -> TaskPlan:
         """The same with a limit on the optimiser's wall time, if there is one."""

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from twins.network import Architecture, DevicePort, Wiring, random_wiring
+from twins.network import Architecture, DevicePort, DriveLine, SenseLine, Wiring, random_wiring
 
 DT_S = 2e-4
 SETTLING_SAMPLES = 24
@@ -111,8 +111,8 @@ def silent_devices() -> dict[str, Any]:
 
 @pytest.fixture
 def ports() -> tuple[DevicePort, ...]:
-    leaky = DevicePort("leaky", drive_mid=0.0, drive_half=1.999, response_centre=0.0, response_scale=0.36)
-    return leaky, DevicePort("duffing", drive_mid=0.0, drive_half=0.3, response_centre=0.88, response_scale=0.38)
+    leaky = DevicePort("leaky", (DriveLine(0.0, 1.999),), (SenseLine(0.0, 0.36),))
+    return leaky, DevicePort("duffing", (DriveLine(0.0, 0.3),), (SenseLine(0.88, 0.38),))
 
 
 @pytest.fixture

@@ -16,13 +16,12 @@ def played_on_a_bench(wiring: Wiring, devices: Any, stack: Any, inputs: np.ndarr
     """Node by node with numpy, as the bench does: drive, response, features."""
     features: list[np.ndarray] = []
     for index, layer in enumerate(wiring.layers):
-        before = features[-1] if features else None
         nodes = []
         for node, device in enumerate(layer.devices):
-            drive = torch.as_tensor(wiring.drive_for(index, node, inputs, before))
-            response = stack([devices[device]]).respond(drive[None], generator=torch.Generator())[0]
+            drive = torch.as_tensor(wiring.drive_for(index, node, inputs, features)).permute(2, 0, 1)
+            response = stack([devices[device]]).respond(drive, generator=torch.Generator()).permute(1, 2, 0)
             nodes.append(wiring.features_of(index, node, response.numpy()))
-        features.append(np.stack(nodes, axis=2))
+        features.append(np.concatenate(nodes, axis=2))
     return features
 
 
@@ -45,7 +44,7 @@ def test_drives_are_equal_to_a_millionth_in_float32(wiring: Wiring, silent_devic
         drives = network.drives(network.as_inputs(inputs), torch.Generator())
     exported = network.wiring()
     for node in range(3):
-        np.testing.assert_allclose(drives[0][node].numpy(), exported.drive_for(0, node, inputs), atol=1e-6)
+        np.testing.assert_allclose(drives[0][node].numpy(), exported.drive_for(0, node, inputs)[..., 0], atol=1e-6)
 
 
 def test_parameters_come_back_as_they_went_in(wiring: Wiring, devices: Any, true_stack: Any) -> None:
@@ -107,6 +106,6 @@ def test_measured_ports_normalise_what_the_device_answers(devices: Any, true_sta
         generator=torch.Generator().manual_seed(0),
         stack=true_stack,
     )
-    assert abs(leaky.response_centre) < 0.1 and 0.2 < leaky.response_scale < 0.6
-    assert 0.7 < duffing.response_centre < 1.1, "it stays near the well that it was prepared in"
-    assert leaky.drive_range == asked[0].drive_range
+    assert abs(leaky.senses[0].centre) < 0.1 and 0.2 < leaky.senses[0].scale < 0.6
+    assert 0.7 < duffing.senses[0].centre < 1.1, "it stays near the well that it was prepared in"
+    assert leaky.drive_ranges == asked[0].drive_ranges

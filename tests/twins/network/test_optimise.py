@@ -82,7 +82,7 @@ def test_the_best_validation_is_kept_and_lies_within_the_ranges(begin: Any, drai
     inputs = Memory().sample(5, 30, np.random.default_rng(0)).inputs
     for node, device in enumerate(best.layers[0].devices):
         drive = best.drive_for(0, node, inputs)
-        low, high = best.port(device).drive_range
+        low, high = best.port(device).drive_ranges[0]
         assert low <= drive.min() and drive.max() <= high
 
 

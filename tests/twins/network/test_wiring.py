@@ -28,7 +28,7 @@ def test_the_drive_of_a_node_is_its_equation(wiring: Wiring) -> None:
     inputs = rng.uniform(-1, 1, size=(2, 6, 2))
     before = rng.normal(size=(2, 6, 3, 2))
     layer = wiring.layers[1]
-    drive = wiring.drive_for(1, 1, inputs, before)
+    drive = wiring.drive_for(1, 1, inputs, [before])[..., 0]
     for trial in range(2):
         for step in range(6):
             total = 0.0
@@ -43,9 +43,9 @@ def test_the_drive_of_a_node_is_its_equation(wiring: Wiring) -> None:
 
 
 def test_features_are_the_normalised_samples_at_the_offsets(wiring: Wiring) -> None:
-    response = np.arange(12.0).reshape(1, 12)
+    response = np.arange(12.0).reshape(1, 12, 1)
     features = wiring.features_of(0, 1, response)
-    np.testing.assert_allclose(features[0], (np.array([[0, 2], [3, 5], [6, 8], [9, 11]]) - 0.88) / 0.38)
+    np.testing.assert_allclose(features[0, :, 0], (np.array([[0, 2], [3, 5], [6, 8], [9, 11]]) - 0.88) / 0.38)
 
 
 @pytest.mark.parametrize("weight", [1e3, -1e12, 1e300])
@@ -54,7 +54,7 @@ def test_no_weight_can_drive_a_device_out_of_its_range(wiring: Wiring, weight: f
     wild = replace(wiring, layers=(first, wiring.layers[1]))
     inputs = np.random.default_rng(1).uniform(-1, 1, size=(4, 20, 2))
     for node, device in enumerate(first.devices):
-        low, high = wild.port(device).drive_range
+        low, high = wild.port(device).drive_ranges[0]
         drive = wild.drive_for(0, node, inputs)
         assert low <= drive.min() and drive.max() <= high
 
@@ -71,8 +71,8 @@ def test_a_second_layer_wants_the_first_ones_features(wiring: Wiring) -> None:
         (lambda w: w.drive_for(0, 0, np.full((1, 4, 2), np.nan)), "NaN"),
         (lambda w: w.drive_for(0, 3, np.zeros((1, 4, 2))), "nodes 0..2"),
         (lambda w: w.drive_for(2, 0, np.zeros((1, 4, 2))), "layers 0..1"),
-        (lambda w: w.drive_for(1, 0, np.zeros((1, 4, 2)), np.zeros((1, 4, 2, 2))), "features has shape"),
-        (lambda w: w.features_of(0, 0, np.zeros((1, 4))), "whole number of steps"),
+        (lambda w: w.drive_for(1, 0, np.zeros((1, 4, 2)), [np.zeros((1, 4, 2, 2))]), "features of layer 0 has shape"),
+        (lambda w: w.features_of(0, 0, np.zeros((1, 4, 1))), "whole number of steps"),
         (lambda w: w.outputs([np.zeros((1, 4, 3, 2))]), "no read-out"),
         (lambda w: w.port("magnet"), "'leaky', 'duffing'"),
     ],
@@ -138,23 +138,21 @@ def test_a_wiring_survives_the_disk_to_the_last_bit(wiring: Wiring, tmp_path: Pa
     features = [rng.normal(size=(1, 5, 3, 2)), rng.normal(size=(1, 5, 2, 2))]
     np.testing.assert_array_equal(again.outputs(features), whole.outputs(features))
     inputs = rng.uniform(-1, 1, size=(1, 5, 2))
-    np.testing.assert_array_equal(
-        again.drive_for(1, 0, inputs, features[0]), whole.drive_for(1, 0, inputs, features[0])
-    )
+    np.testing.assert_array_equal(again.drive_for(1, 0, inputs, features), whole.drive_for(1, 0, inputs, features))
     assert flat_features(features).shape == (1, 5, whole.n_features)
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda spec: spec.update(version=2),
+        lambda spec: spec.update(version=3),
         lambda spec: spec.update(extra=1),
         lambda spec: spec.update(samples_per_step="3"),
         lambda spec: spec.update(dt_s=None),
         lambda spec: spec["layers"].pop(),
         lambda spec: spec["layers"][0]["input_taps"].append(-1),
         lambda spec: spec["layers"][0]["input_taps"].append(7),
-        lambda spec: spec["ports"][0].update(drive_half=-1.0),
+        lambda spec: spec["ports"][0]["drives"][0].update(half=-1.0),
         lambda spec: spec.update(readout={"kind": "linear", "regularisation": 0.1}),
     ],
 )

@@ -96,7 +96,7 @@ def test_twins_of_several_conditions_play_under_the_ones_that_are_given() -> Non
         measured_ports(
             ports, {"one": twin}, samples_per_step=3, rng=np.random.default_rng(1),
             generator=torch.Generator().manual_seed(1), stack=stack_under({"bias": bias, "other": 1.0}),
-        )[0].response_centre
+        )[0].senses[0].centre
         for bias in (0.0, 0.5)
     ]  # fmt: skip
     assert centres[1] - centres[0] == pytest.approx(0.5, abs=0.03)
