@@ -66,12 +66,23 @@ def play_layers(
     seed: int | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Campaign[NetworkPlay]:
-    """Play the layers of `wiring` for `inputs` (trial, step, input), one after the other.
+    """Play the layers of `wiring` for `inputs` (trial, step, input), one after the other; those of a recurrent wiring all at
+    once, in a closed loop (see labctl.closed_loop_network).
 
     known: features of layers that were measured before and are not played again. Every play is a recording in `folder`,
     with the seed that the inputs were drawn from and `provenance` (plain data). Raises DeploymentError where the bench
     does not fit the wiring, before anything is played.
     """
+    if wiring.recurrent:
+        from labctl.closed_loop_network import play_live  # it needs this module
+
+        if known:
+            raise DeploymentError("a recurrent wiring is played as a whole: none of its layers can be known before")
+        return (
+            yield from play_live(
+                bench, wiring, inputs, folder=folder, key=key, title=title, seed=seed, provenance=provenance
+            )
+        )
     check_wiring(bench, wiring)
     features: list[Array] = []
     responses: list[Array | None] = []

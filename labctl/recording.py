@@ -178,6 +178,27 @@ class Recording:
             complete=complete, path=None,
         )  # fmt: skip
 
+    def of_channels(self, drives: Sequence[str], responses: Sequence[str]) -> Recording:
+        """Some of the channels as a recording of its own, such as one device's where several were live at once.
+
+        It is still tied to its file, which has all of them. Raises RecordingError for a channel that it does not have.
+        """
+        columns = []
+        for names, wanted in ((self.drive_names, drives), (self.response_names, responses)):
+            missing = [name for name in wanted if name not in names]
+            if missing:
+                raise RecordingError(f"the recording has no channel {missing[0]!r} there; it has {', '.join(names)}")
+            columns.append([names.index(name) for name in wanted])
+        driven, measured = columns
+        header = replace(
+            self.header,
+            drive_names=tuple(drives),
+            drive_units=tuple(self.drive_units[index] for index in driven),
+            response_names=tuple(responses),
+            response_units=tuple(self.response_units[index] for index in measured),
+        )
+        return replace(self, header=header, drive=self.drive[:, :, driven], response=self.response[:, :, measured])
+
     def traces(self) -> Traces:
         """The trials measured to their end as the twins' plain `Traces`.
 

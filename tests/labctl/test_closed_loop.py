@@ -18,14 +18,13 @@ from drivers.transport import open_line
 from labctl.bench import Bench
 from labctl.bench.loop_rate import LoopRate
 from labctl.cli import main
-from labctl.errors import ExcitationError, InstrumentFault, LabctlError, MadeSafe, OutOfLimits, TooFast
+from labctl.errors import ExcitationError, InstrumentFault, LabctlError, MadeSafe, OutOfLimits, RecordingError, TooFast
 from labctl.plant import collect
 from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
 from labctl.store import open_recording
 
 DEVICES = ("leaky_1", "leaky_2", "leaky_3", "leaky_4")
 TAU_S = np.array([0.06, 0.09, 0.13, 0.2])
-DT_S = 0.04
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 4))
 
 
@@ -75,21 +74,22 @@ SAFE = [(0.0, False)] * 4
 def test_the_drive_follows_from_what_was_just_measured_and_acts_on_all_devices_at_once(
     station: Path, tmp_path: Path
 ) -> None:
+    station.write_text(station.read_text().replace("sample_rate_Hz = 25.0", "sample_rate_Hz = 10.0"))
     with Bench.open(station) as bench:
-        blocks = bench.closed_loop(network, DEVICES, n_trials=2, n_samples=30, store=tmp_path / "a.h5", seed=5)
+        blocks = bench.closed_loop(network, DEVICES, n_trials=2, n_samples=20, store=tmp_path / "a.h5", seed=5)
         recording = collect(blocks)
         assert [bench.get(f"drive_{n}") for n in (1, 2, 3, 4)] == pytest.approx([0.0] * 4, abs=1e-6)
     assert recording.complete
     drive, response = recording.scored()
-    wanted = [[network(trial, k, response[trial, k]) for k in range(30)] for trial in range(2)]
+    wanted = [[network(trial, k, response[trial, k]) for k in range(20)] for trial in range(2)]
     np.testing.assert_allclose(drive, wanted, atol=1e-12)
     assert (recording.drive[:, : recording.n_prepare] == 0.0).all()
-    decay = np.exp(-DT_S / TAU_S)
+    decay = np.exp(-0.1 / TAU_S)
     predicted = decay * response[:, :-1] + (1 - decay) * np.tanh(drive[:, :-1])
     earlier = decay * response[:, 1:-1] + (1 - decay) * np.tanh(drive[:, :-2])
-    for node in range(4):
-        error = np.std(response[:, 1:, node] - predicted[:, :, node])
-        assert error < 0.5 * np.std(response[:, 2:, node] - earlier[:, :, node])
+    for node in range(4):  # medians: a busy machine may keep a sample or two waiting
+        error = np.median(np.abs(response[:, 1:, node] - predicted[:, :, node]))
+        assert error < 0.5 * np.median(np.abs(response[:, 2:, node] - earlier[:, :, node]))
     stored = open_recording(tmp_path / "a.h5")
     np.testing.assert_array_equal(stored.drive, recording.drive)
     assert stored.provenance["extra"]["closed_loop"] is True
@@ -373,3 +373,33 @@ def test_devices_that_are_played_from_memory_have_to_be_named(
 ) -> None:
     assert main(["station", "rate", str(demo_station)]) == 1
     assert "--device" in capsys.readouterr().err
+
+
+def test_what_was_recorded_of_many_devices_can_be_looked_at_one_by_one(station: Path) -> None:
+    with Bench.open(station) as bench:
+        recording = collect(bench.closed_loop(network, DEVICES, n_trials=1, n_samples=4))
+    one = recording.of_channels(["drive_3"], ["response_3"])
+    assert (one.drive_names, one.response_units) == (("drive_3",), ("V",))
+    np.testing.assert_array_equal(one.drive[:, :, 0], recording.drive[:, :, 2])
+    np.testing.assert_array_equal(one.traces().response[:, :, 0], recording.response[:, :, 2])
+    with pytest.raises(RecordingError, match=r"no channel 'gate' there; it has response_1"):
+        recording.of_channels(["drive_3"], ["gate"])
+
+
+def test_a_single_pause_is_caught_up_with_and_noted_but_a_controller_that_is_too_slow_ends_the_loop(
+    station: Path,
+) -> None:
+    def pausing(trial: int, sample: int, measured: np.ndarray) -> list[float]:
+        time.sleep(0.15 if sample == 4 else 0.0)
+        return [0.1]
+
+    def slow(trial: int, sample: int, measured: np.ndarray) -> list[float]:
+        time.sleep(0.1)
+        return [0.1]
+
+    with Bench.open(station) as bench:
+        recording = collect(bench.closed_loop(pausing, ("leaky_3",), n_trials=1, n_samples=15))
+        assert recording.complete
+        assert any(note.startswith("trial 0: samples came up to 1") for note in recording.notes)
+        with pytest.raises(InstrumentFault, match=r"too slow for a sampling time of 0\.04 s: .* and so did those"):
+            collect(bench.closed_loop(slow, ("leaky_3",), n_trials=1, n_samples=100))
