@@ -13,7 +13,7 @@ from twins.network.network import PhysicalNetwork
 from twins.network.optimise_settings import OptimiserSettings
 from twins.network.readout import Readout, fit_readout
 from twins.network.scores import readout_kind
-from twins.network.tasks import Metric, TaskData
+from twins.network.tasks import Metric, TaskData, TaskError
 
 
 def frozen_readout_loss(rows: Tensor, targets: np.ndarray, readout: Readout) -> Tensor:
@@ -43,6 +43,11 @@ class Descent:
         self, network: PhysicalNetwork, metric: Metric, settings: OptimiserSettings, generator: torch.Generator
     ) -> None:
         self._network, self._metric, self._settings, self._generator = network, metric, settings, generator
+        network.watch_excursion = settings.penalty_outside > 0
+        if network.watch_excursion and all(network.fitted_responses(block) is None for block in network.blocks):
+            raise TaskError(
+                "penalty_outside: no twin of this network tells which responses it was fitted on; leave it at 0"
+            )
         used = [parameter for parameter in network.parameters() if parameter.numel()]  # a first layer has no coupling
         self.adam = FlatAdam(used, largest_gradient=settings.clip)
         self.readout: Readout | None = None
@@ -59,9 +64,13 @@ class Descent:
     def losses(self, data: TaskData, **of_the_pass: Any) -> tuple[Tensor, Tensor | None]:
         """The task's loss of one pass, its read-out solved and held fixed, and the weighted penalty if there is one."""
         settings = self._settings
-        options = {"truncate_steps": settings.truncate_steps, "checkpoint_steps": settings.checkpoint_steps}
-        options = {name: value for name, value in options.items() if value is not None}
-        features = self._network(self._network.as_inputs(data.inputs), self._generator, **options, **of_the_pass)
+        features = self._network(
+            self._network.as_inputs(data.inputs),
+            self._generator,
+            truncate_steps=settings.truncate_steps,
+            checkpoint_steps=settings.checkpoint_steps,
+            **of_the_pass,
+        )
         rows = features[torch.tensor(data.scored, device=features.device)]
         targets = data.targets[data.scored]
         self.readout = fit_readout(
@@ -74,5 +83,4 @@ class Descent:
         loss = frozen_readout_loss(rows, targets, self.readout)
         if not settings.penalty_outside:
             return loss, None
-        excursion: Any = self._network.excursion
-        return loss, settings.penalty_outside * excursion
+        return loss, settings.penalty_outside * self._network.excursion
