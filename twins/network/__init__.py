@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from twins.network.baselines import linear_on_taps
     from twins.network.initialise import Architecture, InitialScales, LayerPlan, measured_ports, random_wiring
     from twins.network.judging import NoisePass, PenaltyTried, Promise, promise
+    from twins.network.multi_start import Halved, StartJudged, optimise_from_many
     from twins.network.network import Measured, PhysicalNetwork
     from twins.network.optimise import (
         Iteration,
         OptimiseEvent,
         OptimiseResult,
         OptimiserSettings,
+        OptimiseStateError,
+        Resumed,
         Validation,
     )
     from twins.network.ports import DevicePort, DriveLine, Levels, SenseLine, WiringError
@@ -52,8 +55,17 @@ _HOMES = {
     "baselines": ("linear_on_taps",),
     "initialise": ("Architecture", "InitialScales", "LayerPlan", "measured_ports", "random_wiring"),
     "judging": ("NoisePass", "PenaltyTried", "Promise", "promise"),
+    "multi_start": ("Halved", "StartJudged", "optimise_from_many"),
     "network": ("Measured", "PhysicalNetwork"),
-    "optimise": ("Iteration", "OptimiseEvent", "OptimiseResult", "OptimiserSettings", "Validation"),
+    "optimise": (
+        "Iteration",
+        "OptimiseEvent",
+        "OptimiseResult",
+        "OptimiseStateError",
+        "OptimiserSettings",
+        "Resumed",
+        "Validation",
+    ),
     "ports": ("DevicePort", "DriveLine", "Levels", "SenseLine", "WiringError"),
     "readout": ("Readout", "ReadoutError", "fit_readout", "fit_readout_by_validation"),
     "reservoir": ("ReservoirDraw", "ReservoirEvent", "ReservoirResult", "search_reservoir"),
@@ -86,6 +98,7 @@ __all__ = [
     "DelayedParity",
     "DevicePort",
     "DriveLine",
+    "Halved",
     "InitialScales",
     "Iteration",
     "Layer",
@@ -101,6 +114,7 @@ __all__ = [
     "NoisePass",
     "OptimiseEvent",
     "OptimiseResult",
+    "OptimiseStateError",
     "OptimiserSettings",
     "PenaltyTried",
     "PhysicalNetwork",
@@ -110,10 +124,12 @@ __all__ = [
     "ReservoirDraw",
     "ReservoirEvent",
     "ReservoirResult",
+    "Resumed",
     "Score",
     "SenseLine",
     "SineSquare",
     "SpokenDigits",
+    "StartJudged",
     "Task",
     "TaskData",
     "TaskError",
@@ -127,6 +143,7 @@ __all__ = [
     "linear_on_taps",
     "load_wiring",
     "measured_ports",
+    "optimise_from_many",
     "promise",
     "random_wiring",
     "readout_kind",

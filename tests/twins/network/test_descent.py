@@ -104,7 +104,7 @@ def test_the_penalty_has_the_gradient_of_the_excursion(quiet: DeviceTwin) -> Non
     gradient = gradient_of(network, penalty())
     used = [parameter for parameter in network.parameters() if parameter.numel()]
     along = torch.randn(gradient.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    parts = [part.view_as(p) for part, p in zip(along.split([p.numel() for p in used]), used, strict=True)]
+    parts = [part.view_as(p) for part, p in zip(torch.split(along, [p.numel() for p in used]), used, strict=True)]
 
     def moved(by: float) -> float:
         with torch.no_grad():
