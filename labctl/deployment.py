@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,16 +96,21 @@ def deploy(
     key: str,
     title: str,
     seed: int | None = None,
+    refit_regularisation: float | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Campaign[Measurement]:
     """Apply `wiring` to the bench and measure its task on `heldout`, `n_repeats` times.
 
     clearance: leave to do so (see labctl.clearance); it is kept in the provenance of every recording, and an override
     is warned of.
 
-    With `training` the bench plays that too, and a read-out is fitted on what it measured (regularisation by
-    cross-validation over trials): the figure that stands beside the one with the wiring's own read-out. seed: of the
-    examples, for the provenance. Raises DeploymentError if the wiring has no read-out and no `training` is given, and
-    GatesNotPassed if the clearance is not for all of its devices.
+    conditions: set-points, held for all recordings together with those that the wiring itself names.
+
+    With `training` the bench plays that too, and a read-out is fitted on what it measured (its penalty is
+    refit_regularisation; None: by cross-validation over trials): the figure that stands beside the one with the wiring's
+    own read-out. seed: of the examples, and provenance: plain data, both for the recordings' provenance. Raises
+    DeploymentError if the wiring has no read-out and no `training` is given, and GatesNotPassed if the clearance is not
+    for all of its devices.
     """
     lacking = clearance.lacks(port.name for port in wiring.ports)
     if lacking:
@@ -116,8 +121,9 @@ def deploy(
         raise DeploymentError("the wiring has no read-out, and no training data to fit one on was given")
     if clearance.override is not None:
         yield Warned(key, f"applied although the twins' gates were not passed, because: {clearance.override}")
-    if conditions:
-        yield from _conditions(bench, conditions, key=key)
+    set_points = {**(conditions or {}), **wiring.conditions}
+    if set_points:
+        yield from _conditions(bench, set_points, key=key)
     before_s = bench.device_seconds
     sets = ([training] if training is not None else []) + [heldout] * n_repeats
     inputs = np.concatenate([data.inputs for data in sets])
@@ -129,10 +135,10 @@ def deploy(
         key=key,
         title=title,
         seed=seed,
-        provenance={"clearance": clearance.as_dict()},
+        provenance={**(provenance or {}), "clearance": clearance.as_dict()},
     )
     used_s = bench.device_seconds - before_s
-    result = _judge(wiring, layers, metric, training, heldout, n_repeats, used_s, folder)
+    result = _judge(wiring, layers, metric, training, heldout, n_repeats, used_s, folder, refit_regularisation)
     yield Reported(key, result.figures(), (str(folder),))
     return result
 
@@ -153,9 +159,10 @@ def _judge(
     n_repeats: int,
     used_s: float,
     folder: Path,
+    refit_regularisation: float | None,
 ) -> Measurement:
     """Score the measured features (training trials first, then the held-out ones of each repeat)."""
-    from twins.network.readout import fit_readout_by_validation
+    from twins.network.readout import fit_readout, fit_readout_by_validation
     from twins.network.scores import readout_kind, score
     from twins.network.wiring import flat_features
 
@@ -166,12 +173,15 @@ def _judge(
     refitted_scores: tuple[Score, ...] = ()
     if training is not None:
         trial_of_row = np.broadcast_to(np.arange(n_training)[:, None], training.scored.shape)[training.scored]
-        readout = fit_readout_by_validation(
+        kind, rows, targets = (
             readout_kind(metric),
             features[:n_training][training.scored],
             training.targets[training.scored],
-            trial_of_row,
         )
+        if refit_regularisation is None:
+            readout = fit_readout_by_validation(kind, rows, targets, trial_of_row)
+        else:
+            readout = fit_readout(kind, rows, targets, regularisation=refit_regularisation)
         refitted_wiring = wiring.with_readout(readout)
         refitted_scores = tuple(score(metric, readout.apply(one), heldout) for one in measured)
     own = wiring.readout or (refitted_wiring.readout if refitted_wiring else None)

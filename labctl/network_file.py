@@ -73,13 +73,22 @@ class NetworkDescription:
 
         return plan_of(self, dt_s=dt_s, station=station)
 
-    def check(self, *, station: Station | None = None, twins: Mapping[str, Any] | None = None) -> None:
-        """Raise NetworkFileError, with every line, for devices and conditions that the station or the twins lack."""
-        from labctl.network_fit import problems_with_station, problems_with_twins
+    def check(
+        self,
+        *,
+        station: Station | None = None,
+        twins: Mapping[str, Any] | None = None,
+        recorded: Mapping[str, float] | None = None,
+    ) -> None:
+        """Raise NetworkFileError, with every line, for devices and conditions that the station or the twins lack.
 
-        problems: list[Problem] = []
+        recorded: conditions under which twins were recorded at one value alone.
+        """
+        from labctl.network_fit import problems_with_recorded, problems_with_station, problems_with_twins
+
+        problems = list(problems_with_recorded(self.file, recorded or {}))
         if station is not None:
-            problems += problems_with_station(self.file, station)
+            problems += problems_with_station(self.file, station, twins)
         if twins is not None:
             problems += problems_with_twins(self.file, twins)
         if problems:

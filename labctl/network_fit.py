@@ -72,8 +72,21 @@ def output_levels(table: DriveTable, limits: tuple[float, float] | None) -> Outp
     return OutputLevels(low, low + (n - 1) * step, n)
 
 
-def problems_with_station(file: NetworkFile, station: Station) -> list[Problem]:
-    """Devices that the station lacks, and what lies beyond its limits."""
+def problems_with_recorded(file: NetworkFile, recorded: Mapping[str, float]) -> Iterator[Problem]:
+    """Conditions that twins were recorded at one value of, and that are to be elsewhere."""
+    for name, value in recorded.items():
+        condition = file.conditions.get(name)
+        if condition is None:
+            continue
+        told = f"twins were recorded at {name} = {value:g} alone, and say nothing of other values"
+        if condition.trained is not None:
+            yield Problem(("conditions", name), f"cannot be trained: {told}; record and fit them at several")
+        elif condition.start != value:
+            yield Problem(("conditions", name), f"cannot be held at {condition.start:g}: {told}")
+
+
+def problems_with_station(file: NetworkFile, station: Station, twins: Mapping[str, Any] | None = None) -> list[Problem]:
+    """Devices that the station lacks, or samples otherwise than their twins, and what lies beyond its limits."""
     problems: list[Problem] = []
     rates: dict[str, float] = {}
     for name, layer in file.layers.items():
@@ -85,6 +98,9 @@ def problems_with_station(file: NetworkFile, station: Station) -> list[Problem]:
                 )
             else:
                 rates[device] = station.devices[device].sample_rate_Hz
+                problems += _sampled_otherwise(
+                    ("layers", name, "nodes"), device, rates[device], (twins or {}).get(device)
+                )
     if len(set(rates.values())) > 1:
         listed = ", ".join(f"{device} {rate:g}" for device, rate in rates.items())
         problems.append(Problem(("layers",), f"devices of one network are sampled alike; here {listed} Hz"))
@@ -93,6 +109,14 @@ def problems_with_station(file: NetworkFile, station: Station) -> list[Problem]:
     for name, condition in file.conditions.items():
         problems += _set_point(("conditions", name), name, condition, station)
     return problems
+
+
+def _sampled_otherwise(where: tuple[str, ...], device: str, rate_Hz: float, twin: Any) -> Iterator[Problem]:
+    if twin is not None and abs(twin.spec.dt_s * rate_Hz - 1.0) > 1e-9:
+        yield Problem(
+            where,
+            f"the twin of {device} is sampled every {twin.spec.dt_s:g} s, the station samples it at {rate_Hz:g} Hz",
+        )
 
 
 def _outputs(file: NetworkFile, device: str, channels: Mapping[str, Channel]) -> Iterator[Problem]:

@@ -176,7 +176,9 @@ class InitialTable(_Table):
     bias: Annotated[float, Field(ge=0, le=1e3)] | None = None
     """Width of the biases."""
     n_starts: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Random networks of which training begins at the best."""
+    """Random networks that are judged before training."""
+    n_trained_starts: Annotated[int, Field(ge=1, le=1_000)] | None = None
+    """How many of them, the best, are trained a little before the best of those is trained to the end."""
 
 
 class SizesTable(_Table):

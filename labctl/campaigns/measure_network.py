@@ -10,6 +10,7 @@ from labctl.campaign import Campaign
 from labctl.campaigns.task_plan import TaskPlan
 from labctl.clearance import Clearance
 from labctl.deployment import Measurement, deploy
+from twins.network.tasks import TaskData
 from twins.network.wiring import Wiring
 
 
@@ -22,14 +23,16 @@ def measure_network(
     examples_seed: int,
     conditions: Mapping[str, float],
     folder: Path,
+    examples: tuple[TaskData, TaskData] | None = None,
 ) -> Campaign[dict[str, Measurement]]:
     """Deploy each of `wirings` by name; "optimised" is measured `plan.n_repeats` times, its rivals once.
 
     clearance: leave to apply what was optimised on these devices' twins.
 
-    All play the same training and held-out examples, under the same conditions.
+    All play the same (training, held out) `examples`, those that the plan draws with examples_seed if not given, under
+    the same conditions and those of its own that a wiring was trained with.
     """
-    training, heldout = plan.examples(seed=examples_seed)
+    training, heldout = plan.examples(seed=examples_seed) if examples is None else examples
     name = plan.task.name
     measured: dict[str, Measurement] = {}
     for who, wiring in wirings.items():

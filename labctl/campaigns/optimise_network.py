@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import torch
 
 from labctl.campaign import Campaign, Step
-from labctl.campaigns.task_plan import TaskPlan
+from labctl.campaigns.drive_ranges import DeviceRanges, allowed_ranges, planned_ports
+from labctl.campaigns.plans import TaskPlan
 from labctl.errors import CampaignError
 from labctl.events import Figures, Progress, Reported
-from labctl.station import Station
-from twins import DeviceTwin, load_twin
+from twins.ensemble import AnyTwin
+from twins.ensemble_file import load_any_twin
 from twins.network.baselines import linear_on_taps
-from twins.network.initialise import measured_ports, random_wiring
+from twins.network.initialise import random_wiring
 from twins.network.judging import NoisePass, Promise, promise, torch_generator
 from twins.network.multi_start import StartJudged, optimise_from_many
 from twins.network.network import PhysicalNetwork, StackMaker, stack_under
@@ -25,6 +25,8 @@ from twins.network.optimise import Iteration, OptimiseResult, Validation
 from twins.network.ports import DevicePort
 from twins.network.reservoir import ReservoirDraw, ReservoirResult, search_reservoir
 from twins.network.wiring import Wiring
+
+__all__ = ["OptimisedNetwork", "allowed_ranges", "drained", "optimise_network", "promising"]
 
 N_PROMISE_DRAWS = 24
 Outcome = TypeVar("Outcome")
@@ -36,7 +38,7 @@ class OptimisedNetwork:
 
     initial: where the optimiser began. reservoir: the best random network of its search. learning_curve: training loss of
     each iteration of the start that was kept. linear_same_taps, linear_20_taps: scores of linear models of the input
-    alone. examples_seed: of the examples that all scores are about.
+    alone. examples_seed: of the examples that all scores are about. seed: of the optimisation.
     """
 
     plan: TaskPlan
@@ -48,46 +50,15 @@ class OptimisedNetwork:
     linear_same_taps: float
     linear_20_taps: float
     examples_seed: int
-
-
-def allowed_ranges(
-    twins: Mapping[str, DeviceTwin],
-    station: Station | None,
-    wanted: Mapping[str, tuple[float, float]] | None = None,
-) -> dict[str, tuple[float, float]]:
-    """Where a network may drive each device: inside the range its twin was fitted on AND the station's limits, AND
-    inside the range `wanted` of it, if there is one. Raises CampaignError where nothing is left."""
-    unknown = sorted(set(wanted or {}) - set(twins))
-    if unknown:
-        raise CampaignError(f"a drive range is given for {', '.join(unknown)}; there are twins of {', '.join(twins)}")
-    ranges = {}
-    for name, twin in twins.items():
-        low, high = (float(edge) for edge in twin.drive_range[0])
-        if wanted and name in wanted:
-            if not low <= wanted[name][0] < wanted[name][1] <= high:
-                raise CampaignError(
-                    f"{name}: range {wanted[name][0]:g}..{wanted[name][1]:g} asked for, its twin was fitted over {low:g}..{high:g}"
-                )
-            low, high = wanted[name]
-        if station is not None:
-            channel = station.channel(station.device(name).drive[0])
-            allowed_low, allowed_high = channel.limits
-            if not max(low, allowed_low) < min(high, allowed_high):
-                raise CampaignError(
-                    f"{name}: the twin was fitted over {low:g}..{high:g} {channel.unit} and the station allows "
-                    f"{allowed_low:g}..{allowed_high:g}: nothing is left; record the device within its limits"
-                )
-            low, high = max(low, allowed_low), min(high, allowed_high)
-        ranges[name] = (low, high)
-    return ranges
+    seed: int
 
 
 def optimise_network(
-    twins: Mapping[str, DeviceTwin] | Mapping[str, Path],
+    twins: Mapping[str, AnyTwin] | Mapping[str, Path],
     plan: TaskPlan,
     *,
-    ranges: Mapping[str, tuple[float, float]],
-    widest_ranges: Mapping[str, tuple[float, float]] | None = None,
+    ranges: Mapping[str, DeviceRanges],
+    widest_ranges: Mapping[str, DeviceRanges] | None = None,
     conditions: Mapping[str, float] | None = None,
     seed: int,
     examples_seed: int,
@@ -96,23 +67,30 @@ def optimise_network(
     """Optimise the plan's network on the twins (or the files that hold them), search its reservoir, and promise a score
     on the held-out examples.
 
-    ranges: where the network may drive each device. widest_ranges: where the reservoir may too, if it does better there.
-    conditions: set-points by channel, for twins that were fitted at several values of them. state: a file where the
-    optimiser keeps how far it is (its starts beside it), and from which it goes on if it is there.
+    twins: also ensembles, of which every pass takes a member at random. ranges: where the network may drive each device,
+    with the levels that the plan gives its outputs. widest_ranges: where the reservoir may too, if it does better there.
+    conditions: set-points by channel, for twins that were fitted at several values of them; of those that the plan
+    trains, where training begins (the middle if not given). state: a file where the optimiser keeps how far it is (its
+    starts beside it), and from which it goes on if it is there.
     """
-    loaded = {name: load_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
-    stack = stack_under(conditions or {})
+    loaded = {name: load_any_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
+    held = _starting_conditions(plan, conditions or {})
     key = f"optimise/{plan.task.name}"
     streams = np.random.SeedSequence(seed).spawn(5)
     rng = np.random.default_rng(streams[0])
     training, heldout = plan.examples(seed=examples_seed)
     generator = torch_generator(streams[1])
-    ports = _ports(loaded, ranges, plan, rng=rng, generator=generator, stack=stack)
+
+    def ports_over(over: Mapping[str, DeviceRanges], under: Mapping[str, float]) -> tuple[DevicePort, ...]:
+        return planned_ports(loaded, over, plan, conditions=under, rng=rng, generator=generator)
+
+    ports = ports_over(ranges, held)
     step = Step(key, f"Optimise {plan.task.name}, {plan.n_nodes} nodes")
     yield step.started()
 
     def random_network(draw: np.random.Generator) -> PhysicalNetwork:
-        return PhysicalNetwork(random_wiring(plan.architecture, ports, draw, scales=plan.scales), loaded, stack=stack)
+        wiring = random_wiring(plan.architecture, ports, draw, scales=plan.scales, conditions=held)
+        return PhysicalNetwork(wiring, loaded, conditions=plan.trained_conditions)
 
     run = optimise_from_many(
         random_network,
@@ -126,16 +104,15 @@ def optimise_network(
     result = yield from _learning(key, run, plan.settings.budget_seconds)
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
 
-    choices = [ports]
+    choices = [(ports, held)]
     if widest_ranges is not None and dict(widest_ranges) != dict(ranges):
-        choices.append(_ports(loaded, widest_ranges, plan, rng=rng, generator=generator, stack=stack))
-    reservoir = yield from _reservoir(
-        plan, choices, loaded, seed=_number(streams[3]), key=f"{key}/reservoir", stack=stack
-    )
+        choices.append((ports_over(widest_ranges, held), held))
+    if plan.trained_conditions:  # the reservoir is not left at worse set-points than those that training found
+        found = dict(result.wiring.conditions)
+        choices.append((ports_over(ranges, found), found))
+    reservoir = yield from _reservoir(plan, choices, loaded, seed=_number(streams[3]), key=f"{key}/reservoir")
     noise = torch_generator(streams[4])
-    promised = yield from promising(
-        result.wiring, loaded, plan, heldout, generator=noise, key=f"{key}/promise", stack=stack
-    )
+    promised = yield from promising(result.wiring, loaded, plan, heldout, generator=noise, key=f"{key}/promise")
     taps = plan.reachable_taps
     outcome = OptimisedNetwork(
         plan=plan,
@@ -147,6 +124,7 @@ def optimise_network(
         linear_same_taps=linear_on_taps(plan.task.metric, training, heldout, taps=taps).value,
         linear_20_taps=linear_on_taps(plan.task.metric, training, heldout, taps=range(20)).value,
         examples_seed=examples_seed,
+        seed=seed,
     )
     yield Reported(
         key, {"promised": promised.mean, "promised_std": promised.std, "validation": result.validation.value}
@@ -154,21 +132,30 @@ def optimise_network(
     return outcome
 
 
+def _starting_conditions(plan: TaskPlan, given: Mapping[str, float]) -> dict[str, float]:
+    """What is held, and where what is trained begins. Raises CampaignError for a start outside its range."""
+    start = dict(given)
+    for name, (low, high) in plan.trained_conditions.items():
+        value = start.setdefault(name, 0.5 * (low + high))
+        if not low <= value <= high:
+            raise CampaignError(f"condition {name} is trained within {low:g}..{high:g} and cannot begin at {value:g}")
+    return start
+
+
 def _reservoir(
     plan: TaskPlan,
-    choices: Sequence[Sequence[DevicePort]],
-    twins: Mapping[str, DeviceTwin],
+    choices: Sequence[tuple[Sequence[DevicePort], Mapping[str, float]]],
+    twins: Mapping[str, AnyTwin],
     *,
     seed: int,
     key: str,
-    stack: StackMaker,
 ) -> Campaign[Wiring]:
-    """The best random network of the plan's search, over every choice of drive ranges: only its read-out is ever fitted
-    to the task. All are judged on the same examples."""
+    """The best random network of the plan's search, over every choice of drive ranges and conditions: only its read-out is
+    ever fitted to the task. All are judged on the same examples."""
     step = Step(key, f"Search the reservoir for {plan.task.name}")
     yield step.started()
-    found: list[ReservoirResult] = []
-    for ports in choices:
+    found: list[tuple[ReservoirResult, Mapping[str, float]]] = []
+    for ports, conditions in choices:
         search = search_reservoir(
             plan.architecture,
             ports,
@@ -178,18 +165,18 @@ def _reservoir(
             n_steps=plan.settings.n_steps,
             n_draws=plan.n_reservoir_draws,
             n_trials=plan.n_reservoir_trials,
-            stack=stack,
+            stack=stack_under(conditions),
         )
         one = yield from _searching(key, search)
-        found.append(one)
-    best = min(found, key=lambda one: one.validation.value)
+        found.append((one, conditions))
+    best, conditions = min(found, key=lambda one: one[0].validation.value)
     yield step.finished(f"best of {plan.n_reservoir_draws * len(choices)}: {best.validation.value:.3f}")
-    return best.wiring
+    return replace(best.wiring, conditions=dict(conditions))
 
 
 def promising(
     wiring: Wiring,
-    twins: Mapping[str, DeviceTwin],
+    twins: Mapping[str, AnyTwin],
     plan: TaskPlan,
     heldout: Any,
     *,
@@ -208,29 +195,6 @@ def promising(
         f"{plan.task.metric} {promised.mean:.4f} ± {promised.std:.4f} over {N_PROMISE_DRAWS} noise draws"
     )
     return promised
-
-
-def _ports(
-    twins: Mapping[str, DeviceTwin],
-    ranges: Mapping[str, tuple[float, float]],
-    plan: TaskPlan,
-    *,
-    rng: np.random.Generator,
-    generator: torch.Generator,
-    stack: StackMaker,
-) -> tuple[DevicePort, ...]:
-    """How each device is driven and its response normalised, over the given drive ranges."""
-    ports = [
-        DevicePort.from_ranges(
-            name,
-            [ranges[name]],
-            drive_units=list(twin.spec.drive_units),
-            response_units=list(twin.spec.response_units),
-        )
-        for name, twin in twins.items()
-    ]
-    samples = plan.architecture.samples_per_step
-    return measured_ports(ports, twins, samples_per_step=samples, rng=rng, generator=generator, stack=stack)
 
 
 def drained(run: Generator[Any, None, Outcome]) -> Outcome:

@@ -40,13 +40,13 @@ def run(options: argparse.Namespace) -> int:
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.measure_network import measure_network
     from labctl.campaigns.network_files import load_network
-    from labctl.campaigns.task_plan import plan_for
     from labctl.clearance import clear
     from labctl.console import Console
 
     network = load_network(options.network)
-    plan = plan_for(network.task, network.devices, dt_s=network.wirings["optimised"].dt_s)
-    plan = replace(plan, n_repeats=options.repeats)
+    plan = replace(network.plan, n_repeats=options.repeats)
+    for note in network.notes:
+        sys.stderr.write(f"WARNING {note}\n")
     wirings = dict(network.wirings)
     if options.no_rivals:
         wirings = {"optimised": wirings["optimised"]}
@@ -66,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
             examples_seed=network.examples_seed,
             conditions=network.conditions,
             folder=options.out,
+            examples=network.examples,
         )
         measured = run_campaign(campaign, on_event=Console(), journal=journal)
         report = bench.make_safe()
@@ -75,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
             "simulated": bench.simulated,
             "learned_on_simulated_devices": network.simulated,
             "clearance": clearance.as_dict(),
+            "conditions": {**network.conditions, **network.wirings["optimised"].conditions},
+            "notes": list(network.notes),
             "promised": network.promised,
             "promised_std": network.promised_std,
             "linear_same_taps": network.linear_same_taps,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from labctl.campaigns.device_options import DeviceOptions
 from labctl.errors import CampaignError
 from twins.network.initialise import Architecture, InitialScales
 from twins.network.optimise import OptimiserSettings
@@ -22,6 +23,9 @@ class TaskPlan:
     the best of, each judged on n_reservoir_trials examples. n_starts: random wirings of which the optimiser starts from
     the best n_trained_starts; those share its iterations, and the best of them goes on to the end. Raises CampaignError
     if the architecture has another number of inputs than the task.
+
+    device_options: how each device may be driven (see labctl.campaigns.drive_ranges). trained_conditions: set-points that
+    are optimised with the weights, each within its range.
     """
 
     task: Task
@@ -36,6 +40,8 @@ class TaskPlan:
     n_reservoir_trials: int = 48
     n_starts: int = 16
     n_trained_starts: int = 1
+    device_options: Mapping[str, DeviceOptions] = field(default_factory=dict)
+    trained_conditions: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.architecture.n_inputs != self.task.n_inputs:
