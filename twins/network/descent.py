@@ -48,7 +48,8 @@ class Descent:
             raise TaskError(
                 "penalty_outside: no twin of this network tells which responses it was fitted on; leave it at 0"
             )
-        used = [parameter for parameter in network.parameters() if parameter.numel()]  # a first layer has no coupling
+        # a first layer has no coupling, and in a cascade only one layer is trained
+        used = [parameter for parameter in network.parameters() if parameter.numel() and parameter.requires_grad]
         self.adam = FlatAdam(used, largest_gradient=settings.clip)
         self.readout: Readout | None = None
 

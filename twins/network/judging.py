@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -118,12 +118,26 @@ class FixedJudge:
     """
 
     def __init__(self, task: Task, n_trials: int, n_steps: int, *, n_draws: int, seed: np.random.SeedSequence) -> None:
-        examples, self._noise_seed = seed.spawn(2)
+        examples, noise = seed.spawn(2)
         rng = np.random.default_rng(examples)
-        self._metric = task.metric
-        self._n_draws = n_draws
-        self._fit_part, self._score_part = (task.sample(n_trials, n_steps, rng) for _ in range(2))
-        self._both = _joined(self._fit_part, self._score_part)
+        fit_part, score_part = (task.sample(n_trials, n_steps, rng) for _ in range(2))
+        self._keep(task.metric, fit_part, score_part, n_draws, noise)
+
+    @classmethod
+    def of_examples(
+        cls, metric: Metric, fit_part: TaskData, score_part: TaskData, *, n_draws: int, seed: np.random.SeedSequence
+    ) -> Self:
+        """One that judges on these examples, of equally many steps: a read-out is fitted on the first."""
+        judge = cls.__new__(cls)
+        judge._keep(metric, fit_part, score_part, n_draws, seed)
+        return judge
+
+    def _keep(
+        self, metric: Metric, fit_part: TaskData, score_part: TaskData, n_draws: int, noise: np.random.SeedSequence
+    ) -> None:
+        self._metric, self._n_draws, self._noise_seed = metric, n_draws, noise
+        self._fit_part, self._score_part = fit_part, score_part
+        self._both = _joined(fit_part, score_part)
 
     def judge(
         self, network: PhysicalNetwork, *, regularisation: float = 1e-3

@@ -59,6 +59,7 @@ def optimise_from_many(
     n_started: int = 4,
     share: float = 1 / 3,
     state: Path | None = None,
+    judge: FixedJudge | None = None,
 ) -> Generator[MultiStartEvent, None, OptimiseResult]:
     """Optimise the best of many networks for `task`: a generator of events that returns its result.
 
@@ -67,13 +68,14 @@ def optimise_from_many(
     all iterations. The learning rate of each start falls as if it were to be the last. Iterations of events, and
     n_iterations of the result, are counted over all starts; losses of the result are those of the one that was left.
 
-    state: a file, with one beside it for every start; as for `optimise`. Raises TaskError for numbers that do not fit
-    together, OptimiseStateError for files of another run.
+    state: a file, with one beside it for every start; as for `optimise`. judge: of the draws and of all validations; by
+    default on fresh examples of the task. Raises TaskError for numbers that do not fit together, OptimiseStateError for
+    files of another run.
     """
     use = settings or OptimiserSettings()
     if not 1 <= n_started <= n_drawn:
         raise TaskError(f"starts: 1 <= n_started <= n_drawn expected, not {n_started} of {n_drawn}")
-    many = _Many(make_network, task, seed, use, n_drawn, rungs(use.n_iterations, n_started, share), state)
+    many = _Many(make_network, task, seed, use, n_drawn, rungs(use.n_iterations, n_started, share), state, judge)
     yield from many.judge_draws()
     return (yield from many.train())
 
@@ -90,7 +92,9 @@ class _Many:
         n_drawn: int,
         ladder: tuple[Rung, ...],
         state: Path | None,
+        judge: FixedJudge | None,
     ) -> None:
+        self._judge = judge
         draws, self._judging, training = np.random.SeedSequence(seed).spawn(3)
         self._draws = draws.spawn(n_drawn)
         self._training_seed = int(training.generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -107,7 +111,7 @@ class _Many:
             return
         begin = time.monotonic()
         use, scores = self._use, list[float]()
-        judge = FixedJudge(
+        judge = self._judge or FixedJudge(
             self._task, use.n_validation_trials, use.n_steps, n_draws=use.n_validation_draws, seed=self._judging
         )
         for draw in range(len(self._draws)):
@@ -129,6 +133,7 @@ class _Many:
                 seed=self._training_seed,
                 settings=use,
                 state=None if self._file is None else self._file.of_start(start),
+                judge=self._judge,
             )
             yield from self._counted(self._runs[start].begin())
         for number in range(self._choice.n_rungs_done, len(self._ladder)):

@@ -33,16 +33,24 @@ class OptimiseRun:
     """begin, then advance as often as wanted, then finish: three generators of events.
 
     state: a file; every validation writes there all that is needed to go on, and `begin` goes on from a file that
-    exists. Seconds count while the run advances, not while it is paused.
+    exists. Seconds count while the run advances, not while it is paused. judge: of the validations; by default one on
+    fresh examples of the task.
     """
 
     def __init__(
-        self, network: PhysicalNetwork, task: Task, *, seed: int, settings: OptimiserSettings, state: Path | None = None
+        self,
+        network: PhysicalNetwork,
+        task: Task,
+        *,
+        seed: int,
+        settings: OptimiserSettings,
+        state: Path | None = None,
+        judge: FixedJudge | None = None,
     ) -> None:
         self._network, self._task, self._use, self._file = network, task, settings, state
         examples, noise, judging = np.random.SeedSequence(seed).spawn(3)
         self._rng, self._generator = np.random.default_rng(examples), torch_generator(noise)
-        self._judge = FixedJudge(
+        self._judge = judge or FixedJudge(
             task, settings.n_validation_trials, settings.n_steps, n_draws=settings.n_validation_draws, seed=judging
         )
         self._descent = Descent(network, task.metric, settings, self._generator)

@@ -109,7 +109,7 @@ def load_state(path: Path, identity: RunIdentity, network: PhysicalNetwork) -> R
         if not torch.equal(groups["initial"][name], like[name].cpu()):
             raise OptimiseStateError(f"{path}: {name} is not that of this network (other ports or ranges)")
     adam = AdamMemory(tensors["adam.mean"], tensors["adam.square"], header.adam_steps)
-    size = sum(parameter.numel() for parameter in network.parameters())
+    size = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     if adam.mean.shape != (size,) or adam.square.shape != (size,):
         raise OptimiseStateError(f"{path}: Adam's moments are not of {size} parameters, as this network has")
     losses = _of_type(path, tensors, "losses", torch.float64, 1).tolist()
