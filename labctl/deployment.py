@@ -138,7 +138,7 @@ def deploy(
         provenance={**(provenance or {}), "clearance": clearance.as_dict()},
     )
     used_s = bench.device_seconds - before_s
-    result = _judge(wiring, layers, metric, training, heldout, n_repeats, used_s, folder, refit_regularisation)
+    result = judge_features(wiring, layers, metric, training, heldout, n_repeats, used_s, folder, refit_regularisation)
     yield Reported(key, result.figures(), (str(folder),))
     return result
 
@@ -150,7 +150,7 @@ def _conditions(bench: Bench, conditions: Mapping[str, float], *, key: str) -> C
     yield step.finished(", ".join(f"{name} = {value:g}" for name, value in conditions.items()))
 
 
-def _judge(
+def judge_features(
     wiring: Wiring,
     layers: list[Array],
     metric: Metric,

@@ -65,13 +65,15 @@ def play_layers(
     known: Mapping[int, Array] | None = None,
     seed: int | None = None,
     provenance: Mapping[str, Any] | None = None,
+    recorder: Callable[..., Campaign[Recording]] = record,
 ) -> Campaign[NetworkPlay]:
     """Play the layers of `wiring` for `inputs` (trial, step, input), one after the other; those of a recurrent wiring all at
     once, in a closed loop (see labctl.closed_loop_network).
 
     known: features of layers that were measured before and are not played again. Every play is a recording in `folder`,
-    with the seed that the inputs were drawn from and `provenance` (plain data). Raises DeploymentError where the bench
-    does not fit the wiring, before anything is played.
+    with the seed that the inputs were drawn from and `provenance` (plain data). recorder: stands for `record`, as
+    labctl.campaigns.record_once.record_once does, which plays nothing twice; not for recurrent wirings. Raises
+    DeploymentError where the bench does not fit the wiring, before anything is played.
     """
     if wiring.recurrent:
         from labctl.closed_loop_network import play_live  # it needs this module
@@ -94,7 +96,7 @@ def play_layers(
         answers: dict[int, Array] = {}
         plays = rounds(layer, bench.play_group)
         for number, nodes in enumerate(plays):
-            recording = yield from record(
+            recording = yield from recorder(
                 bench,
                 _excitation(bench, wiring, index, nodes, inputs, features),
                 path=folder / f"layer{index}-play{number}.h5",

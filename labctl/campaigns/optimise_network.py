@@ -26,7 +26,15 @@ from twins.network.ports import DevicePort
 from twins.network.reservoir import ReservoirDraw, ReservoirResult, search_reservoir
 from twins.network.wiring import Wiring
 
-__all__ = ["OptimisedNetwork", "allowed_ranges", "drained", "optimise_network", "promising"]
+__all__ = [
+    "OptimisedNetwork",
+    "allowed_ranges",
+    "best_reservoir",
+    "drained",
+    "learning",
+    "optimise_network",
+    "promising",
+]
 
 N_PROMISE_DRAWS = 24
 Outcome = TypeVar("Outcome")
@@ -101,7 +109,7 @@ def optimise_network(
         n_started=plan.n_trained_starts,
         state=state,
     )
-    result = yield from _learning(key, run, plan.settings.budget_seconds)
+    result = yield from learning(key, run, plan.settings.budget_seconds)
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
 
     choices = [(ports, held)]
@@ -110,7 +118,7 @@ def optimise_network(
     if plan.trained_conditions:  # the reservoir is not left at worse set-points than those that training found
         found = dict(result.wiring.conditions)
         choices.append((ports_over(ranges, found), found))
-    reservoir = yield from _reservoir(plan, choices, loaded, seed=_number(streams[3]), key=f"{key}/reservoir")
+    reservoir = yield from best_reservoir(plan, choices, loaded, seed=_number(streams[3]), key=f"{key}/reservoir")
     noise = torch_generator(streams[4])
     promised = yield from promising(result.wiring, loaded, plan, heldout, generator=noise, key=f"{key}/promise")
     taps = plan.reachable_taps
@@ -142,7 +150,7 @@ def _starting_conditions(plan: TaskPlan, given: Mapping[str, float]) -> dict[str
     return start
 
 
-def _reservoir(
+def best_reservoir(
     plan: TaskPlan,
     choices: Sequence[tuple[Sequence[DevicePort], Mapping[str, float]]],
     twins: Mapping[str, AnyTwin],
@@ -207,7 +215,8 @@ def drained(run: Generator[Any, None, Outcome]) -> Outcome:
             return outcome
 
 
-def _learning(key: str, run: Generator[Any, None, OptimiseResult], budget_s: float | None) -> Campaign[OptimiseResult]:
+def learning(key: str, run: Generator[Any, None, OptimiseResult], budget_s: float | None) -> Campaign[OptimiseResult]:
+    """An optimisation's events as those of a campaign's step."""
     n_iterations = 0
     while True:
         try:
