@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,19 +17,19 @@ from labctl.network_checks import heard_by
 from labctl.network_file import NetworkDescription
 from labctl.network_fit import device_table, drive_table, output_levels
 from labctl.network_schema import DriveTable, NetworkFile
-from labctl.own_task import OwnTask, is_own_task, load_own_task
+from labctl.own_task import is_own_task, load_own_task
 from labctl.station import Station
 from twins.network.initialise import Architecture, LayerPlan
 from twins.network.optimise import OptimiserSettings
 from twins.network.ports import Levels
-from twins.network.tasks import TASKS, Task, TaskError, task_named
+from twins.network.tasks import TASKS, Task, TaskError, options_of, task_named
 
 
 def plan_of(description: NetworkDescription, *, dt_s: float, station: Station | None) -> TaskPlan:
     """See NetworkDescription.plan."""
     file = description.file
-    task = _task(description)
-    base = _base(task, description.devices, dt_s)
+    base = _base(description, dt_s)
+    task = base.task
     problems: list[Problem] = []
     settings = _settings(file, base.settings, problems)
     architecture = _architecture(description, base.architecture, task, dt_s, problems)
@@ -53,30 +52,33 @@ def plan_of(description: NetworkDescription, *, dt_s: float, station: Station | 
     )
 
 
-def _task(description: NetworkDescription) -> Task:
-    file = description.file
+def _base(description: NetworkDescription, dt_s: float) -> TaskPlan:
+    """The task's own plan (the general one for a task of a user's own), for the task with the file's options."""
+    file, devices = description.file, description.devices
     try:
         if not is_own_task(file.task):
-            return task_named(file.task, **_tuples(file.task_options))
+            return _known(file, devices, dt_s)
         if file.task_options:
             told = "are for tasks by name; a class of your own has its options as defaults of its fields"
             raise description.error([Problem(("task_options",), told)])
         folder = Path() if description.path is None else description.path.parent
-        return load_own_task(str(folder / file.task))
+        return general_plan(load_own_task(str(folder / file.task)), devices, dt_s=dt_s)
     except (TaskError, CampaignError) as error:
         where = ("task_options",) if file.task_options and file.task in TASKS else ("task",)
         raise description.error([Problem(where, str(error))]) from error
 
 
-def _tuples(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-
-
-def _base(task: Task, devices: Sequence[str], dt_s: float) -> TaskPlan:
-    """The task's own plan, or the general one for a task of a user's own."""
-    if isinstance(task, OwnTask):
-        return general_plan(task, devices, dt_s=dt_s)
-    return PLANS[task.name](devices, dt_s=dt_s, task=task)
+def _known(file: NetworkFile, devices: Sequence[str], dt_s: float) -> TaskPlan:
+    """One of TASKS; options that the file does not name are as in the task's plan, not as in its class."""
+    if file.task not in PLANS:
+        raise TaskError(
+            f"task {file.task!r} is unknown; there are {', '.join(PLANS)}, or FILE.py:ClassName of your own"
+        )
+    plan = PLANS[file.task](devices, dt_s=dt_s)
+    if not file.task_options:
+        return plan
+    given = {name: tuple(one) if isinstance(one, list) else one for name, one in file.task_options.items()}
+    return PLANS[file.task](devices, dt_s=dt_s, task=task_named(file.task, **{**options_of(plan.task), **given}))
 
 
 def _settings(file: NetworkFile, base: OptimiserSettings, problems: list[Problem]) -> OptimiserSettings:

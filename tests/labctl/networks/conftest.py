@@ -34,7 +34,7 @@ def lag_twin(name: str, *, lag: float = 0.7, biased: bool = False, seed: int = 0
     rng = np.random.default_rng(seed)
     parts = [_traces(name, lag, bias, rng) for bias in (BIASES if biased else (None,))]
     twin = DeviceTwin(DeviceTwinSpec.for_traces(parts, response_delays=0, drive_delays=0, hidden=(8,)))
-    for _ in fit(twin, parts, seed=seed, max_epochs=6):
+    for _ in fit(twin, parts, seed=seed, max_epochs=3):
         pass
     return twin
 
