@@ -1,0 +1,140 @@
+"""What a cascade does in worker processes: train one layer behind measured ones, and tell what to compare the outcome with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from labctl.campaign import Campaign, Step
+from labctl.campaigns.optimise_network import OptimisedNetwork, best_reservoir, drained, learning, promising
+from labctl.campaigns.plans import TaskPlan
+from twins.ensemble_file import load_any_twin
+from twins.network.baselines import linear_on_taps
+from twins.network.cascade import MeasuredExamples, ReadoutOf, first_layers, train_layer, with_first_layers
+from twins.network.initialise import random_wiring
+from twins.network.judging import torch_generator, with_readout_of_draws
+from twins.network.network import PhysicalNetwork
+from twins.network.optimise import OptimiserSettings
+from twins.network.ports import DevicePort
+from twins.network.wiring import Wiring
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedLayer:
+    """wiring: the first layers, the last of them just trained, without read-out. before, promised: scores on the twins on
+    the validation examples, of the start and of the best. learning_curve: training loss of every pass."""
+
+    wiring: Wiring
+    before: float
+    promised: float
+    n_passes: int
+    seconds: float
+    learning_curve: tuple[float, ...]
+
+
+def settings_of_a_layer(plan: TaskPlan) -> OptimiserSettings:
+    """As many passes a layer as the plan has for the whole network, of as many scored steps each, in measured trials.
+
+    A pass simulates one layer instead of all: so both ways take about the same time.
+    """
+    use, washout = plan.settings, plan.architecture.washout
+    scored = max(1, use.n_steps - washout) / max(1, plan.n_steps - washout)
+    n_trials = min(plan.n_training_trials, max(2, round(use.n_trials * scored)))
+    return replace(use, n_trials=n_trials, n_readout_trials=plan.n_training_trials, n_readout_draws=1)
+
+
+def train_cascade_layer(
+    twins: Mapping[str, Path],
+    plan: TaskPlan,
+    ports: tuple[DevicePort, ...],
+    first: Wiring | None,
+    training: MeasuredExamples,
+    validation: MeasuredExamples,
+    *,
+    conditions: Mapping[str, float],
+    seed: int,
+    readout_of: ReadoutOf,
+    key: str,
+    state: Path | None = None,
+) -> Campaign[TrainedLayer]:
+    """Train the layer behind `first` (None: the first of all) on the twins in these files."""
+    loaded = {device: load_any_twin(path) for device, path in twins.items()}
+    number = 0 if first is None else len(first.layers)
+    step = Step(key, f"Train layer {number + 1} of {len(plan.architecture.plans)} for {plan.task.name}")
+    yield step.started()
+
+    def draw(rng: np.random.Generator) -> Wiring:
+        whole = random_wiring(plan.architecture, ports, rng, scales=plan.scales, conditions=conditions)
+        return first_layers(whole if first is None else with_first_layers(whole, first), number + 1)
+
+    settings = settings_of_a_layer(plan)
+    course = train_layer(
+        draw,
+        loaded,
+        plan.task,
+        training,
+        validation,
+        seed=seed,
+        settings=settings,
+        readout_of=readout_of,
+        n_drawn=plan.n_starts,
+        n_started=plan.n_trained_starts,
+        state=state,
+    )
+    result = yield from learning(key, course, settings.budget_seconds)
+    before, promised = result.initial_validation.value, result.validation.value
+    yield step.finished(f"{plan.task.metric} {before:.4f} -> {promised:.4f} on the twins")
+    wiring = result.wiring.with_readout(None)
+    return TrainedLayer(wiring, before, promised, result.n_iterations, result.seconds, result.losses)
+
+
+def rivals_of_cascade(
+    twins: Mapping[str, Path],
+    plan: TaskPlan,
+    wiring: Wiring,
+    initial: Wiring,
+    *,
+    learning_curve: tuple[float, ...],
+    seed: int,
+    examples_seed: int,
+    key: str,
+) -> Campaign[OptimisedNetwork]:
+    """A wiring that came out of a cascade beside what it is to be compared with, as `optimise_network` tells it: the twins'
+    promise for it, the reservoir, and the random wiring that it began from with a read-out of the twins."""
+    loaded = {device: load_any_twin(path) for device, path in twins.items()}
+    streams = np.random.SeedSequence(seed).spawn(3)
+    number = int(streams[0].generate_state(1, np.uint64)[0] >> np.uint64(1))
+    conditions = dict(wiring.conditions)
+    reservoir = yield from best_reservoir(
+        plan, [(wiring.ports, conditions)], loaded, seed=number, key=f"{key}/reservoir"
+    )
+    training, heldout = plan.examples(seed=examples_seed)
+    generator = torch_generator(streams[1])
+    use = plan.settings
+    unoptimised = drained(
+        with_readout_of_draws(
+            PhysicalNetwork(initial, loaded),
+            plan.task.metric,
+            plan.task.sample(use.n_readout_trials, use.n_steps, np.random.default_rng(streams[2])),
+            generator,
+            n_draws=use.n_readout_draws,
+            regularisation=use.readout_regularisation,
+        )
+    )
+    promised = yield from promising(wiring, loaded, plan, heldout, generator=generator, key=f"{key}/promise")
+    metric = plan.task.metric
+    return OptimisedNetwork(
+        plan=plan,
+        wiring=wiring,
+        initial=unoptimised,
+        reservoir=reservoir,
+        promise=promised,
+        learning_curve=learning_curve,
+        linear_same_taps=linear_on_taps(metric, training, heldout, taps=plan.reachable_taps).value,
+        linear_20_taps=linear_on_taps(metric, training, heldout, taps=range(20)).value,
+        examples_seed=examples_seed,
+        seed=seed,
+    )
