@@ -31,7 +31,7 @@ from labctl.campaigns.fit_twin import FitSettings, FittedTwin, fit_twin
 from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, optimise_network
 from labctl.campaigns.plans import TaskPlan
 from labctl.campaigns.record import record
-from labctl.clearance import Clearance, clear
+from labctl.clearance import Clearance, clear, verdict_in_words
 from labctl.deployment import deploy
 from labctl.designs import combine, random_steps
 from labctl.events import Event, Reported
@@ -55,17 +55,17 @@ def main() -> None:
         station = simulation.write_station(folder / "station.toml", bundled_station("closed_loop"))
         with Bench.open(station) as bench:
             told(f"SIMULATED bench {bench.station.name!r}")
-            recording = record_all(bench, folder, seed=options.seed, n_trials=6 if options.quick else 12)
-            twins = fit_all(bench, recording, folder, seed=options.seed)
-            clearance = cleared(twins)
-            told(f"twins of {', '.join(twins)}: gates {'passed' if clearance.override is None else 'NOT passed'}")
-            plan = plan_of(bench, quick=options.quick)
-            ranges = allowed_ranges({name: one.twin for name, one in twins.items()}, bench.station)
+            recording = record_all(bench, folder, seed=options.seed, n_trials=14 if options.quick else 28)
+            fitted = fit_all(bench, recording, folder, seed=options.seed)
+            for device, one in fitted.items():
+                told(verdict_in_words(device, one.gates))
+            clearance = cleared(fitted)
+            twins = {name: one.load() for name, one in fitted.items()}
             optimised = run(
                 optimise_network(
-                    {name: one.twin for name, one in twins.items()},
-                    plan,
-                    ranges=ranges,
+                    twins,
+                    plan_of(bench, quick=options.quick),
+                    ranges=allowed_ranges(twins, bench.station),
                     seed=options.seed,
                     examples_seed=options.seed + 1,
                 )
@@ -97,7 +97,7 @@ def record_all(bench: Bench, folder: Path, *, seed: int, n_trials: int) -> Recor
                 low=low,
                 high=high,
                 hold_s=[hold * dt_s for hold in HOLDS],
-                duration_s=150 * dt_s,
+                duration_s=60 * dt_s,
                 n_trials=n_trials,
                 dt_s=dt_s,
                 generator=rng,

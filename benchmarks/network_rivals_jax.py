@@ -1,8 +1,8 @@
 """The network of network_case.py by jax.lax.scan, compiled; needs jax and numpy alone.
 
-Rows (node times trial) of a layer are one batch, as in the rivals in torch; what the drive adds to the first layer is one product for
-all steps. remat: steps are computed again backward (jax.checkpoint), from the windows of the drive on. The read-out is
-solved inside, in float64, and held fixed.
+Rows (node times trial) of a layer are one batch, as in the rivals in torch; what the drive adds to the first layer is one
+product for all steps. remat: steps are computed again backward (jax.checkpoint), from the windows of the drive on. The
+read-out is solved inside, in float64, and held fixed.
 """
 
 from __future__ import annotations

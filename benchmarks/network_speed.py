@@ -62,15 +62,13 @@ class Worker:
 
     def __init__(self, way: str, case_file: Path, twin_file: Path, options: dict[str, Any], python: str) -> None:
         self.way = way
-        threads = options["threads"]
-        count = str(threads)
+        count = str(options["threads"])
         environment = dict(os.environ, OMP_NUM_THREADS=count, MKL_NUM_THREADS=count, JAX_PLATFORMS="cpu")
         script = Path(__file__).with_name("network_worker.py")
         command = [python, str(script), way, str(case_file), str(twin_file), json.dumps(options)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-            preexec_fn=lambda: _use_cores(threads),  # XLA counts the cores that it may run on
-        )  # fmt: skip
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
 
     def wait(self) -> None:
         """Until it has imported and compiled; all begin at once, for nothing is timed yet."""
@@ -100,11 +98,6 @@ class Worker:
             raise RuntimeError(f"the process of {self.way!r} ended with {self._process.wait()}; see its message above")
         answer: dict[str, Any] = json.loads(line)
         return answer
-
-
-def _use_cores(threads: int) -> None:
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
 
 
 def python_with_jax(asked: Path | None) -> str | None:

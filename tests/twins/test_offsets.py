@@ -80,7 +80,7 @@ def test_stacked_twins_answer_as_each_alone_whatever_the_offsets(in_all_units):
     drive = centre + 2.0 * torch.rand(3, 4, 50, generator=generator, dtype=torch.float64) - 1.0
     noise = torch.randn(49, 3, 4, generator=generator)
     together = stack.respond(drive, history=history, noise=noise)
-    assert stack.get_buffer("_fast.0.state_in").dtype == torch.float32, "the kernel stays as fast as it was"
+    assert stack.get_buffer("_fast.0.window_in").dtype == torch.float32, "the kernel stays as fast as it was"
     for node, twin in enumerate(alone):
         own = twins.Histories(history.response[node].unsqueeze(-1), history.drive[node].unsqueeze(-1))
         single = twin.respond(drive[node].unsqueeze(-1), history=own, noise=noise[:, node].unsqueeze(-1))[..., 0]

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from twins.device.stacked_kernel import MeasuredRun, StackedRun, StackedWeights
-from twins.device.stacked_weights import longest_delays, pack
+from twins.device.stacked_weights import longest_delays, n_inner_layers, pack
 from twins.device.twin import DeviceTwin
 from twins.solver import draw_noise
 
-# Numbers in one buffer of activations: larger ones are returned to the system after every run, and faulting their
-# pages in again costs more than the run itself. Larger batches go in parts.
-_LARGEST_BUFFER = 4_000_000
+# Numbers in one layer at a step: larger ones do not stay in a core's cache. Larger batches go in parts.
+_LARGEST_LAYER = 150_000
 
 FastState = tuple[Tensor, ...]
 """Two: (node, batch, delays + 1) of the response and (node, batch, drive delays), normalised, both oldest first."""
@@ -29,7 +28,7 @@ class FastNodes(nn.Module):
         self._names = [twin.spec.condition_names for twin in twins]
         self._activation = twins[0].spec.activation
         packed = pack(twins)
-        self._n_layers = sum(name.startswith("inner_weight_") for name in packed)
+        self._n_layers = n_inner_layers(packed)
         self._noisy = any(twin.spec.noisy for twin in twins)
         self.delays = longest_delays(twins)
         width = packed["condition_in"].shape[1]
@@ -40,7 +39,7 @@ class FastNodes(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Of the kernel."""
-        return self.get_buffer("state_in").dtype
+        return self.get_buffer("window_in").dtype
 
     def start(self, response: Tensor, drive: Tensor, drawn: Mapping[int, Tensor]) -> FastState:
         """From histories (node of the stack, batch, …), physical units, newest first; drawn: normalised starts
@@ -67,8 +66,8 @@ class FastNodes(nn.Module):
         shape = (drive.shape[2], len(self.nodes), drive.shape[1])
         kicks = self._kicks(shape, window, generator) if noise is None else noise.to(self.dtype)
         driven = torch.cat((before, self._normal(drive, "drive")), dim=-1)
-        chunk = max(32, _LARGEST_BUFFER // max(shape[0] * len(driven) * self.get_buffer("state_in").shape[2], 1))
         weights, bias = self._weights(), self._bias(conditions)
+        chunk = max(32, _LARGEST_LAYER // (len(driven) * bias.shape[2]))
         parts = zip(
             torch.split(driven, chunk, 1), torch.split(window, chunk, 1), torch.split(kicks, chunk, 2), strict=True
         )
@@ -112,14 +111,14 @@ class FastNodes(nn.Module):
     def _weights(self) -> StackedWeights:
         inner = range(self._n_layers)
         return StackedWeights(
-            state_in=self.get_buffer("state_in"),
-            drive_in=self.get_buffer("drive_in"),
+            window_in=self.get_buffer("window_in"),
             inner_weights=tuple(self.get_buffer(f"inner_weight_{number}") for number in inner),
             inner_biases=tuple(self.get_buffer(f"inner_bias_{number}") for number in inner),
             out_weight=self.get_buffer("out_weight"),
             out_bias=self.get_buffer("out_bias"),
             noise_scale=self.get_buffer("noise_scale"),
             noise_floor=self.get_buffer("noise_floor"),
+            delays=self.delays,
             activation=self._activation,
         )
 

@@ -1,14 +1,17 @@
 """The Euler loop over stacked twins and its adjoint, both by hand.
 
-The weights are frozen, so autograd would only keep books: here every step writes into preallocated memory, the
-history is a sliding window over the path itself, and what can be done for all steps at once is done outside the loop.
+The weights are frozen, so autograd would only keep books. Forward keeps the path and what the last layer said of it;
+backward finds the activations again, many steps in one product, for the path is known by then: that costs less than to
+write them to memory and read them again, and long series fit. Everything is (node, channel, batch), batch last: the two
+nets of a node are then products of their own without a copy, and what is done to a layer runs over whole rows of memory.
 
-Where the path is known, because a device was measured, there is no loop forward: all steps are one batch, the noise is
+Where the path is known from the beginning, because a device was measured, there is no loop forward either: the noise is
 what the twin would have needed to go that way, and the adjoint runs along the measured path.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,25 +20,37 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StackedWeights:
-    """See stacked_weights.pack: C = 2 · hidden + 1 columns in the first layer, all with a leading node axis."""
-
-    state_in: Tensor  # (node, delays + 1, C), oldest first
-    drive_in: Tensor  # (node, drive delays + 1, C), oldest first
-    inner_weights: tuple[Tensor, ...]
-    inner_biases: tuple[Tensor, ...]
-    out_weight: Tensor  # (node, 2 · hidden, 2)
-    out_bias: Tensor  # (node, 1, 2)
-    noise_scale: Tensor  # (node, 1)
-    noise_floor: Tensor  # (node, 1)
-    activation: str
-
-
 LARGEST_INFERRED_NOISE = 3.0
 """What a measured step deviates by more than so many standard deviations is an error of the twin, not its noise: it
 takes no part in the gradient of the noise."""
+
+_TOGETHER = 120_000
+"""Numbers of one layer in the steps whose activations are found together: they should stay in a core's cache."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackedWeights:
+    """See stacked_weights.pack: C = 2 · hidden + 1 rows in the first layer, [drift net | diffusion net | linear model]."""
+
+    window_in: Tensor  # (node, C, 2 · window): of each sample, oldest first, first the response, then the drive
+    inner_weights: tuple[Tensor, ...]  # (2 · node, out, in)
+    inner_biases: tuple[Tensor, ...]  # (2 · node, out, 1)
+    out_weight: Tensor  # (node, 2, 2 · hidden)
+    out_bias: Tensor  # (node, 2, 1)
+    noise_scale: Tensor  # (node, 1)
+    noise_floor: Tensor  # (node, 1)
+    delays: tuple[int, int]  # of response and drive
+    activation: str
+
+    @property
+    def n_window(self) -> int:
+        """Samples that a step sees."""
+        return self.window_in.shape[2] // 2
+
+    @property
+    def widths(self) -> list[int]:
+        """Rows of each hidden layer, both nets together."""
+        return [self.window_in.shape[1] - 1, *(2 * weight.shape[1] for weight in self.inner_weights)]
 
 
 class StackedRun(torch.autograd.Function):
@@ -48,10 +63,11 @@ class StackedRun(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, drive: Tensor, start: Tensor, bias: Tensor, noise: Tensor, weights: StackedWeights) -> Tensor:
-        """Run all steps; keep the activations if a gradient will be asked for."""
-        layers, spread, path = _run(drive, start, bias, noise, weights)
-        _keep(ctx, drive, noise, spread, layers, weights)
-        return path
+        """Run all steps."""
+        samples = _samples(drive, start, weights)
+        out = _run(samples, bias, noise, weights)
+        _keep(ctx, samples, bias, noise, out, weights)
+        return _path(samples, weights)
 
     @staticmethod
     @once_differentiable
@@ -76,8 +92,8 @@ class MeasuredRun(torch.autograd.Function):
         weights: StackedWeights,
     ) -> Tensor:
         """All steps at once, each from the measured states before it."""
-        layers, spread, noise = _along(drive, path, bias, weights)
-        _keep(ctx, drive, noise, spread, layers, weights)
+        samples = _samples(drive, path, weights)
+        _keep(ctx, samples, bias, *_along(samples, bias, weights), weights)
         return path.clone()
 
     @staticmethod
@@ -87,113 +103,170 @@ class MeasuredRun(torch.autograd.Function):
         return (*_gradients(ctx, grad_path), None, None)
 
 
-def _keep(
-    ctx: Any, drive: Tensor, noise: Tensor, spread: Tensor, layers: list[Tensor], weights: StackedWeights
-) -> None:
-    ctx.weights, ctx.drive_shape = weights, drive.shape
+def _keep(ctx: Any, samples: Tensor, bias: Tensor, noise: Tensor, out: Tensor, weights: StackedWeights) -> None:
+    ctx.weights = weights
     if any(ctx.needs_input_grad[:3]):
-        ctx.save_for_backward(noise, spread, *layers)
+        ctx.save_for_backward(samples, bias, noise, out)
 
 
 def _gradients(ctx: Any, grad_path: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Of drive, start and bias."""
-    noise, spread, *layers = ctx.saved_tensors
-    weights: StackedWeights = ctx.weights
-    grad_first, grad_start = _run_back(grad_path, noise, spread, layers, weights)
+    samples, bias, noise, out = ctx.saved_tensors
+    w: StackedWeights = ctx.weights
     of_drive, of_start, of_bias = ctx.needs_input_grad[:3]
+    grad, grad_bias = _run_back(grad_path, samples, bias, noise, out, w, of_bias=of_bias)
+    n, (response_delays, drive_delays) = w.n_window, w.delays
     return (
-        _to_drive(grad_first, weights.drive_in, ctx.drive_shape) if of_drive else None,
-        grad_start if of_start else None,
-        grad_first.sum((0, 2)).unsqueeze(1) if of_bias else None,
+        grad[:, n - 1 - drive_delays : -1, 1].transpose(1, 2) if of_drive else None,
+        grad[:, n - 1 - response_delays : n, 0].transpose(1, 2) if of_start else None,
+        grad_bias,
     )
 
 
-def _run(
-    drive: Tensor, start: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights
-) -> tuple[list[Tensor], Tensor, Tensor]:
-    """(activations of every layer (step, node, batch, ·), raw spread (step, node, batch), path with history)."""
+def _samples(drive: Tensor, path: Tensor, w: StackedWeights) -> Tensor:
+    """(node, window + step, 2, batch): response and drive side by side in time, so that a step sees one block of it.
+
+    Sample window - 1 is the start. path: (node, batch, ·), as much of it as is known.
+    """
+    n, (response_delays, drive_delays) = w.n_window, w.delays
+    n_nodes, n_batch, n_driven = drive.shape
+    samples = drive.new_zeros(n_nodes, n + n_driven - drive_delays, 2, n_batch)
+    first = n - 1 - response_delays
+    samples[:, first : first + path.shape[2], 0] = path.transpose(1, 2)
+    samples[:, n - 1 - drive_delays : -1, 1] = drive.transpose(1, 2)
+    return samples
+
+
+def _path(samples: Tensor, w: StackedWeights) -> Tensor:
+    """(node, batch, delays + 1 + step)."""
+    return samples[:, w.n_window - 1 - w.delays[0] :, 0].transpose(1, 2)
+
+
+def _windows(samples: Tensor, w: StackedWeights) -> Tensor:
+    """What each step sees, (step, node, 2 · window, batch): a view."""
+    n_nodes, n_time, _, n_batch = samples.shape
+    shape = (n_time - w.n_window, n_nodes, 2 * w.n_window, n_batch)
+    return samples.as_strided(shape, (2 * n_batch, n_time * 2 * n_batch, n_batch, 1))
+
+
+def _run(samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> Tensor:
+    """Fill in the path; (step, node, [mean increment, raw spread], batch)."""
     n_steps, n_nodes, n_batch = noise.shape
-    n_state, n_columns = w.state_in.shape[1:]
-    windows = drive.unfold(-1, w.drive_in.shape[1], 1).permute(2, 0, 1, 3)  # (step, node, batch, drive delay)
-    first = torch.matmul(windows, w.drive_in).add_(bias)
-    first[..., -1].addcmul_(noise, w.noise_floor)
     kicks = noise * w.noise_scale
-    widths = [n_columns - 1, *(weight.shape[2] for weight in w.inner_weights)]
-    layers = [noise.new_empty(n_steps, n_nodes, n_batch, width) for width in widths]
-    out = noise.new_empty(n_steps, n_nodes, n_batch, 2)
-    path = noise.new_empty(n_nodes, n_batch, n_state + n_steps)
-    path[..., :n_state] = start
-    sigmoid = w.activation == "tanh"  # the weights are rewritten for it
-    act_ = torch.sigmoid_ if sigmoid else torch.relu_
+    out = noise.new_empty(n_steps, n_nodes, 2, n_batch)
+    torch.addcmul(w.out_bias[:, 0], noise, w.noise_floor, out=out[:, :, 0])
+    out[:, :, 1] = w.out_bias[:, 1]
+    first = noise.new_empty(n_nodes, w.window_in.shape[1], n_batch)
+    hidden, linear, bias_in = first[:, :-1], first[:, -1], bias.mT.expand_as(first)
+    layers = [noise.new_empty(n_nodes, width, n_batch) for width in w.widths]
+    by_net = [_by_net(layer) for layer in layers]
+    inner = list(zip(w.inner_weights, w.inner_biases, by_net, by_net[1:], strict=False))
+    act, act_ = (torch.sigmoid, torch.sigmoid_) if w.activation == "tanh" else (_relu, torch.relu_)
     # Views are made once, not a step at a time: indexing costs as much as a small product.
-    seen, reached = path.unfold(-1, n_state, 1).unbind(2), path[..., n_state:].unbind(-1)
     steps = zip(
-        first.unbind(0), first[..., :-1].unbind(0), first[..., -1].unbind(0), out.unbind(0), out[..., 0].unbind(0),
-        out[..., 1].unbind(0), kicks.unbind(0), seen, reached, *(layer.unbind(0) for layer in layers), strict=False,
+        _windows(samples, w).unbind(0), out.unbind(0), out[:, :, 0].unbind(0), out[:, :, 1].unbind(0),
+        kicks.unbind(0), samples[:, w.n_window :, 0].unbind(1), strict=True,
     )  # fmt: skip
-    inner = list(zip(w.inner_weights, w.inner_biases, strict=True))
-    for columns, hidden, linear, both, mean, raw, kick, window, following, first_layer, *later in steps:
-        columns.baddbmm_(window, w.state_in)
-        h = torch.sigmoid(hidden, out=first_layer) if sigmoid else first_layer.copy_(hidden).relu_()
-        for target, (weight, inner_bias) in zip(later, inner, strict=True):
-            h = act_(torch.baddbmm(inner_bias, h, weight, out=target))
-        torch.baddbmm(w.out_bias, h, w.out_weight, out=both)
+    for window, both, mean, raw, kick, following in steps:
+        torch.baddbmm(bias_in, w.window_in, window, out=first)
+        act(hidden, out=layers[0])
+        for weight, inner_bias, before, after in inner:
+            act_(torch.baddbmm(inner_bias, weight, before, out=after))
+        both.baddbmm_(w.out_weight, layers[-1])
         torch.add(torch.addcmul(linear, kick, softplus(raw)), mean, out=following)
-    return layers, out[..., 1], path
+    return out
 
 
-def _along(drive: Tensor, path: Tensor, bias: Tensor, w: StackedWeights) -> tuple[list[Tensor], Tensor, Tensor]:
-    """(activations, raw spread, the noise of each step) where the path is given; shapes as of _run."""
-    n_state = w.state_in.shape[1]
-    n_steps = path.shape[2] - n_state
-    windows = drive.unfold(-1, w.drive_in.shape[1], 1).permute(2, 0, 1, 3)
-    seen = path.unfold(-1, n_state, 1)[:, :, :n_steps].permute(2, 0, 1, 3)
-    first = torch.matmul(windows, w.drive_in).add_(bias) + torch.matmul(seen, w.state_in)
-    act = torch.sigmoid if w.activation == "tanh" else torch.relu
-    h, linear = act(first[..., :-1]), first[..., -1]
-    layers = [h]
-    for weight, inner_bias in zip(w.inner_weights, w.inner_biases, strict=True):
-        h = act(torch.matmul(h, weight) + inner_bias)
-        layers.append(h)
-    mean, spread = (torch.matmul(h, w.out_weight) + w.out_bias).unbind(-1)
-    loud = softplus(spread) * w.noise_scale + w.noise_floor
-    left = path[..., n_state:].permute(2, 0, 1) - linear - mean
-    noise = torch.where(loud > 0, left / loud.clamp_min(torch.finfo(loud.dtype).tiny), 0.0)
-    return layers, spread, torch.where(noise.abs() <= LARGEST_INFERRED_NOISE, noise, 0.0)
+def _along(samples: Tensor, bias: Tensor, w: StackedWeights) -> tuple[Tensor, Tensor]:
+    """(noise of each step (step, node, batch), what _run gives) where the path is known."""
+    windows, following = _windows(samples, w), samples[:, w.n_window :, 0].transpose(0, 1)
+    noise, out = torch.empty_like(following), samples.new_empty(*following.shape[:2], 2, following.shape[2])
+    linear_in, linear_bias = w.window_in[:, -1:], bias.mT[:, -1:]
+    for steps, layers in _activations(windows, bias, w):
+        out[steps] = torch.matmul(w.out_weight, layers[-1]) + w.out_bias
+        linear = (torch.matmul(linear_in, windows[steps]) + linear_bias).squeeze(2)
+        mean, raw = out[steps].unbind(2)
+        loud = softplus(raw) * w.noise_scale + w.noise_floor
+        left = following[steps] - linear - mean
+        needed = torch.where(loud > 0, left / loud.clamp_min(torch.finfo(loud.dtype).tiny), 0.0)
+        noise[steps] = torch.where(needed.abs() <= LARGEST_INFERRED_NOISE, needed, 0.0)
+    return noise, out
+
+
+def _activations(windows: Tensor, bias: Tensor, w: StackedWeights) -> Iterator[tuple[slice, list[Tensor]]]:
+    """Groups of steps, last to first, and all layers in them, (step, node, 2 · hidden, batch)."""
+    n_steps, n_nodes, _, n_batch = windows.shape
+    n_together = max(1, min(n_steps, _TOGETHER // (n_nodes * w.window_in.shape[1] * n_batch)))
+    act_ = torch.sigmoid_ if w.activation == "tanh" else torch.relu_
+
+    def repeated(weights: Tensor) -> Tensor:
+        return weights.expand(n_together, *weights.shape).flatten(0, 1)
+
+    hidden_in, hidden_bias = repeated(w.window_in[:, :-1]), bias.mT[:, :-1]
+    inner = [(repeated(one), repeated(its)) for one, its in zip(w.inner_weights, w.inner_biases, strict=True)]
+    for stop in range(n_steps, 0, -n_together):
+        steps = slice(max(0, stop - n_together), stop)
+        seen = windows[steps].flatten(0, 1)
+        h = torch.bmm(hidden_in[: len(seen)], seen)
+        layers = [act_(h.view(-1, n_nodes, *h.shape[1:]).add_(hidden_bias))]
+        h = _by_net(h)
+        for weight, inner_bias in inner:
+            h = act_(torch.baddbmm(inner_bias[: len(h)], weight[: len(h)], h))
+            layers.append(h.view(-1, n_nodes, 2 * h.shape[1], n_batch))
+        yield steps, layers
 
 
 def _run_back(
-    grad_path: Tensor, noise: Tensor, spread: Tensor, layers: list[Tensor], w: StackedWeights
-) -> tuple[Tensor, Tensor]:
-    """Gradients with respect to the first layer's columns, (step, node, batch, C), and to the start."""
-    n_steps, n_nodes, n_batch = noise.shape
-    n_state, n_columns = w.state_in.shape[1:]
-    slopes = [layer - layer.square() if w.activation == "tanh" else (layer > 0).to(layer.dtype) for layer in layers]
-    to_out = torch.stack((torch.ones_like(noise), noise * w.noise_scale * torch.sigmoid(spread)), dim=-1)
-    grad = grad_path.clone(memory_format=torch.contiguous_format)  # the steps add to it
-    grad_first = grad_path.new_empty(n_steps, n_nodes, n_batch, n_columns)
-    out_t, state_t = w.out_weight.mT.contiguous(), w.state_in.mT.contiguous()
-    inner_t = [weight.mT.contiguous() for weight in reversed(w.inner_weights)]
-    steps = list(zip(
-        grad[..., n_state:].unbind(-1), grad.unfold(-1, n_state, 1).unbind(2)[:n_steps], to_out.unbind(0),
-        grad_first.unbind(0), grad_first[..., :-1].unbind(0), grad_first[..., -1].unbind(0),
-        *(slope.unbind(0) for slope in reversed(slopes)), strict=True,
-    ))  # fmt: skip
-    for reached, window, weight_out, columns, hidden, linear, *slope in reversed(steps):
-        back = torch.bmm(weight_out * reached.unsqueeze(-1), out_t)
-        for slope_here, weight in zip(slope[:-1], inner_t, strict=True):
-            back = torch.bmm(back.mul_(slope_here), weight)
-        torch.mul(back, slope[-1], out=hidden)
-        linear.copy_(reached)
-        window.add_(torch.bmm(columns, state_t))
-    return grad_first, grad[..., :n_state]
+    grad_path: Tensor, samples: Tensor, bias: Tensor, noise: Tensor, out: Tensor, w: StackedWeights, *, of_bias: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Gradients with respect to the samples and, if asked for, the bias."""
+    _, n_nodes, n_batch = noise.shape
+    to_out = torch.stack((torch.ones_like(noise), noise * w.noise_scale * torch.sigmoid(out[:, :, 1])), dim=2)
+    grad = torch.zeros_like(samples)  # the steps add to it
+    _path(grad, w).copy_(grad_path)
+    to_last, *to_inner, to_window = (
+        weight.mT.contiguous() for weight in (w.out_weight, *reversed(w.inner_weights), w.window_in)
+    )
+    first = noise.new_empty(n_nodes, w.window_in.shape[1], n_batch)
+    hidden, linear, both = first[:, :-1], first[:, -1], noise.new_empty(n_nodes, 2, n_batch)
+    backs = [noise.new_empty(n_nodes, width, n_batch) for width in reversed(w.widths)]
+    by_net, window_back = [_by_net(back) for back in backs], noise.new_empty(n_nodes, 2 * w.n_window, n_batch)
+    inner = list(zip(to_inner, backs, by_net, by_net[1:], strict=False))
+    times_slope = _sigmoid_slope if w.activation == "tanh" else _relu_slope
+    grad_bias = torch.zeros_like(bias) if of_bias else None
+    reached, seen = grad[:, w.n_window :, 0].transpose(0, 1), _windows(grad, w)
+    for steps, layers in _activations(_windows(samples, w), bias, w):
+        views = (part.unbind(0) for part in (reached[steps], to_out[steps], seen[steps], *reversed(layers)))
+        for here, weight_out, window, *active in reversed(list(zip(*views, strict=True))):
+            torch.mul(weight_out, here.unsqueeze(1), out=both)
+            torch.bmm(to_last, both, out=backs[0])
+            for (weight, back, back_by_net, before), h in zip(inner, active, strict=False):
+                times_slope(back, h, back)
+                torch.bmm(weight, back_by_net, out=before)
+            times_slope(backs[-1], active[-1], hidden)
+            linear.copy_(here)
+            window.add_(torch.bmm(to_window, first, out=window_back))
+            if grad_bias is not None:
+                grad_bias.add_(first.sum(-1).unsqueeze(1))
+    return grad, grad_bias
 
 
-def _to_drive(grad_first: Tensor, drive_in: Tensor, shape: torch.Size) -> Tensor:
-    """Sum the windows' gradients back onto the drive, (node, batch, drive delays + steps)."""
-    grad_windows = torch.matmul(grad_first, drive_in.mT)  # (step, node, batch, drive delay)
-    n_steps = len(grad_first)
-    grad = grad_first.new_zeros(shape)
-    for offset in range(drive_in.shape[1]):
-        grad[..., offset : offset + n_steps] += grad_windows[..., offset].permute(1, 2, 0)
-    return grad
+def _by_net(layer: Tensor) -> Tensor:
+    """(node, 2 · hidden, batch) -> (2 · node, hidden, batch), a view."""
+    return layer.view(2 * len(layer), layer.shape[1] // 2, layer.shape[2])
+
+
+def _relu(values: Tensor, *, out: Tensor) -> Tensor:
+    return torch.clamp_min(values, 0.0, out=out)
+
+
+def _sigmoid_slope(grad: Tensor, active: Tensor, out: Tensor) -> Tensor:
+    """grad · s (1 - s), s the sigmoid's value."""
+    found: Tensor = torch.ops.aten.sigmoid_backward.grad_input(grad, active, grad_input=out)
+    return found
+
+
+def _relu_slope(grad: Tensor, active: Tensor, out: Tensor) -> Tensor:
+    """grad where the value is positive."""
+    found: Tensor = torch.ops.aten.threshold_backward.grad_input(grad, active, 0.0, grad_input=out)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -23,20 +23,29 @@ def kernel_expresses(twin: DeviceTwin) -> bool:
 
 
 def pack(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:
-    """The tensors of StackedWeights, each with a leading node axis, "bias_in" and what conditions add to it.
+    """The tensors of StackedWeights, "bias_in" (node, 1, C) and "condition_in" (node, condition, C), what conditions add to it.
 
-    The first layer has the columns [drift net | diffusion net | linear model], the others are block diagonal in the
-    two nets, and the last has the outputs [mean increment, raw spread]. State rows are OLDEST first (windows over
-    time), drive rows likewise, both normalised, "condition_in" (node, condition, C) padded with zeros below; the linear
-    column holds x + its increment. Weights of tanh nets are rewritten for
-    sigmoids, tanh x = 2 sigmoid(2 x) - 1, which a CPU computes several times faster.
+    The first layer gives [drift net | diffusion net | linear model], the others keep the two nets apart, and the last
+    has the outputs [mean increment, raw spread]. A window's samples are OLDEST first, normalised, and padded with zero
+    weights where twins or their response and drive differ in delays, as conditions are; the linear model gives x + its
+    increment. Weights of tanh nets are rewritten for sigmoids, tanh x = 2 sigmoid(2 x) - 1, which a CPU computes several
+    times faster.
     """
     widths, delays = _widths(twins), longest_delays(twins)
     n_conditions = max(twin.spec.n_conditions for twin in twins)
     nodes = [_pack_node(twin, widths, delays, n_conditions) for twin in twins]
     if twins[0].spec.activation == "tanh":
         nodes = [_for_sigmoid(node) for node in nodes]
-    return {name: torch.stack([node[name] for node in nodes]) for name in nodes[0]}
+    nodes = [_laid_out(node) for node in nodes]
+    return {
+        name: (torch.cat if name.startswith("inner_") else torch.stack)([node[name] for node in nodes])
+        for name in nodes[0]
+    }
+
+
+def n_inner_layers(packed: Mapping[str, Tensor]) -> int:
+    """Layers between the first and the last."""
+    return sum(name.startswith("inner_weight_") for name in packed)
 
 
 def _widths(twins: Sequence[DeviceTwin]) -> tuple[int, ...]:
@@ -51,6 +60,7 @@ def longest_delays(twins: Sequence[DeviceTwin]) -> tuple[int, int]:
 def _pack_node(
     twin: DeviceTwin, widths: tuple[int, ...], delays: tuple[int, int], n_conditions: int
 ) -> dict[str, Tensor]:
+    """Weights as (…, in, out)."""
     spec, n_state = twin.spec, twin.spec.response_delays + 1
     weights, biases = ([p.detach() for p in part] for part in (twin.nets.weights, twin.nets.biases))
     scale = twin.increment_scale
@@ -72,10 +82,19 @@ def _pack_node(
         "noise_floor": loudness * spec.noise_floor,
     }
     for number, (n_in, n_out) in enumerate(pairwise(widths)):
-        weight = _block_diagonal(*(_padded(net, n_in, n_out) for net in weights[number + 1]))
-        packed[f"inner_weight_{number}"] = weight
-        packed[f"inner_bias_{number}"] = _beside(biases[number + 1], n_out)
+        packed[f"inner_weight_{number}"] = _padded(weights[number + 1], n_in, n_out)
+        packed[f"inner_bias_{number}"] = _padded(biases[number + 1], 1, n_out)
     return packed
+
+
+def _laid_out(node: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Response and drive in one window, and weights as (…, out, in)."""
+    state, drive = node["state_in"], node["drive_in"]
+    n_window = max(len(state), len(drive))
+    sides = [pad(side, (0, 0, n_window - len(side), 0)) for side in (state, drive)]
+    turned = {name: tensor.mT for name, tensor in node.items() if name.startswith(("inner_", "out_"))}
+    kept = {name: node[name] for name in ("bias_in", "condition_in", "noise_scale", "noise_floor")}
+    return {"window_in": torch.stack(sides, 1).flatten(0, 1).mT, **turned, **kept}
 
 
 def _for_sigmoid(node: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -86,7 +105,7 @@ def _for_sigmoid(node: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, weight in node.items():
         if name.startswith("inner_weight_"):
             bias = name.replace("weight", "bias")
-            changed[name], changed[bias] = 4.0 * weight, 2.0 * (node[bias] - weight.sum(0, keepdim=True))
+            changed[name], changed[bias] = 4.0 * weight, 2.0 * (node[bias] - weight.sum(-2, keepdim=True))
     changed["out_bias"] = node["out_bias"] - node["out_weight"].sum(0, keepdim=True)
     changed["out_weight"] = 2.0 * node["out_weight"]
     return changed
@@ -103,10 +122,6 @@ def _below(weight: Tensor, width: int, net: int) -> Tensor:
     return pad(weight, (0, 0, before, 2 * width - before - len(weight)))
 
 
-def _block_diagonal(drift: Tensor, diffusion: Tensor) -> Tensor:
-    columns = drift.shape[1]
-    return torch.cat((pad(drift, (0, columns, 0, 0)), pad(diffusion, (columns, 0, 0, 0))), 0)
-
-
-def _padded(weight: Tensor, n_in: int, n_out: int) -> Tensor:
-    return pad(weight, (0, n_out - weight.shape[1], 0, n_in - weight.shape[0]))
+def _padded(nets: Tensor, n_in: int, n_out: int) -> Tensor:
+    """(net, in, out) with zeros up to these numbers."""
+    return pad(nets, (0, n_out - nets.shape[2], 0, n_in - nets.shape[1]))
