@@ -235,6 +235,11 @@ def _plan_and_examples(
         return plan_from(model.plan, task=recorded), stored, ()
     try:
         plan = plan_from(model.plan, task=task)
+        if (plan.task.metric, plan.task.n_outputs) != (model.metric, model.n_outputs):
+            raise ValueError(
+                f"{plan.task.name} has {plan.task.n_outputs} output(s) judged by {plan.task.metric}, the file says "
+                f"{model.n_outputs} judged by {model.metric}"
+            )
         drawn = plan.examples(seed=model.examples_seed)
     except (TaskError, CampaignError) as error:
         told = f"{recorded.name} is not the task that it was ({error}); the stored examples are played"
