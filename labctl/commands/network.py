@@ -124,6 +124,7 @@ def run_optimise(options: argparse.Namespace) -> int:
         "simulated": given.simulated,
         "promised": optimised.promise.mean,
         "promised_std": optimised.promise.std,
+        **optimised.promise.details,
         "trained_conditions": {name: optimised.wiring.conditions[name] for name in trained},
     }
     sys.stdout.write(json.dumps({**promised, "folder": str(options.out)}, indent=2) + "\n")
