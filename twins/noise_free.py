@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from twins.device.prepare import step_rows
 from twins.device.spec import DeviceTwinSpec
 from twins.device.stacked_starts import is_hidden
 from twins.device.twin import DeviceTwin
+from twins.ensemble import AnyTwin, TwinEnsemble
 from twins.errors import TracesMismatch
 from twins.objectives.filter import Recordings, filter_nll
 from twins.traces import Traces, check_same_grid
@@ -37,6 +38,7 @@ _NO_MEASUREMENT: dict[str, Any] = {
     "observation": False, "observation_columns": 0, "trial_drift": False, "warm_up": 0,
 }  # fmt: skip
 _CHUNK_ROWS = 8192
+_FLOOR = 1e-9  # of constant noise there is nothing to hold up
 _MOST_COLUMNS = 64  # of a DeviceTwinSpec
 _SEED = 0  # the windows are a choice like any other: the rival follows from twin and traces alone
 _N_WINDOWS, _N_SCORED = 64, 32  # of recordings, and samples of each, that tell the noise of a hidden state
@@ -44,13 +46,19 @@ _SMALLEST_FACTOR, _N_NARROWINGS = 0.02, 14  # of the one-step residual; golden s
 _GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 
 
-def ode_twin(twin: DeviceTwin) -> DeviceTwin:
+@overload
+def ode_twin(twin: DeviceTwin) -> DeviceTwin: ...
+@overload
+def ode_twin(twin: AnyTwin) -> AnyTwin: ...
+def ode_twin(twin: AnyTwin) -> AnyTwin:
     """The same drift, and nothing at random: no process noise, auxiliaries (at their mean, 0), measurement noise or offsets.
 
     Starts are as measured; where measurement noise hides the state they are the means of what the twin's filter makes of
-    them, so that a noisy sample does not count as the state. Delays, ranges and normalisation are the twin's.
-    Raises TwinNotFitted.
+    them, so that a noisy sample does not count as the state. Delays, ranges and normalisation are the twin's. Of an
+    ensemble, each member's. Raises TwinNotFitted.
     """
+    if isinstance(twin, TwinEnsemble):
+        return TwinEnsemble([ode_twin(member) for member in twin.members])
     twin.require_fitted()
     spec = replace(
         twin.spec, noise_diagonal=False, noise_columns=0, noise_mask=(), auxiliaries=0, diffusion_hidden=None,
@@ -59,17 +67,24 @@ def ode_twin(twin: DeviceTwin) -> DeviceTwin:
     return _same_drift(twin, spec, _sharp_starts(twin))
 
 
-def constant_noise_twin(twin: DeviceTwin, traces: Sequence[Traces]) -> DeviceTwin:
+@overload
+def constant_noise_twin(twin: DeviceTwin, traces: Sequence[Traces]) -> DeviceTwin: ...
+@overload
+def constant_noise_twin(twin: AnyTwin, traces: Sequence[Traces]) -> AnyTwin: ...
+def constant_noise_twin(twin: AnyTwin, traces: Sequence[Traces]) -> AnyTwin:
     """The same drift with white Gaussian process noise of one size, whatever state and drive: the likeliest for `traces`.
 
     Where the state is seen, that is the root mean square of the one-step residuals, a channel each; the full covariance
     if the twin's channels share noise. Auxiliaries are left out: what they push counts as white. A twin with an
     observation head, or with offsets from trial to trial, keeps these (they are constant and Gaussian as well), and the
     process noise is the multiple of the residuals' covariance that is likeliest under its filter, for one-step residuals
-    would count measurement noise as process noise. Channels that carry no process noise carry none here.
+    would count measurement noise as process noise. Channels that carry no process noise carry none here. Of an ensemble,
+    each member's.
 
     Raises TwinNotFitted, TracesMismatch for traces that are not this twin's.
     """
+    if isinstance(twin, TwinEnsemble):
+        return TwinEnsemble([constant_noise_twin(member, traces) for member in twin.members])
     twin.require_fitted()
     check_same_grid(traces, varying=twin.spec.condition_names)
     for part in traces:
@@ -89,16 +104,12 @@ def _constant(twin: DeviceTwin, root: Tensor, factor: float) -> DeviceTwin:
     """The rival whose process noise is factor · root: (response,) standard deviations, or a (response, response) root."""
     ratio = (factor * root / (twin.increment_scale.unsqueeze(1) if root.ndim == 2 else twin.increment_scale)).double()
     n_columns = root.shape[1] if root.ndim == 2 else 0
-    floor = twin.spec.noise_floor
-    if not n_columns:  # the floor must lie below the noise that is wanted
-        noisy = ratio[twin.noise_mask.bool()]
-        floor = min(floor, max(0.5 * float(noisy.min()) if len(noisy) else floor, 1e-12))
     spec = replace(
-        twin.spec, noise_diagonal=not n_columns, noise_columns=n_columns, noise_floor=floor, auxiliaries=0,
+        twin.spec, noise_diagonal=not n_columns, noise_columns=n_columns, noise_floor=_FLOOR, auxiliaries=0,
         diffusion_hidden=None, warm_up=twin.spec.warm_up if _seen_through_noise(twin) else 0,
     )  # fmt: skip
     rival = _same_drift(twin, spec, twin.bank_response)
-    level = ratio.flatten() if n_columns else _inverse_softplus((ratio - floor).clamp_min(1e-12))
+    level = ratio.flatten() if n_columns else _inverse_softplus((ratio - _FLOOR).clamp_min(_FLOOR))
     with torch.no_grad():
         rival.nets.biases[-1][1, 0, : len(level)] = level.to(rival.linear_weight)
     return rival

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.commands import close_gap, network_check
+from labctl.commands import close_gap, compare_noise, network_check
 from labctl.commands.arguments import positive_seconds, seed
 from labctl.commands.network_arguments import GivenTwins, conditions_from, load_twins, ranges_from
 
@@ -62,6 +62,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     optimise.set_defaults(run=run_optimise)
     close_gap.add_action(actions)
+    compare_noise.add_action(actions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,175 @@
+"""Networks whose optimiser knew more or less of the noise: jobs for worker processes, on twins in files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from labctl.campaign import Campaign, Step
+from labctl.campaigns.plans import TaskPlan
+from labctl.events import Figures, Progress
+from twins.ensemble import AnyTwin
+from twins.ensemble_file import load_any_twin
+from twins.network.initialise import random_wiring
+from twins.network.judging import Promise, features_of_draws, promise, rows_of_draws, torch_generator
+from twins.network.multi_start import StartJudged, optimise_from_many
+from twins.network.network import PhysicalNetwork, stack_under
+from twins.network.optimise import Iteration
+from twins.network.ports import DevicePort
+from twins.network.readout import fit_readout
+from twins.network.reservoir import ReservoirDraw, search_reservoir
+from twins.network.scores import readout_kind
+from twins.network.wiring import Wiring
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnowingNetwork:
+    """A wiring with its read-out; what the model that it was optimised on promises, and what the true twin foresees."""
+
+    wiring: Wiring
+    promised: float
+    promised_std: float
+    foreseen: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Optimising:
+    """What all networks of a comparison share.
+
+    twins: files of the twins (or ensembles) that know the noise. conditions: set-points by channel, held; of those that
+    the plan trains, where training begins. seed: of starts, examples and noise, the same for all, so that what
+    differs is the model alone. examples_seed: of the held-out examples, as in TaskPlan.examples. n_promise_draws: noise
+    draws of each promise.
+    """
+
+    plan: TaskPlan
+    ports: tuple[DevicePort, ...]
+    twins: Mapping[str, Path]
+    conditions: Mapping[str, float]
+    seed: int
+    examples_seed: int
+    n_promise_draws: int
+
+
+def optimise_knowing(
+    knowledge: str, models: Mapping[str, Path], shared: Optimising, *, regularisation: float
+) -> Campaign[KnowingNetwork]:
+    """Optimise on `models` (device -> file), with one ridge for training, validation and the final read-out."""
+    plan, began_s = shared.plan, time.process_time()
+    key = f"compare/{plan.task.name}/{knowledge}/{regularisation:g}"
+    step = Step(key, f"Optimise {plan.task.name}, knowing {knowledge}, ridge {regularisation:g}")
+    yield step.started()
+    loaded = _loaded(models)
+    streams = np.random.SeedSequence(shared.seed).spawn(2)
+
+    def random_network(draw: np.random.Generator) -> PhysicalNetwork:
+        wiring = random_wiring(
+            plan.architecture, shared.ports, draw, scales=plan.scales, conditions=dict(shared.conditions)
+        )
+        return PhysicalNetwork(wiring, loaded, conditions=plan.trained_conditions)
+
+    run = optimise_from_many(
+        random_network,
+        plan.task,
+        seed=_number(streams[0]),
+        settings=replace(plan.settings, regularisation=regularisation, readout_regularisation=regularisation),
+        n_drawn=plan.n_starts,
+        n_started=plan.n_trained_starts,
+    )
+    result = yield from _told(key, run)
+    cpu_s = time.process_time() - began_s
+    own = yield from _told(key, _promising(result.wiring, loaded, shared, streams[1]))
+    foreseen = own
+    if dict(models) != dict(shared.twins):
+        foreseen = yield from _told(key, _promising(result.wiring, _loaded(shared.twins), shared, streams[1]))
+    yield step.finished(f"promised {own.mean:.4f} ± {own.std:.4f}, foreseen by the twin {foreseen.mean:.4f}")
+    return KnowingNetwork(result.wiring, own.mean, own.std, foreseen.mean, cpu_s)
+
+
+def search_readout_only(
+    shared: Optimising, *, regularisations: Sequence[float]
+) -> Campaign[dict[float, KnowingNetwork]]:
+    """The best random network of the plan's search, with read-outs of each ridge fitted on the twins that know the noise."""
+    plan, began_s = shared.plan, time.process_time()
+    key = f"compare/{plan.task.name}/readout_only"
+    step = Step(key, f"Search the reservoir for {plan.task.name}")
+    yield step.started()
+    twins, stack, settings = _loaded(shared.twins), stack_under(shared.conditions), plan.settings
+    streams = np.random.SeedSequence(shared.seed).spawn(4)
+    search = search_reservoir(
+        plan.architecture,
+        shared.ports,
+        twins,
+        plan.task,
+        seed=_number(streams[0]),
+        n_steps=settings.n_steps,
+        n_draws=plan.n_reservoir_draws,
+        n_trials=plan.n_reservoir_trials,
+        stack=stack,
+    )
+    found = yield from _told(key, search)
+    data = plan.task.sample(settings.n_readout_trials, settings.n_steps, np.random.default_rng(streams[2]))
+    found_wiring = replace(found.wiring, conditions=dict(shared.conditions))
+    network = PhysicalNetwork(found_wiring, twins)
+    draws = features_of_draws(network, data, torch_generator(streams[3]), settings.n_readout_draws)
+    rows, targets = rows_of_draws((yield from _told(key, draws)), data)
+    cpu_s, kind, networks = time.process_time() - began_s, readout_kind(plan.task.metric), {}
+    for regularisation in regularisations:
+        wiring = found_wiring.with_readout(fit_readout(kind, rows, targets, regularisation=regularisation))
+        said = yield from _told(key, _promising(wiring, twins, shared, streams[1]))
+        networks[regularisation] = KnowingNetwork(wiring, said.mean, said.std, said.mean, cpu_s)
+    yield step.finished(f"best of {plan.n_reservoir_draws}: {found.validation.value:.4f}")
+    return networks
+
+
+def _promising(
+    wiring: Wiring, models: Mapping[str, AnyTwin], shared: Optimising, stream: np.random.SeedSequence
+) -> Generator[Any, None, Promise]:
+    plan = shared.plan
+    _, heldout = plan.examples(seed=shared.examples_seed)
+    return promise(
+        wiring,
+        models,
+        plan.task.metric,
+        heldout,
+        generator=torch_generator(stream),
+        n_draws=shared.n_promise_draws,
+    )
+
+
+def _loaded(files: Mapping[str, Path]) -> dict[str, AnyTwin]:
+    return {device: load_any_twin(path) for device, path in files.items()}
+
+
+def _told(key: str, run: Generator[Any, None, Outcome]) -> Campaign[Outcome]:
+    """The events of an optimisation, a search or a promise as those of a campaign."""
+    number = 0
+    while True:
+        try:
+            event = next(run)
+        except StopIteration as finished:
+            outcome: Outcome = finished.value
+            return outcome
+        number += 1
+        match event:
+            case StartJudged(draw=draw, n_drawn=total, best=best):
+                yield Progress(key, draw, total, f"random starts: best {best:.4f}")
+            case Iteration(iteration=iteration, n_iterations=total, loss=loss):
+                yield Figures(key, iteration, {"loss": loss})
+                yield Progress(key, iteration, total, f"loss {loss:.4f}")
+            case ReservoirDraw(draw=draw, n_draws=total, best=best):
+                yield Progress(key, draw, total, f"best {best:.3f}")
+            case _:
+                yield Figures(key, number, {})  # Stop acts here as well
+
+
+def _number(stream: np.random.SeedSequence) -> int:
+    return int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))

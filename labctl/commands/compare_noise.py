@@ -1,0 +1,181 @@
+"""`labctl network compare-noise`: what knowing the noise is worth, measured on the bench."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.commands.arguments import check_folder, check_new, positive_integer, positive_seconds, seed
+from labctl.commands.close_gap import files_from
+from labctl.commands.network_arguments import conditions_from, load_twins, ranges_from
+
+if TYPE_CHECKING:
+    from labctl.noise_comparison import NoiseComparison
+    from twins import Traces
+
+
+def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the action to those of `labctl network`."""
+    compare = actions.add_parser(
+        "compare-noise",
+        help="optimise with and without knowledge of the devices' noise, and measure all of it on the bench",
+    )
+    compare.add_argument("station", type=Path, help="station file (TOML)")
+    compare.add_argument(
+        "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
+    )
+    compare.add_argument(
+        "--recording",
+        action="append",
+        default=[],
+        metavar="DEVICE=FILE",
+        help="what the twin was fitted on, from which a constant noise is estimated; repeatable "
+        "(default: the recordings that the twin's file names)",
+    )
+    compare.add_argument("--task", required=True, metavar="NAME", help="such as narma10 or delayed_parity")
+    compare.add_argument(
+        "--range", action="append", default=[], metavar="DEVICE=LOW:HIGH", help="narrower drive range; repeatable"
+    )
+    compare.add_argument(
+        "--condition", action="append", default=[], metavar="CHANNEL=VALUE",
+        help="where a set-point is held, for twins fitted at several values of it; repeatable",
+    )  # fmt: skip
+    compare.add_argument(
+        "--ridge", action="append", type=float, metavar="STRENGTH",
+        help="of the read-out's penalty; repeatable (default 1e-5 and 1e-3)",
+    )  # fmt: skip
+    compare.add_argument(
+        "--repeats", type=positive_integer, help="how often everything is played (default: the task's)"
+    )
+    compare.add_argument("--seconds", type=positive_seconds, help="budget of each optimisation")
+    compare.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
+    compare.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where everything goes")
+    compare.add_argument(
+        "--override-gates",
+        metavar="REASON",
+        help="go on although a twin was not judged or did not pass its gates; the reason is kept with the outcome",
+    )
+    compare.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Optimise, measure, print and save; the outputs end safe.
+
+    Raises GatesNotPassed, before the bench is opened, if a twin did not pass; rivals derived from it have no gates.
+    """
+    from dataclasses import replace
+
+    from labctl.bench import Bench
+    from labctl.campaign import Journal
+    from labctl.campaign import run as run_campaign
+    from labctl.campaigns.compare_noise import RIDGES, compare_noise_knowledge
+    from labctl.campaigns.drive_ranges import allowed_ranges
+    from labctl.campaigns.plans import plan_for
+    from labctl.clearance import clear
+    from labctl.console import Console
+
+    given = load_twins(options.twin)
+    conditions = {**given.conditions, **conditions_from(options.condition, given.conditions)}
+    files = {device: found[0] for device, found in files_from(options.twin, "--twin").items()}
+    training = training_traces(files, files_from(options.recording, "--recording"))
+    clearance = clear(given.twins, given.gates, override=options.override_gates)
+    plan = plan_for(options.task, tuple(given.twins), dt_s=given.dt_s)
+    plan = plan.with_budget(options.seconds) if options.seconds is not None else plan
+    plan = replace(plan, n_repeats=options.repeats) if options.repeats is not None else plan
+    check_folder(options.out)
+    check_new([options.out / name for name in ("twins", "wirings", "comparison.json", "report.html")])
+    with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
+        if bench.simulated:
+            sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
+        elif given.simulated:
+            sys.stderr.write("WARNING a twin was learned on a SIMULATED device, and this bench is a real one\n")
+        campaign = compare_noise_knowledge(
+            bench,
+            files,
+            training,
+            plan,
+            clearance=clearance,
+            ranges=allowed_ranges(given.twins, bench.station, ranges_from(options.range)),
+            conditions=conditions,
+            regularisations=tuple(options.ridge or RIDGES),
+            seed=options.seed,
+            examples_seed=options.seed + 1,
+            folder=options.out,
+        )
+        comparison = run_campaign(campaign, on_event=Console(), journal=journal)
+        report = bench.make_safe()
+        sys.stdout.write(json.dumps(outcome_of(comparison, options.out, outputs_safe=report.ok), indent=2) + "\n")
+        if report.ok:
+            sys.stderr.write(f"{report}\n")
+    return 0 if report.ok else 1
+
+
+def outcome_of(comparison: NoiseComparison, folder: Path, *, outputs_safe: bool) -> dict[str, Any]:
+    """What is printed: the figures that matter, by ridge and knowledge."""
+    ridges = {
+        f"{ridge:g}": {
+            one.knowledge: {
+                "promised": one.promised,
+                "measured": one.measured,
+                "repeat_spread": one.repeat_spread,
+                "refitted": one.refitted,
+            }
+            for one in comparison.outcomes
+            if one.regularisation == ridge
+        }
+        for ridge in comparison.regularisations
+    }
+    return {
+        "task": comparison.task,
+        "metric": comparison.metric,
+        "simulated": comparison.simulated,
+        "ridge": ridges,
+        "linear_same_taps": comparison.linear_same_taps,
+        "linear_20_taps": comparison.linear_20_taps,
+        "outputs_safe": outputs_safe,
+        "report": str(folder / "report.html"),
+    }
+
+
+def training_traces(twins: Mapping[str, Path], given: Mapping[str, Sequence[Path]]) -> dict[str, list[Traces]]:
+    """device -> traces of the recordings that its twin's file names, or of those that are given instead.
+
+    Raises UsageError for a device without a twin, or where the recordings are not to be found as they were.
+    """
+    from labctl.errors import UsageError
+    from labctl.recording import traces_of
+    from labctl.store import open_recording
+
+    strange = sorted(set(given) - set(twins))
+    if strange:
+        raise UsageError(f"--recording is given for {', '.join(strange)}; there are twins of {', '.join(twins)}")
+    found: dict[str, list[Traces]] = {}
+    for device, twin in twins.items():
+        paths, faults = (list(given[device]), []) if device in given else _named_recordings(twin)
+        faults += [f"{path}: no such file" for path in paths if not path.is_file()]
+        if faults:
+            raise UsageError(
+                f"{device}: {'; '.join(faults)}. Say where the data are that its twin was fitted on: "
+                f"--recording {device}=FILE"
+            )
+        found[device] = traces_of([open_recording(path) for path in paths])
+    return found
+
+
+def _named_recordings(twin: Path) -> tuple[list[Path], list[str]]:
+    """What a twin's file says that it was fitted on, and what is wrong with that."""
+    from labctl.twin_data import sha256_of
+    from twins import read_provenance
+
+    sources = [one for one in read_provenance(twin).get("extra", {}).get("recordings", ()) if one.get("path")]
+    paths = [Path(one["path"]) for one in sources]
+    changed = [
+        f"{path} has changed since the twin was fitted"
+        for path, one in zip(paths, sources, strict=True)
+        if path.is_file() and one.get("sha256") not in (None, sha256_of(path))
+    ]
+    return paths, changed if paths else [f"{twin} names no recording"]
