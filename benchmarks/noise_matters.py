@@ -9,6 +9,7 @@ that the device plays one after another (input taps 0 to 9) with every knowledge
     sde             the fitted twin: noise that depends on state and drive
     constant_noise  the same drift with Gaussian noise of one size, the likeliest for the training data
     ode             the same drift without noise
+    ode_fitted      (full run) an ODE of the same size fitted by its own objective, free runs without noise
     reservoir       random networks, the best of many; only a read-out is fitted, on the sde twin
 
 from the same starts, at two ridges of the read-out, and play each network several times on the device, with the read-out
@@ -17,7 +18,7 @@ of its model and with one of the same ridge refitted on measured data. The score
 levels: medians over seeds at the WEAKER ridge with each model's OWN read-out. gap: measured less promised by its own model.
 repeat_spread: standard deviation over plays of the whole measurement of the sde network. training_spread: standard
 deviation over seeds of the difference between sde and its best rival, which is what another start and other training
-examples do to the comparison. table: all ridges and read-outs, seed by seed.
+examples do to the comparison; best, or not, by the larger of the two. table: all ridges and read-outs, seed by seed.
 
 The same held-out examples are promised, played and repeated, so that their choice cancels in gap, spread and ranking; the
 score's own level is uncertain by what so many held-out steps leave (heavy-tailed: about 12 % at 1,000 steps, falling
@@ -36,108 +37,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import measuring
-import numpy as np
+from noise_cell import ODE_FITTED, RIDGES, Size, on_own_bench
 
-from labctl.bench import Bench
 from labctl.campaign import Campaign, run
 from labctl.events import Event, Reported, Warned
-from labctl.simulation import SimulatedBench
 from labctl.workers import Job, side_by_side
 
 NOISES = (0.02, 0.05, 0.1)
-RIDGES = (1e-5, 1e-3)
 KNOWLEDGES = {"sde": "sde", "ode": "ode", "constant_noise": "constant_noise", "reservoir": "readout_only"}
+"""name in the figures: name in the comparison"""
 READOUTS = {"own": ("measured", "repeat_spread"), "refitted": ("refitted", "refitted_spread")}
 N_WORKERS = 2
-DT_S = 2e-4
-OVERRIDE = "a benchmark: every noise level is measured, whatever the gates say of its twin"
-BENCH = """name = "noise bench"
-seed = {seed}
-
-[devices.leaky]
-kind = "leaky_integrator"
-tau_s = 1e-3
-noise_scale = {noise}
-
-[instruments.awg]
-model = "keysight_33522b"
-serial = "SIM-33522B-001"
-outputs = {{ 1 = "leaky.drive" }}
-
-[instruments.digitiser]
-model = "keysight_l4532a"
-serial = "SIM-L4532A-001"
-inputs = {{ 1 = "leaky.response" }}
-noise_V = 1e-3
-trigger = "awg"
-"""
-STATION = """[station]
-name = "noise bench"
-simulated = true
-
-[instruments.awg]
-driver = "keysight_33500b"
-address = "{awg}"
-serial = "SIM-33522B-001"
-
-[instruments.digitiser]
-driver = "keysight_l4532a"
-address = "{digitiser}"
-
-[channels.leaky_drive]
-kind = "drive"
-instrument = "awg"
-terminal = "1"
-unit = "V"
-limits = [-2.0, 2.0]
-slew_per_s = 2.1e4
-ramp_per_s = 100.0
-safe = { value = 0.0, how = "ramp", output = "off" }
-
-[channels.leaky_response]
-kind = "sense"
-instrument = "digitiser"
-terminal = "1"
-unit = "V"
-range = 2.0
-
-[devices.leaky]
-drive = ["leaky_drive"]
-response = ["leaky_response"]
-time_constant_s = 1e-3
-sample_rate_Hz = 5000.0
-preparation = { pulse = { leaky_drive = 1.0 }, pulse_s = 2e-3 }
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much of everything; held-out and training trials are of n_steps steps, 20 of them washout."""
-
-    n_seeds: int
-    n_iterations: int
-    n_nodes: int = 6  # of each of two layers
-    n_trials: int = 32
-    n_steps: int = 100
-    n_training_trials: int = 40
-    n_heldout_trials: int = 48
-    n_repeats: int = 6
-    n_starts: int = 8
-    n_reservoir_draws: int = 60
-    n_promise_draws: int = 24
-    n_characterised: int = 60  # trials of 600 samples
-
-
 QUICK = Size(
     n_seeds=3, n_iterations=100, n_training_trials=30, n_heldout_trials=40, n_repeats=4, n_starts=4,
     n_reservoir_draws=30, n_promise_draws=8,
 )  # fmt: skip
-FULL = Size(n_seeds=5, n_iterations=400)
+FULL = Size(n_seeds=5, n_iterations=400, ode_fitted=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -148,8 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         keep = options.json is not None and not options.quick
         parts = options.json.with_suffix(".parts") if keep else Path(scratch) / "parts"
-        cells = all_cells(options, size, parts, began_s)
-        run(cells, on_event=_tell)
+        run(all_cells(options, size, parts), on_event=_tell)
         figures = figures_of(read_parts(parts, size, range(options.seed, options.seed + size.n_seeds)), size)
     figures["wall_seconds"] = time.perf_counter() - began_s
     measuring.write_results(options, figures)
@@ -161,9 +80,8 @@ def _more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, help=f"how many (default {FULL.n_seeds}, --quick {QUICK.n_seeds})")
 
 
-def all_cells(options: argparse.Namespace, size: Size, parts: Path, began_s: float) -> Campaign[None]:
-    """What is not in `parts` yet, in worker processes; the quietest level of every seed first."""
-    del began_s
+def all_cells(options: argparse.Namespace, size: Size, parts: Path) -> Campaign[None]:
+    """What is not in `parts` yet, in worker processes, seed by seed."""
     seeds = range(options.seed, options.seed + size.n_seeds)
     jobs = {
         part_name(noise, seed): Job(cell, {"noise": noise, "seed": seed, "size": size, "parts": parts})
@@ -194,18 +112,9 @@ def read_parts(parts: Path, size: Size, seeds: Sequence[int]) -> list[dict[str, 
 
 
 def cell(noise: float, seed: int, size: Size, parts: Path) -> Campaign[dict[str, Any]]:
-    """Record, fit, optimise with every knowledge and measure, on a bench of its own; written to `parts` at the end."""
-    import torch
-
-    torch.set_num_threads(1)
+    """Measure one noise level and seed; written to `parts` at the end."""
     began_s, cpu_s = time.perf_counter(), _cpu_s()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        (folder / "bench.toml").write_text(BENCH.format(seed=1000 * seed + round(1000 * noise), noise=noise))
-        with SimulatedBench.start(folder / "bench.toml") as simulation:
-            station = simulation.write_station(folder / "station.toml", STATION)
-            with Bench.open(station) as bench:
-                result = yield from measured(bench, folder, noise=noise, seed=seed, size=size)
+    result = yield from on_own_bench(noise, seed, size)
     spent = {"wall_seconds": time.perf_counter() - began_s, "cpu_seconds": _cpu_s() - cpu_s}  # simulator and all
     result = measuring.plain({"noise": noise, "seed": seed, "size": asdict(size), **result, **spent})
     parts.mkdir(parents=True, exist_ok=True)
@@ -213,94 +122,21 @@ def cell(noise: float, seed: int, size: Size, parts: Path) -> Campaign[dict[str,
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
     partial.replace(path)
-    scores = {one["knowledge"]: round(one["measured"], 4) for one in result["outcomes"][: len(KNOWLEDGES)]}
+    weak = [one for one in result["outcomes"] if one["regularisation"] == min(RIDGES)]
+    scores = {one["knowledge"]: round(one["measured"], 4) for one in weak}
     yield Reported(path.stem, {**scores, **{name: round(value, 1) for name, value in spent.items()}})
     return result
 
 
-def measured(bench: Bench, folder: Path, *, noise: float, seed: int, size: Size) -> Campaign[dict[str, Any]]:
-    """The figures of one noise level and seed."""
-    from labctl.campaigns.characterise import CharacterisationDesign, characterise
-    from labctl.campaigns.compare_noise import compare_noise_knowledge
-    from labctl.campaigns.drive_ranges import allowed_ranges
-    from labctl.campaigns.fit_twin import FitSettings, fit_twin
-    from labctl.clearance import clear
-
-    design = CharacterisationDesign(n_trials=size.n_characterised)
-    rng = np.random.default_rng([seed, round(1000 * noise)])
-    recorded = yield from characterise(bench, "leaky", folder=folder, rng=rng, design=design, seed=seed)
-    settings = FitSettings(choice="plain", response_delays=1, drive_delays=1, hidden=(16, 16), n_calibration_draws=49)
-    fitted = yield from fit_twin(
-        "leaky", [recorded.training], recorded.heldout, seed=seed, settings=settings, folder=folder / "twin"
-    )
-    comparison = yield from compare_noise_knowledge(
-        bench,
-        {"leaky": fitted.path},
-        {"leaky": [recorded.training.traces()]},
-        plan_of(size),
-        clearance=clear(("leaky",), {"leaky": fitted.gates}, override=OVERRIDE),
-        ranges=allowed_ranges({"leaky": fitted.load()}, bench.station),
-        regularisations=RIDGES,
-        seed=seed,
-        examples_seed=1000 + seed,
-        folder=folder / "compared",
-        n_workers=1,
-        n_promise_draws=size.n_promise_draws,
-    )
-    told = comparison.as_dict()
-    del told["clearance"]
-    return {
-        **told,
-        "twin": {name: fitted.figures.get(name) for name in ("std_ratio", "coverage_90", "energy_relative")},
-        "gates_passed": fitted.passed,
-        "device_seconds": bench.device_seconds,
-    }
-
-
-def plan_of(size: Size) -> Any:
-    """NARMA-10 on two layers of the one device; three samples of a hold of 0.6 time constants."""
-    from labctl.campaigns.plans import TaskPlan
-    from twins.network.initialise import Architecture, InitialScales
-    from twins.network.optimise import OptimiserSettings
-    from twins.network.tasks import Narma10
-
-    return TaskPlan(
-        task=Narma10(washout=20),
-        architecture=Architecture(
-            layers=(("leaky",) * size.n_nodes,) * 2,
-            samples_per_step=3,
-            sample_offsets=(0, 1, 2),
-            dt_s=DT_S,
-            input_taps=tuple(range(10)),
-            washout=20,
-        ),
-        scales=InitialScales(),
-        settings=OptimiserSettings(
-            n_iterations=size.n_iterations,
-            n_trials=size.n_trials,
-            n_steps=44,
-            learning_rate=0.04,
-            n_validation_trials=48,
-            n_readout_trials=100,
-        ),
-        n_steps=size.n_steps,
-        n_training_trials=size.n_training_trials,
-        n_heldout_trials=size.n_heldout_trials,
-        n_repeats=size.n_repeats,
-        n_reservoir_draws=size.n_reservoir_draws,
-        n_reservoir_trials=32,
-        n_starts=size.n_starts,
-    )
-
-
 def figures_of(cells: Sequence[Mapping[str, Any]], size: Size) -> dict[str, Any]:
     """Levels and the full table of what was measured, and how the parts of the aim fared."""
+    names = [*KNOWLEDGES, *([ODE_FITTED] if size.ode_fitted else [])]
     table = [
         row(cells, noise, ridge, readout, name)
         for noise in dict.fromkeys(one["noise"] for one in cells)
         for ridge in RIDGES
         for readout in READOUTS
-        for name in KNOWLEDGES
+        for name in names
     ]
     return {
         "simulated": True,
@@ -321,7 +157,7 @@ def row(cells: Sequence[Mapping[str, Any]], noise: float, ridge: float, readout:
     """One network's scores, seed by seed."""
     score, spread = READOUTS[readout]
     here = [one for one in cells if one["noise"] == noise]
-    found = [outcome(one, KNOWLEDGES[name], ridge) for one in here]
+    found = [outcome(one, KNOWLEDGES.get(name, name), ridge) for one in here]
     scores = [one[score] for one in found]
     gaps = [one[score] - one["promised"] for one in found]
     return {
@@ -358,15 +194,17 @@ def level(table: Sequence[Mapping[str, Any]], noise: float) -> dict[str, Any]:
     rival = min((one for name, one in rows.items() if name != "sde"), key=lambda one: one["measured"])
     behind = [ours - theirs for ours, theirs in zip(sde["measured_by_seed"], rival["measured_by_seed"], strict=True)]
     training_spread = statistics.stdev(behind) if len(behind) > 1 else 0.0
+    spread, median = max(training_spread, sde["repeat_spread"]), statistics.median(behind)
     return {
         "noise": noise,
-        **{f"{name}_measured": rows[name]["measured"] for name in KNOWLEDGES},
-        **{f"{name}_gap": rows[name]["gap"] for name in KNOWLEDGES},
+        **{f"{name}_measured": one["measured"] for name, one in rows.items()},
+        **{f"{name}_gap": one["gap"] for name, one in rows.items()},
         "repeat_spread": sde["repeat_spread"],
         "best_rival": rival["knowledge"],
-        "sde_less_best_rival": statistics.median(behind),
+        "sde_less_best_rival": median,
         "training_spread": training_spread,
-        "sde_best_or_within_spread": statistics.median(behind) <= max(training_spread, sde["repeat_spread"]),
+        "sde_best_or_within_spread": median <= spread,
+        "sde_clearly_best": median < -spread,
         "sde_gap_within_repeat_spread": abs(sde["gap"]) <= sde["repeat_spread"],
     }
 
@@ -392,12 +230,12 @@ def _print(figures: Mapping[str, Any]) -> None:
     print(f"SIMULATED device; {figures['levels_are']}")
     for one in figures["levels"]:
         print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in one.items()}))
-    print("noise  ridge    read-out  " + "".join(f"{name:>16}" for name in KNOWLEDGES))
     rows = figures["table"]
-    for first in rows[:: len(KNOWLEDGES)]:
-        place = rows.index(first)
-        scores = "".join(f"{one['measured']:16.4f}" for one in rows[place : place + len(KNOWLEDGES)])
-        print(f"{first['noise']:<6g} {first['ridge']:<8g} {first['readout']:<10}{scores}")
+    names = list(dict.fromkeys(one["knowledge"] for one in rows))
+    print("noise  ridge    read-out  " + "".join(f"{name:>16}" for name in names))
+    for place in range(0, len(rows), len(names)):
+        scores = "".join(f"{one['measured']:16.4f}" for one in rows[place : place + len(names)])
+        print("{noise:<6g} {ridge:<8g} {readout:<10}".format(**rows[place]) + scores)
     print(f"linear, same taps {figures['linear_same_taps']:.4f}; 20 taps {figures['linear_20_taps']:.4f}")
 
 
