@@ -23,7 +23,7 @@ DriveSource = Callable[[int, int, Array], Array]
 
 BLOCK_S = 0.05
 """Samples are passed on, and are on disk, at least this often."""
-_LATE_S = 0.05
+_LATE_S = 0.1
 _LATE_IN_A_ROW = 5
 """An operating system pauses for some tens of milliseconds now and then, and that is caught up with; instruments that are
 too slow never are in time again."""

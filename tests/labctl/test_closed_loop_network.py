@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,14 +16,25 @@ from labctl.bench import Bench
 from labctl.bench.loop_rate import LoopRate
 from labctl.campaign import run
 from labctl.clearance import clear
-from labctl.closed_loop_network import check_recurrent, play_live, play_recurrent
+from labctl.closed_loop_network import LiveNodes, check_recurrent, play_live, play_recurrent
 from labctl.deployment import deploy
 from labctl.errors import DeploymentError
 from labctl.events import Event, Reported, StepFinished, Warned
 from labctl.network_bench import play_layers, play_network
 from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
 from labctl.store import open_recording
-from twins.network import Architecture, DelayedParity, DevicePort, LayerPlan, PhysicalNetwork, Wiring, random_wiring
+from twins.network import (
+    Architecture,
+    DelayedParity,
+    DevicePort,
+    DriveLine,
+    LayerPlan,
+    Levels,
+    PhysicalNetwork,
+    SenseLine,
+    Wiring,
+    random_wiring,
+)
 
 DEVICES = ("leaky_1", "leaky_2", "leaky_3", "leaky_4")
 TAU_S = {"leaky_1": 0.06, "leaky_2": 0.09, "leaky_3": 0.13, "leaky_4": 0.2}
@@ -232,3 +244,30 @@ def test_deploy_plays_a_recurrent_wiring_in_a_closed_loop_by_itself(station: Pat
     assert recording.n_trials == 3
     assert recording.provenance["extra"]["closed_loop"] is True
     assert not any("closed loop: " in event.message for event in events if isinstance(event, Warned))
+
+
+def test_devices_of_several_channels_are_driven_as_the_wiring_says_step_by_step() -> None:
+    names = {"a": (("a1", "a2"), ("ar",)), "b": (("b1",), ("br1", "br2"))}
+    devices = {name: SimpleNamespace(drive=drive, response=response) for name, (drive, response) in names.items()}
+    bench = SimpleNamespace(station=SimpleNamespace(devices=devices))
+    ports = (
+        DevicePort("a", (DriveLine(0.0, 1.0), DriveLine(0.5, 0.2)), (SenseLine(0.1, 0.5),)),
+        DevicePort(
+            "b", (DriveLine(0.0, 1.0, levels=Levels.of_bits(4, -1.0, 1.0)),), (SenseLine(), SenseLine(0.0, 2.0))
+        ),
+    )
+    layers = (LayerPlan(("b",), sources=(1,)), LayerPlan(("a",), sources=(0, 1)))
+    architecture = Architecture(
+        layers, samples_per_step=3, sample_offsets=(0, 2), dt_s=DT_S, input_taps=(0, 2), coupling_delays=(1, 4)
+    )
+    rng = np.random.default_rng(0)
+    wiring = random_wiring(architecture, ports, rng)
+    inputs, measured = rng.normal(size=(2, 7, 1)), rng.normal(size=(2, 21, 3))
+    nodes = LiveNodes(cast(Bench, bench), wiring, inputs)
+    assert nodes.devices == ("b", "a")
+    assert (nodes.drive_names, nodes.response_names) == (("b1", "a1", "a2"), ("br1", "br2", "ar"))
+    nodes.rehearse(measured[0, 0])  # leaves no trace
+    drives = np.array([[nodes.drive(trial, k, measured[trial, k]) for k in range(21)] for trial in range(2)])
+    features = [wiring.features_of(0, 0, measured[..., :2]), wiring.features_of(1, 0, measured[..., 2:])]
+    np.testing.assert_allclose(drives[..., :1], wiring.drive_for(0, 0, inputs, features), atol=1e-12)
+    np.testing.assert_allclose(drives[..., 1:], wiring.drive_for(1, 0, inputs, features), atol=1e-12)
