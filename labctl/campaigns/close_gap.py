@@ -34,7 +34,7 @@ from labctl.network_bench import apply_conditions, check_wiring
 from labctl.workers import Job, side_by_side
 
 if TYPE_CHECKING:
-    from labctl.campaigns.task_plan import TaskPlan
+    from labctl.campaigns.plans import TaskPlan
     from twins.network.judging import Promise
     from twins.network.tasks import TaskData
     from twins.network.wiring import Wiring
@@ -59,7 +59,8 @@ def close_the_gap(
 
     clearance: leave to apply what was optimised on the twins as given. Refitted twins are judged anew, and what is tuned on
     them is played only if they pass, or under the same override; otherwise the next round gathers more plays with the
-    wiring as it is. Writes one folder a round, `rounds.json` after each, and the best wiring as `best`.
+    wiring as it is. conditions: set-points that are held, besides those that the wiring names. Writes one folder a round,
+    `rounds.json` after each, and the best wiring as `best`.
 
     Raises CampaignError, before anything is played, for a budget that does not hold the first round; GatesNotPassed for a
     clearance that is not for all devices; and what the bench raises. What was measured until then is on disk.
@@ -77,12 +78,13 @@ def close_the_gap(
         seed,
         folder,
         settings or GapSettings(),
-        conditions or {},
         recorded or Recorded(),
     )
     step = Step(loop.key, f"Close the gap of {plan.task.name}")
     yield step.started()
-    result = yield from loop.run(wiring, {port.name: twins[port.name] for port in wiring.ports})
+    held = {**(conditions or {}), **wiring.conditions}
+    files = {port.name: twins[port.name] for port in wiring.ports}
+    result = yield from loop.run(replace(wiring, conditions=held), files)
     yield Reported(loop.key, result.as_dict(), (str(folder / "rounds.json"), str(folder / "best.json")))
     yield step.finished(
         f"{result.ended} after {len(result.rounds)} rounds and {result.device_seconds:.1f} s of device time; best measured "
@@ -103,11 +105,10 @@ class _Loop:
         seed: int,
         folder: Path,
         settings: GapSettings,
-        conditions: Mapping[str, float],
         recorded: Recorded,
     ) -> None:
         self._bench, self._plan, self._clearance, self._budget = bench, plan, clearance, budget
-        self._folder, self._settings, self._conditions, self._recorded = folder, settings, conditions, recorded
+        self._folder, self._settings, self._recorded = folder, settings, recorded
         self._seed = seed
         self._before_s = bench.device_seconds
         self._n_training, n_judged = settings.of(plan)
@@ -161,7 +162,6 @@ class _Loop:
             metric=plan.task.metric,
             heldout=self._judged,
             training=training,
-            conditions=self._conditions,
             n_repeats=self._settings.n_repeats,
             folder=folder / "plays",
             key=f"{self.key}/round{number}/measure",
@@ -177,7 +177,6 @@ class _Loop:
             twins,
             self._plan,
             self._judged,
-            conditions=self._conditions,
             n_draws=self._settings.n_promise_draws,
             seed=self._seed,
             key=f"{self.key}/round{len(self._played)}/{what}",
@@ -242,7 +241,9 @@ class _Loop:
     def _refit_settings(self, device: str) -> RefitSettings:
         old = () if device in self._stale else tuple(self._recorded.training.get(device, ()))
         heldout = tuple(self._recorded.heldout.get(device, ()))
-        return RefitSettings(old=old, heldout=heldout, max_seconds=self._settings.refit_seconds)
+        return RefitSettings(
+            old=old, heldout=heldout, max_seconds=self._settings.refit_seconds, max_epochs=self._settings.refit_epochs
+        )
 
     def _clear(self, gates: Mapping[str, Gates]) -> Campaign[bool]:
         try:
@@ -260,7 +261,6 @@ class _Loop:
             "wiring": self._best[1],
             "twins": dict(twins),
             "plan": self._settings.tuning.of(self._plan),
-            "conditions": dict(self._conditions),
             "seed": self._seed + number,
             "key": f"{self.key}/round{number}/fine-tune",
         }
@@ -290,7 +290,7 @@ class _Loop:
     def _result(self, ended: Ended, twins: Mapping[str, Path]) -> ClosedGap:
         assert self._best is not None  # a round was measured
         measurement, wiring, number = self._best
-        apply_conditions(self._bench, self._conditions)
+        apply_conditions(self._bench, wiring.conditions)
         return ClosedGap(
             ended, tuple(self._rounds), wiring, measurement, number, dict(twins), self._clearance, self._used_s
         )

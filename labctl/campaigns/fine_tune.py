@@ -13,7 +13,7 @@ from labctl.campaign import Campaign, Step
 from labctl.events import Figures, Progress
 
 if TYPE_CHECKING:
-    from labctl.campaigns.task_plan import TaskPlan
+    from labctl.campaigns.plans import TaskPlan
     from twins.network.judging import Promise
     from twins.network.tasks import TaskData
     from twins.network.wiring import Wiring
@@ -51,23 +51,23 @@ def fine_tune(
     twins: Mapping[str, Path],
     plan: TaskPlan,
     *,
-    conditions: Mapping[str, float],
     seed: int,
     key: str,
 ) -> Campaign[TunedWiring]:
-    """Optimise `wiring` from where it is, on the twins in these files, as the plan's settings say.
+    """Optimise `wiring` from where it is, with those conditions that the plan trains, on the twins in these files, as the
+    plan's settings say.
 
     Of the parameters that were met on the way those with the best validation on the twins are kept; the read-out is
     fitted anew, on their noise.
     """
     from twins import load_twin
-    from twins.network.network import PhysicalNetwork, stack_under
+    from twins.network.network import PhysicalNetwork
     from twins.network.optimise import Iteration, optimise
 
     step = Step(key, f"Fine-tune {plan.task.name} on the refitted twins")
     yield step.started()
     loaded = {device: load_twin(path) for device, path in twins.items()}
-    network = PhysicalNetwork(wiring, loaded, stack=stack_under(conditions))
+    network = PhysicalNetwork(wiring, loaded, conditions=plan.trained_conditions)
     course = optimise(network, plan.task, seed=seed, settings=plan.settings)
     while True:
         try:
@@ -89,7 +89,6 @@ def promise_of(
     plan: TaskPlan,
     examples: TaskData,
     *,
-    conditions: Mapping[str, float],
     n_draws: int,
     seed: int,
     key: str,
@@ -97,7 +96,6 @@ def promise_of(
     """What the twins in these files promise of a wiring with its own read-out on these examples, over noise draws."""
     from twins import load_twin
     from twins.network.judging import promise, torch_generator
-    from twins.network.network import stack_under
 
     step = Step(key, f"What the twins promise of {plan.task.name}")
     yield step.started()
@@ -109,7 +107,6 @@ def promise_of(
         examples,
         generator=torch_generator(np.random.SeedSequence(seed)),
         n_draws=n_draws,
-        stack=stack_under(conditions),
     )
     while True:
         try:

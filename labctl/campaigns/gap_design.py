@@ -14,7 +14,7 @@ from labctl.deployment import Measurement
 from labctl.errors import CampaignError
 
 if TYPE_CHECKING:
-    from labctl.campaigns.task_plan import TaskPlan
+    from labctl.campaigns.plans import TaskPlan
     from twins.network.wiring import Wiring
 
 Ended = Literal["closed", "budget spent", "no better", "gates not passed"]
@@ -40,8 +40,8 @@ class GapSettings:
 
     n_training_trials, n_judged_trials: examples of a round (None: as the plan has them); the judged ones are played
     n_repeats times. spreads: see labctl.campaigns.gap. n_promise_draws: noise draws of a promise. patience: rounds in
-    succession without a better score on the device after which it ends. refit_seconds: of each fit of a twin. tuning: how
-    far the wiring moves in a round.
+    succession without a better score on the device after which it ends. refit_seconds, refit_epochs: of each fit of a twin.
+    tuning: how far the wiring moves in a round.
     """
 
     n_training_trials: int | None = None
@@ -50,7 +50,8 @@ class GapSettings:
     spreads: float = 1.0
     n_promise_draws: int = 24
     patience: int = 2
-    refit_seconds: float = 60.0
+    refit_seconds: float | None = 60.0
+    refit_epochs: int | None = None
     tuning: FineTuning = field(default_factory=FineTuning)
 
     def __post_init__(self) -> None:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labctl.recording import Recording
-from labctl.station import Device, Station
+from labctl.station import Device
 from labctl.store import open_recording
-
-if TYPE_CHECKING:
-    from twins.network.wiring import Wiring
-
-Array = NDArray[np.float64]
 
 
 def plays_of(folder: Path, device: Device, trials: slice) -> list[Recording]:
@@ -65,26 +58,3 @@ def some_inputs(plays: Sequence[Recording], n_inputs: int) -> list[Recording]:
         index = np.flatnonzero(np.isin(play.input_id, kept))
         chosen.append(replace(play.trials(index), path=play.path))
     return chosen
-
-
-def responses_of(folder: Path, station: Station, wiring: Wiring) -> list[Array]:
-    """What `play_network` left in `folder` as one array a layer: (sense, trial, time), response units, all samples.
-
-    Senses are in the order of the layer's nodes, and of each node's response channels; the preparation is left away.
-    """
-    found: dict[tuple[int, int], Array] = {}
-    for path in sorted(folder.glob("*.h5")):
-        recording = open_recording(path)
-        played = _excitation_of(recording)
-        for name, node in played["nodes"].items():
-            own = of_device(recording, station.device(name), slice(None))
-            found[int(played["layer"]), int(node)] = np.moveaxis(own.scored()[1], 2, 0)
-    return [
-        np.concatenate([found[index, node] for node in range(layer.n_nodes)])
-        for index, layer in enumerate(wiring.layers)
-    ]
-
-
-def _excitation_of(recording: Recording) -> Mapping[str, Any]:
-    described: Mapping[str, Any] = recording.provenance["extra"]["excitation"]
-    return described

@@ -22,19 +22,22 @@ def network_seconds(bench: Bench, wiring: Wiring, *, n_trials: int, n_steps: int
     joined to one play is the instruments' affair. Raises what the bench raises for devices that it cannot play.
     """
     n_samples = n_steps * wiring.samples_per_step
+    if wiring.recurrent:  # all nodes at once, sample by sample
+        devices = tuple(device for layer in wiring.layers for device in layer.devices)
+        return n_trials * _samples_of_a_trial(bench, devices, n_samples, wiring.dt_s, stepped=True) * wiring.dt_s
     seconds = 0.0
     for layer in wiring.layers:
         for nodes in rounds(layer, bench.play_group):
-            played = _samples_of_a_trial(bench, tuple(nodes), n_samples, wiring.dt_s)
+            stepped = any(bench.way_of(device) != "buffered" for device in nodes)
+            played = _samples_of_a_trial(bench, tuple(nodes), n_samples, wiring.dt_s, stepped=stepped)
             seconds += n_trials * (played + MEMORY_WORD) * wiring.dt_s
     return seconds
 
 
-def _samples_of_a_trial(bench: Bench, devices: tuple[str, ...], n_samples: int, dt_s: float) -> int:
+def _samples_of_a_trial(bench: Bench, devices: tuple[str, ...], n_samples: int, dt_s: float, *, stepped: bool) -> int:
     """With the preparation that these devices need together."""
     station = bench.station
     names = [name for device in devices for name in station.device(device).drive]
     at_rest = {name: np.full((1, n_samples), station.channel(name).rest) for name in names}
-    stepped = any(bench.way_of(device) != "buffered" for device in devices)
     excitation = Excitation.from_channels(at_rest, dt_s=dt_s)
     return make_plan(station, excitation, mode="stepped" if stepped else "buffered", prepare=True).n_samples

@@ -86,11 +86,12 @@ class _Candidate:
 @dataclass(frozen=True, slots=True)
 class RefitSettings:
     """How to refit. old: recordings that the twin was fitted to before. heldout: recordings on which it must pass its
-    gates as well. max_seconds: of each fit (with the earlier recordings, and without)."""
+    gates as well. max_seconds, max_epochs: of each fit (with the earlier recordings, and without) and phase."""
 
     old: Sequence[Path] = ()
     heldout: Sequence[Path] = ()
-    max_seconds: float = 60.0
+    max_seconds: float | None = 60.0
+    max_epochs: int | None = None
     findings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -120,9 +121,7 @@ def refit_twin(
     sets = [TwinData.of([*old, *plays]), TwinData.of(plays)] if old else [TwinData.of(plays)]
     candidates = []
     for number, data in enumerate(sets):
-        fit = _fit(
-            load_twin(twin), data, seed=seed, max_seconds=settings.max_seconds, key=key, part=(number, len(sets))
-        )
+        fit = _fit(load_twin(twin), data, settings, seed=seed, key=key, part=(number, len(sets)))
         trained = yield from fit
         surprise = surprise_of(trained.twin, choosing.traces)
         candidates.append(_Candidate(data, trained, surprise, old_kept=bool(old) and number == 0))
@@ -189,17 +188,26 @@ def _learned(rounds: Sequence[PlayedRound], device: Device) -> tuple[list[Record
 
 
 def _fit(
-    twin: DeviceTwin, data: TwinData, *, seed: int, max_seconds: float, key: str, part: tuple[int, int]
+    twin: DeviceTwin, data: TwinData, settings: RefitSettings, *, seed: int, key: str, part: tuple[int, int]
 ) -> Campaign[TrainedTwin]:
     """Go on with a twin in place; part: (number, of how many) of the fits, for the progress."""
     import math
     import time
 
+    from labctl.judging import merged
     from twins import fit
 
     phases = phases_of(twin.spec)
     began_s = time.process_time()
-    epochs = fit(twin, data.traces, seed=seed, phases=phases, max_seconds=max_seconds, warm_start=True)
+    epochs = fit(
+        twin,
+        merged(data.traces),  # the free runs of many short plays would take far longer one by one
+        seed=seed,
+        phases=phases,
+        max_epochs=settings.max_epochs,
+        max_seconds=settings.max_seconds,
+        warm_start=True,
+    )
     try:
         while True:
             try:

@@ -125,7 +125,6 @@ def leave_network(
             result.twins,
             network.plan,
             network.examples[1],
-            conditions=network.conditions,
             n_draws=24,
             seed=options.seed,
             key="close-gap/promise",
