@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,7 @@ def problems_with_station(file: NetworkFile, station: Station, twins: Mapping[st
         listed = ", ".join(f"{device} {rate:g}" for device, rate in rates.items())
         problems.append(Problem(("layers",), f"devices of one network are sampled alike; here {listed} Hz"))
     for device in rates:
+        problems += _other_outputs(file, device, station.devices[device].drive, (twins or {}).get(device))
         problems += _outputs(file, device, {name: station.channels[name] for name in station.devices[device].drive})
     for name, condition in file.conditions.items():
         problems += _set_point(("conditions", name), name, condition, station)
@@ -116,6 +117,16 @@ def _sampled_otherwise(where: tuple[str, ...], device: str, rate_Hz: float, twin
         yield Problem(
             where,
             f"the twin of {device} is sampled every {twin.spec.dt_s:g} s, the station samples it at {rate_Hz:g} Hz",
+        )
+
+
+def _other_outputs(file: NetworkFile, device: str, drives: Sequence[str], twin: Any) -> Iterator[Problem]:
+    """What is said of an output must reach the twin's channel of that name."""
+    if twin is not None and device in file.devices and list(twin.spec.drive_names) != list(drives):
+        yield Problem(
+            ("devices", device),
+            f"its twin is driven by {', '.join(twin.spec.drive_names)}, the station drives it by {', '.join(drives)}; call "
+            "the channels alike",
         )
 
 

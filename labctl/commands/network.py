@@ -153,7 +153,7 @@ def _wanted(
         examples_seed, text = number + 1, None
     else:
         given.of(description.devices)
-        description.check(twins=given.twins, recorded=given.conditions)
+        description.check(station=station, twins=given.twins, recorded=given.conditions)
         plan = description.plan(dt_s=given.dt_s, station=station)
         conditions = {**given.conditions, **description.held_conditions}
         conditions |= conditions_from(options.condition, given.conditions)

@@ -39,7 +39,7 @@ def run_check(options: argparse.Namespace) -> int:
     channels = None
     if given is not None:
         given.of(description.devices)
-        description.check(twins=given.twins, recorded=given.conditions)
+        description.check(station=station, twins=given.twins, recorded=given.conditions)
         dt_s = given.dt_s
         channels = {name: (one.spec.n_drive, one.spec.n_response) for name, one in given.twins.items()}
     elif station is not None:

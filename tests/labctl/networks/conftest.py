@@ -59,3 +59,9 @@ def twin_files(fitted: dict[str, DeviceTwin], tmp_path: Path) -> Callable[..., l
         return arguments
 
     return saved
+
+
+@pytest.fixture
+def make_twin() -> Callable[..., DeviceTwin]:
+    """make_twin(name, *, lag, biased, seed): another one."""
+    return lag_twin
