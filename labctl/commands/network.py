@@ -5,24 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from labctl.commands import close_gap, compare_noise, network_check
+from labctl.commands import cascade, close_gap, compare_noise, network_check
 from labctl.commands.arguments import positive_seconds, seed
-from labctl.commands.network_arguments import GivenTwins, conditions_from, load_twins, ranges_from
-
-if TYPE_CHECKING:
-    from labctl.campaigns.plans import TaskPlan
-    from labctl.network_file import NetworkDescription
-    from labctl.station import Station
+from labctl.commands.network_arguments import conditions_from, load_twins, ranges_from
+from labctl.commands.network_wanted import description_of, wanted_network
 
 TASK_HELP = (
     "narma10, narma30, mackey_glass, lorenz, memory_capacity, delayed_parity, sine_square, spoken_digits or "
     "waveform_synthesis; or FILE.py:ClassName, a task of your own, whose file is run"
 )
-__all__ = ["add_command", "conditions_from", "load_twins", "ranges_from", "run_optimise"]
+__all__ = [
+    "add_command",
+    "conditions_from",
+    "description_of",
+    "load_twins",
+    "ranges_from",
+    "run_optimise",
+    "wanted_network",
+]
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,24 +64,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     optimise.set_defaults(run=run_optimise)
     close_gap.add_action(actions)
+    cascade.add_action(actions)
     compare_noise.add_action(actions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What is to be optimised, from a file or from the command line alone. conditions: held, or where training begins."""
-
-    plan: TaskPlan
-    conditions: dict[str, float]
-    seed: int
-    examples_seed: int
-    text: str | None
 
 
 def run_optimise(options: argparse.Namespace) -> int:
     """Optimise, with a progress bar, and save the wirings with what they promise."""
     from labctl.campaign import run
-    from labctl.campaigns.drive_ranges import check_conditions
     from labctl.campaigns.network_files import save_network
     from labctl.campaigns.optimise_network import allowed_ranges, optimise_network
     from labctl.clearance import shortcomings
@@ -88,16 +79,12 @@ def run_optimise(options: argparse.Namespace) -> int:
     from labctl.station import load_station
     from twins.network.multi_start_state import forget_choice
 
-    description = _description(options)
     station = load_station(options.station) if options.station else None
-    if description is not None:
-        description.check(station=station)
+    description = description_of(options, station=station)
     given = load_twins(options.twin)
-    wanted = _wanted(options, description, given, station)
+    wanted = wanted_network(options, description, given, station)
     for fault in (fault for name, one in given.gates.items() for fault in shortcomings(name, one)):
         sys.stderr.write(f"WARNING {fault}; `labctl deploy` will refuse this network\n")
-    if station is not None:
-        check_conditions(wanted.conditions, wanted.plan.trained_conditions, station)
     ranges = allowed_ranges(given.twins, station, ranges_from(options.range), options=wanted.plan.device_options)
     state = unfinished(options.out, resume=options.resume)
     campaign = optimise_network(
@@ -130,39 +117,6 @@ def run_optimise(options: argparse.Namespace) -> int:
     }
     sys.stdout.write(json.dumps({**promised, "folder": str(options.out)}, indent=2) + "\n")
     return 0
-
-
-def _description(options: argparse.Namespace) -> NetworkDescription | None:
-    from labctl.errors import UsageError
-    from labctl.network_file import load_network_file
-
-    if (options.network is None) == (options.task is None):
-        raise UsageError("give either NETWORK.toml, the file that describes the network, or --task NAME")
-    return None if options.network is None else load_network_file(options.network)
-
-
-def _wanted(
-    options: argparse.Namespace, description: NetworkDescription | None, given: GivenTwins, station: Station | None
-) -> _Wanted:
-    from labctl.campaigns.plans import plan_for
-
-    if description is None:
-        plan = plan_for(options.task, tuple(given.twins), dt_s=given.dt_s)
-        conditions = {**given.conditions, **conditions_from(options.condition, given.conditions)}
-        number = options.seed or 0
-        examples_seed, text = number + 1, None
-    else:
-        given.of(description.devices)
-        description.check(station=station, twins=given.twins, recorded=given.conditions)
-        plan = description.plan(dt_s=given.dt_s, station=station)
-        conditions = {**given.conditions, **description.held_conditions}
-        conditions |= conditions_from(options.condition, given.conditions)
-        number = description.file.seed if options.seed is None else options.seed
-        examples_seed = number + 1 if description.file.examples_seed is None else description.examples_seed
-        text = description.text
-    if options.seconds is not None:
-        plan = plan.with_budget(options.seconds)
-    return _Wanted(plan, conditions, number, examples_seed, text)
 
 
 def unfinished(folder: Path, *, resume: bool) -> Path:
