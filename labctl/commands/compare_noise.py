@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.commands.arguments import check_folder, check_new, positive_integer, positive_seconds, seed
 from labctl.commands.close_gap import files_from
-from labctl.commands.network_arguments import conditions_from, load_twins, ranges_from
+from labctl.commands.network_arguments import load_twins, ranges_from
+from labctl.commands.network_wanted import description_of, wanted_network
 
 if TYPE_CHECKING:
     from labctl.noise_comparison import NoiseComparison
@@ -26,6 +27,13 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     compare.add_argument("station", type=Path, help="station file (TOML)")
     compare.add_argument(
+        "network",
+        type=Path,
+        nargs="?",
+        metavar="NETWORK.toml",
+        help="the file that describes the network; or give --task",
+    )
+    compare.add_argument(
         "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
     )
     compare.add_argument(
@@ -36,7 +44,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="what the twin was fitted on, from which a constant noise is estimated; repeatable "
         "(default: the recordings that the twin's file names)",
     )
-    compare.add_argument("--task", required=True, metavar="NAME", help="such as narma10 or delayed_parity")
+    compare.add_argument("--task", metavar="NAME", help="instead of a file, with the usual network for it")
     compare.add_argument(
         "--range", action="append", default=[], metavar="DEVICE=LOW:HIGH", help="narrower drive range; repeatable"
     )
@@ -52,7 +60,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--repeats", type=positive_integer, help="how often everything is played (default: the task's)"
     )
     compare.add_argument("--seconds", type=positive_seconds, help="budget of each optimisation")
-    compare.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
+    compare.add_argument("--seed", type=seed, help="seed (default: that of the file, or 0)")
     compare.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where everything goes")
     compare.add_argument(
         "--override-gates",
@@ -74,18 +82,18 @@ def run(options: argparse.Namespace) -> int:
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.compare_noise import RIDGES, compare_noise_knowledge
     from labctl.campaigns.drive_ranges import allowed_ranges
-    from labctl.campaigns.plans import plan_for
     from labctl.clearance import clear
     from labctl.console import Console
+    from labctl.station import load_station
 
+    station = load_station(options.station)
+    description = description_of(options, station=station)
     given = load_twins(options.twin)
-    conditions = {**given.conditions, **conditions_from(options.condition, given.conditions)}
+    wanted = wanted_network(options, description, given, station)
     files = {device: found[0] for device, found in files_from(options.twin, "--twin").items()}
     training = training_traces(files, files_from(options.recording, "--recording"))
     clearance = clear(given.twins, given.gates, override=options.override_gates)
-    plan = plan_for(options.task, tuple(given.twins), dt_s=given.dt_s)
-    plan = plan.with_budget(options.seconds) if options.seconds is not None else plan
-    plan = replace(plan, n_repeats=options.repeats) if options.repeats is not None else plan
+    plan = wanted.plan if options.repeats is None else replace(wanted.plan, n_repeats=options.repeats)
     check_folder(options.out)
     check_new([options.out / name for name in ("twins", "wirings", "comparison.json", "report.html")])
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
@@ -99,11 +107,11 @@ def run(options: argparse.Namespace) -> int:
             training,
             plan,
             clearance=clearance,
-            ranges=allowed_ranges(given.twins, bench.station, ranges_from(options.range)),
-            conditions=conditions,
+            ranges=allowed_ranges(given.twins, station, ranges_from(options.range), options=plan.device_options),
+            conditions=wanted.conditions,
             regularisations=tuple(options.ridge or RIDGES),
-            seed=options.seed,
-            examples_seed=options.seed + 1,
+            seed=wanted.seed,
+            examples_seed=wanted.examples_seed,
             folder=options.out,
         )
         comparison = run_campaign(campaign, on_event=Console(), journal=journal)
