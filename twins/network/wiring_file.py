@@ -139,7 +139,8 @@ def _upgraded_port(port: Any) -> Any:
     left = dict(port)
     drive = {name: left.pop(f"drive_{name}", None) for name in ("mid", "half")} | {"unit": left.pop("drive_unit", "")}
     sense = {name: left.pop(f"response_{name}", None) for name in ("centre", "scale")}
-    return {**left, "drives": [drive], "senses": [{**sense, "unit": left.pop("response_unit", "")}]}
+    sense["unit"] = left.pop("response_unit", "")
+    return {**left, "drives": [drive], "senses": [sense]}
 
 
 _ARRAYS = ("W_in", "W", "gain", "bias")

@@ -165,6 +165,29 @@ def test_a_foreign_or_inconsistent_file_is_refused(wiring: Wiring, tmp_path: Pat
         load_wiring(path)
 
 
+def test_a_file_of_version_1_is_read_with_its_units(wiring: Wiring, tmp_path: Path) -> None:
+    path = save_wiring(wiring, tmp_path / "old")
+    spec = json.loads(path.read_text())
+    spec.pop("conditions")
+    spec["version"] = 1
+    spec["ports"] = [
+        {
+            "name": port.name,
+            "drive_mid": port.drives[0].mid,
+            "drive_half": port.drives[0].half,
+            "response_centre": port.senses[0].centre,
+            "response_scale": port.senses[0].scale,
+            "drive_unit": "V",
+            "response_unit": "mV",
+        }
+        for port in wiring.ports
+    ]
+    path.write_text(json.dumps(spec))
+    again = load_wiring(path)
+    assert [(port.drives[0].unit, port.senses[0].unit) for port in again.ports] == [("V", "mV")] * len(wiring.ports)
+    assert again.ports[0].drives[0].half == wiring.ports[0].drives[0].half
+
+
 def test_a_truncated_array_file_is_refused(wiring: Wiring, tmp_path: Path) -> None:
     path = save_wiring(wiring, tmp_path / "w").with_suffix(".safetensors")
     path.write_bytes(path.read_bytes()[:-40])
