@@ -194,6 +194,16 @@ def test_rivals_are_saved_and_loaded_like_any_twin(leaky_twin, leaky_traces, tmp
         assert all(torch.equal(value, back.state_dict()[key]) for key, value in rival.state_dict().items())
 
 
+def test_of_an_ensemble_every_member_has_its_rival():
+    traces, _ = ar1(8)
+    members = [prepared(traces, seed=seed, loud=True) for seed in (1, 2)]
+    rows, _ = step_rows(members[0], traces)
+    for rival in (ode_twin(twins.TwinEnsemble(members)), constant_noise_twin(twins.TwinEnsemble(members), [traces])):
+        assert len(rival) == 2
+        for own, member in zip(rival.members, members, strict=True):
+            torch.testing.assert_close(own.step_law(rows).increment, member.step_law(rows).increment)
+
+
 def test_twins_in_double_precision_have_rivals_in_double_precision():
     traces, _ = ar1(8)
     twin = prepared(traces, loud=True).double()
