@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,9 @@ from labctl.commands.arguments import check_folder, check_new, positive_integer,
 
 if TYPE_CHECKING:
     from labctl.bench import Bench
-    from labctl.campaigns.gap_design import ClosedGap, GapSettings, Recorded
+    from labctl.campaigns.gap_design import GapSettings, Recorded
     from labctl.campaigns.network_files import NetworkFiles
+    from twins.network.wiring import Wiring
 
 
 def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,6 +59,11 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--examples", type=positive_integer, help="training examples that a round plays")
     parser.add_argument(
+        "--own-task",
+        metavar="FILE.py:ClassName",
+        help="the class of a network's task of your own, whose file is run; fresh examples are drawn from it",
+    )
+    parser.add_argument(
         "--override-gates",
         metavar="REASON",
         help="play although a twin was not judged or did not pass its gates; the reason is kept with the outcome",
@@ -75,12 +82,11 @@ def run_close_gap(options: argparse.Namespace) -> int:
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.close_gap import close_the_gap
     from labctl.campaigns.gap_design import GapBudget
-    from labctl.campaigns.network_files import load_network
     from labctl.clearance import clear
     from labctl.console import Console
 
     twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
-    network = load_network(options.network)
+    network = network_of(options)
     clearance = clear(network.devices, network.gates, override=options.override_gates)
     settings, recorded = _settings(options), _recorded(options, twins)
     check_folder(options.out)
@@ -105,12 +111,16 @@ def run_close_gap(options: argparse.Namespace) -> int:
         outcome = {"task": network.task, "simulated": bench.simulated, "outputs_safe": report.ok, **result.as_dict()}
         write_outcome(options.out / "gap.json", outcome)
         provenance = bench.provenance(seed=options.seed)
-    leave_network(options, network, result, provenance)
+    leave_network(options, network, result.wiring, result.twins, provenance)
     return 0 if report.ok else 1
 
 
 def leave_network(
-    options: argparse.Namespace, network: NetworkFiles, result: ClosedGap, provenance: dict[str, Any]
+    options: argparse.Namespace,
+    network: NetworkFiles,
+    wiring: Wiring,
+    twins: Mapping[str, Path],
+    provenance: dict[str, Any],
 ) -> None:
     """The best wiring as a network folder, with what the twins as they are now promise on the network's own examples."""
     from labctl.campaign import run as run_campaign
@@ -121,24 +131,32 @@ def leave_network(
 
     promised = run_campaign(
         promise_of(
-            result.wiring,
-            result.twins,
+            wiring,
+            twins,
             network.plan,
             network.examples[1],
             n_draws=24,
             seed=options.seed,
-            key="close-gap/promise",
+            key="promise",
         ),
         on_event=Console(),
     )
     retell_network(
         options.network,
         options.out / "network",
-        wiring=result.wiring,
+        wiring=wiring,
         promise=promised,
-        gates={device: read_provenance(path).get("gates") or {} for device, path in result.twins.items()},
+        gates={device: read_provenance(path).get("gates") or {} for device, path in twins.items()},
         provenance=provenance,
     )
+
+
+def network_of(options: argparse.Namespace) -> NetworkFiles:
+    """The network in the folder, with the task of the user's own if one is named."""
+    from labctl.campaigns.network_files import load_network
+    from labctl.own_task import load_own_task
+
+    return load_network(options.network, task=load_own_task(options.own_task) if options.own_task else None)
 
 
 def say_simulated(bench: Bench, network: NetworkFiles) -> None:

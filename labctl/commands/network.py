@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from labctl.commands import cascade, close_gap, compare_noise, network_check
+from labctl.commands import cascade, close_gap, compare_noise, network_check, train_on_bench
 from labctl.commands.arguments import positive_seconds, seed
 from labctl.commands.network_arguments import conditions_from, load_twins, ranges_from
 from labctl.commands.network_wanted import description_of, wanted_network
@@ -64,6 +64,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     optimise.set_defaults(run=run_optimise)
     close_gap.add_action(actions)
+    train_on_bench.add_action(actions)
     cascade.add_action(actions)
     compare_noise.add_action(actions)
 
