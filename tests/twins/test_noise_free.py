@@ -139,13 +139,8 @@ def test_measurement_noise_is_kept_and_not_counted_as_process_noise():
     measured = 0.1
     traces, state = ar1(4, measured=measured, n_trials=40)
     twin = prepared(traces, observation=True, warm_up=8)
-    clean, _ = ar1(4, n_trials=40)
-    with torch.no_grad():  # the drift that a filter would find
-        truth = prepared(clean)
-        ratio = (twin.response_scale / truth.response_scale).float()
-        shift = ((twin.response_centre - truth.response_centre) / truth.response_scale).float()
-        twin.linear_bias.copy_((truth.linear_bias + shift @ truth.linear_weight[:1]) / ratio)
-        twin.linear_weight.copy_(torch.cat((truth.linear_weight[:1], truth.linear_weight[1:] / ratio)))
+    with torch.no_grad():
+        give_drift_of(prepared(ar1(4, n_trials=40)[0]), twin)
         twin.observation_log_std.copy_((measured / twin.response_scale).log())
     rival = constant_noise_twin(twin, [traces])
     assert rival.spec.observation
@@ -158,6 +153,31 @@ def test_measurement_noise_is_kept_and_not_counted_as_process_noise():
     starts = ode_twin(rival).bank_response[:, 0, 0].numpy()  # by the filter of a twin whose noise is right
     true, seen = state[:, 20, 0], traces.response[:, 20, 0]
     assert np.std(starts - true) < 0.7 * np.std(seen - true)
+
+
+def give_drift_of(clean, twin):
+    """What a filter would find, from data without what hides the state."""
+    ratio = (twin.response_scale / clean.response_scale).float()
+    shift = ((twin.response_centre - clean.response_centre) / clean.response_scale).float()
+    twin.linear_bias.copy_((clean.linear_bias + shift @ clean.linear_weight[:1]) / ratio)
+    twin.linear_weight.copy_(torch.cat((clean.linear_weight[:1], clean.linear_weight[1:] / ratio)))
+
+
+def test_offsets_of_trials_are_kept_and_not_counted_as_process_noise():
+    clean, _ = ar1(10, n_trials=40)
+    offset = 0.5 * np.random.default_rng(0).normal(size=(40, 1, 1))
+    traces = dataclasses.replace(clean, response=clean.response + offset)
+    twin = prepared(traces, trial_drift=True, warm_up=40)
+    with torch.no_grad():
+        give_drift_of(prepared(clean), twin)
+        twin.trial_offsets.copy_(0.5 / twin.response_scale)
+    rows, increments = step_rows(twin, traces)
+    missed = (increments - twin.step_law(rows).increment).detach().std() * twin.response_scale
+    assert float(missed) > 1.7 * SIGMA
+    rival = constant_noise_twin(twin, [traces])
+    assert torch.equal(rival.trial_offsets, twin.trial_offsets)
+    assert float(spread_of(rival, traces).mean()) == pytest.approx(SIGMA, rel=0.15)
+    assert not ode_twin(twin).spec.trial_drift
 
 
 def test_an_ordinary_equation_has_neither_head_nor_offsets_nor_warm_up():
