@@ -58,7 +58,8 @@ def set_aside(path: Path) -> Path:
 
 
 def recorded_seconds(folder: Path) -> float:
-    """Device time (s) of all recordings in a folder, interrupted ones too."""
+    """Device time (s) of what was measured in a folder, interrupted recordings too; the instruments may have played a few
+    samples more, to the end of a word of their memory."""
     found = [*sorted(folder.glob("*.h5")), *sorted((folder / INTERRUPTED).glob("*.h5"))]
     total = 0.0
     for path in found:
