@@ -4,6 +4,7 @@ The weights are frozen, so autograd would only keep books. Forward keeps the pat
 backward finds the activations again, many steps in one product, for the path is known by then: that costs less than to
 write them to memory and read them again, and long series fit. Everything is (node, channel, batch), batch last: the two
 nets of a node are then products of their own without a copy, and what is done to a layer runs over whole rows of memory.
+native.py does the same in C where it can.
 
 Where the path is known from the beginning, because a device was measured, there is no loop forward either: the noise is
 what the twin would have needed to go that way, and the adjoint runs along the measured path.
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
+
+from twins.device import native
 
 LARGEST_INFERRED_NOISE = 3.0
 """What a measured step deviates by more than so many standard deviations is an error of the twin, not its noise: it
@@ -150,7 +153,10 @@ def _windows(samples: Tensor, w: StackedWeights) -> Tensor:
 
 
 def _run(samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> Tensor:
-    """Fill in the path; (step, node, [mean increment, raw spread], batch)."""
+    """Fill in the path; (step, node, [mean increment, raw spread], batch), empty where the way back does without."""
+    if native.usable(samples):
+        native.run(samples, bias, noise, w)
+        return noise.new_empty(0)
     n_steps, n_nodes, n_batch = noise.shape
     kicks = noise * w.noise_scale
     out = noise.new_empty(n_steps, n_nodes, 2, n_batch)
@@ -220,10 +226,12 @@ def _run_back(
     grad_path: Tensor, samples: Tensor, bias: Tensor, noise: Tensor, out: Tensor, w: StackedWeights, *, of_bias: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Gradients with respect to the samples and, if asked for, the bias."""
-    _, n_nodes, n_batch = noise.shape
-    to_out = torch.stack((torch.ones_like(noise), noise * w.noise_scale * torch.sigmoid(out[:, :, 1])), dim=2)
     grad = torch.zeros_like(samples)  # the steps add to it
     _path(grad, w).copy_(grad_path)
+    if native.usable(samples):
+        return native.run_back(grad, samples, bias, noise, w, of_bias=of_bias)
+    _, n_nodes, n_batch = noise.shape
+    to_out = torch.stack((torch.ones_like(noise), noise * w.noise_scale * torch.sigmoid(out[:, :, 1])), dim=2)
     to_last, *to_inner, to_window = (
         weight.mT.contiguous() for weight in (w.out_weight, *reversed(w.inner_weights), w.window_in)
     )

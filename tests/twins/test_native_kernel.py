@@ -1,0 +1,144 @@
+"""The compiled kernel of stacked twins: the same as torch's, threads or not, and never needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import twins
+from twins.device import native
+from twins.device.prepare import prepare_twin
+
+needs_compiler = pytest.mark.skipif(native.library() is None, reason="no C compiler here")
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def make(seed: int, **structure: object) -> twins.DeviceTwin:
+    rng = np.random.default_rng(seed)
+    drive, response = rng.uniform(-2, 2, (8, 60, 1)), np.zeros((8, 60, 1))
+    for k in range(59):
+        noise = 0.05 * rng.normal(size=(8, 1))
+        response[:, k + 1] = response[:, k] + 0.2 * (np.tanh(drive[:, k]) - response[:, k]) + noise
+    traces = twins.Traces(drive, response, 2e-4, ("d",), ("V",), ("r",), ("V",), n_prepare=10)
+    twin = twins.DeviceTwin(twins.DeviceTwinSpec.for_traces(traces, **structure))
+    prepare_twin(twin, [traces], generator=seeded(seed))
+    with torch.no_grad():
+        for parameter in twin.nets.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=seeded(seed)))
+    return twin
+
+
+def answer_and_gradients(stack: twins.StackedTwins, n_batch: int) -> list[torch.Tensor]:
+    """Response, and the gradients of drive and state of a run that goes on from a state."""
+    drive = (torch.rand(stack.n_nodes, n_batch, 40, generator=seeded(4)) * 3 - 1.5).requires_grad_()
+    state = stack.start(n_batch, generator=seeded(5))
+    begun = [tensor.clone().requires_grad_() for tensor in state.tensors()]
+    first, state = stack.advance(state.with_tensors(begun), drive[..., :15], generator=seeded(6))
+    second, _ = stack.advance(state, drive[..., 15:], generator=seeded(7))
+    response = torch.cat((first, second), dim=-1)
+    weight = torch.randn(response.shape, generator=seeded(8))
+    return [response.detach(), *torch.autograd.grad((response * weight).sum(), [drive, *begun])]
+
+
+@needs_compiler
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize(("depth", "n_batch"), [(1, 16), (2, 37), (3, 5)])
+def test_responses_and_gradients_are_those_of_torch(activation, depth, n_batch, monkeypatch):
+    a = make(1, response_delays=3, drive_delays=1, hidden=(12,) * depth, activation=activation)
+    b = make(2, response_delays=0, drive_delays=2, hidden=(7,) * depth, activation=activation)
+    stack = twins.StackedTwins([a, b, a])
+    compiled = answer_and_gradients(stack, n_batch)
+    monkeypatch.setattr(native, "usable", lambda _like: False)
+    for ours, theirs in zip(compiled, answer_and_gradients(stack, n_batch), strict=True):
+        assert float((ours - theirs).abs().max()) < 3e-5 * float(theirs.abs().max())
+
+
+@needs_compiler
+def test_gradients_of_conditions_are_those_of_torch(monkeypatch):
+    rng = np.random.default_rng(3)
+    parts = []
+    for bias in (0.0, 1.0):
+        drive = rng.uniform(-1, 1, (6, 60, 1))
+        response = np.zeros((6, 60, 1))
+        for k in range(59):
+            pull = np.tanh(drive[:, k] + bias) - response[:, k]
+            response[:, k + 1] = response[:, k] + 0.2 * pull + 0.02 * rng.normal(size=(6, 1))
+        parts.append(
+            twins.Traces(drive, response, 2e-4, ("d",), ("V",), ("r",), ("V",), n_prepare=10, conditions={"bias": bias})
+        )
+    twin = twins.DeviceTwin(twins.DeviceTwinSpec.for_traces(parts, hidden=(8, 8)))
+    prepare_twin(twin, parts, generator=seeded(0))
+    with torch.no_grad():
+        for parameter in twin.nets.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=seeded(1)))
+    stack = twins.StackedTwins([twin, twin], conditions=[{"bias": 0.5}] * 2)
+    drive = torch.rand(2, 9, 30, generator=seeded(2)) - 0.5
+
+    def gradient() -> torch.Tensor:
+        bias = torch.tensor(0.4, requires_grad=True)
+        response = stack.respond(drive, generator=seeded(3), conditions={"bias": bias})
+        return torch.autograd.grad(response.square().sum(), bias)[0]
+
+    compiled = gradient()
+    monkeypatch.setattr(native, "usable", lambda _like: False)
+    assert compiled != 0
+    torch.testing.assert_close(compiled, gradient(), rtol=1e-4, atol=0.0)
+
+
+@needs_compiler
+def test_numbers_do_not_depend_on_threads(monkeypatch):
+    monkeypatch.setattr(native, "_WORTH_A_THREAD", 1)
+    stack = twins.StackedTwins([make(1)] * 3)
+    found = []
+    for n_threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda n=n_threads: n)
+        found.append(answer_and_gradients(stack, 40))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@needs_compiler
+def test_what_is_not_finite_stays_so():
+    stack = twins.StackedTwins([make(1)])
+    drive = torch.zeros(1, 20, 12)
+    drive[0, 3, 2] = float("nan")
+    response = stack.respond(drive, generator=seeded(0), check_range=False)
+    assert response[0, 3, 3:].isnan().all()
+    assert response[0, :3].isfinite().all() and response[0, 4:].isfinite().all()
+
+
+@pytest.fixture
+def asked_again():
+    """Whether there is a library is asked afresh, in the test and after it."""
+    native.library.cache_clear()
+    yield
+    native.library.cache_clear()
+
+
+@pytest.mark.parametrize("without", ["switched off", "no compiler", "broken compiler"])
+def test_without_it_torch_answers(without, asked_again, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if without == "switched off":
+        monkeypatch.setenv("LABCTL_NATIVE", "0")
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    if without == "broken compiler":
+        compiler = tmp_path / "cc"
+        compiler.write_text("#!/bin/sh\nexit 1\n")
+        compiler.chmod(0o755)
+    assert native.library() is None
+    assert twins.StackedTwins([make(1)]).respond(torch.zeros(1, 4, 9), generator=seeded(0)).shape == (1, 4, 9)
+
+
+@needs_compiler
+def test_it_is_compiled_once(asked_again, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert native.library() is not None
+    (made,) = (tmp_path / "labctl").iterdir()
+    when = made.stat().st_mtime_ns
+    native.library.cache_clear()
+    assert native.library() is not None
+    assert [path.stat().st_mtime_ns for path in (tmp_path / "labctl").iterdir()] == [when]
