@@ -243,7 +243,7 @@ def physics_aware(
             budget_s=budget_s,
             seed=seed,
             folder=folder,
-            settings=PhysicsAwareSettings(),
+            settings=PhysicsAwareSettings(n_validations=1),
         )
     )
     return {"wiring": trained.wiring, "figures": trained.as_dict()}

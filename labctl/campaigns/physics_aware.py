@@ -46,15 +46,16 @@ Array = NDArray[np.float64]
 class PhysicsAwareSettings:
     """How to train on the bench.
 
-    n_iterations: at most; fewer where the budget is spent before. n_trials, n_steps: examples of an iteration (None: steps
-    as in the plan's training). learning_rate: of Adam, falls to 0 as a cosine (None: 0.3 of the plan's).
+    n_iterations: at most; fewer where the budget is spent before. n_trials, n_steps: examples of an iteration; few and long
+    ones, since the preparation and the washout of each cost device time (None: as long as the plan's examples).
+    learning_rate: of Adam, falls to 0 as a cosine (None: three quarters of the plan's).
     n_validations: how often, evenly spaced, the last time at the end, the network is measured on one set of held-out
     examples: n_judged_trials, n_repeats times each, with a read-out fitted to the bench's answers to n_readout_trials
     others, of the plan's own length. The best of these is kept. Their device time is set aside before training begins.
     """
 
     n_iterations: int = 200
-    n_trials: int = 16
+    n_trials: int = 8
     n_steps: int | None = None
     learning_rate: float | None = None
     n_validations: int = 2
@@ -161,8 +162,8 @@ class _Training:
         self._bench, self._template, self._plan, self._clearance = bench, wiring, plan, clearance
         self._twins, self._budget_s, self._seed, self._folder = twins, budget_s, seed, folder
         self._use = settings or PhysicsAwareSettings()
-        self._n_steps = self._use.n_steps or plan.settings.n_steps
-        own_rate = 0.3 * plan.settings.learning_rate
+        self._n_steps = self._use.n_steps or plan.n_steps
+        own_rate = 0.75 * plan.settings.learning_rate
         self._rate = own_rate if self._use.learning_rate is None else self._use.learning_rate
         judged, training, self._noise = np.random.SeedSequence(seed).spawn(3)
         self._rng = np.random.default_rng(training)

@@ -1,0 +1,94 @@
+"""`labctl network close-gap` and `train-on-bench` leave a network that can be deployed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labctl.campaigns.network_files import load_network, save_network
+from labctl.campaigns.optimise_network import OptimisedNetwork
+from labctl.cli import main
+from labctl.commands.close_gap import earlier_recordings, files_from
+from labctl.errors import UsageError
+from labctl.provenance import collect_provenance
+from labctl.twin_data import sha256_of
+from twins import load_twin, read_provenance, save_twin
+from twins.network.judging import Promise
+from twins.network.scores import Score
+
+
+@pytest.fixture
+def network(spoilt: Any, tmp_path: Path) -> Path:
+    """The spoilt network as a folder."""
+    promise = Promise((Score("nrmse", 0.3), Score("nrmse", 0.31)), outputs=spoilt.wiring.readout.weights[None])
+    optimised = OptimisedNetwork(
+        plan=spoilt.plan,
+        wiring=spoilt.wiring,
+        initial=spoilt.wiring,
+        reservoir=spoilt.wiring,
+        promise=promise,
+        learning_curve=(),
+        linear_same_taps=0.6,
+        linear_20_taps=0.4,
+        seed=0,
+        examples_seed=1,
+    )
+    folder = tmp_path / "network"
+    provenance = collect_provenance(simulated=True, seed=0)
+    save_network(folder, optimised, conditions={}, gates=spoilt.clearance.gates, provenance=provenance)
+    return folder
+
+
+def command(action: str, station: Path, network: Path, spoilt: Any, out: Path, *more: str) -> list[str]:
+    return ["network", action, str(station), str(network), "--twin", f"leaky={spoilt.twin}", "--out", str(out), *more]
+
+
+def test_close_gap_leaves_its_rounds_and_a_network_with_a_new_promise(
+    demo_station: Path, tmp_path: Path, spoilt: Any, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    more = ("--budget-s", "100", "--spreads", "1e6", "--judged", "4", "--repeats", "2", "--no-earlier")
+    assert main(command("close-gap", demo_station, network, spoilt, out, *more)) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ended"] == "closed"
+    assert said["simulated"] is True
+    assert said["outputs_safe"] is True
+    assert said == json.loads((out / "gap.json").read_text())
+    left = load_network(out / "network")
+    assert left.promised != load_network(network).promised
+    assert left.plan.n_nodes == spoilt.plan.n_nodes
+    assert main(command("close-gap", demo_station, network, spoilt, out, *more)) == 1
+    assert "nothing measured is ever overwritten" in capsys.readouterr().err
+
+
+def test_train_on_bench_leaves_a_network_with_the_trained_wiring(
+    demo_station: Path, tmp_path: Path, spoilt: Any, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    more = ("--budget-s", "100", "--iterations", "2", "--examples", "4", "--validations", "1")
+    assert main(command("train-on-bench", demo_station, network, spoilt, out, *more)) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["n_iterations"] == 2
+    trained = load_network(out / "network").wirings["optimised"]
+    assert (trained.layers[0].W_in != spoilt.wiring.layers[0].W_in).any()
+
+
+def test_a_twin_names_the_recordings_that_it_was_fitted_to_and_gone_or_changed_ones_are_told(
+    tmp_path: Path, spoilt: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {"path": str(spoilt.recording), "sha256": sha256_of(spoilt.recording), "trials": 16}
+    gone = {"path": str(tmp_path / "gone.h5"), "sha256": "0", "trials": 3}
+    changed = {**known, "sha256": "0"}
+    provenance = {**read_provenance(spoilt.twin), "extra": {"recordings": [known, gone, changed]}}
+    path = save_twin(load_twin(spoilt.twin), tmp_path / "leaky", provenance=provenance)
+    assert earlier_recordings("leaky", path) == [spoilt.recording]
+    assert capsys.readouterr().err.count("WARNING leaky") == 2
+
+
+def test_devices_and_files_are_given_in_pairs_and_a_device_has_one_twin() -> None:
+    assert files_from(["a=x.h5", "a=y.h5"], "--training") == {"a": [Path("x.h5"), Path("y.h5")]}
+    with pytest.raises(UsageError, match="expected DEVICE=FILE"):
+        files_from(["a"], "--training")
+    with pytest.raises(UsageError, match="more than one twin"):
+        files_from(["a=x", "a=y"], "--twin")

@@ -1,0 +1,138 @@
+"""Physics-aware training: the loss that falls is the device's, whatever is wrong with the twin."""
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labctl.bench import Bench
+from labctl.campaign import run
+from labctl.campaigns.physics_aware import PhysicsAwareSettings, TrainedOnBench, train_physics_aware
+from labctl.campaigns.play_cost import network_seconds
+from labctl.clearance import clear
+from labctl.deployment import deploy
+from labctl.errors import CampaignError, GatesNotPassed, Stopped
+from labctl.events import Event, Sampled
+from labctl.store import open_recording
+from twins.network.initialise import random_wiring
+from twins.network.wiring import DevicePort, Wiring
+
+QUICK = PhysicsAwareSettings(
+    n_iterations=3, n_trials=4, n_steps=40, n_validations=1, n_readout_trials=10, n_judged_trials=4
+)
+
+
+def training(bench: Bench, spoilt: Any, wiring: Wiring, folder: Path, **other: Any) -> Any:
+    return train_physics_aware(
+        bench,
+        wiring,
+        {"leaky": spoilt.twin},
+        spoilt.plan,
+        clearance=other.pop("clearance", spoilt.clearance),
+        budget_s=other.pop("budget_s", 1e3),
+        seed=4,
+        folder=folder,
+        settings=other.pop("settings", QUICK),
+    )
+
+
+def needed_s(bench: Bench, spoilt: Any, *, n_iterations: int) -> float:
+    iteration = network_seconds(bench, spoilt.wiring, n_trials=4, n_steps=40)
+    validation = network_seconds(bench, spoilt.wiring, n_trials=10 + 2 * 4, n_steps=spoilt.plan.n_steps)
+    return n_iterations * iteration + validation
+
+
+def test_the_measured_loss_falls_though_the_twin_is_of_another_device(
+    demo_station: Path, tmp_path: Path, spoilt: Any
+) -> None:
+    port = DevicePort.from_range("leaky", -1.9, 1.9, drive_unit="V", response_unit="V")
+    port = replace(port, senses=spoilt.wiring.ports[0].senses)
+    start = random_wiring(spoilt.plan.architecture, [port], np.random.default_rng(8), scales=spoilt.plan.scales)
+    settings = PhysicsAwareSettings(
+        n_iterations=30, n_trials=8, n_steps=60, learning_rate=0.05, n_validations=1, n_judged_trials=16, n_repeats=2
+    )
+    rng = np.random.default_rng(9)
+    test, examples = (spoilt.plan.task.sample(24, 60, rng) for _ in range(2))
+    with Bench.open(demo_station) as bench:
+        trained: TrainedOnBench = run(training(bench, spoilt, start, tmp_path / "aware", settings=settings))
+        scores = {}
+        # the same read-out for all of them: fitted to what the device answers; and what the spoilt twin says, as it is
+        for name, wiring, fitted in (
+            ("untrained", start, examples),
+            ("trained", trained.wiring, examples),
+            ("on the twin", spoilt.wiring, None),
+        ):
+            measured = run(
+                deploy(
+                    bench,
+                    wiring,
+                    clearance=spoilt.clearance,
+                    metric="nrmse",
+                    heldout=test,
+                    training=fitted,
+                    folder=tmp_path / name,
+                    key=name,
+                    title=name,
+                )
+            )
+            scores[name] = measured.refitted_scores[0].value if fitted else measured.mean
+    assert scores["trained"] < 0.9 * scores["untrained"]
+    assert scores["trained"] < scores["on the twin"]
+    assert np.mean(trained.losses[-5:]) < np.mean(trained.losses[:5])
+    assert trained.wiring.readout is not None
+
+
+def test_the_budget_is_never_overrun_and_holds_what_is_needed_for_the_validation(
+    demo_station: Path, tmp_path: Path, spoilt: Any
+) -> None:
+    with Bench.open(demo_station) as bench:
+        budget_s = needed_s(bench, spoilt, n_iterations=2) * 1.01
+        result: TrainedOnBench = run(training(bench, spoilt, spoilt.wiring, tmp_path, budget_s=budget_s))
+        assert bench.device_seconds <= budget_s
+    assert result.ended == "budget spent"
+    assert len(result.losses) == 2
+    assert [one.iteration for one in result.validations] == [2]
+    assert result.device_seconds == pytest.approx(bench.device_seconds)
+    told = json.loads((tmp_path / "training.json").read_text())
+    assert told["simulated"] is True
+    assert told["losses"] == list(result.losses)
+
+
+def test_a_budget_that_holds_not_one_iteration_is_refused_before_anything_is_played(
+    demo_station: Path, tmp_path: Path, spoilt: Any
+) -> None:
+    with Bench.open(demo_station) as bench:
+        budget_s = 0.99 * needed_s(bench, spoilt, n_iterations=1)
+        with pytest.raises(CampaignError, match="nothing was played"):
+            run(training(bench, spoilt, spoilt.wiring, tmp_path, budget_s=budget_s))
+        assert bench.device_seconds == 0.0
+
+
+def test_every_play_is_kept_and_a_stop_leaves_safe_outputs(demo_station: Path, tmp_path: Path, spoilt: Any) -> None:
+    stop = threading.Event()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Sampled) and "iteration2/layer1" in event.key:
+            stop.set()
+
+    bench = Bench.open(demo_station)
+    with pytest.raises(Stopped), bench:
+        run(training(bench, spoilt, spoilt.wiring, tmp_path), on_event=watch, stop=stop)
+    assert bench.safe_report is not None
+    assert bench.safe_report.ok
+    first = [open_recording(path) for path in sorted((tmp_path / "iteration-001").glob("*.h5"))]
+    assert len(first) == 6
+    assert all(one.complete for one in first)
+    assert len(list((tmp_path / "iteration-002").glob("layer0-*.h5"))) == 3
+
+
+def test_a_device_that_was_not_cleared_is_not_trained_on(demo_station: Path, tmp_path: Path, spoilt: Any) -> None:
+    other = clear(["duffing"], {}, override="a test")
+    with Bench.open(demo_station) as bench:
+        with pytest.raises(GatesNotPassed, match="leaky"):
+            run(training(bench, spoilt, spoilt.wiring, tmp_path, clearance=other))
+        assert bench.device_seconds == 0.0
