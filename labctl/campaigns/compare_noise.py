@@ -7,7 +7,6 @@ for a model without noise cannot; what they are is said in the provenance of all
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,24 +16,22 @@ from labctl.bench import Bench
 from labctl.campaign import Campaign
 from labctl.campaigns.drive_ranges import DeviceRanges, planned_ports
 from labctl.campaigns.knowing_noise import KnowingNetwork, Optimising, optimise_knowing, search_readout_only
+from labctl.campaigns.noise_rivals import save_models
 from labctl.campaigns.plans import TaskPlan
 from labctl.clearance import Clearance
 from labctl.deployment import Measurement, deploy, mean_of
-from labctl.errors import CampaignError
+from labctl.errors import CampaignError, GatesNotPassed
 from labctl.events import Reported
-from labctl.noise_comparison import FURTHER, KNOWLEDGES, KnowledgeOutcome, NoiseComparison
+from labctl.network_bench import check_wiring
+from labctl.noise_comparison import KNOWLEDGES, KnowledgeOutcome, NoiseComparison
 from labctl.noise_report import write_noise_report
-from labctl.provenance import collect_provenance
-from labctl.twin_data import sha256_of
 from labctl.workers import Job, side_by_side
-from twins import read_provenance, save_twin
-from twins.ensemble import AnyTwin, TwinEnsemble
-from twins.ensemble_file import load_any_twin, save_ensemble
+from twins.ensemble_file import load_any_twin
 from twins.network.baselines import linear_on_taps
+from twins.network.initialise import random_wiring
 from twins.network.judging import torch_generator
 from twins.network.ports import DevicePort
 from twins.network.wiring_file import save_wiring
-from twins.noise_free import constant_noise_twin, ode_twin
 
 if TYPE_CHECKING:
     from twins import Traces
@@ -42,14 +39,6 @@ if TYPE_CHECKING:
 
 RIDGES = (1e-5, 1e-3)
 """A strong ridge hides much of the difference, so it is shown at a weak and at a usual one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Models:
-    """knowledge -> device -> file, and where each rival comes from, as plain data."""
-
-    files: Mapping[str, Mapping[str, Path]]
-    origin: Mapping[str, Mapping[str, Any]]
 
 
 def compare_noise_knowledge(
@@ -78,7 +67,8 @@ def compare_noise_knowledge(
     by other means, say). n_workers: processes of the optimisations (None: as many as cores; 1: this one).
 
     Writes twins, wirings, recordings, comparison.json and report.html into `folder`. Raises CampaignError for plan,
-    twins, training and ranges that do not name the same devices, and whatever deployment raises.
+    twins, training and ranges that do not name the same devices, GatesNotPassed and DeploymentError for what may not or
+    cannot be played, all before anything is optimised; and what the bench raises.
     """
     further = dict(further_models or {})
     given = {"twin": twins, "training data": training, "drive range": ranges}
@@ -87,11 +77,17 @@ def compare_noise_knowledge(
         raise CampaignError(
             f"further models need other names than {', '.join(KNOWLEDGES)}; given: {', '.join(further)}"
         )
+    lacking = clearance.lacks(plan.devices)
+    if lacking:
+        raise GatesNotPassed(f"the plan plays on {', '.join(lacking)}, whose twins were not cleared")
     held = _starting_conditions(plan, conditions or {})
-    models = _save_models(twins, training, further, folder / "twins", seed=seed)
+    ports = _ports(twins, ranges, plan, held, seed)
+    # what the bench cannot play is told before anything is optimised
+    check_wiring(bench, random_wiring(plan.architecture, ports, np.random.default_rng(seed), conditions=held))
+    models = save_models(twins, training, further, folder / "twins", seed=seed)
     shared = Optimising(
         plan=plan,
-        ports=_ports(twins, ranges, plan, held, seed),
+        ports=ports,
         twins=dict(twins),
         conditions=held,
         seed=seed,
@@ -147,45 +143,6 @@ def _ports(
         rng=np.random.default_rng(streams[0]),
         generator=torch_generator(streams[1]),
     )
-
-
-def _save_models(
-    twins: Mapping[str, Path],
-    training: Mapping[str, Sequence[Traces]],
-    further: Mapping[str, Mapping[str, Path]],
-    folder: Path,
-    *,
-    seed: int,
-) -> _Models:
-    """Derive the rivals and keep them on disk: the workers load them, and what was optimised on them can be asked again."""
-    files: dict[str, dict[str, Path]] = {"sde": dict(twins), "constant_noise": {}, "ode": {}}
-    files |= {name: dict(one) for name, one in further.items()}
-    origin: dict[str, dict[str, Any]] = {name: {} for name in (*KNOWLEDGES, *further)}
-    for device, path in twins.items():
-        twin, said = load_any_twin(path), read_provenance(path)
-        source = _source(path)
-        for name in KNOWLEDGES:
-            origin[name][device] = {"twin": source, "model": KNOWLEDGES[name]}
-        for name, one in further.items():
-            origin[name][device] = {"twin": source, "model": FURTHER, "file": _source(one[device])}
-        rivals = {"constant_noise": constant_noise_twin(twin, training[device]), "ode": ode_twin(twin)}
-        for name, rival in rivals.items():
-            extra = {"derived_from": origin[name][device]}
-            provenance = collect_provenance(simulated=bool(said.get("simulated")), seed=seed, extra=extra)
-            kept = {"conditions": dict(said.get("conditions", {})), "gates": {}, **provenance}
-            files[name][device] = _saved(rival, folder / name / device, provenance=kept)
-    return _Models(files, origin)
-
-
-def _source(path: Path) -> dict[str, str | None]:
-    """The file that describes a twin; it holds the checksum of the weights."""
-    return {"path": str(path), "sha256": sha256_of(path.with_suffix(".json"))}
-
-
-def _saved(rival: AnyTwin, path: Path, *, provenance: Mapping[str, Any]) -> Path:
-    if isinstance(rival, TwinEnsemble):
-        return save_ensemble(rival, path, provenance=provenance)
-    return save_twin(rival, path, provenance=provenance)
 
 
 def _optimise_all(

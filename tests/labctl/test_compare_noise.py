@@ -22,7 +22,7 @@ from labctl.campaigns.record import record
 from labctl.clearance import clear
 from labctl.cli import main
 from labctl.commands.compare_noise import training_traces
-from labctl.errors import CampaignError, UsageError
+from labctl.errors import CampaignError, DeploymentError, GatesNotPassed, UsageError
 from labctl.noise_comparison import KNOWLEDGES, NoiseComparison
 from labctl.noise_report import write_noise_report
 from labctl.simulation import SimulatedBench, write_demo_station
@@ -54,6 +54,11 @@ def small_plan() -> TaskPlan:
         n_reservoir_trials=8,
         n_starts=2,
     )
+
+
+def slower(plan: TaskPlan) -> TaskPlan:
+    """The same at a sampling time that the station does not have."""
+    return dataclasses.replace(plan, architecture=dataclasses.replace(plan.architecture, dt_s=1e-3))
 
 
 @dataclasses.dataclass
@@ -180,6 +185,8 @@ def test_an_unknown_network_is_named_with_those_that_there_are(compared: Compare
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
+        ({"clearance": clear(("duffing",), {}, override="a test")}, "leaky, whose twins were not cleared"),
+        ({"plan": slower(small_plan())}, r"0\.001 s and the station at 5000 Hz"),
         ({"training": {}}, "training data is given for none: leaky"),
         (
             {"ranges": {"leaky": (-1.0, 1.0), "duffing": (-1.0, 1.0)}},
@@ -194,17 +201,18 @@ def test_an_unknown_network_is_named_with_those_that_there_are(compared: Compare
 def test_what_does_not_belong_together_is_refused_before_anything_is_played(
     compared: Compared, demo_station: Path, tmp_path: Path, changed: dict[str, Any], told: str
 ) -> None:
-    arguments = {"training": {"leaky": [compared.traces]}, "ranges": {"leaky": (-1.0, 1.0)}, **changed}
+    clearance = clear(("leaky",), {}, override="a test")
+    usual = {"training": {"leaky": [compared.traces]}, "ranges": {"leaky": (-1.0, 1.0)}, "clearance": clearance}
+    arguments = {"plan": small_plan(), **usual, **changed}
     training = arguments.pop("training")
     with Bench.open(demo_station) as bench:
-        with pytest.raises(CampaignError, match=told):
+        with pytest.raises((CampaignError, DeploymentError, GatesNotPassed), match=told):
             run(
                 compare_noise_knowledge(
                     bench,
                     {"leaky": compared.twin},
                     training,
-                    small_plan(),
-                    clearance=clear(("leaky",), {}, override="a test"),
+                    arguments.pop("plan"),
                     seed=0,
                     examples_seed=1,
                     folder=tmp_path,
