@@ -63,7 +63,8 @@ def sine_square_plan(devices: Sequence[str], *, dt_s: float, task: SineSquare | 
 
 
 def spoken_digits_plan(devices: Sequence[str], *, dt_s: float, task: SpokenDigits | None = None) -> TaskPlan:
-    """Spoken digits on 6 + 6 nodes, four of six on the first device; no input taps, coupling delays 0, 2, 4."""
+    """Spoken digits on 6 + 6 nodes, four of six on the first device; no input taps, coupling delays 0, 4, 8
+    and 12: most of a word."""
     task = task or SpokenDigits()
     return TaskPlan(
         task=task,
@@ -73,7 +74,7 @@ def spoken_digits_plan(devices: Sequence[str], *, dt_s: float, task: SpokenDigit
             sample_offsets=(0, 1, 2),
             dt_s=dt_s,
             input_taps=(0,),
-            coupling_delays=(0, 2, 4),
+            coupling_delays=(0, 4, 8, 12),
             n_inputs=task.n_inputs,
             washout=task.washout,
         ),
