@@ -11,6 +11,7 @@ import numpy as np
 from labctl.bench import Bench
 from labctl.campaign import Campaign
 from labctl.campaigns.characterise import Characterisation, CharacterisationDesign, characterise
+from labctl.campaigns.drive_ranges import DeviceRanges
 from labctl.campaigns.fit_twin import FitSettings, FittedTwin, fit_twin
 from labctl.campaigns.measure_network import measure_network
 from labctl.campaigns.network_files import save_network
@@ -154,22 +155,25 @@ def _optimise_all(
     settings: LoopSettings,
 ) -> Campaign[dict[str, OptimisedNetwork]]:
     twins = {device: one.load() for device, one in fitted.items()}
-    ranges = allowed_ranges(twins, bench.station, settings.drive_ranges)
-    widest = allowed_ranges(twins, bench.station)
     dt_s = next(iter(twins.values())).spec.dt_s
     plans = [
         task if isinstance(task, TaskPlan) else plan_for(task, tuple(fitted), dt_s=dt_s) for task in settings.tasks
     ]
     if settings.optimise_budget_s is not None:
         plans = [plan.with_budget(settings.optimise_budget_s) for plan in plans]
+
+    def ranges(plan: TaskPlan, wanted: Mapping[str, tuple[float, float]]) -> dict[str, DeviceRanges]:
+        found = allowed_ranges(twins, bench.station, wanted, options=plan.device_options)
+        return {device: found[device] for device in plan.devices}
+
     jobs = {
         plan.task.name: Job(
             optimise_network,
             {
                 "twins": {device: fitted[device].path for device in plan.devices},
                 "plan": plan,
-                "ranges": {device: ranges[device] for device in plan.devices},
-                "widest_ranges": {device: widest[device] for device in plan.devices},
+                "ranges": ranges(plan, settings.drive_ranges),
+                "widest_ranges": ranges(plan, {}),
                 "seed": _seed(streams[0], number),
                 "examples_seed": _seed(streams[1], number),
             },

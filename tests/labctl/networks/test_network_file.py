@@ -1,5 +1,7 @@
 """What a network file may say, and what is told of one that is wrong: file, line, key, and what is allowed."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -226,3 +228,9 @@ def test_the_schema_names_every_key() -> None:
     schema = network_schema()
     assert {"task", "layers", "devices", "conditions"} <= set(schema["properties"])
     assert schema["$defs"]["LayerTable"]["properties"]["gain_levels"]["description"]
+
+
+def test_reading_a_network_file_loads_no_torch() -> None:
+    program = "import sys; import labctl.network_file, labctl.network_fit; print('torch' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"
