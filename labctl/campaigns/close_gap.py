@@ -225,7 +225,7 @@ class _Loop:
             for device, path in twins.items()
         }
         refit: dict[str, RefitTwin] = yield from side_by_side(jobs)
-        files = {device: one.fitted.path for device, one in refit.items()}
+        files = {device: one.fitted.ensemble or one.fitted.path for device, one in refit.items()}
         self._stale |= {device for device, one in refit.items() if not one.old_kept}
         explained = yield from self._promise(wiring, files, "explain")
         last = self._rounds[-1]

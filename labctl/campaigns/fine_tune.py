@@ -60,13 +60,13 @@ def fine_tune(
     Of the parameters that were met on the way those with the best validation on the twins are kept; the read-out is
     fitted anew, on their noise.
     """
-    from twins import load_twin
+    from twins import load_any_twin
     from twins.network.network import PhysicalNetwork
     from twins.network.optimise import Iteration, optimise
 
     step = Step(key, f"Fine-tune {plan.task.name} on the refitted twins")
     yield step.started()
-    loaded = {device: load_twin(path) for device, path in twins.items()}
+    loaded = {device: load_any_twin(path) for device, path in twins.items()}
     network = PhysicalNetwork(wiring, loaded, conditions=plan.trained_conditions)
     course = optimise(network, plan.task, seed=seed, settings=plan.settings)
     while True:
@@ -94,12 +94,12 @@ def promise_of(
     key: str,
 ) -> Campaign[Promise]:
     """What the twins in these files promise of a wiring with its own read-out on these examples, over noise draws."""
-    from twins import load_twin
+    from twins import load_any_twin
     from twins.network.judging import promise, torch_generator
 
     step = Step(key, f"What the twins promise of {plan.task.name}")
     yield step.started()
-    loaded = {device: load_twin(path) for device, path in twins.items()}
+    loaded = {device: load_any_twin(path) for device, path in twins.items()}
     passes = promise(
         wiring,
         loaded,

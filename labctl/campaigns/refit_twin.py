@@ -8,6 +8,8 @@ plays say whether the refit helped at all.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from labctl.campaigns.choose_twin import ChosenTwin
 from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
 from labctl.campaigns.fit_settings import FitSettings
 from labctl.campaigns.network_plays import of_device, plays_of, some_inputs
-from labctl.campaigns.train_twin import TrainedTwin
+from labctl.campaigns.train_twin import MEMBERS_APART, TrainedTwin
 from labctl.errors import RecordingError
 from labctl.events import Figures, Progress, Reported, Warned
 from labctl.recording import Recording
@@ -32,14 +34,13 @@ from labctl.twin_data import TwinData
 from labctl.unseen_inputs import trained_on, unseen
 
 if TYPE_CHECKING:
-    from twins import DeviceTwin, DeviceTwinSpec, Traces
+    from twins import DeviceTwin, DeviceTwinSpec, FitResult, Traces
 
 Array = NDArray[np.float64]
 CHOOSING = 5
 """Every fifth of the examples that are learned from is kept to choose by."""
 CHANCE = 2.0
 """Standard errors of a paired difference that count as chance."""
-N_JUDGED_INPUTS = 48
 N_CALIBRATION_DRAWS = 99
 
 
@@ -75,10 +76,11 @@ class RefitTwin:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A fit to some data, and its surprise (trial,) at the plays that were kept to choose by."""
+    """A fit to some data, one twin or all members of an ensemble, and the surprise (trial,) of the first of them at the
+    plays that were kept to choose by."""
 
     data: TwinData
-    trained: TrainedTwin
+    trained: list[TrainedTwin]
     surprise: Array
     old_kept: bool
 
@@ -86,12 +88,14 @@ class _Candidate:
 @dataclass(frozen=True, slots=True)
 class RefitSettings:
     """How to refit. old: recordings that the twin was fitted to before. heldout: recordings on which it must pass its
-    gates as well. max_seconds, max_epochs: of each fit (with the earlier recordings, and without) and phase."""
+    gates as well. max_seconds, max_epochs: of each fit (with the earlier recordings, and without) and phase.
+    n_judged_inputs: of the plays that no fit has seen, about so many inputs are judged on, with all of their repeats."""
 
     old: Sequence[Path] = ()
     heldout: Sequence[Path] = ()
     max_seconds: float | None = 60.0
     max_epochs: int | None = None
+    n_judged_inputs: int = 48
     findings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -108,11 +112,12 @@ def refit_twin(
     """Refit the twin in this file on the learned trials of all rounds, and judge it on the other trials of the last one.
 
     With the same seed in every round, no input that a fit was trained on becomes one that a later fit chooses its
-    checkpoint by. Saves `<device>` with gates, origin and report in `folder`, as `fit_twin` does.
+    checkpoint by. Saves `<device>` with gates, origin and report in `folder`, as `fit_twin` does; of an ensemble all members
+    are refitted, and the first is judged.
 
     Raises RecordingError for recordings that do not belong together; twins.TwinError.
     """
-    from twins import load_twin, read_provenance
+    from twins import read_provenance
 
     step = Step(key, f"Refit the twin of {device.name} on what the bench just did")
     yield step.started()
@@ -121,9 +126,8 @@ def refit_twin(
     sets = [TwinData.of([*old, *plays]), TwinData.of(plays)] if old else [TwinData.of(plays)]
     candidates = []
     for number, data in enumerate(sets):
-        fit = _fit(load_twin(twin), data, settings, seed=seed, key=key, part=(number, len(sets)))
-        trained = yield from fit
-        surprise = surprise_of(trained.twin, choosing.traces)
+        trained = yield from _fit(members_of(twin), data, settings, seed=seed, key=key, part=(number, len(sets)))
+        surprise = surprise_of(trained[0].twin, choosing.traces)
         candidates.append(_Candidate(data, trained, surprise, old_kept=bool(old) and number == 0))
     best = candidates[0]
     if len(candidates) > 1 and beyond_chance(candidates[1].surprise, best.surprise):
@@ -134,12 +138,12 @@ def refit_twin(
             f"{device.name}: its earlier recordings contradict what it does now and were left out (plays that neither fit "
             f"saw: {with_old:.4f} nats a sample with them, {alone:.4f} without)",
         )
-    before = surprise_of(load_twin(twin), choosing.traces)
+    before = surprise_of(members_of(twin)[0], choosing.traces)
     if not beyond_chance(best.surprise, before):
         yield Warned(key, f"{device.name}: the refitted twin foresees its plays no better than the one before")
     known = trained_on(read_provenance(twin))
     origin = _origin(device, best, choosing, rounds[-1], known, old, settings, seed)
-    fitted, told = yield from finish_twin(key, [best.trained], origin, folder=folder)
+    fitted, told = yield from finish_twin(key, best.trained, origin, folder=folder)
     refit = RefitTwin(fitted, float(before.mean()), float(best.surprise.mean()), best.old_kept)
     yield Reported(f"{key}/surprise", refit.as_dict())
     yield step.finished(f"{refit.surprise_before:.4f} -> {refit.surprise:.4f} nats a sample; {told}")
@@ -187,21 +191,46 @@ def _learned(rounds: Sequence[PlayedRound], device: Device) -> tuple[list[Record
     return fitted, TwinData.of(chosen)
 
 
-def _fit(
-    twin: DeviceTwin, data: TwinData, settings: RefitSettings, *, seed: int, key: str, part: tuple[int, int]
-) -> Campaign[TrainedTwin]:
-    """Go on with a twin in place; part: (number, of how many) of the fits, for the progress."""
-    import math
-    import time
+def members_of(path: Path) -> list[DeviceTwin]:
+    """The twin in a file, or all members of the ensemble in it."""
+    from twins import TwinEnsemble, load_any_twin
 
+    loaded = load_any_twin(path)
+    return list(loaded.members) if isinstance(loaded, TwinEnsemble) else [loaded]
+
+
+def _fit(
+    twins: Sequence[DeviceTwin], data: TwinData, settings: RefitSettings, *, seed: int, key: str, part: tuple[int, int]
+) -> Campaign[list[TrainedTwin]]:
+    """Go on with twins in place, one after another; part: (number, of how many) of the fits, for the progress."""
     from labctl.judging import merged
+
+    traces = merged(data.traces)  # the free runs of many short plays would take far longer one by one
+    trained = []
+    for number, twin in enumerate(twins):
+        began_s = time.process_time()
+        done = (part[0] + number / len(twins), part[1], 1.0 / len(twins))
+        result = yield from _fit_one(twin, traces, settings, seed=seed + MEMBERS_APART * number, key=key, done=done)
+        trained.append(TrainedTwin(twin, result, time.process_time() - began_s))
+    return trained
+
+
+def _fit_one(
+    twin: DeviceTwin,
+    traces: Sequence[Traces],
+    settings: RefitSettings,
+    *,
+    seed: int,
+    key: str,
+    done: tuple[float, float, float],
+) -> Campaign[FitResult]:
+    """done: (before, in all, share of this one), for the progress."""
     from twins import fit
 
     phases = phases_of(twin.spec)
-    began_s = time.process_time()
     epochs = fit(
         twin,
-        merged(data.traces),  # the free runs of many short plays would take far longer one by one
+        traces,
         seed=seed,
         phases=phases,
         max_epochs=settings.max_epochs,
@@ -213,12 +242,14 @@ def _fit(
             try:
                 epoch = next(epochs)
             except StopIteration as finished:
-                return TrainedTwin(twin, finished.value, time.process_time() - began_s)
+                result: FitResult = finished.value
+                return result
             figures = {"train_loss": epoch.train_loss, "free_run_score": epoch.free_run_score}
             yield Figures(key, epoch.epoch, {name: one for name, one in figures.items() if math.isfinite(one)})
             phase = phases.index(epoch.phase) if epoch.phase in phases else 0
-            done = part[0] + (phase + epoch.progress) / len(phases)
-            yield Progress(key, done, part[1], f"{epoch.phase}, held-out free-run score {epoch.free_run_score:.4f}")
+            share = (phase + epoch.progress) / len(phases)
+            note = f"{epoch.phase}, held-out free-run score {epoch.free_run_score:.4f}"
+            yield Progress(key, done[0] + share * done[2], done[1], note)
     finally:
         epochs.close()
 
@@ -236,7 +267,7 @@ def _origin(
     """What the twin is judged on and by which right: plays of the last round that no fit has seen."""
     seen = [*best.data.traces, *choosing.traces, *([] if known else TwinData.of(old).traces if old else [])]
     trained = TrainedInputs.of(seen) if known is None else known.with_more(seen)
-    held = some_inputs(plays_of(last.folder, device, slice(last.n_learned, None)), N_JUDGED_INPUTS)
+    held = some_inputs(plays_of(last.folder, device, slice(last.n_learned, None)), settings.n_judged_inputs)
     more = [of_device(open_recording(path), device, slice(None)) for path in settings.heldout]
     judged = TwinData.of([*held, *more])
     how, withheld = "plays of the network on examples that were kept from every fit", ""
@@ -246,8 +277,8 @@ def _origin(
     except RecordingError as error:
         withheld = str(error)
     chosen = ChosenTwin(
-        spec=best.trained.twin.spec,
-        phases=phases_of(best.trained.twin.spec),
+        spec=best.trained[0].twin.spec,
+        phases=phases_of(best.trained[0].twin.spec),
         reasons=("it goes on from the twin before, as it is built",),
         findings=dict(settings.findings),
     )

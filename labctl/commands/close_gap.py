@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from labctl.bench import Bench
     from labctl.campaigns.gap_design import GapSettings, Recorded
     from labctl.campaigns.network_files import NetworkFiles
+    from labctl.clearance import Clearance
     from twins.network.wiring import Wiring
 
 
@@ -111,7 +112,7 @@ def run_close_gap(options: argparse.Namespace) -> int:
         outcome = {"task": network.task, "simulated": bench.simulated, "outputs_safe": report.ok, **result.as_dict()}
         write_outcome(options.out / "gap.json", outcome)
         provenance = bench.provenance(seed=options.seed)
-    leave_network(options, network, result.wiring, result.twins, provenance)
+    leave_network(options, network, result.wiring, result.twins, result.clearance, provenance)
     return 0 if report.ok else 1
 
 
@@ -120,14 +121,15 @@ def leave_network(
     network: NetworkFiles,
     wiring: Wiring,
     twins: Mapping[str, Path],
+    clearance: Clearance,
     provenance: dict[str, Any],
 ) -> None:
-    """The best wiring as a network folder, with what the twins as they are now promise on the network's own examples."""
+    """The best wiring as a network folder, with what the twins as they are now promise on the network's own examples, and
+    the gates by which it was played."""
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.fine_tune import promise_of
     from labctl.campaigns.retold_network import retell_network
     from labctl.console import Console
-    from twins import read_provenance
 
     promised = run_campaign(
         promise_of(
@@ -146,7 +148,7 @@ def leave_network(
         options.out / "network",
         wiring=wiring,
         promise=promised,
-        gates={device: read_provenance(path).get("gates") or {} for device, path in twins.items()},
+        gates=clearance.gates,
         provenance=provenance,
     )
 

@@ -75,7 +75,7 @@ def run_train_on_bench(options: argparse.Namespace) -> int:
         }
         write_outcome(options.out / "outcome.json", outcome)
         provenance = bench.provenance(seed=options.seed)
-    leave_network(options, network, result.wiring, twins, provenance)
+    leave_network(options, network, result.wiring, twins, clearance, provenance)
     return 0 if report.ok else 1
 
 

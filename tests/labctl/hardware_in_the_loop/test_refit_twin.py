@@ -16,7 +16,7 @@ from labctl.network_bench import play_network
 from labctl.store import open_recording
 from labctl.trained_inputs import TrainedInputs
 from labctl.unseen_inputs import trained_on
-from twins import load_twin, read_provenance
+from twins import TwinEnsemble, load_ensemble, load_twin, read_provenance, save_ensemble
 
 N_LEARNED, N_JUDGED = 10, 5
 
@@ -37,7 +37,7 @@ def refitted(
     spoilt: Any, round_played: Any, folder: Path, old: Path, *, max_epochs: int, events: list[Event]
 ) -> RefitTwin:
     device, played = round_played
-    settings = RefitSettings(old=[old], max_seconds=None, max_epochs=max_epochs)
+    settings = RefitSettings(old=[old], max_seconds=None, max_epochs=max_epochs, n_judged_inputs=6)
     campaign = refit_twin(device, spoilt.twin, rounds=[played], settings=settings, seed=0, folder=folder, key="refit")
     return run(campaign, on_event=events.append)
 
@@ -102,3 +102,20 @@ def test_fingerprints_grow_with_what_a_twin_goes_on_to_learn_from(
     assert grown.seen(first).all()
     assert grown.seen(second).all()
     assert not grown.seen(third).any()
+
+
+def test_of_an_ensemble_all_members_are_refitted(spoilt: Any, round_played: Any, tmp_path: Path) -> None:
+    device, played = round_played
+    members = [load_twin(spoilt.twin) for _ in range(2)]
+    ensemble = save_ensemble(TwinEnsemble(members), tmp_path / "both", provenance=read_provenance(spoilt.twin))
+    settings = RefitSettings(max_seconds=None, max_epochs=10, n_judged_inputs=6)
+    refit = run(
+        refit_twin(device, ensemble, rounds=[played], settings=settings, seed=0, folder=tmp_path / "twins", key="refit")
+    )
+    assert refit.fitted.ensemble is not None
+    first, second = load_ensemble(refit.fitted.ensemble).members
+    judged = [one.traces() for one in plays_of(played.folder, device, slice(N_LEARNED, None))]
+    before = surprise_of(members[0], judged).mean()
+    after = [surprise_of(one, judged).mean() for one in (first, second)]
+    assert max(after) < before
+    assert after[0] != after[1]  # each with a seed of its own
