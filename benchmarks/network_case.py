@@ -19,6 +19,7 @@ TAPS = (0, 1)
 RIDGE = 1e-3
 WASHOUT = 10  # held inputs
 N_LAYERS = 2
+CHECKPOINT_EVERY = 25  # held inputs, of the formulation that keeps activations for so long only
 N_FITTED_INPUTS, FIT_EPOCHS = 24, 40
 PARAMETERS = ("W_in", "W", "gain", "bias")
 Arrays = dict[str, np.ndarray]
@@ -72,7 +73,7 @@ def fitted_twin(seed: int) -> Any:
 
 def make_case(twin: Any, size: Size, seed: int, *, recurrent: bool = False) -> Case:
     """A wiring with random weights; recurrent: one layer of all nodes that listens to itself, a held input later."""
-    from twins.network import Architecture, DevicePort, random_wiring
+    from twins.network import Architecture, DevicePort, LayerPlan, random_wiring
 
     if size.nodes % N_LAYERS or size.steps % HOLD or size.held <= WASHOUT:
         raise ValueError(f"{size}: nodes must be even, steps a multiple of {HOLD} and more than {WASHOUT * HOLD}")
@@ -81,8 +82,6 @@ def make_case(twin: Any, size: Size, seed: int, *, recurrent: bool = False) -> C
     port = DevicePort.from_range("leaky", low, high)
     samples: dict[str, Any] = {"samples_per_step": HOLD, "sample_offsets": tuple(range(HOLD)), "dt_s": twin.spec.dt_s}
     if recurrent:
-        from twins.network import LayerPlan
-
         plan = LayerPlan(("leaky",) * size.nodes, sources=(0,))
         architecture = Architecture((plan,), **samples, input_taps=TAPS, coupling_delays=(1,))
     else:

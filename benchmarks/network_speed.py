@@ -6,11 +6,13 @@ One step: fresh noise and starts, the network forward, the read-out solved by ri
 gains and biases; float32, 32 trials. The network: two layers of equal size, all nodes one SIMULATED device whose twin has
 the default structure (network_case.py); "steps" are the solver's, HOLD of them an input.
 
-ours: PhysicalNetwork. torchsde: its Euler over the delay-embedded state, as strong as we could make it
-(network_rivals_torchsde.py); torchsde_people: f and g apart and its own Brownian motion. plain_torch: a Python loop under
-autograd. lax_scan, lax_scan_remat, lax_scan_unrolled: jax, compiled, without and with jax.checkpoint
-(network_rivals_jax.py); the least median is the rival. jax is looked for in this Python, or in the one that --jax-python
-names, and skipped with a note where there is none. floor: the matrix products of the step alone, as torch does them.
+ours: PhysicalNetwork, its twins in C where a compiler is found (`compiled`); ours_torch: in torch alone; ours_checkpointed:
+with checkpoint_steps; ours_recurrent: as many nodes in one layer that listens to itself. torchsde: its Euler over the
+delay-embedded state, as strong as we could make it (network_rivals_torchsde.py); torchsde_people: f and g apart and its own
+Brownian motion. plain_torch: a Python loop under autograd. lax_scan, lax_scan_remat, lax_scan_unrolled: jax, compiled,
+without and with jax.checkpoint (network_rivals_jax.py); the least median is the rival. jax is looked for in this Python, or
+in the one that --jax-python names, and skipped with a note where there is none. floor: the products alone,
+as torch does them.
 All formulations give the same loss and gradients on the same noise; that is checked before anything is timed.
 
 Every formulation has a process of its own, asked in turns and in alternating order: ms and ratios are medians of wall time,
@@ -39,12 +41,14 @@ import network_case
 import numpy as np
 from measuring import Spent
 from network_case import HOLD, Case, Size
-from network_worker import JAX_WAYS
+from network_worker import JAX_WAYS, OUR_WAYS
 
 TOLERANCE = 2e-3  # of gradients, over the largest number of each array: float32 through up to 1000 noisy steps
 ROUNDS, ROUNDS_QUICK = 15, 5
-LONGEST_S, LONGEST_QUICK_S = 300.0, 30.0  # a size at one number of threads
-TORCH_WAYS = ("ours", "torchsde", "torchsde_people", "plain_torch", "floor")
+LONGEST_S, LONGEST_QUICK_S = 300.0, 25.0  # a size at one number of threads
+NOT_QUICK = ("torchsde_people", "lax_scan_unrolled")  # never the best
+TORCH_WAYS = (*OUR_WAYS, "torchsde", "torchsde_people", "plain_torch", "floor")
+NOT_COMPARED = ("floor", "ours_checkpointed", "ours_recurrent")  # no solution, other draws, another network
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -127,7 +131,7 @@ def differences(workers: Sequence[Worker], folder: Path) -> dict[str, float]:
     """Largest difference of loss and gradients from ours, relative to the largest number of each array."""
     found: dict[str, list[np.ndarray]] = {}
     for worker in workers:
-        if worker.way == "floor":
+        if worker.way in NOT_COMPARED:
             continue
         path = folder / f"{worker.way}.npz"
         worker.ask(f"check {path}")
@@ -159,9 +163,7 @@ def measure(
     """One size at one number of threads; ways: name -> interpreter."""
     case_file = folder / "case.npz"
     np.savez(case_file, **case.arrays)
-    told = {
-        "size": asdict(case.size), "seed": options.seed, "threads": threads, "recurrent": False, "forward": {},
-    }  # fmt: skip
+    told = {"size": asdict(case.size), "seed": options.seed, "threads": threads}
     workers = [Worker(way, case_file, folder / "twin", told, python) for way, python in ways.items()]
     try:
         memory = {}
@@ -248,7 +250,7 @@ def chosen_ways(options: argparse.Namespace) -> dict[str, str]:
     else:
         ways |= dict.fromkeys(JAX_WAYS, python)
     if options.ways is None:
-        return ways
+        return {way: python for way, python in ways.items() if not (options.quick and way in NOT_QUICK)}
     asked = {"ours", *options.ways.split(",")}
     unknown = asked - {*TORCH_WAYS, *JAX_WAYS}
     if unknown:
@@ -262,21 +264,28 @@ def main() -> int:
     ways = chosen_ways(options)
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # of this process, which only fits the twin
     import twins
+    from twins.device import native
 
     cases: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         twin = network_case.fitted_twin(options.seed)
         twins.save_twin(twin, folder / "twin", provenance={"simulated": True})
-        for threads in numbers(options.threads):
-            for nodes in numbers(options.nodes):
-                for steps in numbers(options.steps):
-                    case = network_case.make_case(twin, Size(nodes, steps, options.batch), options.seed)
-                    cases.append(measure(case, threads, ways, options, folder))
-                    report(cases[-1])
-                    figures = {"simulated": True, "cases": cases, "growth": growth(cases), "hold": HOLD}
-                    measuring.write_results(options, figures)
+        for threads, nodes, steps in sizes(options):
+            case = network_case.make_case(twin, Size(nodes, steps, options.batch), options.seed)
+            cases.append(measure(case, threads, ways, options, folder))
+            report(cases[-1])
+            figures = {"simulated": True, "cases": cases, "growth": growth(cases), "hold": HOLD}
+            measuring.write_results(options, figures | {"compiled": native.library() is not None})
     return 0
+
+
+def sizes(options: argparse.Namespace) -> list[tuple[int, int, int]]:
+    """(threads, nodes, steps); quick: all with the first number of threads, the smallest and the largest with the others."""
+    threads = numbers(options.threads)
+    every = [(nodes, steps) for nodes in numbers(options.nodes) for steps in numbers(options.steps)]
+    others = [every[0], every[-1]] if options.quick and len(every) > 1 else every
+    return [(one, *size) for number, one in enumerate(threads) for size in (others if number else every)]
 
 
 if __name__ == "__main__":

@@ -22,21 +22,29 @@ import numpy as np
 from network_case import Case, Size
 
 Pass = Callable[[], Any]
+OUR_WAYS: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "ours_torch": {},
+    "ours_checkpointed": {"checkpoint_steps": network_case.CHECKPOINT_EVERY},
+    "ours_recurrent": {},
+}
 JAX_WAYS = ("lax_scan", "lax_scan_remat", "lax_scan_unrolled")
 
 
 def make_pass(way: str, case: Case, options: dict[str, Any], *, given: bool = False) -> Pass:
-    """The work of this name: "ours", "plain_torch", "torchsde", "torchsde_people", "floor" or one of JAX_WAYS."""
+    """The work of this name: one of OUR_WAYS or JAX_WAYS, "plain_torch", "torchsde", "torchsde_people", "floor"."""
     if way in JAX_WAYS:
         by_jax = importlib.import_module("network_rivals_jax")
         unroll = 4 if way == "lax_scan_unrolled" else 1
         return by_jax.by_scan(case, remat=way == "lax_scan_remat", unroll=unroll, given=given)  # type: ignore[no-any-return]
+    if way == "ours_torch":
+        os.environ["LABCTL_NATIVE"] = "0"
     by_torch = importlib.import_module("network_rivals_torch")
     by_torch.torch.set_num_threads(options["threads"])
     if way == "floor":
         return by_torch.gemm_floor(case)  # type: ignore[no-any-return]
-    if way.startswith("ours"):
-        return by_torch.ours(case, given=given, **options["forward"])  # type: ignore[no-any-return]
+    if way in OUR_WAYS:
+        return by_torch.ours(case, given=given, **OUR_WAYS[way])  # type: ignore[no-any-return]
     if way == "plain_torch":
         return by_torch.by_layers(case, by_torch.plain_loop, given=given)  # type: ignore[no-any-return]
     by_torchsde = importlib.import_module("network_rivals_torchsde")
@@ -50,11 +58,12 @@ def load_case(way: str, path: str, twin: str, options: dict[str, Any]) -> Case:
     with np.load(path) as stored:
         arrays = dict(stored)
     size = Size(**options["size"])
-    if not way.startswith("ours"):
+    if way not in OUR_WAYS:
         return Case(size, arrays)
     import twins
 
-    return network_case.make_case(twins.load_twin(twin), size, options["seed"], recurrent=options["recurrent"])
+    recurrent = way == "ours_recurrent"
+    return network_case.make_case(twins.load_twin(twin), size, options["seed"], recurrent=recurrent)
 
 
 def serve(way: str, case: Case, options: dict[str, Any]) -> None:

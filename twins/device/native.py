@@ -17,10 +17,12 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -79,10 +81,10 @@ def run(samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> None
     """Fill in the path; shapes as in stacked_kernel._run."""
     n_batch = samples.shape[3]
     wide, kicks = _whole_tiles(samples), _whole_tiles(noise)
-    stack, kept = _stack(wide, bias, kicks, w)
+    bias = bias.contiguous()
+    stack = _stack(wide, bias, kicks, w)
     pointers = (ctypes.addressof(stack), wide.data_ptr(), kicks.data_ptr())
     _share_out(lambda first, stop: _kernel().stacked_run(*pointers, first, stop, w.activation == "relu"), wide, kicks)
-    del kept
     if wide is not samples:
         samples.copy_(wide[..., :n_batch])
 
@@ -93,14 +95,14 @@ def run_back(
     """Gradients with respect to the samples and, if asked for, the bias; grad holds that of the path and may be changed."""
     n_nodes, n_batch = len(samples), samples.shape[3]
     wide, into, kicks = _whole_tiles(samples), _whole_tiles(grad), _whole_tiles(noise)
-    stack, kept = _stack(wide, bias, kicks, w)
+    bias = bias.contiguous()
+    stack = _stack(wide, bias, kicks, w)
     sums = grad.new_zeros(n_nodes * wide.shape[3] // LANES, bias.shape[2]) if of_bias else None
     pointers = (ctypes.addressof(stack), wide.data_ptr(), kicks.data_ptr(), into.data_ptr())
     to_bias = None if sums is None else sums.data_ptr()
     _share_out(
         lambda first, stop: _kernel().stacked_back(*pointers, to_bias, first, stop, w.activation == "relu"), wide, kicks
     )
-    del kept
     grad_bias = None if sums is None else sums.view(n_nodes, -1, bias.shape[2]).sum(1, keepdim=True)
     return into[..., :n_batch], grad_bias
 
@@ -116,32 +118,50 @@ def _whole_tiles(tensor: Tensor) -> Tensor:
     return pad(tensor, (0, -tensor.shape[-1] % LANES)).contiguous()
 
 
-def _stack(samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> tuple[_Stack, Sequence[object]]:
-    """What the kernel is told, and what must live as long as it runs."""
-    tensors = {
-        "window_in": w.window_in.mT,
-        "window_back": w.window_in,
-        "bias_in": bias,
-        "out": w.out_weight.mT,
-        "out_back": w.out_weight,
-        "out_bias": w.out_bias,
-        "scale": w.noise_scale,
-        "floor": w.noise_floor,
-    }
-    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    inner = [[part.contiguous() for part in parts] for parts in (
-        [weight.mT for weight in w.inner_weights], w.inner_weights, w.inner_biases,
-    )]  # fmt: skip
-    lists = [(ctypes.c_void_p * max(len(parts), 1))(*(part.data_ptr() for part in parts)) for parts in inner]
-    widths = (ctypes.c_long * len(w.widths))(*(width // 2 for width in w.widths))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pointers:
+    """What the kernel is told of weights, and what must live as long."""
+
+    addresses: dict[str, int]
+    kept: tuple[object, ...]
+
+
+_told: WeakKeyDictionary[StackedWeights, _Pointers] = WeakKeyDictionary()
+
+
+def _pointers(w: StackedWeights) -> _Pointers:
+    """Made once: short runs, a step of a recurrent network, would take longer to prepare than to run."""
+    if w not in _told:
+        tensors = {
+            "window_in": w.window_in.mT,
+            "window_back": w.window_in,
+            "out": w.out_weight.mT,
+            "out_back": w.out_weight,
+            "out_bias": w.out_bias,
+            "scale": w.noise_scale,
+            "floor": w.noise_floor,
+        }
+        inner = {
+            "inner": [weight.mT for weight in w.inner_weights],
+            "turned": w.inner_weights,
+            "inner_bias": w.inner_biases,
+        }
+        kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        parts = {name: [part.contiguous() for part in every] for name, every in inner.items()}
+        lists = {name: (ctypes.c_void_p * max(len(p), 1))(*(one.data_ptr() for one in p)) for name, p in parts.items()}
+        widths = (ctypes.c_long * len(w.widths))(*(width // 2 for width in w.widths))
+        addresses = {name: tensor.data_ptr() for name, tensor in kept.items()}
+        addresses |= {name: ctypes.addressof(one) for name, one in lists.items()}
+        addresses["widths"] = ctypes.addressof(widths)
+        _told[w] = _Pointers(addresses, (kept, parts, lists, widths))
+    return _told[w]
+
+
+def _stack(samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> _Stack:
+    """For one call; bias contiguous."""
     n_nodes, n_time, _, n_batch = samples.shape
-    addresses = {name: tensor.data_ptr() for name, tensor in kept.items()}
-    addresses |= {
-        name: ctypes.addressof(one) for name, one in zip(("inner", "turned", "inner_bias"), lists, strict=True)
-    }
-    addresses["widths"] = ctypes.addressof(widths)
-    stack = _Stack(n_nodes, n_time, len(noise), n_batch, w.n_window, len(w.widths), **addresses)
-    return stack, (kept, inner, lists, widths)
+    sizes = (n_nodes, n_time, len(noise), n_batch, w.n_window, 1 + len(w.inner_weights))
+    return _Stack(*sizes, bias_in=bias.data_ptr(), **_pointers(w).addresses)
 
 
 def _share_out(work: Callable[[int, int], int], samples: Tensor, noise: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ class FastNodes(nn.Module):
         self.nodes = list(nodes)
         self._names = [twin.spec.condition_names for twin in twins]
         self._activation = twins[0].spec.activation
+        self._known: StackedWeights | None = None
         packed = pack(twins)
         self._n_layers = n_inner_layers(packed)
         self._noisy = any(twin.spec.noisy for twin in twins)
@@ -108,7 +109,18 @@ class FastNodes(nn.Module):
         base = self.get_buffer("bias_in")
         return base + torch.matmul(normal.to(base).unsqueeze(1), self.get_buffer("condition_in"))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FastNodes:
+        self._known = None  # buffers get another type or device
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
     def _weights(self) -> StackedWeights:
+        """Put together once: a step of a recurrent network is short."""
+        if self._known is None:
+            self._known = self._gathered()
+        return self._known
+
+    def _gathered(self) -> StackedWeights:
         inner = range(self._n_layers)
         return StackedWeights(
             window_in=self.get_buffer("window_in"),

@@ -31,7 +31,7 @@ _TOGETHER = 120_000
 """Numbers of one layer in the steps whose activations are found together: they should stay in a core's cache."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class StackedWeights:
     """See stacked_weights.pack: C = 2 · hidden + 1 rows in the first layer, [drift net | diffusion net | linear model]."""
 
