@@ -3,7 +3,7 @@
     python benchmarks/refit.py --quick --json refit.json
 
 SIMULATED devices. The twin is spoilt by its recordings: they are of a leaky integrator whose time constant is 30 % longer
-and whose noise is half that of the device on the bench, as if the device had aged since. It passes its gates, on held-out
+(--spoilt-tau) and whose noise is half (--spoilt-noise) that of the device on the bench, as if the device had changed since. It passes its gates, on held-out
 recordings of that other device. A NARMA-10 network of 6 + 6 nodes is optimised on it and measured; beside it one that is
 optimised in the same way on a twin of the right device, the floor. Then, each within --budget device-seconds:
 
@@ -52,7 +52,6 @@ from twins.network.wiring import DevicePort, Wiring
 
 DEVICE = "leaky"
 TAU_S, NOISE = 1e-3, 0.05  # of the demo's device
-SPOILT_TAU, SPOILT_NOISE = 1.3, 0.5  # of the device that the spoilt twin is of, as multiples
 DESIGN = CharacterisationDesign(n_trials=30, n_samples=400)
 FIT = FitSettings(choice="plain", response_delays=1, drive_delays=1, hidden=(16, 16))
 N_TEST, N_REPEATS = 48, 3
@@ -89,6 +88,15 @@ def main() -> None:
 def more_options(parser: argparse.ArgumentParser) -> None:
     """What this script takes beside the common options."""
     parser.add_argument("--budget", type=float, default=300.0, help="device-seconds of each way (default 300)")
+    parser.add_argument(
+        "--spoilt-tau",
+        type=float,
+        default=1.3,
+        help="time constant that the spoilt twin knows, a multiple (default 1.3)",
+    )
+    parser.add_argument(
+        "--spoilt-noise", type=float, default=0.5, help="noise that the spoilt twin knows, a multiple (default 0.5)"
+    )
     parser.add_argument("--share", type=float, default=0.8, help="of the loss, to count as recovered (default 0.8)")
 
 
@@ -96,7 +104,8 @@ def one_run(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, A
     """One seed: both twins, both networks, both remedies."""
     began_s = time.perf_counter()
     plan = the_plan()
-    spoilt = learned(folder / "spoilt", plan, seed, tau_s=SPOILT_TAU * TAU_S, noise=SPOILT_NOISE * NOISE)
+    wrong_tau, wrong_noise = options.spoilt_tau, options.spoilt_noise
+    spoilt = learned(folder / "spoilt", plan, seed, tau_s=wrong_tau * TAU_S, noise=wrong_noise * NOISE)
     right = learned(folder / "right", plan, seed, tau_s=TAU_S, noise=NOISE)
     with SimulatedBench.start(bench_file(folder / "bench", seed + 500, tau_s=TAU_S, noise=NOISE)) as simulation:
         station = write_demo_station(simulation, folder / "station.toml")
@@ -125,7 +134,7 @@ def one_run(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, A
     return {
         "simulated": True,
         "seed": seed,
-        "spoilt_how": f"recordings of a device with {SPOILT_TAU} of the time constant and {SPOILT_NOISE} of the noise",
+        "spoilt_how": f"recordings of a device with {wrong_tau} of the time constant and {wrong_noise} of the noise",
         "spoilt_gates_passed": spoilt.twin.passed,
         "budget_s": options.budget,
         **figures,

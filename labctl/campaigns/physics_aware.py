@@ -48,7 +48,7 @@ class PhysicsAwareSettings:
 
     n_iterations: at most; fewer where the budget is spent before. n_trials, n_steps: examples of an iteration; few and long
     ones, since the preparation and the washout of each cost device time (None: as long as the plan's examples).
-    learning_rate: of Adam, falls to 0 as a cosine (None: three quarters of the plan's).
+    learning_rate: of Adam, falls to 0 as a cosine (None: 0.3 of the plan's).
     n_validations: how often, evenly spaced, the last time at the end, the network is measured on one set of held-out
     examples: n_judged_trials, n_repeats times each, with a read-out fitted to the bench's answers to n_readout_trials
     others, of the plan's own length. The best of these is kept. Their device time is set aside before training begins.
@@ -59,7 +59,7 @@ class PhysicsAwareSettings:
     n_steps: int | None = None
     learning_rate: float | None = None
     n_validations: int = 2
-    n_readout_trials: int = 24
+    n_readout_trials: int = 32
     n_judged_trials: int = 16
     n_repeats: int = 2
 
@@ -163,7 +163,7 @@ class _Training:
         self._twins, self._budget_s, self._seed, self._folder = twins, budget_s, seed, folder
         self._use = settings or PhysicsAwareSettings()
         self._n_steps = self._use.n_steps or plan.n_steps
-        own_rate = 0.75 * plan.settings.learning_rate
+        own_rate = 0.3 * plan.settings.learning_rate
         self._rate = own_rate if self._use.learning_rate is None else self._use.learning_rate
         judged, training, self._noise = np.random.SeedSequence(seed).spawn(3)
         self._rng = np.random.default_rng(training)

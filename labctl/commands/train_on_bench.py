@@ -29,7 +29,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     train.add_argument(
         "--validations", type=positive_integer, help="how often the network is measured on held-out examples"
     )
-    train.add_argument("--learning-rate", type=float, metavar="RATE", help="default: three quarters of the plan's")
+    train.add_argument("--learning-rate", type=float, metavar="RATE", help="default: 0.3 of the plan's")
     train.set_defaults(run=run_train_on_bench)
 
 
