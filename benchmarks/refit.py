@@ -3,9 +3,10 @@
     python benchmarks/refit.py --quick --json refit.json
 
 SIMULATED devices. The twin is spoilt by its recordings: they are of a leaky integrator whose time constant is 30 % longer
-(--spoilt-tau) and whose noise is half (--spoilt-noise) that of the device on the bench, as if the device had changed since. It passes its gates, on held-out
-recordings of that other device. A NARMA-10 network of 6 + 6 nodes is optimised on it and measured; beside it one that is
-optimised in the same way on a twin of the right device, the floor. Then, each within --budget device-seconds:
+(--spoilt-tau) and whose noise is half (--spoilt-noise) that of the device on the bench, as if the device had changed
+since. It passes its gates, on held-out recordings of that other device. A NARMA-10 network of 6 + 6 nodes is optimised
+on it and measured; beside it one that is optimised in the same way on a twin of the right device, the floor. Then, each
+within --budget device-seconds:
 
 close_the_gap    deploy, compare, refit the twin (on the plays, with its old recordings or without, as the plays say),
                  fine-tune; until the gap is inside the spread of the device's repeats, or the budget is spent

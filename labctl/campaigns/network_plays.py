@@ -14,9 +14,14 @@ from labctl.store import open_recording
 
 
 def plays_of(folder: Path, device: Device, trials: slice) -> list[Recording]:
-    """What `play_network` left in `folder` of this device: these trials of every play that drove it, in order."""
+    """What `play_network` left in `folder` of this device: these trials of every play that drove it, in order.
+
+    Played together with a device that needs a longer preparation, it was prepared longer as well; all get the shortest.
+    """
     recordings = [open_recording(path) for path in sorted(folder.glob("*.h5"))]
-    return [of_device(one, device, trials) for one in recordings if set(device.drive) <= set(one.drive_names)]
+    own = [of_device(one, device, trials) for one in recordings if set(device.drive) <= set(one.drive_names)]
+    shortest = min((one.n_prepare for one in own), default=0)
+    return [_prepared(one, shortest) for one in own]
 
 
 def of_device(recording: Recording, device: Device, trials: slice) -> Recording:
@@ -41,6 +46,21 @@ def of_device(recording: Recording, device: Device, trials: slice) -> Recording:
     complete = bool((valid == header.shape[1]).all())
     return replace(
         recording, header=own, drive=drive, response=response, valid_samples=valid, complete=complete, notes=()
+    )
+
+
+def _prepared(recording: Recording, n_prepare: int) -> Recording:
+    """The same without the first samples of its preparation, so that n_prepare of them are left."""
+    extra = recording.n_prepare - n_prepare
+    if not extra:
+        return recording
+    n_trials, n_samples = recording.header.shape
+    return replace(
+        recording,
+        header=replace(recording.header, shape=(n_trials, n_samples - extra), n_prepare=n_prepare),
+        drive=np.array(recording.drive[:, extra:]),
+        response=np.array(recording.response[:, extra:]),
+        valid_samples=np.maximum(recording.valid_samples - extra, 0),
     )
 
 

@@ -13,6 +13,7 @@ from labctl.campaigns.network_plays import plays_of, some_inputs
 from labctl.campaigns.play_cost import network_seconds
 from labctl.errors import CampaignError
 from labctl.network_bench import play_network
+from labctl.store import open_recording
 from twins.network.initialise import Architecture, random_wiring
 from twins.network.tasks import DelayedParity
 from twins.network.wiring import DevicePort, Wiring
@@ -66,6 +67,22 @@ def test_a_device_gets_its_own_channels_and_conditions_and_repeats_of_a_drive_sh
     assert len(np.unique(first.input_id)) == 2  # the inputs alone drive the first layer
     assert len(np.unique(last.input_id)) == 4  # noise of the first layer is in the drives of the second
     assert [one.n_trials for one in some_inputs([first], 1)] == [2]
+
+
+def test_plays_beside_a_device_with_a_longer_preparation_are_cut_to_the_shortest(
+    demo_station: Path, tmp_path: Path, wiring: Wiring
+) -> None:
+    inputs = np.random.default_rng(1).uniform(-1, 1, size=(2, 20, 1))
+    played(demo_station, wiring, inputs, tmp_path / "plays")
+    together, alone = (open_recording(tmp_path / "plays" / f"layer0-play{number}.h5") for number in range(2))
+    assert together.n_prepare > alone.n_prepare
+    with Bench.open(demo_station) as bench:
+        plays = plays_of(tmp_path / "plays", bench.station.device("leaky"), slice(None))
+    assert {one.n_prepare for one in plays} == {alone.n_prepare}
+    assert {one.header.shape for one in plays} == {alone.header.shape}
+    assert all(one.complete and len(one.whole_trials) == 2 for one in plays)
+    column = together.response_names.index("leaky_response")
+    np.testing.assert_array_equal(plays[0].scored()[1][..., 0], together.scored()[1][..., column])
 
 
 def test_fresh_examples_avoid_the_judged_ones_though_the_task_has_few_inputs() -> None:
