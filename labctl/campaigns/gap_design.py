@@ -55,8 +55,12 @@ class GapSettings:
     tuning: FineTuning = field(default_factory=FineTuning)
 
     def __post_init__(self) -> None:
-        if self.n_repeats < 2:
-            raise CampaignError(f"a repeat spread needs n_repeats of at least 2, not {self.n_repeats}")
+        if self.n_repeats < 2 or self.n_promise_draws < 2:
+            raise CampaignError(
+                f"spreads need at least 2 repeats and noise draws, not {self.n_repeats} and {self.n_promise_draws}"
+            )
+        if not self.spreads > 0 or self.patience < 1:
+            raise CampaignError(f"spreads must be greater than 0 and patience at least 1, not {self}")
         if self.n_training_trials is not None and self.n_training_trials < LEAST_TRAINING:
             raise CampaignError(
                 f"n_training_trials must be at least {LEAST_TRAINING}, some are kept from the refit; not {self.n_training_trials}"

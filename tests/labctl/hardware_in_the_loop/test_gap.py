@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from labctl.campaigns.gap import Gap
+from labctl.campaigns.gap_design import GapBudget, GapSettings
+from labctl.errors import CampaignError
 
 
 def test_a_gap_is_closed_inside_the_larger_of_both_spreads_and_open_beyond() -> None:
@@ -38,3 +40,18 @@ def test_a_perfect_twin_is_found_inside_in_nine_of_ten_cases_and_a_gap_of_two_sp
 
     assert 0.87 < share(0.0) < 0.95
     assert share(2.0) < 0.12
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n_repeats": 1}, {"n_promise_draws": 1}, {"spreads": 0.0}, {"patience": 0}, {"n_training_trials": 9}]
+)
+def test_settings_that_can_say_nothing_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(CampaignError):
+        GapSettings(**wrong)
+
+
+def test_an_empty_budget_is_refused() -> None:
+    with pytest.raises(CampaignError, match="device_seconds"):
+        GapBudget(0.0)
+    with pytest.raises(CampaignError, match="round"):
+        GapBudget(10.0, rounds=0)
