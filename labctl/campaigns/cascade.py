@@ -12,10 +12,8 @@ layer-K/           trained.json and .safetensors (the layers up to K), figures.j
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +22,18 @@ from numpy.typing import NDArray
 
 from labctl.bench import Bench
 from labctl.campaign import Campaign, Step
+from labctl.campaigns.cascade_files import (
+    digest_of,
+    numbers_of,
+    read_figures,
+    same_as_before,
+    told_plan,
+    write_figures,
+)
 from labctl.campaigns.cascade_options import CascadedLayer, CascadedNetwork, CascadeOptions
 from labctl.campaigns.record_once import record_once, recorded_seconds
 from labctl.clearance import Clearance
-from labctl.deployment import judge_features
+from labctl.deployment import Measurement, judge_features
 from labctl.errors import CampaignError, GatesNotPassed
 from labctl.events import Reported, Warned
 from labctl.network_bench import apply_conditions, check_wiring, play_layers
@@ -111,6 +117,8 @@ class _Cascade:
         self._sets: tuple[TaskData, TaskData, TaskData] = (training, validation, heldout)
         self._features: list[Array] = []
         self._layers: list[CascadedLayer] = []
+        self._digests: dict[str, str] = {}
+        self._asked: dict[str, Any] = {}
         self.key = f"cascade/{plan.task.name}"
 
     def run(self) -> Campaign[CascadedNetwork]:
@@ -150,10 +158,12 @@ class _Cascade:
         if figures.exists():
             step = Step(key, f"Layer {number + 1}")
             yield step.started()
-            known = _read(figures)
-            known["learning_curve"] = tuple(known["learning_curve"])
+            known, wiring = read_figures(figures), load_wiring(folder / "trained")
             yield step.finished("trained before")
-            return TrainedLayer(wiring=load_wiring(folder / "trained"), **known)
+            try:
+                return TrainedLayer(wiring, **{**known, "learning_curve": tuple(known["learning_curve"])})
+            except (KeyError, TypeError) as error:
+                raise CampaignError(f"{figures}: is damaged: {error!r}; choose another folder") from error
         state = folder / "unfinished.json"
         training, validation = self._examples(0), self._examples(1)
         job = Job(
@@ -174,13 +184,15 @@ class _Cascade:
         )
         found: TrainedLayer = (yield from side_by_side({key: job}))[key]
         save_wiring(found.wiring, folder / "trained", provenance=self._bench.provenance(seed=self._seed))
-        told = {name: value for name, value in _fields(found).items() if name != "wiring"}
-        _write(figures, told)  # last: it says that the layer is trained
+        told = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "wiring"}
+        write_figures(figures, told)  # last: it says that the layer is trained
         forget_choice(state)
         return found
 
     def _measure(self, number: int, trained: TrainedLayer) -> Campaign[None]:
         """Play the layer for all examples, and score a read-out on the layers so far."""
+        from labctl.campaigns.cascade_layer import validated
+
         training, validation, heldout = self._sets
         inputs = np.concatenate([training.inputs, validation.inputs, *[heldout.inputs] * self._n_repeats])
         folder = self._folder_of(number)
@@ -200,7 +212,7 @@ class _Cascade:
         layer = CascadedLayer(
             before=trained.before,
             promised=trained.promised,
-            measured=self._validated(),
+            measured=validated(self._plan, self._examples(0), self._examples(1), readout_of=self._use.readout_of),
             heldout_measured=self._judged(trained.wiring).mean,
             device_seconds=recorded_seconds(folder),
             n_passes=trained.n_passes,
@@ -212,22 +224,7 @@ class _Cascade:
         figures = {name: value for name, value in asdict(layer).items() if name != "learning_curve"}
         yield Reported(f"{self.key}/layer{number + 1}", figures, (str(folder),))
 
-    def _validated(self) -> float:
-        """The score that `promised` is about, measured: the read-out fitted on the training examples, with the penalty of
-        the training, and scored on the validation examples."""
-        from twins.network.readout import fit_readout
-        from twins.network.scores import readout_kind, score
-        from twins.network.wiring import flat_features
-
-        training, validation = self._examples(0), self._examples(1)
-        own = slice(-1, None) if self._use.readout_of == "own" else slice(None)
-        rows = flat_features(training.features[own])[training.data.scored]
-        metric, settings = self._plan.task.metric, self._plan.settings
-        targets = training.data.targets[training.data.scored]
-        readout = fit_readout(readout_kind(metric), rows, targets, regularisation=settings.regularisation)
-        return score(metric, readout.apply(flat_features(validation.features[own])), validation.data).value
-
-    def _judged(self, wiring: Wiring) -> Any:
+    def _judged(self, wiring: Wiring) -> Measurement:
         """Held-out examples by a read-out that was fitted on all others, its penalty by cross-validation."""
         from twins.network.tasks import TaskData
 
@@ -262,10 +259,8 @@ class _Cascade:
 
     def _initial(self) -> Wiring:
         """The random wiring that gives ports and shapes; every layer is drawn anew when its turn comes."""
-        from labctl.campaigns.drive_ranges import planned_ports
+        from labctl.campaigns.cascade_layer import starting_wiring
         from twins.ensemble_file import load_any_twin
-        from twins.network.initialise import random_wiring
-        from twins.network.judging import torch_generator
 
         devices = self._plan.devices
         missing = [device for device in devices if device not in self._twins]
@@ -275,17 +270,8 @@ class _Cascade:
             )
         self._twins = {device: self._twins[device] for device in devices}
         loaded = {device: load_any_twin(path) for device, path in self._twins.items()}
-        self._digests = {device: _digest(twin) for device, twin in loaded.items()}
-        rng = np.random.default_rng(self._streams[0])
-        ports = planned_ports(
-            loaded,
-            self._ranges,
-            self._plan,
-            conditions=self._conditions,
-            rng=rng,
-            generator=torch_generator(self._streams[1]),
-        )
-        return random_wiring(self._plan.architecture, ports, rng, scales=self._plan.scales, conditions=self._conditions)
+        self._digests = {device: digest_of(numbers_of(twin)) for device, twin in loaded.items()}
+        return starting_wiring(loaded, self._plan, self._ranges, self._conditions, self._streams[:2])
 
     def _check(self, wiring: Wiring) -> None:
         from twins.network.cascade import first_layers
@@ -307,10 +293,9 @@ class _Cascade:
 
     def _begin_folder(self) -> None:
         """Say what is asked for; refuse a folder in which something else was."""
-        from labctl.campaigns.plan_file import plan_model
-
-        self._asked: dict[str, Any] = {
-            "plan": plan_model(self._plan).model_dump(mode="json"),
+        self._asked = {
+            "plan": told_plan(self._plan),
+            "examples": digest_of(array for one in self._sets for array in (one.inputs, one.targets, one.scored)),
             "options": asdict(self._use),
             "ranges": {device: np.asarray(one).tolist() for device, one in self._ranges.items()},
             "conditions": self._conditions,
@@ -319,57 +304,19 @@ class _Cascade:
             "twins": self._digests,
             "simulated": self._bench.simulated,
         }
-        path = self._folder / "cascade.json"
-        if path.exists():
-            then = _read(path).get("asked", {})
-            now = json.loads(json.dumps(self._asked))
-            other = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
-            if other:
-                raise CampaignError(
-                    f"{path}: a cascade of other {', '.join(other)} was begun there; give what that had, or choose another "
-                    "folder; nothing was played"
-                )
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._write_progress()
+        if not same_as_before(self._folder / "cascade.json", self._asked):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._write_progress()
 
     def _write_progress(self) -> None:
-        _write(self._folder / "cascade.json", {"asked": self._asked, "layers": [asdict(one) for one in self._layers]})
+        write_figures(
+            self._folder / "cascade.json", {"asked": self._asked, "layers": [asdict(one) for one in self._layers]}
+        )
 
     def _folder_of(self, number: int) -> Path:
         folder = self._folder / f"layer-{number + 1}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-def _fields(found: TrainedLayer) -> dict[str, Any]:
-    return {name: getattr(found, name) for name in ("before", "promised", "n_passes", "seconds", "learning_curve")}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CampaignError(f"{path}: cannot be read: {error}; choose another folder, or remove it") from error
-    if not isinstance(found, dict):
-        raise CampaignError(f"{path}: is none of the files of a cascade; choose another folder")
-    return found
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    from twins.files import write_whole
-
-    write_whole(path, (json.dumps(dict(content), indent=2) + "\n").encode())
-
-
-def _digest(twin: Any) -> str:
-    """Of all numbers of a twin, or of the members of an ensemble."""
-    digest = hashlib.sha256()
-    for member in getattr(twin, "members", (twin,)):
-        for name, tensor in sorted(member.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _number(stream: np.random.SeedSequence) -> int:

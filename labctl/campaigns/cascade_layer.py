@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from labctl.campaign import Campaign, Step
+from labctl.campaigns.drive_ranges import DeviceRanges, planned_ports
 from labctl.campaigns.optimise_network import OptimisedNetwork, best_reservoir, drained, learning, promising
 from labctl.campaigns.plans import TaskPlan
 from twins.ensemble_file import load_any_twin
@@ -19,7 +21,9 @@ from twins.network.judging import torch_generator, with_readout_of_draws
 from twins.network.network import PhysicalNetwork
 from twins.network.optimise import OptimiserSettings
 from twins.network.ports import DevicePort
-from twins.network.wiring import Wiring
+from twins.network.readout import fit_readout
+from twins.network.scores import readout_kind, score
+from twins.network.wiring import Wiring, flat_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,33 @@ def settings_of_a_layer(plan: TaskPlan) -> OptimiserSettings:
     scored = max(1, use.n_steps - washout) / max(1, plan.n_steps - washout)
     n_trials = min(plan.n_training_trials, max(2, round(use.n_trials * scored)))
     return replace(use, n_trials=n_trials, n_readout_trials=plan.n_training_trials, n_readout_draws=1)
+
+
+def starting_wiring(
+    twins: Mapping[str, Any],
+    plan: TaskPlan,
+    ranges: Mapping[str, DeviceRanges],
+    conditions: Mapping[str, float],
+    streams: Sequence[np.random.SeedSequence],
+) -> Wiring:
+    """Random weights on the ports that these twins have within these ranges; streams: two, of weights and of noise."""
+    rng = np.random.default_rng(streams[0])
+    generator = torch_generator(streams[1])
+    ports = planned_ports(twins, ranges, plan, conditions=conditions, rng=rng, generator=generator)
+    return random_wiring(plan.architecture, ports, rng, scales=plan.scales, conditions=conditions)
+
+
+def validated(
+    plan: TaskPlan, training: MeasuredExamples, validation: MeasuredExamples, *, readout_of: ReadoutOf
+) -> float:
+    """The score that TrainedLayer.promised is about, measured: a read-out of the measured training examples, with the
+    penalty of the training, on the validation examples."""
+    own = slice(-1, None) if readout_of == "own" else slice(None)
+    data, metric = training.data, plan.task.metric
+    rows = flat_features(training.features[own])[data.scored]
+    regularisation = plan.settings.regularisation
+    readout = fit_readout(readout_kind(metric), rows, data.targets[data.scored], regularisation=regularisation)
+    return score(metric, readout.apply(flat_features(validation.features[own])), validation.data).value
 
 
 def train_cascade_layer(
