@@ -22,6 +22,7 @@ class LayerParameters(nn.Module):
     bias: nn.Parameter
     ranges: Tensor
     senses: Tensor
+    places: Tensor
 
     def __init__(self, wiring: Wiring, index: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -34,6 +35,7 @@ class LayerParameters(nn.Module):
         drives = [line for port in ports for line in port.drives]
         # in float64, as the twins' physical units are: what matters may be small beside its offset
         self.register_buffer("ranges", torch.tensor([[d.mid, d.half] for d in drives], dtype=torch.float64))
+        self.register_buffer("places", torch.tensor(self.offsets), persistent=False)
         rows = [[sense.centre, sense.scale] for port in ports for sense in port.senses]
         self.register_buffer("senses", torch.tensor(rows, dtype=torch.float64))
         self.drive_levels = [drive.usable_levels for drive in drives]
@@ -70,7 +72,9 @@ class LayerParameters(nn.Module):
     def features(self, response: Tensor) -> Tensor:
         """Response (sense, trial, time) -> normalised samples (sense, trial, step, sample)."""
         n_senses, trials, _ = response.shape
-        steps = response.reshape(n_senses, trials, -1, self.samples_per_step)[..., self.offsets]
+        steps = response.reshape(n_senses, trials, -1, self.samples_per_step)
+        if len(self.offsets) < self.samples_per_step:
+            steps = steps.index_select(-1, self.places)
         centre, scale = self.senses[:, 0, None, None, None], self.senses[:, 1, None, None, None]
         return ((steps - centre) / scale).to(self.W_in.dtype)
 
