@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 CHOOSING = 5
 """Every fifth of the examples that are learned from is kept to choose by."""
+MOST_JUDGED = 4
+"""Rounds' worth of inputs that a twin is judged on: judging takes its time."""
 CHANCE = 2.0
 """Standard errors of a paired difference that count as chance."""
 N_CALIBRATION_DRAWS = 99
@@ -89,7 +91,7 @@ class _Candidate:
 class RefitSettings:
     """How to refit. old: recordings that the twin was fitted to before. heldout: recordings on which it must pass its
     gates as well. max_seconds, max_epochs: of each fit (with the earlier recordings, and without) and phase.
-    n_judged_inputs: of the plays that no fit has seen, about so many inputs are judged on, with all of their repeats."""
+    n_judged_inputs: of the plays that no fit has seen, about so many inputs a round are judged on, with their repeats."""
 
     old: Sequence[Path] = ()
     heldout: Sequence[Path] = ()
@@ -109,7 +111,7 @@ def refit_twin(
     folder: Path,
     key: str,
 ) -> Campaign[RefitTwin]:
-    """Refit the twin in this file on the learned trials of all rounds, and judge it on the other trials of the last one.
+    """Refit the twin in this file on the learned trials of all rounds, and judge it on the other trials, which no fit sees.
 
     With the same seed in every round, no input that a fit was trained on becomes one that a later fit chooses its
     checkpoint by. Saves `<device>` with gates, origin and report in `folder`, as `fit_twin` does; of an ensemble all members
@@ -142,7 +144,7 @@ def refit_twin(
     if not beyond_chance(best.surprise, before):
         yield Warned(key, f"{device.name}: the refitted twin foresees its plays no better than the one before")
     known = trained_on(read_provenance(twin))
-    origin = _origin(device, best, choosing, rounds[-1], known, old, settings, seed)
+    origin = _origin(device, best, choosing, rounds, known, old, settings, seed)
     fitted, told = yield from finish_twin(key, best.trained, origin, folder=folder)
     refit = RefitTwin(fitted, float(before.mean()), float(best.surprise.mean()), best.old_kept)
     yield Reported(f"{key}/surprise", refit.as_dict())
@@ -258,16 +260,17 @@ def _origin(
     device: Device,
     best: _Candidate,
     choosing: TwinData,
-    last: PlayedRound,
+    rounds: Sequence[PlayedRound],
     known: TrainedInputs | None,
     old: Sequence[Recording],
     settings: RefitSettings,
     seed: int,
 ) -> TwinOrigin:
-    """What the twin is judged on and by which right: plays of the last round that no fit has seen."""
+    """What the twin is judged on and by which right: plays of all rounds that no fit has seen, so that evidence grows."""
     seen = [*best.data.traces, *choosing.traces, *([] if known else TwinData.of(old).traces if old else [])]
     trained = TrainedInputs.of(seen) if known is None else known.with_more(seen)
-    held = some_inputs(plays_of(last.folder, device, slice(last.n_learned, None)), settings.n_judged_inputs)
+    plays = [play for one in rounds for play in plays_of(one.folder, device, slice(one.n_learned, None))]
+    held = some_inputs(plays, settings.n_judged_inputs * min(len(rounds), MOST_JUDGED))
     more = [of_device(open_recording(path), device, slice(None)) for path in settings.heldout]
     judged = TwinData.of([*held, *more])
     how, withheld = "plays of the network on examples that were kept from every fit", ""
