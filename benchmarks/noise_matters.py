@@ -54,10 +54,10 @@ KNOWLEDGES = {"sde": "sde", "ode": "ode", "constant_noise": "constant_noise", "r
 READOUTS = {"own": ("measured", "repeat_spread"), "refitted": ("refitted", "refitted_spread")}
 N_WORKERS = 2
 QUICK = Size(
-    n_seeds=3, n_iterations=240, n_training_trials=30, n_heldout_trials=40, n_repeats=8, n_starts=6,
+    n_seeds=3, n_iterations=300, n_trials=64, n_training_trials=30, n_heldout_trials=40, n_repeats=8, n_starts=6,
     n_reservoir_draws=40, n_promise_draws=16,
 )  # fmt: skip
-FULL = Size(n_seeds=5, n_iterations=600, n_repeats=12, ode_fitted=True)
+FULL = Size(n_seeds=5, n_iterations=600, n_trials=96, n_repeats=12, ode_fitted=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
