@@ -253,7 +253,7 @@ def physics_aware(
             budget_s=budget_s,
             seed=seed,
             folder=folder,
-            settings=PhysicsAwareSettings(n_validations=1),
+            settings=PhysicsAwareSettings(),
         )
     )
     return {"wiring": trained.wiring, "figures": trained.as_dict()}

@@ -49,9 +49,10 @@ class PhysicsAwareSettings:
     n_iterations: at most; fewer where the budget is spent before. n_trials, n_steps: examples of an iteration; few and long
     ones, since the preparation and the washout of each cost device time (None: as long as the plan's examples).
     learning_rate: of Adam, falls to 0 as a cosine (None: 0.3 of the plan's).
-    n_validations: how often, evenly spaced, the last time at the end, the network is measured on one set of held-out
-    examples: n_judged_trials, n_repeats times each, with a read-out fitted to the bench's answers to n_readout_trials
-    others, of the plan's own length. The best of these is kept. Their device time is set aside before training begins.
+    n_validations: how often the network is measured on one set of held-out examples, evenly spaced from the start to the
+    end (1: at the end alone): n_judged_trials, n_repeats times each, with a read-out fitted to the bench's answers to
+    n_readout_trials others, of the plan's own length. The best of these is kept, so that with a validation of the start
+    training cannot do harm. Their device time is set aside before training begins.
     """
 
     n_iterations: int = 200
@@ -187,17 +188,21 @@ class _Training:
         apply_conditions(self._bench, self._template.conditions)
         ended = "all iterations done"
         while len(self._losses) < self._use.n_iterations:
+            if self._due():
+                yield from self._validate(network)
             if not self._affordable():
                 ended = "budget spent"
                 break
             yield from self._iterate(network, descent)
-            due = (len(self._validations) + 1) / self._use.n_validations
-            if due < 1.0 and self._progress() >= due:
-                yield from self._validate(network)
         yield from self._validate(network)
         assert self._best is not None  # it was validated
         measurement, wiring = self._best
         return TrainedOnBench(wiring, measurement, tuple(self._validations), tuple(self._losses), self._used_s, ended)
+
+    def _due(self) -> bool:
+        """Whether it is time for a validation that is not the last one."""
+        done, intervals = len(self._validations), self._use.n_validations - 1
+        return done < intervals and self._progress() >= done / intervals
 
     def _network(self) -> tuple[PhysicalNetwork, Descent]:
         from twins import load_any_twin

@@ -136,3 +136,16 @@ def test_a_device_that_was_not_cleared_is_not_trained_on(demo_station: Path, tmp
         with pytest.raises(GatesNotPassed, match="leaky"):
             run(training(bench, spoilt, spoilt.wiring, tmp_path, clearance=other))
         assert bench.device_seconds == 0.0
+
+
+def test_a_training_that_goes_wrong_is_not_kept_where_the_start_was_measured_too(
+    demo_station: Path, tmp_path: Path, spoilt: Any
+) -> None:
+    reckless = replace(QUICK, n_validations=2, learning_rate=5.0)
+    with Bench.open(demo_station) as bench:
+        result: TrainedOnBench = run(training(bench, spoilt, spoilt.wiring, tmp_path, settings=reckless))
+    assert [one.iteration for one in result.validations] == [0, 3]
+    start, end = (one.measured for one in result.validations)
+    assert start < end
+    assert result.measurement.mean == start
+    np.testing.assert_allclose(result.wiring.layers[0].W_in, spoilt.wiring.layers[0].W_in, rtol=1e-6)
