@@ -47,7 +47,14 @@ def settings_of_a_layer(plan: TaskPlan) -> OptimiserSettings:
     use, washout = plan.settings, plan.architecture.washout
     scored = max(1, use.n_steps - washout) / max(1, plan.n_steps - washout)
     n_trials = min(plan.n_training_trials, max(2, round(use.n_trials * scored)))
-    return replace(use, n_trials=n_trials, n_readout_trials=plan.n_training_trials, n_readout_draws=1)
+    # The read-out that comes with a layer is of no use: it is fitted anew on what the layer is measured to say.
+    return replace(
+        use,
+        n_trials=n_trials,
+        n_readout_trials=2,
+        n_readout_draws=1,
+        readout_regularisation=use.regularisation,
+    )
 
 
 def starting_wiring(
