@@ -12,8 +12,11 @@ layers          on twins of the device: cascade_measured, end_to_end_measured, r
                 of the twins' search) all with the read-out fitted on measured examples, end_to_end_own_readout with that
                 of the twins. Device seconds: of the cascade all its plays, of end-to-end training and held-out examples.
                 cascade_layers: promised on the twins and measured, layer by layer
-spoilt_twins    the same on twins of a device whose time constant is --spoilt (0.1: 10 %) longer, as if it had drifted since
-readout_of      with --compare-readouts: cascades whose layers are trained with a read-out of their own features alone
+spoilt_twins    the same on twins of a device whose time constant is longer by --spoilt (0.1 and 0.3 of it), as if the one
+                on the bench had drifted since
+
+cascade_measured is with layers that are trained by a read-out of all layers so far, cascade_own_readouts_measured by one of
+the layer in training alone; the final read-out is of all layers in both.
 """
 
 from __future__ import annotations
@@ -66,11 +69,11 @@ def main() -> None:
     """Every seed, with right and with spoilt twins side by side; medians at the end."""
     options = read_options(__doc__, more=more_options)
     seeds = [options.seed] if options.quick else list(range(options.seed, options.seed + 3))
-    spoilts = (0.0, options.spoilt)
+    twins = [0.0, *options.spoilt]
     results: list[dict[str, Any]] = []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         for seed in seeds:
-            results += pool.map(one_run, [options] * 2, [seed] * 2, spoilts)
+            results += pool.map(one_run, [options] * len(twins), [seed] * len(twins), twins)
             write_results(options, document(results, options))
     sys.stdout.write(f"SIMULATED devices\n{table(results)}\n")
 
@@ -78,18 +81,21 @@ def main() -> None:
 def more_options(parser: argparse.ArgumentParser) -> None:
     """What this script takes beside the common options."""
     parser.add_argument("--device", choices=tuple(DEVICES), default="leaky", help="which device (default leaky)")
-    parser.add_argument("--spoilt", type=float, default=0.1, help="how much longer the time constant was (default 0.1)")
-    parser.add_argument("--passes", type=int, help="training passes of every layer (default 100, with --quick 60)")
     parser.add_argument(
-        "--compare-readouts", action="store_true", help="cascades with a read-out of each layer's own, too"
+        "--spoilt",
+        type=float,
+        nargs="*",
+        default=[0.1, 0.3],
+        help="how much longer time constants were (default 0.1 0.3)",
     )
+    parser.add_argument("--passes", type=int, help="training passes of every layer (default 150, with --quick 80)")
 
 
 def one_run(options: argparse.Namespace, seed: int, spoilt: float) -> dict[str, Any]:
     """One twin, all depths, on a bench of its own."""
     began_s = time.perf_counter()
     device = str(options.device)
-    passes = options.passes or (60 if options.quick else 100)
+    passes = options.passes or (80 if options.quick else 150)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         twin = learned(folder / "twin", device, seed, spoilt)
@@ -100,7 +106,7 @@ def one_run(options: argparse.Namespace, seed: int, spoilt: float) -> dict[str, 
                 depths = []
                 for n_layers in DEPTHS:
                     plan = the_plan(device, n_layers, passes, quick=options.quick)
-                    depths.append(one_depth(bench, plan, twin, seed, folder / f"depth-{n_layers}", options))
+                    depths.append(one_depth(bench, plan, twin, seed, folder / f"depth-{n_layers}"))
                     say(f"seed {seed}, twins {told_of(spoilt)}, {depths[-1]}")
     return {
         "seed": seed,
@@ -112,9 +118,7 @@ def one_run(options: argparse.Namespace, seed: int, spoilt: float) -> dict[str, 
     }
 
 
-def one_depth(
-    bench: Bench, plan: TaskPlan, twin: FittedTwin, seed: int, folder: Path, options: argparse.Namespace
-) -> dict[str, Any]:
+def one_depth(bench: Bench, plan: TaskPlan, twin: FittedTwin, seed: int, folder: Path) -> dict[str, Any]:
     """Both ways with so many layers."""
     twins = {twin.device: twin.path}
     wanted = DEVICES[twin.device][3]
@@ -122,6 +126,7 @@ def one_depth(
     began_s = time.perf_counter()
     cascaded = cascade_of(bench, plan, twins, ranges, seed, folder / "cascade")
     cascade_s = time.perf_counter() - began_s
+    own = cascade_of(bench, plan, twins, ranges, seed, folder / "own", readout_of="own")
     began_s = time.perf_counter()
     whole = replace(plan, n_training_trials=N_TRAINING + N_VALIDATION)  # as many as the cascade's read-out learns from
     job = Job(
@@ -139,9 +144,10 @@ def one_depth(
     ours = played(bench, optimised, "optimised", folder)
     end_to_end_s = time.perf_counter() - began_s
     reservoir = played(bench, optimised, "reservoir", folder)
-    found = {
+    return {
         "layers": len(plan.architecture.plans),
         "cascade_measured": cascaded.measurement.mean,
+        "cascade_own_readouts_measured": own.measurement.mean,
         "end_to_end_measured": mean_of(ours.refitted_scores),
         "end_to_end_own_readout": ours.mean,
         "end_to_end_promised": optimised.promise.mean,
@@ -151,15 +157,15 @@ def one_depth(
         "device_seconds_end_to_end": ours.device_seconds,
         "wall_seconds_cascade": cascade_s,
         "wall_seconds_end_to_end_and_reservoir": end_to_end_s,
-        "cascade_layers": [
-            {"promised": one.promised, "measured": one.measured, "heldout_measured": one.heldout_measured}
-            for one in cascaded.layers
-        ],
+        "cascade_layers": layers_of(cascaded),
+        "cascade_own_readouts_layers": layers_of(own),
     }
-    if options.compare_readouts:
-        own = cascade_of(bench, plan, twins, ranges, seed, folder / "own", readout_of="own")
-        found["cascade_own_readouts_measured"] = own.measurement.mean
-    return found
+
+
+def layers_of(cascaded: CascadedNetwork) -> list[dict[str, float]]:
+    """What every layer promised, and what the device did."""
+    names = ("before", "promised", "measured", "heldout_measured")
+    return [{name: getattr(layer, name) for name in names} for layer in cascaded.layers]
 
 
 def cascade_of(
@@ -266,7 +272,11 @@ def document(results: list[dict[str, Any]], options: argparse.Namespace) -> dict
         "task": "narma10",
         "nodes_of_a_layer": NODES,
         "layers": medians([one for one in results if not one["spoilt"]]),
-        "spoilt_twins": medians([one for one in results if one["spoilt"]]),
+        "spoilt_twins": [
+            {"spoilt": spoilt, **one}
+            for spoilt in options.spoilt
+            for one in medians([each for each in results if each["spoilt"] == spoilt])
+        ],
         "runs": results,
     }
 
@@ -295,7 +305,8 @@ def table(results: list[dict[str, Any]]) -> str:
     for spoilt in sorted({one["spoilt"] for one in results}):
         for one in medians([each for each in results if each["spoilt"] == spoilt]):
             lines.append(
-                f"twins {told_of(spoilt)}, {one['layers']} layers: cascade {one['cascade_measured']:.4f}, end to end "
+                f"twins {told_of(spoilt)}, {one['layers']} layers: cascade {one['cascade_measured']:.4f} "
+                f"(layers with own read-outs {one['cascade_own_readouts_measured']:.4f}), end to end "
                 f"{one['end_to_end_measured']:.4f} (own read-out {one['end_to_end_own_readout']:.4f}), reservoir "
                 f"{one['reservoir_measured']:.4f}; device seconds {one['device_seconds_cascade']:.0f}, "
                 f"{one['device_seconds_end_to_end']:.0f}"
