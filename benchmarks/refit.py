@@ -43,7 +43,8 @@ from labctl.campaigns.close_gap import close_the_gap
 from labctl.campaigns.fine_tune import fine_tune
 from labctl.campaigns.fit_twin import FitSettings, FittedTwin, fit_twin
 from labctl.campaigns.gap_design import ClosedGap, GapBudget, GapSettings, Recorded
-from labctl.campaigns.physics_aware import PhysicsAwareSettings, train_physics_aware
+from labctl.campaigns.physics_aware import train_physics_aware
+from labctl.campaigns.physics_aware_design import PhysicsAwareSettings
 from labctl.campaigns.plans import TaskPlan, plan_for
 from labctl.clearance import Clearance, clear
 from labctl.deployment import Measurement, deploy, mean_of

@@ -70,16 +70,7 @@ def close_the_gap(
         raise CampaignError(
             f"the wiring plays on {', '.join(missing)}; twins are given of {', '.join(twins) or 'none'}"
         )
-    loop = _Loop(
-        bench,
-        plan,
-        clearance,
-        budget,
-        seed,
-        folder,
-        settings or GapSettings(),
-        recorded or Recorded(),
-    )
+    loop = _Loop(bench, plan, clearance, budget, seed, folder, settings or GapSettings(), recorded or Recorded())
     step = Step(loop.key, f"Close the gap of {plan.task.name}")
     yield step.started()
     held = {**(conditions or {}), **wiring.conditions}

@@ -16,7 +16,7 @@ from labctl.commands.close_gap import (
 )
 
 if TYPE_CHECKING:
-    from labctl.campaigns.physics_aware import PhysicsAwareSettings
+    from labctl.campaigns.physics_aware_design import PhysicsAwareSettings
 
 
 def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -80,7 +80,7 @@ def run_train_on_bench(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> PhysicsAwareSettings:
-    from labctl.campaigns.physics_aware import PhysicsAwareSettings
+    from labctl.campaigns.physics_aware_design import PhysicsAwareSettings
 
     given = {
         "n_iterations": options.iterations,

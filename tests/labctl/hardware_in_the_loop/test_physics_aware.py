@@ -11,7 +11,8 @@ import pytest
 
 from labctl.bench import Bench
 from labctl.campaign import run
-from labctl.campaigns.physics_aware import PhysicsAwareSettings, TrainedOnBench, train_physics_aware
+from labctl.campaigns.physics_aware import train_physics_aware
+from labctl.campaigns.physics_aware_design import PhysicsAwareSettings, TrainedOnBench
 from labctl.campaigns.play_cost import network_seconds
 from labctl.clearance import clear
 from labctl.deployment import deploy
