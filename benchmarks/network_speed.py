@@ -217,6 +217,8 @@ def growth(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             span = math.log(row[-1][along] / row[0][along])
             names = [name for name in row[0] if name.endswith(("_ms", "_MB")) and name != "cpu_ms"]
             exponents = {name: math.log(max(row[-1][name], 1e-3) / max(row[0][name], 1e-3)) / span for name in names}
+            ways = row[0]["cpu_ms"]
+            exponents |= {f"{way}_cpu": math.log(row[-1]["cpu_ms"][way] / row[0]["cpu_ms"][way]) / span for way in ways}
             found[f"with_{along}_at_{fixed}_{other}"] = exponents
     return found
 
