@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class CascadeOptions:
     """readout_of: what the read-out is given while a layer is trained: the features of all layers so far, or of that layer
-    alone; neither is better throughout (benchmarks/cascade.py). n_training_trials: measured examples that layers and read-outs learn from (None: as planned).
-    n_validation_trials: measured besides, to choose the best weights by; the final read-out learns from them as well.
-    n_repeats: how often the held-out examples are played (None: as planned)."""
+    alone; neither is better throughout (benchmarks/cascade.py). n_training_trials: measured examples that layers and
+    read-outs learn from (None: as planned). n_validation_trials: measured besides, to choose the best weights by; the final
+    read-out learns from them as well. n_repeats: how often the held-out examples are played (None: as planned).
+    """
 
     readout_of: Literal["all", "own"] = "all"
     n_training_trials: int | None = None
