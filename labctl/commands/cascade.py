@@ -88,7 +88,9 @@ def run_cascade(options: argparse.Namespace) -> int:
     clearance = clear(wanted.plan.devices, given.gates, override=options.override_gates)
     check_conditions(wanted.conditions, wanted.plan.trained_conditions, station)
     check_folder(options.out)
-    check_new([options.out / name for name in ("network", *([] if options.resume else ["cascade.json", "outcome.json"]))])
+    check_new(
+        [options.out / name for name in ("network", *([] if options.resume else ["cascade.json", "outcome.json"]))]
+    )
     twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
         if bench.simulated:
