@@ -97,11 +97,20 @@ def optimise_knowing(
 def search_readout_only(
     shared: Optimising, *, regularisations: Sequence[float]
 ) -> Campaign[dict[float, KnowingNetwork]]:
-    """The best random network of the plan's search, with read-outs of each ridge fitted on the twins that know the noise."""
-    plan, began_s = shared.plan, time.process_time()
-    key = f"compare/{plan.task.name}/readout_only"
-    step = Step(key, f"Search the reservoir for {plan.task.name}")
+    """For each ridge the best random network of the plan's search, its read-out fitted on the twins that know the noise."""
+    step = Step(f"compare/{shared.plan.task.name}/readout_only", f"Search the reservoir for {shared.plan.task.name}")
     yield step.started()
+    networks = {}
+    for regularisation in regularisations:
+        networks[regularisation] = yield from _searched(shared, regularisation, key=step.key)
+    scores = ", ".join(f"{one.promised:.4f} at {ridge:g}" for ridge, one in networks.items())
+    yield step.finished(f"best of {shared.plan.n_reservoir_draws} promises {scores}")
+    return networks
+
+
+def _searched(shared: Optimising, regularisation: float, *, key: str) -> Campaign[KnowingNetwork]:
+    """One search, judged and fitted at this ridge throughout, as those are that it is compared with."""
+    plan, began_s = shared.plan, time.process_time()
     twins, stack, settings = _loaded(shared.twins), stack_under(shared.conditions), plan.settings
     streams = np.random.SeedSequence(shared.seed).spawn(4)
     search = search_reservoir(
@@ -113,21 +122,20 @@ def search_readout_only(
         n_steps=settings.n_steps,
         n_draws=plan.n_reservoir_draws,
         n_trials=plan.n_reservoir_trials,
+        regularisation=regularisation,
         stack=stack,
     )
     found = yield from _told(key, search)
     data = plan.task.sample(settings.n_readout_trials, settings.n_steps, np.random.default_rng(streams[2]))
-    found_wiring = replace(found.wiring, conditions=dict(shared.conditions))
-    network = PhysicalNetwork(found_wiring, twins)
-    draws = features_of_draws(network, data, torch_generator(streams[3]), settings.n_readout_draws)
+    wiring = replace(found.wiring, conditions=dict(shared.conditions))
+    draws = features_of_draws(
+        PhysicalNetwork(wiring, twins), data, torch_generator(streams[3]), settings.n_readout_draws
+    )
     rows, targets = rows_of_draws((yield from _told(key, draws)), data)
-    cpu_s, kind, networks = time.process_time() - began_s, readout_kind(plan.task.metric), {}
-    for regularisation in regularisations:
-        wiring = found_wiring.with_readout(fit_readout(kind, rows, targets, regularisation=regularisation))
-        said = yield from _told(key, _promising(wiring, twins, shared, streams[1]))
-        networks[regularisation] = KnowingNetwork(wiring, said.mean, said.std, said.mean, cpu_s)
-    yield step.finished(f"best of {plan.n_reservoir_draws}: {found.validation.value:.4f}")
-    return networks
+    readout = fit_readout(readout_kind(plan.task.metric), rows, targets, regularisation=regularisation)
+    cpu_s = time.process_time() - began_s
+    said = yield from _told(key, _promising(wiring.with_readout(readout), twins, shared, streams[1]))
+    return KnowingNetwork(wiring.with_readout(readout), said.mean, said.std, said.mean, cpu_s)
 
 
 def _promising(

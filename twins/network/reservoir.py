@@ -67,11 +67,13 @@ def search_reservoir(
     n_draws: int = 40,
     n_finalists: int = 4,
     n_final_noise_draws: int = 4,
+    regularisation: float = 1e-3,
     stack: StackMaker | None = None,
 ) -> Generator[ReservoirEvent, None, ReservoirResult]:
     """Search the best random network for `task`; a generator of events that returns the result.
 
-    n_trials, n_steps: examples that fit each draw's read-out, and as many others that score it. Raises TaskError for
+    n_trials, n_steps: examples that fit each draw's read-out, and as many others that score it. regularisation: of those
+    read-outs, the returned one among them. Raises TaskError for
     fewer than 20 draws: a baseline of fewer would flatter whatever is compared with it.
     """
     if n_draws < 20 or not 1 <= n_finalists <= n_draws:
@@ -86,13 +88,15 @@ def search_reservoir(
     for draw in range(n_draws):
         scales = _wide(rng) if draw < n_draws // 2 else _near(min(found)[2], rng)
         wiring = random_wiring(architecture, ports, rng, scales=scales)
-        result, _ = yield from judge.judge(PhysicalNetwork(wiring, twins, stack=stack))
+        result, _ = yield from judge.judge(PhysicalNetwork(wiring, twins, stack=stack), regularisation=regularisation)
         found.append((result.value, draw, scales, wiring))
         yield ReservoirDraw(draw + 1, n_draws, result.value, min(found)[0], time.monotonic() - begin)
     final_judge = FixedJudge(task, n_trials, n_steps, n_draws=n_final_noise_draws, seed=streams[2])
     finals: list[tuple[Score, Readout, InitialScales, Wiring]] = []
     for _, _, scales, wiring in sorted(found)[:n_finalists]:
-        result, readout = yield from final_judge.judge(PhysicalNetwork(wiring, twins, stack=stack))
+        result, readout = yield from final_judge.judge(
+            PhysicalNetwork(wiring, twins, stack=stack), regularisation=regularisation
+        )
         finals.append((result, readout, scales, wiring))
     best, readout, scales, wiring = min(finals, key=lambda final: final[0].value)
     scores = tuple(one[0] for one in found)
