@@ -1,7 +1,12 @@
-"""Wirings on disk: <name>.safetensors holds the arrays, <name>.json the rest. What is read is not trusted before it is checked."""
+"""Wirings on disk: <name>.safetensors holds the arrays, <name>.json the rest. What is read is not trusted before it is checked.
+
+Each file appears whole or not at all, and the JSON has the checksum of the arrays: two files of different moments, which an
+interruption between the two leaves behind, are refused.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +15,9 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save
 
+from twins.files import write_whole
 from twins.network.ports import DevicePort, DriveLine, Levels, SenseLine, WiringError
 from twins.network.readout import Readout, ReadoutError, ReadoutKind
 from twins.network.wiring import Layer, Wiring
@@ -79,6 +85,9 @@ class _Spec(_Strict):
     readout: _Readout | None
     conditions: Annotated[dict[str, float], Field(max_length=1_000)] = {}
     provenance: dict[str, Any] = {}
+    arrays_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = (
+        None  # of the other file; older ones lack it
+    )
 
 
 def save_wiring(wiring: Wiring, path: Path | str, *, provenance: Mapping[str, Any] | None = None) -> Path:
@@ -98,9 +107,12 @@ def save_wiring(wiring: Wiring, path: Path | str, *, provenance: Mapping[str, An
             "readout.bias": np.ascontiguousarray(wiring.readout.bias),
         }
     spec_path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(arrays, array_path)
-    spec = _spec_of(wiring).model_copy(update={"provenance": dict(provenance or {})})
-    spec_path.write_text(spec.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    payload = save(arrays)
+    spec = _spec_of(wiring).model_copy(
+        update={"provenance": dict(provenance or {}), "arrays_sha256": hashlib.sha256(payload).hexdigest()}
+    )
+    write_whole(array_path, payload)
+    write_whole(spec_path, (spec.model_dump_json(indent=2) + "\n").encode())
     return spec_path
 
 
@@ -116,14 +128,27 @@ def load_wiring(path: Path | str) -> Wiring:
         spec = _Spec.model_validate(upgraded(json.loads(spec_path.read_bytes())))
     except (ValidationError, ValueError, RecursionError) as error:
         raise WiringError(f"{spec_path}: not a wiring ({FORMAT}, version 1 or 2): {error}") from error
-    try:
-        arrays = load_file(array_path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise WiringError(f"{array_path}: not a readable safetensors file: {error}") from error
+    arrays = _arrays_beside(spec, spec_path, array_path)
     try:
         return _wiring_of(spec, arrays)
     except (WiringError, ReadoutError) as error:
         raise WiringError(f"{spec_path}: {error}") from error
+
+
+def _arrays_beside(spec: _Spec, spec_path: Path, array_path: Path) -> dict[str, np.ndarray]:
+    try:
+        payload = array_path.read_bytes()
+    except OSError as error:
+        raise WiringError(f"{array_path}: cannot be read: {error}") from error
+    if spec.arrays_sha256 not in (None, hashlib.sha256(payload).hexdigest()):
+        raise WiringError(
+            f"{array_path}: is not what {spec_path.name} was written with (its SHA-256 is another): it is damaged, or saving "
+            "was interrupted between the two files; save the wiring again"
+        )
+    try:
+        return load(payload)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise WiringError(f"{array_path}: not a readable safetensors file: {error}") from error
 
 
 def upgraded(spec: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,15 +189,64 @@ def test_a_file_of_version_1_is_read_with_its_units(wiring: Wiring, tmp_path: Pa
     assert again.ports[0].drives[0].half == wiring.ports[0].drives[0].half
 
 
+def _forget_checksum(path: Path) -> None:
+    """As an older version wrote it."""
+    spec = json.loads(path.read_text())
+    del spec["arrays_sha256"]
+    path.write_text(json.dumps(spec))
+
+
+def _moved(wiring: Wiring) -> Wiring:
+    """Other weights and other conditions, of the same shapes."""
+    first = replace(wiring.layers[0], W_in=wiring.layers[0].W_in + 1.0)
+    return replace(wiring, layers=(first, *wiring.layers[1:]), conditions={"temperature": 300.0})
+
+
+def test_weights_of_one_moment_are_not_read_with_conditions_of_another(wiring: Wiring, tmp_path: Path) -> None:
+    save_wiring(wiring, tmp_path / "best")
+    save_wiring(_moved(wiring), tmp_path / "later")
+    # what a kill between the writes of the two files leaves
+    (tmp_path / "later.safetensors").replace(tmp_path / "best.safetensors")
+    with pytest.raises(WiringError, match=r"best\.safetensors: is not what best\.json was written with"):
+        load_wiring(tmp_path / "best")
+
+
+def test_a_save_that_fails_leaves_the_wiring_that_was_there(
+    wiring: Wiring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_wiring(wiring, tmp_path / "best")
+
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        save_wiring(_moved(wiring), tmp_path / "best")
+    np.testing.assert_array_equal(load_wiring(tmp_path / "best").layers[0].W_in, wiring.layers[0].W_in)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.json", "best.safetensors"]
+
+
+def test_a_file_without_checksum_is_read(wiring: Wiring, tmp_path: Path) -> None:
+    path = save_wiring(wiring, tmp_path / "old")
+    _forget_checksum(path)
+    np.testing.assert_array_equal(load_wiring(path).layers[0].W_in, wiring.layers[0].W_in)
+
+
 def test_a_truncated_array_file_is_refused(wiring: Wiring, tmp_path: Path) -> None:
-    path = save_wiring(wiring, tmp_path / "w").with_suffix(".safetensors")
+    spec = save_wiring(wiring, tmp_path / "w")
+    path = spec.with_suffix(".safetensors")
     path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(WiringError, match="is damaged"):
+        load_wiring(path)
+    _forget_checksum(spec)
     with pytest.raises(WiringError, match="not a readable safetensors file"):
         load_wiring(path)
 
 
 def test_arrays_with_nan_or_other_types_are_refused(wiring: Wiring, tmp_path: Path) -> None:
-    path = save_wiring(wiring, tmp_path / "w").with_suffix(".safetensors")
+    spec = save_wiring(wiring, tmp_path / "w")
+    _forget_checksum(spec)
+    path = spec.with_suffix(".safetensors")
     arrays = load_file(path)
     save_file({**arrays, "layer0.bias": np.full(3, np.nan)}, path)
     with pytest.raises(WiringError, match="NaN"):
