@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from labctl.html_page import HtmlPage
+from labctl.json_file import write_json
 from labctl.noise_comparison import FURTHER, KNOWLEDGES, KnowledgeOutcome, NoiseComparison
 from labctl.report import LINEAR, MEASURED, PROMISED
 
@@ -26,7 +26,7 @@ _BAR_WIDTH = 0.27
 def write_noise_report(folder: Path, comparison: NoiseComparison) -> tuple[Path, Path]:
     """Write comparison.json and report.html into `folder`; returns both paths."""
     data, page = folder / "comparison.json", folder / "report.html"
-    data.write_text(json.dumps(comparison.as_dict(), indent=2) + "\n", encoding="utf-8")
+    write_json(data, comparison.as_dict())
     whole = HtmlPage(f"labctl: what knowing the noise is worth, {comparison.task}")
     if comparison.simulated:
         whole.banner("SIMULATED: every instrument and device in this report is a simulation.")

@@ -28,7 +28,6 @@ from labctl.campaigns.cascade_files import (
     read_figures,
     same_as_before,
     told_plan,
-    write_figures,
 )
 from labctl.campaigns.cascade_options import CascadedLayer, CascadedNetwork, CascadeOptions
 from labctl.campaigns.record_once import record_once, recorded_seconds
@@ -36,6 +35,7 @@ from labctl.clearance import Clearance
 from labctl.deployment import Measurement, judge_features
 from labctl.errors import CampaignError, GatesNotPassed
 from labctl.events import Reported, Warned
+from labctl.json_file import write_json
 from labctl.network_bench import apply_conditions, check_wiring, play_layers
 from labctl.workers import Job, side_by_side
 
@@ -185,7 +185,7 @@ class _Cascade:
         found: TrainedLayer = (yield from side_by_side({key: job}))[key]
         save_wiring(found.wiring, folder / "trained", provenance=self._bench.provenance(seed=self._seed))
         told = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "wiring"}
-        write_figures(figures, told)  # last: it says that the layer is trained
+        write_json(figures, told)  # last: it says that the layer is trained
         forget_choice(state)
         return found
 
@@ -309,7 +309,7 @@ class _Cascade:
             self._write_progress()
 
     def _write_progress(self) -> None:
-        write_figures(
+        write_json(
             self._folder / "cascade.json", {"asked": self._asked, "layers": [asdict(one) for one in self._layers]}
         )
 

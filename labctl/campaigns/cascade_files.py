@@ -33,7 +33,7 @@ def same_as_before(path: Path, asked: Mapping[str, Any]) -> bool:
 
 
 def read_figures(path: Path) -> dict[str, Any]:
-    """What write_figures wrote. Raises CampaignError that says what is wrong."""
+    """A file of a cascade. Raises CampaignError that says what is wrong."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -41,13 +41,6 @@ def read_figures(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CampaignError(f"{path}: is none of the files of a cascade; choose another folder")
     return found
-
-
-def write_figures(path: Path, content: Mapping[str, Any]) -> None:
-    """Plain data as JSON, whole or not at all."""
-    from twins.files import write_whole
-
-    write_whole(path, (json.dumps(dict(content), indent=2) + "\n").encode())
 
 
 def told_plan(plan: TaskPlan) -> dict[str, Any]:

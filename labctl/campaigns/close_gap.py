@@ -9,7 +9,6 @@ few wirings is chosen on the set that it is scored on: measure it once more, on 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from labctl.clearance import Clearance, Gates, clear
 from labctl.deployment import Measurement, deploy, mean_of
 from labctl.errors import CampaignError, GatesNotPassed
 from labctl.events import Reported, Warned
+from labctl.json_file import write_json
 from labctl.network_bench import apply_conditions, check_wiring
 from labctl.workers import Job, side_by_side
 
@@ -276,7 +276,7 @@ class _Loop:
     def _write(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         document = {"simulated": self._bench.simulated, "rounds": [one.as_dict() for one in self._rounds]}
-        (self._folder / "rounds.json").write_text(json.dumps(plain(document), indent=2) + "\n", encoding="utf-8")
+        write_json(self._folder / "rounds.json", plain(document))
 
     def _result(self, ended: Ended, twins: Mapping[str, Path]) -> ClosedGap:
         assert self._best is not None  # a round was measured

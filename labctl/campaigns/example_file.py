@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
+from twins.files import write_whole
 from twins.network.tasks import TaskData, TaskError
 
 NAME = "examples.safetensors"
@@ -23,7 +24,7 @@ def save_examples(folder: Path, training: TaskData, heldout: TaskData) -> None:
         for part, data in zip(_PARTS, (training, heldout), strict=True)
         for name in _DTYPES
     }
-    save_file(arrays, folder / NAME)
+    write_whole(folder / NAME, save(arrays))
 
 
 def load_examples(folder: Path) -> tuple[TaskData, TaskData]:

@@ -25,6 +25,7 @@ from labctl.campaigns.plans import PLANS, TaskPlan
 from labctl.campaigns.recorded_task import RecordedTask
 from labctl.clearance import Gates
 from labctl.errors import CampaignError, DeploymentError
+from labctl.json_file import write_json
 from twins.errors import TwinError
 from twins.network.ports import WiringError
 from twins.network.tasks import Metric, Task, TaskData, TaskError
@@ -148,8 +149,7 @@ def save_network(
     for name, wiring in _wirings(optimised).items():
         save_wiring(wiring, folder / name, provenance=provenance)
     save_examples(folder, *plan.examples(seed=optimised.examples_seed))
-    text = json.dumps(network.model_dump(mode="json"), indent=2) + "\n"
-    (folder / "network.json").write_text(text, encoding="utf-8")
+    write_json(folder / "network.json", network.model_dump(mode="json"))
 
 
 def load_network(folder: Path, *, task: Task | None = None) -> NetworkFiles:

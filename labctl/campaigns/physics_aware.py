@@ -11,7 +11,6 @@ which twins can be refitted on later.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -31,6 +30,7 @@ from labctl.clearance import Clearance
 from labctl.deployment import Measurement, deploy
 from labctl.errors import CampaignError, GatesNotPassed
 from labctl.events import Figures, Progress, Reported, Warned
+from labctl.json_file import write_json
 from labctl.network_bench import apply_conditions, check_wiring, play_layers
 
 if TYPE_CHECKING:
@@ -254,5 +254,4 @@ class _Training:
             "losses": self._losses,
             "validations": [asdict(one) for one in self._validations],
         }
-        text = json.dumps(plain(document), indent=2) + "\n"
-        (self._folder / "training.json").write_text(text, encoding="utf-8")
+        write_json(self._folder / "training.json", plain(document))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.clearance import Gates
+from labctl.json_file import write_json
 
 if TYPE_CHECKING:
     from twins.network.judging import Promise
@@ -42,5 +43,5 @@ def retell_network(
         "provenance": whole,
     }
     save_wiring(wiring, folder / "optimised", provenance=provenance)
-    path.write_text(json.dumps(network, indent=2) + "\n", encoding="utf-8")
+    write_json(path, network)
     return folder

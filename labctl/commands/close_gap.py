@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -174,11 +173,11 @@ def say_simulated(bench: Bench, network: NetworkFiles) -> None:
 def write_outcome(path: Path, outcome: dict[str, Any]) -> None:
     """To standard output and to the file; before the bench is closed, which raises if an output is not safe."""
     from labctl.campaigns.finish_twin import plain
+    from labctl.json_file import json_text, write_json
 
-    text = json.dumps(plain(outcome), indent=2) + "\n"
-    sys.stdout.write(text)
+    sys.stdout.write(json_text(plain(outcome)))
     sys.stdout.flush()
-    path.write_text(text, encoding="utf-8")
+    write_json(path, plain(outcome))
 
 
 def files_from(arguments: list[str], option: str) -> dict[str, list[Path]]:

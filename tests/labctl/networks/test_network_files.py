@@ -1,6 +1,7 @@
 """A network on disk: the whole plan and its examples come back, and nothing that is read is trusted or run."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from labctl.campaigns import network_files
+from labctl.campaigns.example_file import save_examples
 from labctl.campaigns.network_files import FIRST_FORMAT, load_network, save_network
 from labctl.campaigns.optimise_network import OptimisedNetwork
 from labctl.campaigns.plans import TaskPlan
 from labctl.errors import DeploymentError
+from labctl.json_file import write_json
 from labctl.network_file import load_network_file
 from labctl.own_task import load_own_task
 from twins.network.initialise import random_wiring
@@ -99,6 +102,24 @@ def save(folder: Path, plan: TaskPlan) -> OptimisedNetwork:
     made = optimised(plan)
     save_network(folder, made, conditions={"field": 0.5}, gates={"leaky": {}}, provenance={"simulated": True})
     return made
+
+
+def test_a_save_that_fails_leaves_the_network_that_was_there(
+    plan: Callable[[str], TaskPlan], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for part in (lambda: save(folder, plan("narma10")), lambda: write_json(folder / "network.json", {"half": 1})):
+        with pytest.raises(OSError, match="no space"):
+            part()
+    training, heldout = plan("narma10").examples(seed=1)
+    with pytest.raises(OSError, match="no space"):
+        save_examples(folder, training, heldout)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def resolved(plan: TaskPlan) -> TaskPlan:
