@@ -14,6 +14,11 @@ from pydantic import BaseModel, ValidationError
 from labctl.errors import LabctlError
 from labctl.toml_lines import KeyPath, key_lines, line_of
 
+LARGEST_FILE_BYTES = 2**20
+"""Far more than a person writes by hand."""
+
+_TOO_DEEP = "brackets, or the parts of a key, are nested far too deeply"
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -26,8 +31,10 @@ class Problem:
 
 
 def read_text(path: Path, *, error: type[LabctlError]) -> str:
-    """The text of a file; raises `error` where it cannot be read or is no text."""
+    """The text of a file; raises `error` where it cannot be read, is too large or is no text."""
     try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise error(f"{path}: {path.stat().st_size} bytes are too many (at most {LARGEST_FILE_BYTES})")
         return path.read_text(encoding="utf-8")
     except OSError as fault:
         raise error(f"{path}: cannot be read: {fault.strerror}") from fault
@@ -44,14 +51,22 @@ def parse_toml(
     """
     try:
         tables = tomllib.loads(text)
+        lines = key_lines(text)
+        return model.model_validate(tables), lines
     except tomllib.TOMLDecodeError as fault:
         line = re.search(r"line (\d+)", str(fault))
         raise error(f"{name}{':' + line[1] if line else ''}: not valid TOML: {fault}") from fault
-    lines = key_lines(text)
-    try:
-        return model.model_validate(tables), lines
     except ValidationError as fault:
-        raise error(told(name, lines, [problem_of(model, detail) for detail in fault.errors()])) from fault
+        raise error(_all_told(name, lines, model, fault)) from fault
+    except RecursionError as fault:
+        raise error(f"{name}: {_TOO_DEEP}") from fault
+
+
+def _all_told(name: str, lines: Mapping[KeyPath, int], model: type[BaseModel], fault: ValidationError) -> str:
+    try:
+        return told(name, lines, [problem_of(model, detail) for detail in fault.errors()])
+    except RecursionError:  # of showing what was given
+        return f"{name}: {_TOO_DEEP}"
 
 
 def told(name: str, lines: Mapping[KeyPath, int], problems: Iterable[Problem]) -> str:

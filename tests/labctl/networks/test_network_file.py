@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from labctl.errors import NetworkFileError
+from labctl.errors import NetworkFileError, StationError
 from labctl.network_checks import heard_by
 from labctl.network_file import load_network_file, network_schema, parse_network_file
-from labctl.station import Station, parse_station
+from labctl.station import Station, load_station, parse_station
 
 SMALL = """
 task = "delayed_parity"
@@ -80,6 +80,25 @@ def test_a_file_that_is_not_there_and_one_that_is_no_toml_say_so(tmp_path: Path)
     path.write_text('task = "narma10"\nlayers = [\n', encoding="utf-8")
     with pytest.raises(NetworkFileError, match=r"broken\.toml:\d+: not valid TOML|broken\.toml: not valid TOML"):
         load_network_file(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 3000, "task = " + "[" * 3000 + "]" * 3000, "task = [{" + "a." * 5000 + "a = 1}]"]
+)
+def test_brackets_and_keys_without_end_are_told(text: str) -> None:
+    with pytest.raises(NetworkFileError, match=r"net\.toml: .*nested far too deeply"):
+        parse_network_file(text, path=Path("net.toml"))
+    with pytest.raises(StationError, match="nested far too deeply"):
+        parse_station(text.replace("task", "station"), path=Path("station.toml"))
+
+
+def test_a_file_that_no_person_wrote_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.toml"
+    path.write_text("# " + "x" * 2**20)
+    with pytest.raises(NetworkFileError, match=r"huge\.toml: 1048578 bytes are too many \(at most 1048576\)"):
+        load_network_file(path)
+    with pytest.raises(StationError, match="too many"):
+        load_station(path)
 
 
 @pytest.mark.parametrize(
