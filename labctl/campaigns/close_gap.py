@@ -100,6 +100,7 @@ class _Loop:
     ) -> None:
         self._bench, self._plan, self._clearance, self._budget = bench, plan, clearance, budget
         self._folder, self._settings, self._recorded = folder, settings, recorded
+        self._gates: Mapping[str, Gates] = clearance.gates  # of the twins as they were last used
         self._seed = seed
         self._before_s = bench.device_seconds
         self._n_training, n_judged = settings.of(plan)
@@ -220,7 +221,8 @@ class _Loop:
         self._stale |= {device for device, one in refit.items() if not one.old_kept}
         explained = yield from self._promise(wiring, files, "explain")
         last = self._rounds[-1]
-        cleared = yield from self._clear({device: one.fitted.gates for device, one in refit.items()})
+        self._gates = {device: one.fitted.gates for device, one in refit.items()}
+        cleared = yield from self._clear(self._gates)
         self._rounds[-1] = replace(
             last,
             explained=last.gap.measured - explained.mean,
@@ -283,5 +285,13 @@ class _Loop:
         measurement, wiring, number = self._best
         apply_conditions(self._bench, wiring.conditions)
         return ClosedGap(
-            ended, tuple(self._rounds), wiring, measurement, number, dict(twins), self._clearance, self._used_s
+            ended=ended,
+            rounds=tuple(self._rounds),
+            wiring=wiring,
+            measurement=measurement,
+            best_round=number,
+            twins=dict(twins),
+            gates=self._gates,
+            clearance=self._clearance,
+            device_seconds=self._used_s,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from labctl.campaigns.fine_tune import FineTuning
 from labctl.campaigns.gap import GapRound
-from labctl.clearance import Clearance
+from labctl.clearance import Clearance, Gates
 from labctl.deployment import Measurement
 from labctl.errors import CampaignError
 
@@ -84,7 +84,8 @@ class Recorded:
 @dataclass(frozen=True, slots=True)
 class ClosedGap:
     """What came of it. wiring, measurement, best_round: the best that was measured, which is how the bench is left.
-    twins, clearance: as they were last used. files: of the twins by device."""
+    twins: files by device, as they were last used. gates: of these twins, whether they passed or not. clearance: under
+    which was played last."""
 
     ended: Ended
     rounds: tuple[GapRound, ...]
@@ -92,6 +93,7 @@ class ClosedGap:
     measurement: Measurement
     best_round: int
     twins: Mapping[str, Path]
+    gates: Mapping[str, Gates]
     clearance: Clearance
     device_seconds: float
 
@@ -106,5 +108,6 @@ class ClosedGap:
             "repeat_spread": self.measurement.std,
             "rounds": [one.as_dict() for one in self.rounds],
             "twins": {device: str(path) for device, path in self.twins.items()},
+            "gates": {device: dict(one) for device, one in self.gates.items()},
             "clearance": self.clearance.as_dict(),
         }

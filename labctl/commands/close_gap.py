@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.commands.arguments import check_folder, check_new, positive_integer, positive_seconds, seed
+from labctl.commands.network_arguments import GivenTwins, load_twins
 
 if TYPE_CHECKING:
     from labctl.bench import Bench
     from labctl.campaigns.gap_design import GapSettings, Recorded
     from labctl.campaigns.network_files import NetworkFiles
-    from labctl.clearance import Clearance
+    from labctl.clearance import Clearance, Gates
     from twins.network.wiring import Wiring
 
 
@@ -75,24 +76,23 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
 def run_close_gap(options: argparse.Namespace) -> int:
     """Close the gap, write `gap.json` and the network as `network`, ready to be deployed; the outputs end safe.
 
-    Raises GatesNotPassed, before the bench is opened, if a twin that the network was optimised on did not pass.
+    Raises GatesNotPassed, before the bench is opened, as `clearance_of` does.
     """
     from labctl.bench import Bench
     from labctl.campaign import Journal
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.close_gap import close_the_gap
     from labctl.campaigns.gap_design import GapBudget
-    from labctl.clearance import clear
     from labctl.console import Console
 
     twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
-    network = network_of(options)
-    clearance = clear(network.devices, network.gates, override=options.override_gates)
+    network, given = network_of(options), load_twins(options.twin)
+    clearance = clearance_of(options, network, given)
     settings, recorded = _settings(options), _recorded(options, twins)
     check_folder(options.out)
     check_new([options.out / name for name in ("gap.json", "network", "round-1")])
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
-        say_simulated(bench, network)
+        say_simulated(bench, network, given)
         campaign = close_the_gap(
             bench,
             network.wirings["optimised"],
@@ -111,7 +111,7 @@ def run_close_gap(options: argparse.Namespace) -> int:
         outcome = {"task": network.task, "simulated": bench.simulated, "outputs_safe": report.ok, **result.as_dict()}
         write_outcome(options.out / "gap.json", outcome)
         provenance = bench.provenance(seed=options.seed)
-    leave_network(options, network, result.wiring, result.twins, result.clearance, provenance)
+    leave_network(options, network, result.wiring, result.twins, result.gates, provenance)
     return 0 if report.ok else 1
 
 
@@ -120,14 +120,15 @@ def leave_network(
     network: NetworkFiles,
     wiring: Wiring,
     twins: Mapping[str, Path],
-    clearance: Clearance,
+    gates: Mapping[str, Gates],
     provenance: dict[str, Any],
 ) -> None:
-    """The best wiring as a network folder, with what the twins as they are now promise on the network's own examples, and
-    the gates by which it was played."""
+    """The best wiring as a network folder, with what these twins promise on the network's own examples, and their gates,
+    by which `labctl deploy` judges. A warning if it will refuse them."""
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.fine_tune import promise_of
     from labctl.campaigns.retold_network import retell_network
+    from labctl.clearance import shortcomings
     from labctl.console import Console
 
     promised = run_campaign(
@@ -147,9 +148,32 @@ def leave_network(
         options.out / "network",
         wiring=wiring,
         promise=promised,
-        gates=clearance.gates,
+        gates=gates,
         provenance=provenance,
     )
+    for fault in (fault for device, one in gates.items() for fault in shortcomings(device, one)):
+        sys.stderr.write(f"WARNING {fault}; `labctl deploy` will refuse this network\n")
+
+
+def clearance_of(options: argparse.Namespace, network: NetworkFiles, given: GivenTwins) -> Clearance:
+    """Leave to play the network, and what comes out of training it on the twins that are given: both the twins that it was
+    optimised on and these must have passed. Where the former did not, its gates hold.
+
+    Raises GatesNotPassed; UsageError for a device of the network without a twin.
+    """
+    from labctl.clearance import clear, shortcomings
+    from labctl.errors import GatesNotPassed, UsageError
+
+    missing = [device for device in network.devices if device not in given.twins]
+    if missing:
+        raise UsageError(f"the network plays on {', '.join(missing)}; give --twin {missing[0]}=FILE")
+    try:
+        clear(network.devices, network.gates, override=options.override_gates)
+    except GatesNotPassed as error:
+        raise GatesNotPassed(f"{options.network}, of the twins that it was optimised on: {error}") from error
+    before = {device: network.gates.get(device, {}) for device in network.devices}
+    at_fault = {device: one for device, one in before.items() if shortcomings(device, one)}
+    return clear(network.devices, {**given.gates, **at_fault}, override=options.override_gates)
 
 
 def network_of(options: argparse.Namespace) -> NetworkFiles:
@@ -160,14 +184,16 @@ def network_of(options: argparse.Namespace) -> NetworkFiles:
     return load_network(options.network, task=load_own_task(options.own_task) if options.own_task else None)
 
 
-def say_simulated(bench: Bench, network: NetworkFiles) -> None:
+def say_simulated(bench: Bench, network: NetworkFiles, given: GivenTwins) -> None:
     """What a person should know before anything is played."""
     for note in network.notes:
         sys.stderr.write(f"WARNING {note}\n")
     if bench.simulated:
         sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
-    elif network.simulated:
-        sys.stderr.write("WARNING this network was learned on SIMULATED devices, and this bench is a real one\n")
+        return
+    for what, simulated in (("this network was", network.simulated), ("these twins were", given.simulated)):
+        if simulated:
+            sys.stderr.write(f"WARNING {what} learned on SIMULATED devices, and this bench is a real one\n")
 
 
 def write_outcome(path: Path, outcome: dict[str, Any]) -> None:

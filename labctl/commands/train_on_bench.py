@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from labctl.commands.arguments import check_folder, check_new, positive_integer
 from labctl.commands.close_gap import (
     add_bench_arguments,
+    clearance_of,
     files_from,
     leave_network,
     network_of,
     say_simulated,
     write_outcome,
 )
+from labctl.commands.network_arguments import load_twins
 
 if TYPE_CHECKING:
     from labctl.campaigns.physics_aware_design import PhysicsAwareSettings
@@ -36,22 +38,21 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def run_train_on_bench(options: argparse.Namespace) -> int:
     """Train, write `training.json` and the network as `network`, ready to be deployed; the outputs end safe.
 
-    Raises GatesNotPassed, before the bench is opened, if a twin that the network was optimised on did not pass.
+    Raises GatesNotPassed, before the bench is opened, as `clearance_of` does.
     """
     from labctl.bench import Bench
     from labctl.campaign import Journal
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.physics_aware import train_physics_aware
-    from labctl.clearance import clear
     from labctl.console import Console
 
     twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
-    network = network_of(options)
-    clearance = clear(network.devices, network.gates, override=options.override_gates)
+    network, given = network_of(options), load_twins(options.twin)
+    clearance = clearance_of(options, network, given)
     check_folder(options.out)
     check_new([options.out / name for name in ("outcome.json", "network", "iteration-001")])
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
-        say_simulated(bench, network)
+        say_simulated(bench, network, given)
         campaign = train_physics_aware(
             bench,
             network.wirings["optimised"],
@@ -75,7 +76,7 @@ def run_train_on_bench(options: argparse.Namespace) -> int:
         }
         write_outcome(options.out / "outcome.json", outcome)
         provenance = bench.provenance(seed=options.seed)
-    leave_network(options, network, result.wiring, twins, clearance, provenance)
+    leave_network(options, network, result.wiring, twins, clearance.gates, provenance)
     return 0 if report.ok else 1
 
 

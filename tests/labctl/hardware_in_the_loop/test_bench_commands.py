@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from labctl.campaigns.network_files import load_network, save_network
 from labctl.campaigns.optimise_network import OptimisedNetwork
 from labctl.cli import main
-from labctl.commands.close_gap import earlier_recordings, files_from
+from labctl.commands.close_gap import earlier_recordings, files_from, say_simulated
+from labctl.commands.network_arguments import GivenTwins
 from labctl.errors import UsageError
 from labctl.provenance import collect_provenance
 from labctl.twin_data import sha256_of
@@ -72,6 +74,57 @@ def test_train_on_bench_leaves_a_network_with_the_trained_wiring(
     assert said["n_iterations"] == 2
     trained = load_network(out / "network").wirings["optimised"]
     assert (trained.layers[0].W_in != spoilt.wiring.layers[0].W_in).any()
+
+
+@pytest.mark.parametrize("action", ["close-gap", "train-on-bench"])
+def test_a_given_twin_that_was_not_judged_is_not_trained_on(
+    tmp_path: Path, spoilt: Any, network: Path, action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = save_twin(load_twin(spoilt.twin), tmp_path / "unjudged", provenance={"simulated": True})
+    no_station = tmp_path / "no-station.toml"  # it is refused before anything is opened
+    given = ["--twin", f"leaky={twin}", "--out", str(tmp_path / "out"), "--budget-s", "100"]
+    assert main(["network", action, str(no_station), str(network), *given]) == 1
+    assert "the twin of leaky was never judged" in capsys.readouterr().err
+
+
+def test_a_network_of_twins_that_were_not_judged_is_not_played_though_the_given_ones_passed(
+    tmp_path: Path, spoilt: Any, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = network / "network.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "gates": {}}))
+    no_station = tmp_path / "no-station.toml"
+    for action in ("close-gap", "train-on-bench"):
+        assert main(command(action, no_station, network, spoilt, tmp_path / "out", "--budget-s", "100")) == 1
+        assert "that it was optimised on: the twin of leaky was never judged" in capsys.readouterr().err
+
+
+def test_what_an_unjudged_twin_trained_is_left_with_its_gates_so_that_deploy_refuses_it(
+    demo_station: Path, tmp_path: Path, spoilt: Any, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = save_twin(load_twin(spoilt.twin), tmp_path / "unjudged", provenance={"simulated": True})
+    out = tmp_path / "out"
+    more = ("--budget-s", "100", "--iterations", "1", "--examples", "4", "--validations", "1")
+    given = ["--twin", f"leaky={twin}", "--out", str(out), "--override-gates", "a test", *more]
+    assert main(["network", "train-on-bench", str(demo_station), str(network), *given]) == 0
+    assert "`labctl deploy` will refuse this network" in capsys.readouterr().err
+    assert load_network(out / "network").gates == {"leaky": {}}
+    assert main(["deploy", str(demo_station), str(out / "network"), "--out", str(tmp_path / "deployed")]) == 1
+    assert "the twin of leaky was never judged" in capsys.readouterr().err
+
+
+def test_simulated_twins_on_a_real_bench_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    real: Any = SimpleNamespace(simulated=False)
+    learned: Any = SimpleNamespace(simulated=False, notes=())
+    say_simulated(real, learned, GivenTwins({}, {}, simulated=True, gates={}))
+    assert "these twins were learned on SIMULATED devices" in capsys.readouterr().err
+
+
+def test_a_device_of_the_network_without_a_twin_is_told_before_anything_is_opened(
+    tmp_path: Path, spoilt: Any, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--twin", f"other={spoilt.twin}", "--out", str(tmp_path / "out"), "--budget-s", "100"]
+    assert main(["network", "close-gap", str(tmp_path / "no.toml"), str(network), *arguments]) != 0
+    assert "give --twin leaky=FILE" in capsys.readouterr().err
 
 
 def test_a_twin_names_the_recordings_that_it_was_fitted_to_and_gone_or_changed_ones_are_told(

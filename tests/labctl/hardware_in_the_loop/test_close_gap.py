@@ -128,6 +128,8 @@ def test_refitted_twins_that_fail_their_gates_are_not_tuned_on_without_an_overri
         result: ClosedGap = run(closing(bench, spoilt, tmp_path, budget=GapBudget(1e3, rounds=2), settings=hardly))
     assert result.ended == "gates not passed"
     assert result.rounds[0].cleared is False
+    assert result.clearance.as_dict()["passed"] is True  # what was played came from the twins that passed,
+    assert result.gates["leaky"]["passed"] is False  # and the promise comes from those that did not
     sent = [open_recording(tmp_path / f"round-{n}" / "plays" / "layer0-play0.h5") for n in (1, 2)]
     judged = slice(SETTINGS.n_training_trials, None)
     assert (sent[0].drive[judged] == sent[1].drive[judged]).all()  # the wiring stayed as it was
