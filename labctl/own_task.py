@@ -101,12 +101,13 @@ def load_own_task(named: str, *, sha256: str | None = None) -> OwnTask:
     file_name, _, class_name = named.rpartition(":")
     path = Path(file_name).resolve()
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        source = path.read_bytes()  # once: what is checked is what is run
     except OSError as error:
         raise CampaignError(f"{path}: the file of a task cannot be read: {error}") from error
+    found = hashlib.sha256(source).hexdigest()
     if sha256 is not None and found != sha256:
         raise CampaignError(f"{path}: the file has changed since (SHA-256 {found[:12]}…, it was {sha256[:12]}…)")
-    task = _made(_module(path, found), class_name, path)
+    task = _made(_module(path, source), class_name, path)
     where = f"{path}, class {class_name}"
     _check_members(task, where)
     _check_sample(task, where)
@@ -117,8 +118,10 @@ def _load_again(source: str, sha256: str) -> OwnTask:
     return load_own_task(source, sha256=sha256)
 
 
-def _module(path: Path, sha256: str) -> ModuleType:
-    name = f"labctl_own_task_{sha256[:16]}"
+def _module(path: Path, source: bytes) -> ModuleType:
+    """A file's module, run once; another path is another module, for a task may look for data beside its file."""
+    key = hashlib.sha256(bytes(path) + b"\0" + source).hexdigest()
+    name = f"labctl_own_task_{key[:16]}"
     if name in sys.modules:
         return sys.modules[name]
     loader = SourceFileLoader(name, str(path))
@@ -126,7 +129,7 @@ def _module(path: Path, sha256: str) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[name] = module  # dataclasses look their module up while they are made
     try:
-        exec(loader.source_to_code(path.read_bytes(), str(path)), module.__dict__)
+        exec(loader.source_to_code(source, str(path)), module.__dict__)
     except Exception as error:
         del sys.modules[name]
         raise CampaignError(f"{path}: cannot be run: {type(error).__name__}: {error}") from error

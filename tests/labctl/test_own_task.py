@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
@@ -121,6 +122,30 @@ def test_it_travels_to_a_worker_by_the_name_of_its_file(write: Callable[..., str
 def test_a_changed_file_is_run_anew(write: Callable[..., str]) -> None:
     assert load_own_task(write()).name == "last_input"
     assert load_own_task(write(('"last_input"', '"last"'))).name == "last"
+
+
+def test_what_was_checked_is_what_is_run(write: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    named = write(("last_input", "sound"))
+    sound, read = (Path(named.rpartition(":")[0])).read_bytes(), Path.read_bytes
+
+    def swapped_behind(path: Path) -> bytes:
+        content = read(path)
+        write(("last_input", "swapped"))
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", swapped_behind)
+    task = load_own_task(named)
+    assert (task.sha256, task.name) == (hashlib.sha256(sound).hexdigest(), "sound")
+
+
+def test_two_copies_of_a_file_are_two_modules(tmp_path: Path) -> None:
+    loaded = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(LAST + "\n    where = __file__\n", encoding="utf-8")
+        loaded.append(load_own_task(f"{tmp_path / name / 'mine.py'}:LastInput"))
+    assert [Path(one.task.where).parent.name for one in loaded] == ["one", "other"]
+    assert loaded[0].sha256 == loaded[1].sha256
 
 
 def test_tasks_that_are_dataclasses_and_have_figures_of_their_own_are_fine(write: Callable[..., str]) -> None:
