@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -142,3 +149,69 @@ def test_it_is_compiled_once(asked_again, monkeypatch, tmp_path):
     native.library.cache_clear()
     assert native.library() is not None
     assert [path.stat().st_mtime_ns for path in (tmp_path / "labctl").iterdir()] == [when]
+
+
+STOPPED_WHILE_RUNNING = """
+import signal, sys, time
+import torch
+from tests.twins.test_native_kernel import make, seeded
+import twins
+from twins.device import native
+
+torch.set_num_threads(2)
+stack = twins.StackedTwins([make(1, hidden=(32, 32))] * 2)
+drive = torch.zeros(2, 16, 200_000)
+share_out, followed = native._share_out, []
+
+def with_a_signal(*arguments):
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    share_out(*arguments)
+    sys.exit("it was over before the signal came")
+
+def raised(*_):
+    if followed:
+        signal.setitimer(signal.ITIMER_REAL, followed.pop())
+    raise KeyboardInterrupt
+
+native._share_out = with_a_signal
+signal.signal(signal.SIGALRM, raised)
+for second in (None, None, 2e-5, 2e-4):  # seconds from one signal to the next, while it waits
+    followed[:] = [] if second is None else [second]
+    try:
+        try:
+            stack.respond(drive, generator=seeded(0), check_range=False)
+        except KeyboardInterrupt:
+            time.sleep(0.1)
+    except KeyboardInterrupt:
+        time.sleep(0.1)
+print("alive")
+"""
+
+
+@needs_compiler
+def test_a_signal_stops_a_run_of_several_threads_and_nobody_writes_to_memory_let_go():
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", STOPPED_WHILE_RUNNING]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n"), done.stderr
+
+
+@needs_compiler
+def test_a_run_that_is_told_to_stop_leaves_the_rest_as_it_was(monkeypatch):
+    stop = ctypes.c_int(1)
+    monkeypatch.setattr(native, "_Job", functools.partial(native._Job, stop=stop))
+    stack = twins.StackedTwins([make(1)])
+    drive = torch.zeros(1, 16, 5000)
+    quiet = stack.respond(drive, generator=seeded(0))
+    assert float(quiet[..., 2:].std()) < 1e-9  # nobody wrote there; else it is noisy
+
+
+@needs_compiler
+def test_what_another_thread_raises_is_raised_here(monkeypatch):
+    def broken(*_arguments):
+        raise ValueError("in the thread")
+
+    monkeypatch.setattr(native, "_kernel", lambda: SimpleNamespace(stacked_run=broken))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with pytest.raises(ValueError, match="in the thread"):
+        twins.StackedTwins([make(1)] * 2).respond(torch.zeros(2, 16, 5000), generator=seeded(0))

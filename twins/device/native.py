@@ -3,7 +3,8 @@
 Where a C compiler is found (cc, gcc or clang), stacked_kernel.c is compiled for this machine and kept in the user's cache
 folder ($XDG_CACHE_HOME or ~/.cache, folder labctl); without one, or with LABCTL_NATIVE=0, all goes by torch. Results are
 equal to rounding. Only float32 on a CPU takes this way. Tiles of nodes and trials are shared out over
-torch.get_num_threads() threads; numbers do not depend on how many.
+torch.get_num_threads() threads; numbers do not depend on how many. Longer runs leave the calling thread waiting, so that it
+hears signals, as Ctrl-C; they stop at the next look of the kernel, and own what they write until then.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,9 @@ _FLAGS = (
 )  # fmt: skip
 _COMPILE_TIMEOUT_S = 60.0
 _WORTH_A_THREAD = 2_000
-"""Tile-steps below which sharing out costs more than it gains."""
+"""Tile-steps below which sharing out costs more than it gains; they take some milliseconds."""
+_STOPPED = 2
+"""What the kernel says when it was told to stop."""
 
 
 class _Stack(ctypes.Structure):
@@ -72,8 +75,8 @@ def library() -> Any | None:
     except (OSError, subprocess.SubprocessError):
         return None  # an old compiler, a cache that cannot be written: torch does the same
     word, pointer = ctypes.c_long, ctypes.c_void_p
-    found.stacked_run.argtypes = [pointer, pointer, pointer, word, word, ctypes.c_int]
-    found.stacked_back.argtypes = [pointer, pointer, pointer, pointer, pointer, word, word, ctypes.c_int]
+    found.stacked_run.argtypes = [pointer, pointer, pointer, word, word, ctypes.c_int, pointer]
+    found.stacked_back.argtypes = [pointer, pointer, pointer, pointer, pointer, word, word, ctypes.c_int, pointer]
     return found
 
 
@@ -81,10 +84,8 @@ def run(samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> None
     """Fill in the path; shapes as in stacked_kernel._run."""
     n_batch = samples.shape[3]
     wide, kicks = _whole_tiles(samples), _whole_tiles(noise)
-    bias = bias.contiguous()
-    stack = _stack(wide, bias, kicks, w)
-    pointers = (ctypes.addressof(stack), wide.data_ptr(), kicks.data_ptr())
-    _share_out(lambda first, stop: _kernel().stacked_run(*pointers, first, stop, w.activation == "relu"), wide, kicks)
+    stack = _Stacked.of(wide, bias.contiguous(), kicks, w)
+    _share_out(_Job(_kernel().stacked_run, stack, (wide, kicks), w.activation == "relu"), wide, kicks)
     if wide is not samples:
         samples.copy_(wide[..., :n_batch])
 
@@ -95,14 +96,10 @@ def run_back(
     """Gradients with respect to the samples and, if asked for, the bias; grad holds that of the path and may be changed."""
     n_nodes, n_batch = len(samples), samples.shape[3]
     wide, into, kicks = _whole_tiles(samples), _whole_tiles(grad), _whole_tiles(noise)
-    bias = bias.contiguous()
-    stack = _stack(wide, bias, kicks, w)
+    stack = _Stacked.of(wide, bias.contiguous(), kicks, w)
     sums = grad.new_zeros(n_nodes * wide.shape[3] // LANES, bias.shape[2]) if of_bias else None
-    pointers = (ctypes.addressof(stack), wide.data_ptr(), kicks.data_ptr(), into.data_ptr())
-    to_bias = None if sums is None else sums.data_ptr()
-    _share_out(
-        lambda first, stop: _kernel().stacked_back(*pointers, to_bias, first, stop, w.activation == "relu"), wide, kicks
-    )
+    job = _Job(_kernel().stacked_back, stack, (wide, kicks, into, sums), w.activation == "relu")
+    _share_out(job, wide, kicks)
     grad_bias = None if sums is None else sums.view(n_nodes, -1, bias.shape[2]).sum(1, keepdim=True)
     return into[..., :n_batch], grad_bias
 
@@ -157,32 +154,75 @@ def _pointers(w: StackedWeights) -> _Pointers:
     return _told[w]
 
 
-def _stack(samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> _Stack:
-    """For one call; bias contiguous."""
-    n_nodes, n_time, _, n_batch = samples.shape
-    sizes = (n_nodes, n_time, len(noise), n_batch, w.n_window, 1 + len(w.inner_weights))
-    return _Stack(*sizes, bias_in=bias.data_ptr(), **_pointers(w).addresses)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stacked:
+    """What the kernel is told, for one call, and what must live as long."""
+
+    told: _Stack
+    kept: tuple[object, ...]
+
+    @classmethod
+    def of(cls, samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> _Stacked:
+        """bias: contiguous."""
+        n_nodes, n_time, _, n_batch = samples.shape
+        sizes = (n_nodes, n_time, len(noise), n_batch, w.n_window, 1 + len(w.inner_weights))
+        weights = _pointers(w)
+        return cls(_Stack(*sizes, bias_in=bias.data_ptr(), **weights.addresses), (bias, weights))
 
 
-def _share_out(work: Callable[[int, int], int], samples: Tensor, noise: Tensor) -> None:
-    """All tiles, over as many threads as torch may use; ctypes lets go of the interpreter meanwhile."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """A function of the kernel with all memory that it reads and writes: whoever may still call it must hold the job."""
+
+    function: Callable[..., int]
+    stack: _Stacked
+    tensors: tuple[Tensor | None, ...]
+    relu: bool
+    stop: ctypes.c_int = field(default_factory=ctypes.c_int)
+
+    def tiles(self, first: int, end: int) -> None:
+        """Work on these tiles until they are done or the job is to stop."""
+        places = (None if tensor is None else tensor.data_ptr() for tensor in self.tensors)
+        told, stop = ctypes.addressof(self.stack.told), ctypes.addressof(self.stop)
+        if self.function(told, *places, first, end, self.relu, stop) not in (0, _STOPPED):
+            raise MemoryError("no memory for the activations of a step")
+
+
+def _share_out(job: _Job, samples: Tensor, noise: Tensor) -> None:
+    """All tiles, over as many threads as torch may use; ctypes lets go of the interpreter meanwhile.
+
+    What is raised here meanwhile, by a signal, stops the threads and waits for them. A second signal may end the wait:
+    a thread owns all that it writes.
+    """
     n_tiles = len(samples) * samples.shape[3] // LANES
-    n_threads = max(1, min(torch.get_num_threads(), n_tiles, n_tiles * len(noise) // _WORTH_A_THREAD))
-    edges = [n_tiles * number // n_threads for number in range(n_threads + 1)]
-    failed: list[int] = []
+    n_parts = min(torch.get_num_threads(), n_tiles, n_tiles * len(noise) // _WORTH_A_THREAD)
+    if n_parts < 1:
+        job.tiles(0, n_tiles)
+        return
+    edges = [n_tiles * number // n_parts for number in range(n_parts + 1)]
+    failed: list[BaseException] = []
 
-    def part(first: int, stop: int) -> None:
-        if work(first, stop):
-            failed.append(first)
+    def part(first: int, end: int) -> None:
+        try:
+            job.tiles(first, end)
+        except BaseException as error:  # noqa: BLE001 - raised by the thread that waits
+            failed.append(error)
 
-    others = [threading.Thread(target=part, args=pair) for pair in pairwise(edges[1:])]
-    for thread in others:
-        thread.start()
-    part(edges[0], edges[1])
-    for thread in others:
-        thread.join()
+    threads = [threading.Thread(target=part, args=pair) for pair in pairwise(edges)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        job.stop.value = 1
+        raise
+    finally:
+        for thread in threads:
+            if thread.is_alive():
+                thread.join()
     if failed:
-        raise MemoryError("no memory for the activations of a step")
+        raise failed[0]
 
 
 def _compiled(compiler: str) -> Path:

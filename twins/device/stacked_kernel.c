@@ -147,19 +147,26 @@ static float *workspace(const Stack *s, float **layers)
 }
 
 #define MOST_LAYERS 8
+#define LOOK_EVERY 256 /* steps of a tile, about a millisecond */
+#define DONE 0
+#define NO_MEMORY 1
+#define STOPPED 2
 
-/* Tiles first to stop - 1 (node times batch / LANES) of the path. 0, or 1 if there is no memory. */
-int stacked_run(const Stack *s, float *samples, const float *noise, long first, long stop, int relu)
+/* Tiles first to end - 1 (node times batch / LANES) of the path, until *stop is not 0. */
+int stacked_run(const Stack *s, float *samples, const float *noise, long first, long end, int relu,
+                const volatile int *stop)
 {
     float *layers[MOST_LAYERS], last[2 * LANES];
     float *memory = workspace(s, layers);
-    if (!memory) return 1;
+    if (!memory) return NO_MEMORY;
     float *seen = layers[s->n_layers - 1] + (2 * s->widths[s->n_layers - 1] + 1) * LANES;
     long tiles = s->batch / LANES, columns = 2 * s->widths[0] + 1;
-    for (long tile = first; tile < stop; tile++) {
+    int result = DONE;
+    for (long tile = first; tile < end && result == DONE; tile++) {
         long node = tile / tiles, lane = tile % tiles * LANES;
         float *own = samples + node * s->n_time * 2 * s->batch + lane;
         for (long k = 0; k < s->n_steps; k++) {
+            if (k % LOOK_EVERY == 0 && *stop) { result = STOPPED; break; }
             for (long row = 0; row < 2 * s->window; row++)
                 store(seen + row * LANES, load(own + (2 * k + row) * s->batch));
             forward_step(s, node, seen, layers, last, relu);
@@ -170,23 +177,25 @@ int stacked_run(const Stack *s, float *samples, const float *noise, long first, 
         }
     }
     free(memory);
-    return 0;
+    return result;
 }
 
 /* grad (as samples) holds the gradient of the path and takes that of everything seen; grad_bias (tile, C) or NULL. */
 int stacked_back(const Stack *s, const float *samples, const float *noise, float *grad, float *grad_bias, long first,
-                 long stop, int relu)
+                 long end, int relu, const volatile int *stop)
 {
     float *layers[MOST_LAYERS], *backs[MOST_LAYERS], last[2 * LANES];
     float *memory = workspace(s, layers), *more = workspace(s, backs);
-    if (!memory || !more) { free(memory); free(more); return 1; }
-    long end = s->n_layers - 1, columns = 2 * s->widths[0] + 1, width = 2 * s->widths[end], tiles = s->batch / LANES;
-    float *seen = layers[end] + (width + 1) * LANES, *into = backs[end] + (width + 1) * LANES;
-    for (long tile = first; tile < stop; tile++) {
+    if (!memory || !more) { free(memory); free(more); return NO_MEMORY; }
+    long top = s->n_layers - 1, columns = 2 * s->widths[0] + 1, width = 2 * s->widths[top], tiles = s->batch / LANES;
+    float *seen = layers[top] + (width + 1) * LANES, *into = backs[top] + (width + 1) * LANES;
+    int result = DONE;
+    for (long tile = first; tile < end && result == DONE; tile++) {
         long node = tile / tiles, lane = tile % tiles * LANES;
         const float *own = samples + node * s->n_time * 2 * s->batch + lane;
         float *own_grad = grad + node * s->n_time * 2 * s->batch + lane;
         for (long k = s->n_steps - 1; k >= 0; k--) {
+            if (k % LOOK_EVERY == 0 && *stop) { result = STOPPED; break; }
             for (long row = 0; row < 2 * s->window; row++)
                 store(seen + row * LANES, load(own + (2 * k + row) * s->batch));
             forward_step(s, node, seen, layers, last, relu);
@@ -194,8 +203,8 @@ int stacked_back(const Stack *s, const float *samples, const float *noise, float
             vec kick = load(noise + (k * s->n_nodes + node) * s->batch + lane) * s->scale[node];
             store(last, reached);
             store(last + LANES, reached * kick * sigmoid(load(last + LANES)));
-            product(s->out_back + node * 2 * width, NULL, last, backs[end], 2, width);
-            for (long layer = end; layer > 0; layer--) {
+            product(s->out_back + node * 2 * width, NULL, last, backs[top], 2, width);
+            for (long layer = top; layer > 0; layer--) {
                 long n_in = s->widths[layer - 1], n_out = s->widths[layer];
                 times_slope(backs[layer], layers[layer], 2 * n_out, relu);
                 for (long net = 0; net < 2; net++)
@@ -219,5 +228,5 @@ int stacked_back(const Stack *s, const float *samples, const float *noise, float
     }
     free(memory);
     free(more);
-    return 0;
+    return result;
 }
