@@ -127,6 +127,7 @@ def unfinished(folder: Path, *, resume: bool) -> Path:
     state = folder / "unfinished.json"
     if state.exists() and not resume:
         raise UsageError(
-            f"{state}: an interrupted run lies there; go on with --resume, or remove it, or choose another --out"
+            f"{state}: an interrupted run lies there; go on with --resume, or remove it and begin anew, or "
+            "choose another --out"
         )
     return state

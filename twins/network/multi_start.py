@@ -16,7 +16,7 @@ import numpy as np
 
 from twins.network.halving import Rung, rungs
 from twins.network.judging import FixedJudge
-from twins.network.multi_start_state import ChoiceSoFar, MultiStartFile
+from twins.network.multi_start_state import ChoiceSoFar, MultiStartFile, forget_choice
 from twins.network.network import PhysicalNetwork
 from twins.network.optimise_run import OptimiseRun
 from twins.network.optimise_settings import Iteration, OptimiseEvent, OptimiseResult, OptimiserSettings, Validation
@@ -121,6 +121,8 @@ class _Many:
         order = sorted(range(len(scores)), key=scores.__getitem__)
         kept = tuple(order[: self._ladder[0].n_alive])
         seconds = time.monotonic() - begin
+        if self._file is not None:
+            forget_choice(self._file.path)  # starts of an earlier choice, whose own file was removed
         self._decide(ChoiceSoFar(scores=tuple(scores), kept=kept, judging_seconds=seconds, seconds=seconds))
 
     def train(self) -> Generator[MultiStartEvent, None, OptimiseResult]:

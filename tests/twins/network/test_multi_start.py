@@ -144,6 +144,16 @@ def test_a_choice_of_another_run_or_a_damaged_one_is_refused(make_network: Any, 
         drain(optimise_from_many(make_network, PARITY, **FEW, state=state))
 
 
+def test_without_its_choice_nothing_is_left_of_an_earlier_run(make_network: Any, drain: Any, tmp_path: Path) -> None:
+    state = tmp_path / "many.json"
+    drain(optimise_from_many(make_network, PARITY, **FEW, state=state))
+    assert len(list(tmp_path.iterdir())) == 4, "the choice and its three starts"
+    state.unlink()
+    other = FEW | {"seed": 2, "n_started": 1}
+    drain(optimise_from_many(make_network, PARITY, **other, state=state))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_budget_of_seconds_is_for_all_starts_together(
     make_network: Any, drain: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
