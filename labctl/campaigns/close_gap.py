@@ -25,6 +25,7 @@ from labctl.campaigns.gap import Gap, GapRound
 from labctl.campaigns.gap_design import ClosedGap, Ended, GapBudget, GapSettings, Recorded
 from labctl.campaigns.play_cost import network_seconds
 from labctl.campaigns.refit_twin import PlayedRound, RefitSettings, RefitTwin, refit_twin
+from labctl.campaigns.streams import streams_of
 from labctl.clearance import Clearance, Gates, clear
 from labctl.deployment import Measurement, deploy, mean_of
 from labctl.errors import CampaignError, GatesNotPassed
@@ -104,7 +105,7 @@ class _Loop:
         self._seed = seed
         self._before_s = bench.device_seconds
         self._n_training, n_judged = settings.of(plan)
-        judged_rng, self._rng = (np.random.default_rng(one) for one in np.random.SeedSequence(seed).spawn(2))
+        judged_rng, self._rng = (np.random.default_rng(one) for one in streams_of(seed, "close-gap", 2))
         self._judged: TaskData = plan.task.sample(n_judged, plan.n_steps, judged_rng)
         self._rounds: list[GapRound] = []
         self._played: list[PlayedRound] = []

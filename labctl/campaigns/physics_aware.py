@@ -26,6 +26,7 @@ from labctl.campaigns.finish_twin import plain
 from labctl.campaigns.fresh_examples import fresh_examples
 from labctl.campaigns.physics_aware_design import PhysicsAwareSettings, TrainedOnBench, ValidatedOnBench
 from labctl.campaigns.play_cost import network_seconds
+from labctl.campaigns.streams import streams_of
 from labctl.clearance import Clearance
 from labctl.deployment import Measurement, deploy
 from labctl.errors import CampaignError, GatesNotPassed
@@ -105,7 +106,7 @@ class _Training:
         self._n_steps = self._use.n_steps or plan.n_steps
         own_rate = 0.3 * plan.settings.learning_rate
         self._rate = own_rate if self._use.learning_rate is None else self._use.learning_rate
-        judged, training, self._noise = np.random.SeedSequence(seed).spawn(3)
+        judged, training, self._noise = streams_of(seed, "train-on-bench", 3)
         self._rng = np.random.default_rng(training)
         self._judged: TaskData = plan.task.sample(
             self._use.n_judged_trials, plan.n_steps, np.random.default_rng(judged)
