@@ -161,7 +161,7 @@ class _Training:
         from twins.network.network import Measured
 
         number = len(self._losses) + 1
-        data = self._plan.task.sample(self._use.n_trials, self._n_steps, self._rng)
+        data = fresh_examples(self._plan.task, self._use.n_trials, self._n_steps, self._rng, avoid=self._judged)
         wiring = network.wiring()
         folder = self._folder / f"iteration-{number:03d}"
         played = yield from play_layers(

@@ -11,17 +11,26 @@ import pytest
 
 from labctl.bench import Bench
 from labctl.campaign import run
+from labctl.campaigns import physics_aware
+from labctl.campaigns.close_gap import close_the_gap
+from labctl.campaigns.gap_design import GapBudget
 from labctl.campaigns.physics_aware import train_physics_aware
 from labctl.campaigns.physics_aware_design import PhysicsAwareSettings, TrainedOnBench
+from labctl.campaigns.plans import plan_for
 from labctl.campaigns.play_cost import network_seconds
 from labctl.clearance import clear
 from labctl.deployment import deploy
 from labctl.errors import CampaignError, GatesNotPassed, Stopped
 from labctl.events import Event, Sampled
 from labctl.store import open_recording
+from twins import load_twin
 from twins.network.initialise import random_wiring
+from twins.network.network import PhysicalNetwork
+from twins.network.optimise import optimise
+from twins.network.tasks import DelayedParity, TaskData
 from twins.network.wiring import DevicePort, Wiring
 
+DT_S = 2e-4
 QUICK = PhysicsAwareSettings(
     n_iterations=3, n_trials=4, n_steps=40, n_validations=1, n_readout_trials=10, n_judged_trials=4
 )
@@ -137,6 +146,73 @@ def test_a_device_that_was_not_cleared_is_not_trained_on(demo_station: Path, tmp
         with pytest.raises(GatesNotPassed, match="leaky"):
             run(training(bench, spoilt, spoilt.wiring, tmp_path, clearance=other))
         assert bench.device_seconds == 0.0
+
+
+def test_no_training_example_is_one_of_the_judged_ones_though_the_task_has_few_inputs(
+    demo_station: Path, tmp_path: Path, spoilt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a classification on the bench, from a wiring without a read-out."""
+    task = DelayedParity(order=2, delay=0)
+    whole = plan_for("delayed_parity", ("leaky",), dt_s=DT_S)
+    shape = replace(whole.architecture, layers=(("leaky",) * 2,), washout=task.washout)
+    parity = replace(whole, task=task, architecture=shape, n_steps=5)
+    port = DevicePort.from_range("leaky", -1.9, 1.9, drive_unit="V", response_unit="V")
+    start = random_wiring(shape, [port], np.random.default_rng(0), scales=whole.scales)
+    trained_on: list[np.ndarray] = []
+    judged_on: list[np.ndarray] = []
+    play, measure = physics_aware.play_layers, physics_aware.deploy
+
+    def played(bench: Bench, wiring: Wiring, inputs: np.ndarray, **more: Any) -> Any:
+        trained_on.append(inputs)
+        return play(bench, wiring, inputs, **more)
+
+    def measured(bench: Bench, wiring: Wiring, **more: Any) -> Any:
+        judged_on.append(more["heldout"].inputs)
+        return measure(bench, wiring, **more)
+
+    monkeypatch.setattr(physics_aware, "play_layers", played)
+    monkeypatch.setattr(physics_aware, "deploy", measured)
+    settings = replace(QUICK, n_trials=12, n_steps=None, n_judged_trials=8)
+    with Bench.open(demo_station) as bench:
+        campaign = train_physics_aware(
+            bench, start, {"leaky": spoilt.twin}, parity, clearance=spoilt.clearance, budget_s=1e3, seed=4,
+            folder=tmp_path, settings=settings,
+        )  # fmt: skip
+        result: TrainedOnBench = run(campaign)
+    judged = {one.tobytes() for one in np.concatenate(judged_on)}
+    assert not [one for one in np.concatenate(trained_on) if one.tobytes() in judged]
+    assert result.measurement.scores[0].accuracy is not None
+
+
+def test_campaigns_of_one_seed_judge_by_examples_that_neither_another_nor_the_optimiser_draws(
+    demo_station: Path, tmp_path: Path, spoilt: Any
+) -> None:
+    first_draws: list[int] = []
+
+    class Watched:
+        """The task, and where the generator stands that examples are drawn with."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(spoilt.plan.task, name)
+
+        def sample(self, n_trials: int, n_steps: int, rng: np.random.Generator) -> TaskData:
+            first_draws.append(rng.bit_generator.state["state"]["state"])
+            data: TaskData = spoilt.plan.task.sample(n_trials, n_steps, rng)
+            return data
+
+    seed, plan = 4, replace(spoilt.plan, task=Watched())
+    twins, common = {"leaky": spoilt.twin}, {"clearance": spoilt.clearance, "seed": seed, "folder": tmp_path}
+    with Bench.open(demo_station) as bench:  # of budgets that are refused once the judged examples are drawn
+        with pytest.raises(CampaignError, match="nothing was played"):
+            run(train_physics_aware(bench, spoilt.wiring, twins, plan, budget_s=1e-6, **common))
+        with pytest.raises(CampaignError, match="nothing was played"):
+            run(close_the_gap(bench, spoilt.wiring, twins, plan, budget=GapBudget(1e-6), **common))
+    network = PhysicalNetwork(spoilt.wiring, {"leaky": load_twin(spoilt.twin)})
+    optimising = optimise(network, plan.task, seed=seed, settings=replace(plan.settings, n_iterations=1))
+    for _ in optimising:
+        pass
+    assert len(first_draws) > 3
+    assert len(set(first_draws)) == len(first_draws)
 
 
 def test_a_training_that_goes_wrong_is_not_kept_where_the_start_was_measured_too(
