@@ -70,8 +70,12 @@ def _installed(package: str) -> str | None:
 
 
 def software_versions() -> dict[str, str]:
-    """Python's version and those of the packages that matter, as far as they are installed."""
+    """Python's version and those of the packages that matter, as far as they are installed; where twins are loaded also
+    by which kernel stacked ones ran, "compiled" or "torch" with the reason."""
     found = {package: _installed(package) for package in PACKAGES}
+    kernel = sys.modules.get("twins.device.native")  # nothing loads torch for this
+    if kernel is not None:
+        found["twin kernel"] = kernel.in_words()
     return {"python": platform.python_version(), **{name: text for name, text in found.items() if text is not None}}
 
 

@@ -33,3 +33,9 @@ def test_it_is_json_and_holds_what_is_needed_to_repeat_a_measurement() -> None:
 def test_the_git_commit_is_noted_where_there_is_one() -> None:
     git = collect_provenance(simulated=False)["git"]
     assert git is None or (len(git["commit"]) == 40 and git["modified"] in (True, False))
+
+
+def test_with_twins_loaded_it_says_by_which_kernel_stacked_ones_ran() -> None:
+    from twins.device import native
+
+    assert collect_provenance(simulated=True)["software"]["twin kernel"] == native.in_words()

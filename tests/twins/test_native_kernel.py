@@ -120,9 +120,9 @@ def test_what_is_not_finite_stays_so():
 @pytest.fixture
 def asked_again():
     """Whether there is a library is asked afresh, in the test and after it."""
-    native.library.cache_clear()
+    native._found.cache_clear()
     yield
-    native.library.cache_clear()
+    native._found.cache_clear()
 
 
 @pytest.mark.parametrize("without", ["switched off", "no compiler", "broken compiler"])
@@ -136,17 +136,42 @@ def test_without_it_torch_answers(without, asked_again, monkeypatch, tmp_path):
         compiler = tmp_path / "cc"
         compiler.write_text("#!/bin/sh\nexit 1\n")
         compiler.chmod(0o755)
+    assert native.in_words() == "not used"
     assert native.library() is None
+    assert {"switched off": "LABCTL_NATIVE", "no compiler": "compiler", "broken compiler": "exit status"}[
+        without
+    ] in native.why_not()
     assert twins.StackedTwins([make(1)]).respond(torch.zeros(1, 4, 9), generator=seeded(0)).shape == (1, 4, 9)
+
+
+@needs_compiler
+def test_without_a_home_folder_torch_answers(asked_again, monkeypatch):
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    assert twins.StackedTwins([make(1)]).respond(torch.zeros(1, 4, 9), generator=seeded(0)).shape == (1, 4, 9)
+    assert "home directory" in native.why_not() and native.in_words().startswith("torch (")
+
+
+@needs_compiler
+def test_a_library_that_is_not_ours_is_not_used(asked_again, monkeypatch, tmp_path):
+    source, foreign = tmp_path / "foreign.c", tmp_path / "foreign.so"
+    source.write_text("int nothing_of_ours(void) { return 0; }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(foreign), str(source)], check=True)
+    monkeypatch.setattr(native, "_compiled", lambda _compiler: foreign)
+    assert native.library() is None
+    assert "stacked_run" in native.why_not()
 
 
 @needs_compiler
 def test_it_is_compiled_once(asked_again, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert native.library() is not None
+    assert native.library() is not None and not native.why_not() and native.in_words() == "compiled"
     (made,) = (tmp_path / "labctl").iterdir()
     when = made.stat().st_mtime_ns
-    native.library.cache_clear()
+    native._found.cache_clear()
     assert native.library() is not None
     assert [path.stat().st_mtime_ns for path in (tmp_path / "labctl").iterdir()] == [when]
 

@@ -64,20 +64,42 @@ def usable(like: Tensor) -> bool:
     return like.dtype == torch.float32 and like.device.type == "cpu" and library() is not None
 
 
-@functools.cache
 def library() -> Any | None:
-    """The compiled kernel, or None where there is none."""
+    """The compiled kernel, or None where there is none; see why_not."""
+    return _found()[0]
+
+
+def why_not() -> str:
+    """Why there is no compiled kernel; empty where there is one."""
+    return _found()[1]
+
+
+def in_words() -> str:
+    """Which kernel stacked twins have used so far, for records of how something came about; compiles nothing."""
+    if not _found.cache_info().currsize:
+        return "not used"
+    return "compiled" if library() is not None else f"torch ({why_not()})"
+
+
+@functools.cache
+def _found() -> tuple[Any | None, str]:
+    """The kernel, or why there is none. It is never needed: whatever goes wrong here, torch does the same."""
+    if os.environ.get("LABCTL_NATIVE") == "0":
+        return None, "switched off by LABCTL_NATIVE=0"
     compiler = next((path for name in ("cc", "gcc", "clang") if (path := shutil.which(name))), None)
-    if os.environ.get("LABCTL_NATIVE") == "0" or os.name != "posix" or compiler is None:
-        return None
+    if os.name != "posix" or compiler is None:
+        return None, "no C compiler (cc, gcc or clang) found"
     try:
         found = ctypes.CDLL(str(_compiled(compiler)))
-    except (OSError, subprocess.SubprocessError):
-        return None  # an old compiler, a cache that cannot be written: torch does the same
-    word, pointer = ctypes.c_long, ctypes.c_void_p
-    found.stacked_run.argtypes = [pointer, pointer, pointer, word, word, ctypes.c_int, pointer]
-    found.stacked_back.argtypes = [pointer, pointer, pointer, pointer, pointer, word, word, ctypes.c_int, pointer]
-    return found
+        word, pointer = ctypes.c_long, ctypes.c_void_p
+        found.stacked_run.argtypes = [pointer, pointer, pointer, word, word, ctypes.c_int, pointer]
+        found.stacked_back.argtypes = [pointer, pointer, pointer, pointer, pointer, word, word, ctypes.c_int, pointer]
+    except subprocess.CalledProcessError as error:  # an old compiler
+        return None, f"{error}: {error.stderr.decode(errors='replace').strip()[:500]}"
+    # a cache that cannot be written or read, no home folder to keep one in, a library that is not ours
+    except (OSError, RuntimeError, AttributeError, subprocess.SubprocessError) as error:
+        return None, f"{type(error).__name__}: {error}"
+    return found, ""
 
 
 def run(samples: Tensor, bias: Tensor, noise: Tensor, w: StackedWeights) -> None:
