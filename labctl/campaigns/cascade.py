@@ -25,7 +25,7 @@ from labctl.campaign import Campaign, Step
 from labctl.campaigns.cascade_files import (
     digest_of,
     numbers_of,
-    read_figures,
+    read_layer_figures,
     same_as_before,
     told_plan,
 )
@@ -158,12 +158,9 @@ class _Cascade:
         if figures.exists():
             step = Step(key, f"Layer {number + 1}")
             yield step.started()
-            known, wiring = read_figures(figures), load_wiring(folder / "trained")
+            known, wiring = read_layer_figures(figures), load_wiring(folder / "trained")
             yield step.finished("trained before")
-            try:
-                return TrainedLayer(wiring, **{**known, "learning_curve": tuple(known["learning_curve"])})
-            except (KeyError, TypeError) as error:
-                raise CampaignError(f"{figures}: is damaged: {error!r}; choose another folder") from error
+            return TrainedLayer(wiring, **known.model_dump())
         state = folder / "unfinished.json"
         training, validation = self._examples(0), self._examples(1)
         job = Job(

@@ -7,22 +7,45 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labctl.errors import CampaignError
 
 if TYPE_CHECKING:
     from labctl.campaigns.plans import TaskPlan
 
+LARGEST_FILE_BYTES = 64 * 2**20
+
+
+class LayerFigures(BaseModel):
+    """What figures.json says of a trained layer: TrainedLayer without its wiring."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    before: float
+    promised: float
+    n_passes: Annotated[int, Field(ge=0)]
+    seconds: Annotated[float, Field(ge=0)]
+    learning_curve: tuple[float, ...]
+
+
+def read_layer_figures(path: Path) -> LayerFigures:
+    """The figures of a layer that was trained before. Raises CampaignError that says what is wrong."""
+    try:
+        return LayerFigures.model_validate_json(_read(path))
+    except ValidationError as error:
+        raise CampaignError(f"{path}: is damaged: {error}; choose another folder") from error
+
 
 def same_as_before(path: Path, asked: Mapping[str, Any]) -> bool:
     """Whether a cascade was begun there. Raises CampaignError if something else was asked of it then."""
     if not path.exists():
         return False
-    then, now = read_figures(path).get("asked", {}), json.loads(json.dumps(asked))
+    then, now = _asked_before(path), json.loads(json.dumps(asked))
     other = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
     if other:
         raise CampaignError(
@@ -32,15 +55,24 @@ def same_as_before(path: Path, asked: Mapping[str, Any]) -> bool:
     return True
 
 
-def read_figures(path: Path) -> dict[str, Any]:
-    """A file of a cascade. Raises CampaignError that says what is wrong."""
+def _asked_before(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
         raise CampaignError(f"{path}: cannot be read: {error}; choose another folder, or remove it") from error
-    if not isinstance(found, dict):
+    then = found.get("asked") if isinstance(found, dict) else None
+    if not isinstance(then, dict):
         raise CampaignError(f"{path}: is none of the files of a cascade; choose another folder")
-    return found
+    return then
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise CampaignError(f"{path}: {path.stat().st_size} bytes are too many (at most {LARGEST_FILE_BYTES})")
+        return path.read_bytes()
+    except OSError as error:
+        raise CampaignError(f"{path}: cannot be read: {error}; choose another folder, or remove it") from error
 
 
 def told_plan(plan: TaskPlan) -> dict[str, Any]:

@@ -175,6 +175,36 @@ def test_what_cannot_be_taken_layer_by_layer_is_refused_before_anything_is_playe
         CascadeOptions(n_validation_trials=0)
 
 
+FIGURES = {"before": 1.0, "promised": 0.5, "n_passes": 6, "seconds": 0.1, "learning_curve": [1.0, 0.9]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[1]", "{}", "[" * 5000, *(json.dumps(FIGURES | one) for one in (
+        {"learning_curve": "abc"}, {"promised": "0.5"}, {"n_passes": -6}, {"seconds": None}, {"further": 1},
+    ))],
+)  # fmt: skip
+def test_damaged_figures_of_a_layer_are_told_before_anything_is_played(
+    cascaded: Callable[..., CascadedNetwork], tmp_path: Path, content: str
+) -> None:
+    figures = tmp_path / "cascade" / "layer-1" / "figures.json"
+    figures.parent.mkdir(parents=True)
+    figures.write_text(content)
+    with pytest.raises(CampaignError, match=r"figures\.json: is damaged: "):
+        cascaded()
+    assert not list(tmp_path.rglob("*.h5"))
+
+
+@pytest.mark.parametrize("content", ["[1]", "{}", '{"asked": [1]}', "[" * 5000, "{"])
+def test_a_damaged_file_of_what_was_asked_is_told(
+    cascaded: Callable[..., CascadedNetwork], tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "cascade").mkdir()
+    (tmp_path / "cascade" / "cascade.json").write_text(content)
+    with pytest.raises(CampaignError, match=r"cascade\.json: (cannot be read|is none of the files of a cascade)"):
+        cascaded()
+
+
 def test_a_whole_recording_is_read_and_an_interrupted_one_set_aside(demo_station: Path, tmp_path: Path) -> None:
     path = tmp_path / "one.h5"
 
