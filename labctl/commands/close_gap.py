@@ -88,7 +88,7 @@ def run_close_gap(options: argparse.Namespace) -> int:
     twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
     network, given = network_of(options), load_twins(options.twin)
     clearance = clearance_of(options, network, given)
-    settings, recorded = _settings(options), _recorded(options, twins)
+    settings, recorded = _settings(options), _recorded(options, twins, network, given)
     check_folder(options.out)
     check_new([options.out / name for name in ("gap.json", "network", "round-1")])
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
@@ -207,7 +207,8 @@ def write_outcome(path: Path, outcome: dict[str, Any]) -> None:
 
 
 def files_from(arguments: list[str], option: str) -> dict[str, list[Path]]:
-    """DEVICE=FILE arguments by device; raises UsageError for another form, or for a file that is not there."""
+    """DEVICE=FILE arguments by device; raises UsageError for another form, and for a file that is not there, but for twins,
+    which are named without their suffix, too."""
     from labctl.errors import UsageError
 
     files: dict[str, list[Path]] = {}
@@ -215,6 +216,8 @@ def files_from(arguments: list[str], option: str) -> dict[str, list[Path]]:
         device, separator, path = argument.partition("=")
         if not separator or not device or not path:
             raise UsageError(f"{option} {argument!r}: expected DEVICE=FILE")
+        if option != "--twin" and not Path(path).is_file():
+            raise UsageError(f"{option} {argument!r}: there is no file {path}")
         files.setdefault(device, []).append(Path(path))
     if option == "--twin":
         twice = [device for device, found in files.items() if len(found) > 1]
@@ -234,16 +237,23 @@ def _settings(options: argparse.Namespace) -> GapSettings:
     )
 
 
-def _recorded(options: argparse.Namespace, twins: dict[str, Path]) -> Recorded:
+def _recorded(
+    options: argparse.Namespace, twins: dict[str, Path], network: NetworkFiles, given: GivenTwins
+) -> Recorded:
     """The recordings of the twins: as given, or as their files name them, if these are still as they were."""
     from labctl.campaigns.gap_design import Recorded
+    from labctl.commands.given_recordings import check_recordings
+    from labctl.station import load_station
 
-    training = files_from(options.training, "--training")
+    training, heldout = files_from(options.training, "--training"), files_from(options.heldout, "--heldout")
     if not options.no_earlier:
-        for device, twin in twins.items():
+        for device in network.devices:
             if device not in training:
-                training[device] = earlier_recordings(device, twin)
-    return Recorded(training, files_from(options.heldout, "--heldout"))
+                training[device] = earlier_recordings(device, twins[device])
+    station = load_station(options.station)
+    for option, files in (("--training", training), ("--heldout", heldout)):
+        check_recordings(files, option, station=station, given=given, devices=network.devices)
+    return Recorded(training, heldout)
 
 
 def earlier_recordings(device: str, twin: Path) -> list[Path]:

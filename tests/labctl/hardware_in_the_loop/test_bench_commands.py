@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from labctl.bench import Bench
 from labctl.campaigns.network_files import load_network, save_network
 from labctl.campaigns.optimise_network import OptimisedNetwork
 from labctl.cli import main
@@ -139,8 +140,42 @@ def test_a_twin_names_the_recordings_that_it_was_fitted_to_and_gone_or_changed_o
     assert capsys.readouterr().err.count("WARNING leaky") == 2
 
 
-def test_devices_and_files_are_given_in_pairs_and_a_device_has_one_twin() -> None:
-    assert files_from(["a=x.h5", "a=y.h5"], "--training") == {"a": [Path("x.h5"), Path("y.h5")]}
+@pytest.mark.parametrize("option", ["--training", "--heldout"])
+def test_a_recording_that_is_of_no_use_is_told_before_the_bench_is_opened(
+    demo_station: Path,
+    tmp_path: Path,
+    spoilt: Any,
+    network: Path,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def opened(_: object) -> Bench:
+        raise AssertionError("the bench was opened")
+
+    monkeypatch.setattr(Bench, "open", opened)
+    (tmp_path / "words.h5").write_text("no recording")
+    other = tmp_path / "other.toml"  # of which the device is named otherwise
+    other.write_text(demo_station.read_text().replace("leaky_response", "leaky_answer"))
+    for given, station, told in (
+        (f"leaky={tmp_path / 'gone.h5'}", demo_station, "there is no file"),
+        (f"leaky={tmp_path / 'words.h5'}", demo_station, "words.h5"),
+        (f"duffing={spoilt.recording}", demo_station, "the network has nodes on leaky"),
+        (f"leaky={spoilt.recording}", other, "is no recording of leaky: leaky_answer is not in it"),
+    ):
+        more = ("--budget-s", "100", "--no-earlier", option, given)
+        assert main(command("close-gap", station, network, spoilt, tmp_path / "out", *more)) != 0
+        said = capsys.readouterr().err
+        assert told in said and option in said
+
+
+def test_devices_and_files_are_given_in_pairs_and_a_device_has_one_twin(tmp_path: Path) -> None:
+    one, other = tmp_path / "x.h5", tmp_path / "y.h5"
+    one.touch()
+    other.touch()
+    assert files_from([f"a={one}", f"a={other}"], "--training") == {"a": [one, other]}
+    with pytest.raises(UsageError, match="there is no file"):
+        files_from(["a=gone.h5"], "--heldout")
     with pytest.raises(UsageError, match="expected DEVICE=FILE"):
         files_from(["a"], "--training")
     with pytest.raises(UsageError, match="more than one twin"):
