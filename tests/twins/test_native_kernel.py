@@ -117,6 +117,18 @@ def test_what_is_not_finite_stays_so():
     assert response[0, :3].isfinite().all() and response[0, 4:].isfinite().all()
 
 
+@needs_compiler
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_hidden_layer_that_is_not_finite_is_seen_as_torch_sees_it(activation, monkeypatch):
+    stack = twins.StackedTwins([make(1, activation=activation), make(2, activation=activation)])
+    stack._kernels[0].get_buffer("bias_in")[0, 0, 0] = float("nan")  # of one hidden unit, not of the linear model
+    compiled = answer_and_gradients(stack, 5)
+    monkeypatch.setattr(native, "usable", lambda _like: False)
+    for ours, theirs in zip(compiled, answer_and_gradients(stack, 5), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5, equal_nan=True)
+    assert compiled[0][0, :, 1:].isnan().all() and compiled[0][1].isfinite().all()
+
+
 @pytest.fixture
 def asked_again():
     """Whether there is a library is asked afresh, in the test and after it."""

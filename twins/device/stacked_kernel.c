@@ -102,11 +102,12 @@ static void product(const float *matrix, const float *bias, const float *in, flo
     }
 }
 
+/* NaN is neither above nor below 0, and stays. */
 static inline void activate(float *values, long n, int relu)
 {
     for (long i = 0; i < n; i++) {
         vec x = load(values + i * LANES);
-        store(values + i * LANES, relu ? choose(x > 0.0f, x, all(0.0f)) : sigmoid(x));
+        store(values + i * LANES, relu ? choose(x <= 0.0f, all(0.0f), x) : sigmoid(x));
     }
 }
 
@@ -114,7 +115,7 @@ static inline void times_slope(float *grad, const float *active, long n, int rel
 {
     for (long i = 0; i < n; i++) {
         vec g = load(grad + i * LANES), s = load(active + i * LANES);
-        store(grad + i * LANES, relu ? choose(s > 0.0f, g, all(0.0f)) : g * s * (1.0f - s));
+        store(grad + i * LANES, relu ? choose(s <= 0.0f, all(0.0f), g) : g * s * (1.0f - s));
     }
 }
 
