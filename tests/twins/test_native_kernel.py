@@ -129,6 +129,20 @@ def test_a_hidden_layer_that_is_not_finite_is_seen_as_torch_sees_it(activation, 
     assert compiled[0][0, :, 1:].isnan().all() and compiled[0][1].isfinite().all()
 
 
+@needs_compiler
+@pytest.mark.parametrize("assign", [False, True])
+def test_weights_loaded_in_place_are_those_it_runs_with(assign, monkeypatch):
+    stack, other = (twins.StackedTwins([make(seed, hidden=(9, 9))]) for seed in (1, 2))
+    answer_and_gradients(stack, 5)
+    stack.load_state_dict(other.state_dict(), assign=assign)
+    compiled = answer_and_gradients(stack, 5)
+    monkeypatch.setattr(native, "usable", lambda _like: False)
+    fresh = twins.StackedTwins([make(1, hidden=(9, 9))])
+    fresh.load_state_dict(other.state_dict())
+    for ours, theirs in zip(compiled, answer_and_gradients(fresh, 5), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
 @pytest.fixture
 def asked_again():
     """Whether there is a library is asked afresh, in the test and after it."""

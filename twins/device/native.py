@@ -139,41 +139,54 @@ def _whole_tiles(tensor: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pointers:
-    """What the kernel is told of weights, and what must live as long."""
+    """What the kernel is told of weights, and what must live as long. versions: of the weights that this was made of."""
 
     addresses: dict[str, int]
     kept: tuple[object, ...]
+    versions: tuple[int, ...] | None
 
 
 _told: WeakKeyDictionary[StackedWeights, _Pointers] = WeakKeyDictionary()
 
 
 def _pointers(w: StackedWeights) -> _Pointers:
-    """Made once: short runs, a step of a recurrent network, would take longer to prepare than to run."""
-    if w not in _told:
-        tensors = {
-            "window_in": w.window_in.mT,
-            "window_back": w.window_in,
-            "out": w.out_weight.mT,
-            "out_back": w.out_weight,
-            "out_bias": w.out_bias,
-            "scale": w.noise_scale,
-            "floor": w.noise_floor,
-        }
-        inner = {
-            "inner": [weight.mT for weight in w.inner_weights],
-            "turned": w.inner_weights,
-            "inner_bias": w.inner_biases,
-        }
-        kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        parts = {name: [part.contiguous() for part in every] for name, every in inner.items()}
-        lists = {name: (ctypes.c_void_p * max(len(p), 1))(*(one.data_ptr() for one in p)) for name, p in parts.items()}
-        widths = (ctypes.c_long * len(w.widths))(*(width // 2 for width in w.widths))
-        addresses = {name: tensor.data_ptr() for name, tensor in kept.items()}
-        addresses |= {name: ctypes.addressof(one) for name, one in lists.items()}
-        addresses["widths"] = ctypes.addressof(widths)
-        _told[w] = _Pointers(addresses, (kept, parts, lists, widths))
-    return _told[w]
+    """Made once until weights are changed in place: short runs, a step of a recurrent network, would take longer to prepare
+    than to run."""
+    known, versions = _told.get(w), _versions(w)
+    if known is None or known.versions is None or known.versions != versions:
+        _told[w] = known = _gathered(w, versions)
+    return known
+
+
+def _versions(w: StackedWeights) -> tuple[int, ...] | None:
+    """How often each was changed in place; None where torch does not count, in inference mode."""
+    every = (w.window_in, *w.inner_weights, *w.inner_biases, w.out_weight, w.out_bias, w.noise_scale, w.noise_floor)
+    return None if any(one.is_inference() for one in every) else tuple(one._version for one in every)
+
+
+def _gathered(w: StackedWeights, versions: tuple[int, ...] | None) -> _Pointers:
+    tensors = {
+        "window_in": w.window_in.mT,
+        "window_back": w.window_in,
+        "out": w.out_weight.mT,
+        "out_back": w.out_weight,
+        "out_bias": w.out_bias,
+        "scale": w.noise_scale,
+        "floor": w.noise_floor,
+    }
+    inner = {
+        "inner": [weight.mT for weight in w.inner_weights],
+        "turned": w.inner_weights,
+        "inner_bias": w.inner_biases,
+    }
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    parts = {name: [part.contiguous() for part in every] for name, every in inner.items()}
+    lists = {name: (ctypes.c_void_p * max(len(p), 1))(*(one.data_ptr() for one in p)) for name, p in parts.items()}
+    widths = (ctypes.c_long * len(w.widths))(*(width // 2 for width in w.widths))
+    addresses = {name: tensor.data_ptr() for name, tensor in kept.items()}
+    addresses |= {name: ctypes.addressof(one) for name, one in lists.items()}
+    addresses["widths"] = ctypes.addressof(widths)
+    return _Pointers(addresses, (kept, parts, lists, widths), versions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

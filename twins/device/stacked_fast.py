@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,7 @@ class FastNodes(nn.Module):
         held = torch.stack([torch.nn.functional.pad(one, (0, width - len(one))) for one in conditions])
         for name, tensor in {**packed, **_scales(twins, width), "held": held}.items():
             self.register_buffer(name, tensor)
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]  # buffers may be others
 
     @property
     def dtype(self) -> torch.dtype:
@@ -133,6 +135,11 @@ class FastNodes(nn.Module):
             delays=self.delays,
             activation=self._activation,
         )
+
+
+def _forget(group: nn.Module, _keys: object) -> None:
+    """What was put together of the buffers."""
+    cast(FastNodes, group)._known = None
 
 
 def _with(held: Tensor, names: Sequence[str], conditions: Mapping[str, Tensor]) -> Tensor:
