@@ -39,7 +39,7 @@ def retell_network(
     network |= {
         "promised": promise.mean,
         "promised_std": promise.std,
-        "gates": {**network["gates"], **{name: dict(one) for name, one in gates.items()}},
+        "gates": {**network.get("gates", {}), **{name: dict(one) for name, one in gates.items()}},
         "provenance": whole,
     }
     save_wiring(wiring, folder / "optimised", provenance=provenance)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from labctl.bench import Bench
-from labctl.campaigns.network_files import load_network, save_network
+from labctl.campaigns.network_files import FIRST_FORMAT, load_network, save_network
 from labctl.campaigns.optimise_network import OptimisedNetwork
 from labctl.cli import main
 from labctl.commands.close_gap import earlier_recordings, files_from, say_simulated
@@ -111,6 +111,23 @@ def test_what_an_unjudged_twin_trained_is_left_with_its_gates_so_that_deploy_ref
     assert load_network(out / "network").gates == {"leaky": {}}
     assert main(["deploy", str(demo_station), str(out / "network"), "--out", str(tmp_path / "deployed")]) == 1
     assert "the twin of leaky was never judged" in capsys.readouterr().err
+
+
+def test_a_network_of_the_first_format_without_gates_is_trained_under_an_override(
+    demo_station: Path, tmp_path: Path, spoilt: Any, network: Path
+) -> None:
+    file = network / "network.json"
+    content = json.loads(file.read_text())
+    content.update(format=FIRST_FORMAT, task="narma10", devices=["leaky"])
+    for later in ("plan", "metric", "n_outputs", "seed", "network_file", "gates"):
+        del content[later]
+    file.write_text(json.dumps(content))
+    (network / "examples.safetensors").unlink()
+    out = tmp_path / "out"
+    more = ("--budget-s", "100", "--iterations", "1", "--examples", "2", "--validations", "1")
+    arguments = command("train-on-bench", demo_station, network, spoilt, out, *more, "--override-gates", "a test")
+    assert main(arguments) == 0
+    assert load_network(out / "network").gates == {"leaky": {}}  # of those that it was optimised on nothing is known
 
 
 def test_simulated_twins_on_a_real_bench_are_told(capsys: pytest.CaptureFixture[str]) -> None:
