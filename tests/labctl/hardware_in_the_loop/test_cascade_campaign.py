@@ -226,3 +226,26 @@ def test_a_whole_recording_is_read_and_an_interrupted_one_set_aside(demo_station
     assert (tmp_path / INTERRUPTED / "one-1.h5").stat().st_size == 200
     assert recorded_seconds(tmp_path) == pytest.approx(once_s, rel=0.1), "of what cannot be read nobody knows"
     assert set_aside(path).name == "one-2.h5"
+
+
+def test_a_recording_of_other_conditions_or_preparation_is_not_taken(demo_station: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one.h5"
+    drive = Excitation.from_channels({"duffing_drive": np.full((1, 40), 0.2)}, dt_s=2e-4)
+
+    def recorded(bench: Bench) -> None:
+        run(record_once(bench, drive, path=path, key="k", title="T"))
+
+    with Bench.open(demo_station) as bench:
+        bench.set("duffing_bias", 0.05)
+        recorded(bench)
+        recorded(bench)
+        bench.set("duffing_bias", 0.1)
+        with pytest.raises(CampaignError, match=r"another duffing_bias \(0\.05\d* V then, 0\.1 now\)"):
+            recorded(bench)
+    text = demo_station.read_text(encoding="utf-8")
+    assert "pulse = { duffing_drive = 0.7 }" in text
+    demo_station.write_text(text.replace("pulse = { duffing_drive = 0.7 }", "pulse = { duffing_drive = 0.6 }"))
+    with Bench.open(demo_station) as bench:
+        bench.set("duffing_bias", 0.05)
+        with pytest.raises(CampaignError, match="is of another preparation than"):
+            recorded(bench)
