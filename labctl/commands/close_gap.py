@@ -60,7 +60,7 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--examples", type=positive_integer, help="training examples that a round plays")
     parser.add_argument(
-        "--own-task",
+        "--task",
         metavar="FILE.py:ClassName",
         help="the class of a network's task of your own, whose file is run; fresh examples are drawn from it",
     )
@@ -177,11 +177,23 @@ def clearance_of(options: argparse.Namespace, network: NetworkFiles, given: Give
 
 
 def network_of(options: argparse.Namespace) -> NetworkFiles:
-    """The network in the folder, with the task of the user's own if one is named."""
+    """The network in the folder, with the task of the user's own if one is named. Raises UsageError where its task cannot
+    draw fresh examples."""
     from labctl.campaigns.network_files import load_network
+    from labctl.campaigns.recorded_task import RecordedTask
+    from labctl.errors import UsageError
     from labctl.own_task import load_own_task
 
-    return load_network(options.network, task=load_own_task(options.own_task) if options.own_task else None)
+    network = load_network(options.network, task=load_own_task(options.task) if options.task else None)
+    if isinstance(network.plan.task, RecordedTask):
+        own = network.own_task
+        named = "FILE.py:ClassName" if own is None else f"{own.file}:{own.class_name}"
+        why = "; ".join(network.notes) or "its class is needed, whose file is run"
+        raise UsageError(
+            f"fresh examples of {network.task} cannot be drawn: {why}; give --task {named}, as it was when the network was "
+            "optimised, or measure the network on the stored examples (`labctl deploy`)"
+        )
+    return network
 
 
 def say_simulated(bench: Bench, network: NetworkFiles, given: GivenTwins) -> None:

@@ -1,6 +1,7 @@
 """`labctl network close-gap` and `train-on-bench` leave a network that can be deployed."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from labctl.cli import main
 from labctl.commands.close_gap import earlier_recordings, files_from, say_simulated
 from labctl.commands.network_arguments import GivenTwins
 from labctl.errors import UsageError
+from labctl.own_task import load_own_task
 from labctl.provenance import collect_provenance
 from labctl.twin_data import sha256_of
 from twins import load_twin, read_provenance, save_twin
@@ -21,8 +23,7 @@ from twins.network.judging import Promise
 from twins.network.scores import Score
 
 
-@pytest.fixture
-def network(spoilt: Any, tmp_path: Path) -> Path:
+def stored(spoilt: Any, folder: Path) -> Path:
     """The spoilt network as a folder."""
     promise = Promise((Score("nrmse", 0.3), Score("nrmse", 0.31)), outputs=spoilt.wiring.readout.weights[None])
     optimised = OptimisedNetwork(
@@ -37,10 +38,14 @@ def network(spoilt: Any, tmp_path: Path) -> Path:
         seed=0,
         examples_seed=1,
     )
-    folder = tmp_path / "network"
     provenance = collect_provenance(simulated=True, seed=0)
     save_network(folder, optimised, conditions={}, gates=spoilt.clearance.gates, provenance=provenance)
     return folder
+
+
+@pytest.fixture
+def network(spoilt: Any, tmp_path: Path) -> Path:
+    return stored(spoilt, tmp_path / "network")
 
 
 def command(action: str, station: Path, network: Path, spoilt: Any, out: Path, *more: str) -> list[str]:
@@ -128,6 +133,47 @@ def test_a_network_of_the_first_format_without_gates_is_trained_under_an_overrid
     arguments = command("train-on-bench", demo_station, network, spoilt, out, *more, "--override-gates", "a test")
     assert main(arguments) == 0
     assert load_network(out / "network").gates == {"leaky": {}}  # of those that it was optimised on nothing is known
+
+
+OWN_TASK = """
+import numpy as np
+from twins.network.tasks import TaskData
+
+class LastInput:
+    name, metric, n_inputs, n_outputs, washout = "last_input", "nrmse", 1, 1, 3
+
+    def sample(self, n_trials, n_steps, rng):
+        inputs = rng.uniform(-1.0, 1.0, (n_trials, n_steps, 1))
+        scored = np.zeros((n_trials, n_steps), bool)
+        scored[:, self.washout:] = True
+        return TaskData(inputs, np.roll(inputs, 1, axis=1), scored)
+"""
+
+
+@pytest.fixture
+def own_task(tmp_path: Path) -> str:
+    (tmp_path / "mine.py").write_text(OWN_TASK, encoding="utf-8")
+    return f"{tmp_path / 'mine.py'}:LastInput"
+
+
+@pytest.mark.parametrize("action", ["close-gap", "train-on-bench"])
+def test_a_task_of_ones_own_is_named_and_draws_fresh_examples(
+    demo_station: Path, tmp_path: Path, spoilt: Any, own_task: str, action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = replace(spoilt.plan, task=load_own_task(own_task))
+    folder = stored(replace(spoilt, plan=plan), tmp_path / "own")
+    more = {
+        "close-gap": ("--spreads", "1e6", "--judged", "4", "--repeats", "2", "--no-earlier"),
+        "train-on-bench": ("--iterations", "1", "--examples", "4", "--validations", "1"),
+    }[action]
+    out = tmp_path / "out"
+    without = command(action, demo_station, folder, spoilt, out, "--budget-s", "100", *more)
+    assert main(without) != 0
+    assert f"give --task {own_task}" in capsys.readouterr().err
+    assert not out.exists()  # nothing was opened
+    assert main([*without, "--task", own_task]) == 0
+    assert json.loads(capsys.readouterr().out)["task"] == "last_input"
+    assert load_network(out / "network").task == "last_input"
 
 
 def test_simulated_twins_on_a_real_bench_are_told(capsys: pytest.CaptureFixture[str]) -> None:
