@@ -52,7 +52,8 @@ class PhysicalNetwork(nn.Module):
     ones, or a condition cannot be trained.
 
     watch_excursion: whether passes work out `excursion`: how far responses went beyond what the twins were fitted on, as
-    the mean over samples of the squared excess in half-widths of the fitted range (0 inside), with its gradient.
+    the mean over samples of all simulated layers of the squared excess in half-widths of the fitted range (0 inside), with
+    its gradient.
     """
 
     conditions: TrainedConditions

@@ -85,9 +85,9 @@ class _Pass:
                 parts.append(go(carried, first, last, truncate_steps))
             features = [torch.cat(layer, dim=2) for layer in zip(*parts, strict=True)]
         if self._network.watch_excursion:
-            n_senses = sum(len(layer.senses) for layer in self._layers)
+            n_senses = sum(len(layer.senses) for index, layer in enumerate(self._layers) if not self._taken(index))
             n_samples = self._n_trials * self._n_steps * self._wiring.samples_per_step
-            self._network.excursion = carried.excess / (n_senses * n_samples)
+            self._network.excursion = carried.excess / max(n_senses * n_samples, 1)  # 0 of none
         if self._into is not None and self._drives is not None:
             self._into.extend(torch.cat(layer, dim=-1) for layer in self._drives)
         return features
@@ -166,7 +166,7 @@ class _Pass:
         """Features of the steps first..last; `carried` is brought to their end."""
         found: dict[int, Tensor] = {}
         for number, block in enumerate(self._network.blocks):
-            taken = [index for index in block if index in self._measured and self._measured[index].response is None]
+            taken = [index for index in block if self._taken(index)]
             if taken:
                 if len(taken) < len(block):
                     raise WiringError("in a recurrent wiring features are measured of all layers, or of none")
@@ -191,6 +191,10 @@ class _Pass:
             longer = [torch.cat((past, new), dim=2) for past, new in zip(carried.past, features, strict=True)]
             carried.past = [series[:, :, series.shape[2] - keep :] for series in longer]
         return features
+
+    def _taken(self, index: int) -> bool:
+        """Whether the features of a layer are taken as they were measured, and nothing is simulated."""
+        return index in self._measured and self._measured[index].response is None
 
     def _drive(self, index: int, carried: _Carried, found: Mapping[int, Tensor], first: int, last: int) -> Tensor:
         layer, sources = self._layers[index], self._wiring.sources_of(index)

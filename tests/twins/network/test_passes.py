@@ -444,3 +444,20 @@ def test_an_ensemble_that_is_stacked_itself_is_refused() -> None:
 def test_how_far_back_a_network_reaches_follows_from_its_taps_and_delays() -> None:
     assert FEED_FORWARD.reachable_taps() == (0, 2, 4)
     assert RECURRENT.reachable_taps(furthest=5) == (0, 1, 2, 3, 4, 5)
+
+
+def test_an_excursion_is_the_mean_over_the_layers_that_are_simulated() -> None:
+    architecture = Architecture((("one",), ("two", "two")), 3, (0, 2), DT_S)
+    twins = {name: make_twin(seed, noise_diagonal=False) for name, seed in (("one", 1), ("two", 2))}
+    twins["one"].response_range.mul_(100.0)  # so that only the second layer leaves its range
+    twins["two"].response_range.mul_(0.1)
+    network = network_of(architecture, twins)
+    network.watch_excursion = True
+    inputs, found = inputs_of(network), []
+    response = np.zeros((1, TRIALS, STEPS * 3))
+    features = measured_features(network.template, 0, response)
+    for measured in (Measured(features, response), Measured(features)):
+        network(inputs, seeded(1), measured={0: measured})
+        found.append(float(network.excursion))
+    assert found[0] > 0.0
+    assert found[1] == pytest.approx(found[0] * 3 / 2, rel=1e-9)
