@@ -88,3 +88,11 @@ def test_twins_that_cannot_be_stacked_say_why():
         twins.StackedTwins([a, make(2, response_delays=1, drive_delays=0, hidden=(6, 6), dt_s=1e-3)])
     with pytest.raises(twins.TracesMismatch, match="no twins"):
         twins.StackedTwins([])
+
+
+def test_a_batch_of_nothing_is_refused(leaky_twin):
+    stack = twins.StackedTwins([leaky_twin] * 2)
+    with pytest.raises(twins.TracesInvalid, match=r"batch >= 1"):
+        stack.respond(torch.zeros(2, 0, 10), generator=seeded())
+    with pytest.raises(twins.TracesInvalid, match="at least one trial"):
+        stack.start(0, generator=seeded())

@@ -149,6 +149,8 @@ class StackedTwins(nn.Module):
         history: StackedHistories | None,
         conditions: Mapping[str, Tensor],
     ) -> StackState:
+        if n_batch < 1:
+            raise TracesInvalid(f"a stack starts at least one trial, not {n_batch}")
         if history is None:
             if generator is None:
                 raise TracesInvalid("drawing start histories needs generator=…, or pass history=…")
@@ -224,8 +226,11 @@ class StackedTwins(nn.Module):
         return torch.cat((newest.unsqueeze(-1), seen[..., 1:]), dim=-1)
 
     def _check(self, drive: Tensor, check_range: bool) -> None:
-        if drive.ndim != 3 or len(drive) != self.n_lines or drive.shape[2] < 2 - (not check_range):
-            raise TracesInvalid(f"drive must be ({self.n_lines} nodes, batch, time >= 2), not {tuple(drive.shape)}")
+        shortest = 2 if check_range else 1
+        if drive.ndim != 3 or len(drive) != self.n_lines or not drive.shape[1] or drive.shape[2] < shortest:
+            raise TracesInvalid(
+                f"drive must be ({self.n_lines} lines, batch >= 1, time >= {shortest}), not {tuple(drive.shape)}"
+            )
         if not check_range:
             return
         values, limits = drive.detach(), self.get_buffer("drive_range")

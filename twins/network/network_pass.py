@@ -45,6 +45,8 @@ def run_pass(
     for name, value in (("truncate_steps", truncate_steps), ("checkpoint_steps", checkpoint_steps)):
         if value is not None and value < 1:
             raise WiringError(f"{name} must be at least 1 step, not {value}")
+    if 0 in inputs.shape[:2]:
+        raise WiringError(f"a pass needs at least one trial of one step; the inputs are {tuple(inputs.shape)}")
     one = _Pass(network, inputs, generator, measured or {}, drives)
     return one.run(truncate_steps, checkpoint_steps)
 

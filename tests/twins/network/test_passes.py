@@ -461,3 +461,12 @@ def test_an_excursion_is_the_mean_over_the_layers_that_are_simulated() -> None:
         found.append(float(network.excursion))
     assert found[0] > 0.0
     assert found[1] == pytest.approx(found[0] * 3 / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(0, STEPS), (TRIALS, 0)])
+@pytest.mark.parametrize("options", [{}, {"checkpoint_steps": 4}, {"truncate_steps": 4}])
+def test_a_pass_over_nothing_is_refused(quiet: Any, shape: tuple[int, int], options: Any) -> None:
+    for architecture in (FEED_FORWARD, RECURRENT):
+        network = network_of(architecture, quiet)
+        with pytest.raises(WiringError, match="at least one trial of one step"):
+            network(torch.zeros(*shape, network.template.n_inputs, dtype=torch.float64), seeded(1), **options)
