@@ -60,7 +60,8 @@ def train_physics_aware(
     """Train `wiring` from where it is, with the bench forward and the twins (files by device) backward.
 
     clearance: leave to apply what is optimised on these twins. budget_s: device time (s), preparations and validations
-    included, checked before each play. Writes `iteration-NNN` and `validation-N` folders, `training.json` after each
+    included, checked before each play. conditions: set-points that are held, besides those that the wiring names; also those
+    that the plan trains are held, with a warning. Writes `iteration-NNN` and `validation-N` folders, `training.json` after each
     validation, and the best wiring as `best`.
 
     Raises CampaignError, before anything is played, for a budget that does not hold one iteration and the validations;
@@ -75,6 +76,12 @@ def train_physics_aware(
     yield step.started()
     if clearance.override is not None:
         yield Warned(run.key, f"applied although the twins' gates were not passed, because: {clearance.override}")
+    for name in plan.trained_conditions:
+        value = held.conditions.get(name)
+        where = "where it is" if value is None else f"at {value:g}"
+        yield Warned(
+            run.key, f"the plan trains {name}; on the bench it is held {where}, and the weights alone are trained"
+        )
     result = yield from run.run()
     yield Reported(run.key, result.as_dict(), (str(folder / "training.json"), str(folder / "best.json")))
     best = result.measurement

@@ -50,7 +50,7 @@ def run_train_on_bench(options: argparse.Namespace) -> int:
     network, given = network_of(options), load_twins(options.twin)
     clearance = clearance_of(options, network, given)
     check_folder(options.out)
-    check_new([options.out / name for name in ("outcome.json", "network", "iteration-001")])
+    check_new([options.out / name for name in ("outcome.json", "network", "iteration-001", "validation-1")])
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
         say_simulated(bench, network, given)
         campaign = train_physics_aware(

@@ -82,6 +82,14 @@ def test_train_on_bench_leaves_a_network_with_the_trained_wiring(
     assert (trained.layers[0].W_in != spoilt.wiring.layers[0].W_in).any()
 
 
+def test_a_validation_of_before_is_never_played_into(
+    demo_station: Path, tmp_path: Path, spoilt: Any, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out" / "validation-1").mkdir(parents=True)
+    assert main(command("train-on-bench", demo_station, network, spoilt, tmp_path / "out", "--budget-s", "100")) == 1
+    assert "validation-1 exists already" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("action", ["close-gap", "train-on-bench"])
 def test_a_given_twin_that_was_not_judged_is_not_trained_on(
     tmp_path: Path, spoilt: Any, network: Path, action: str, capsys: pytest.CaptureFixture[str]

@@ -21,7 +21,7 @@ from labctl.campaigns.play_cost import network_seconds
 from labctl.clearance import clear
 from labctl.deployment import deploy
 from labctl.errors import CampaignError, GatesNotPassed, Stopped
-from labctl.events import Event, Sampled
+from labctl.events import Event, Sampled, Warned
 from labctl.store import open_recording
 from twins import load_twin
 from twins.network.initialise import random_wiring
@@ -213,6 +213,23 @@ def test_campaigns_of_one_seed_judge_by_examples_that_neither_another_nor_the_op
         pass
     assert len(first_draws) > 3
     assert len(set(first_draws)) == len(first_draws)
+
+
+def test_that_set_points_are_held_which_the_plan_trains_is_said(
+    demo_station: Path, tmp_path: Path, spoilt: Any
+) -> None:
+    plan = replace(spoilt.plan, trained_conditions={"duffing_bias": (-0.1, 0.1)})
+    wiring = replace(spoilt.wiring, conditions={"duffing_bias": 0.05})
+    events: list[Event] = []
+    with Bench.open(demo_station) as bench:
+        campaign = training(
+            bench, replace(spoilt, plan=plan), wiring, tmp_path, settings=replace(QUICK, n_iterations=1)
+        )
+        result: TrainedOnBench = run(campaign, on_event=events.append)
+        assert bench.get("duffing_bias") == pytest.approx(0.05, abs=1e-3)
+    (said,) = [event.message for event in events if isinstance(event, Warned)]
+    assert "the plan trains duffing_bias; on the bench it is held at 0.05" in said
+    assert result.wiring.conditions == {"duffing_bias": 0.05}
 
 
 def test_a_training_that_goes_wrong_is_not_kept_where_the_start_was_measured_too(
