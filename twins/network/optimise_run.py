@@ -54,7 +54,7 @@ class OptimiseRun:
             task, settings.n_validation_trials, settings.n_steps, n_draws=settings.n_validation_draws, seed=judging
         )
         self._descent = Descent(network, task.metric, settings, self._generator)
-        self._identity = RunIdentity.of(task, seed=seed, settings=settings)
+        self._identity = RunIdentity.of(task, seed=seed, settings=settings, conditions=network.conditions.ranges)
         self._initial = self._best = _parameters(network)
         self._seconds_before = 0.0
         self._since: float | None = None  # None: paused

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -40,22 +40,31 @@ class OptimiseStateError(TwinError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """What must be the same for a run to go on, as plain JSON data."""
+    """What must be the same for a run to go on, as plain JSON data. conditions: (low, high) of those that are trained."""
 
     settings: Mapping[str, Any]
     task: Mapping[str, Any]
     metric: Metric
     seed: int
+    conditions: Mapping[str, list[float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, task: Task, *, seed: int, settings: OptimiserSettings) -> RunIdentity:
+    def of(
+        cls,
+        task: Task,
+        *,
+        seed: int,
+        settings: OptimiserSettings,
+        conditions: Mapping[str, tuple[float, float]] | None = None,
+    ) -> RunIdentity:
         """Of a run. A task is told by its name and sizes, and by its fields where they are plain data."""
         told = {name: getattr(task, name) for name in ("name", "metric", "n_inputs", "n_outputs", "washout")}
         anything: Any = task
         if dataclasses.is_dataclass(anything):
             values = {one.name: getattr(task, one.name) for one in dataclasses.fields(anything)}
-            told |= {name: value for name, value in values.items() if isinstance(value, int | float | str | None)}
-        return cls(dataclasses.asdict(settings), told, task.metric, seed)
+            told |= {name: _plain(value) for name, value in values.items() if _is_plain(value)}
+        ranges = {name: [float(low), float(high)] for name, (low, high) in (conditions or {}).items()}
+        return cls(dataclasses.asdict(settings), told, task.metric, seed, ranges)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +92,7 @@ def save_state(path: Path, identity: RunIdentity, state: RunState) -> None:
         settings=dict(identity.settings),
         task=dict(identity.task),
         seed=identity.seed,
+        conditions=dict(identity.conditions),
         adam_steps=state.adam.n_steps,
         readout=None
         if state.readout is None
@@ -169,13 +179,25 @@ class _Header(_Strict):
     format: Literal["labctl-optimise-state"]
     version: Literal[1]
     settings: dict[str, int | float | None]
-    task: dict[str, int | float | str | bool | None]
+    task: dict[str, int | float | str | bool | list[Any] | None]
     seed: int
+    conditions: dict[str, list[float]] = {}
     adam_steps: Annotated[int, Field(ge=0)]
     readout: _Readout | None
     examples: _Pcg64
     validations: Annotated[list[_Validation], Field(min_length=1)]
     seconds: Annotated[float, Field(ge=0)]
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return all(_is_plain(one) for one in value)
+    return isinstance(value, int | float | str | None)
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as the lists that JSON makes of them."""
+    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
 
 
 def _tensors_of(state: RunState) -> dict[str, Tensor]:
@@ -212,6 +234,7 @@ def _check_identity(path: Path, header: _Header, now: RunIdentity) -> None:
     plain = json.loads(json.dumps({"settings": dict(now.settings), "task": dict(now.task)}))
     different = differences(header.settings, plain["settings"]) + differences(header.task, plain["task"])
     different += differences({"seed": header.seed}, {"seed": now.seed})
+    different += [f"range of {told}" for told in differences(header.conditions, now.conditions)]
     if different:
         raise OptimiseStateError(
             f"{path}: is of another run ({'; '.join(different)}); give what that run had, or remove the file to start anew"

@@ -43,6 +43,11 @@ class TrainedConditions(nn.Module):
         self.position = nn.Parameter(torch.tensor(positions, dtype=dtype))
         self._ranges = [(float(low), float(high)) for low, high in ranges.values()]
 
+    @property
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """(low, high) of each."""
+        return dict(zip(self.names, self._ranges, strict=True))
+
     def values(self) -> dict[str, Tensor]:
         """The present values, float64, with their gradient."""
         found = {}

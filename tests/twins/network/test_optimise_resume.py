@@ -18,6 +18,7 @@ from twins.network import (
     Architecture,
     DelayedParity,
     DevicePort,
+    Lorenz,
     Narma10,
     OptimiserSettings,
     PhysicalNetwork,
@@ -132,6 +133,14 @@ def test_another_run_is_refused(begin: Any, drain: Any, tmp_path: Path, changes:
     stopped(optimise(begin(), **same, state=state), 1)
     with pytest.raises(OptimiseStateError, match=message):
         drain(optimise(begin(), **(same | changes), state=state))
+
+
+def test_a_task_that_differs_in_a_list_is_another(begin: Any, drain: Any, tmp_path: Path) -> None:
+    state, task = tmp_path / "run.safetensors", Lorenz(washout=5)
+    stopped(optimise(begin(), task, seed=1, settings=SHORT, state=state), 1)
+    with pytest.raises(OptimiseStateError, match=r"forecast: \['x'\] then, \['y'\] now"):
+        drain(optimise(begin(), replace(task, forecast=("y",)), seed=1, settings=SHORT, state=state))
+    assert len(drain(optimise(begin(), task, seed=1, settings=SHORT, state=state)).result.losses) == 10
 
 
 def test_other_shapes_ports_or_devices_are_refused(begin: Any, drain: Any, tmp_path: Path, devices: Any) -> None:

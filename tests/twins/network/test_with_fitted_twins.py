@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from twins.network import (
     measured_ports,
     random_wiring,
 )
-from twins.network.optimise import optimise
+from twins.network.optimise import OptimiseStateError, optimise
 
 N_PREPARE = 10
 
@@ -76,10 +77,9 @@ def test_a_drive_range_beyond_what_a_twin_has_seen_is_refused(small_twins: dict[
         PhysicalNetwork(wiring, small_twins)
 
 
-def test_twins_of_several_conditions_play_under_the_ones_that_are_given() -> None:
-    from twins import TracesInvalid
+def biased_twin() -> DeviceTwin:
+    """Prepared, not fitted, at two values of the condition `bias`."""
     from twins.device.prepare import prepare_twin
-    from twins.network.network import stack_under
 
     parts = []
     for bias in (0.0, 0.5):
@@ -91,6 +91,14 @@ def test_twins_of_several_conditions_play_under_the_ones_that_are_given() -> Non
         parts.append(Traces(drive, response, 2e-4, *names, n_prepare=N_PREPARE, conditions={"bias": bias}))
     twin = DeviceTwin(DeviceTwinSpec.for_traces(parts, response_delays=0, drive_delays=0, hidden=(4,)))
     prepare_twin(twin, parts, generator=torch.Generator().manual_seed(0))
+    return twin
+
+
+def test_twins_of_several_conditions_play_under_the_ones_that_are_given() -> None:
+    from twins import TracesInvalid
+    from twins.network.network import stack_under
+
+    twin = biased_twin()
     ports = [DevicePort.from_range("one", -0.9, 0.9)]
     centres = [
         measured_ports(
@@ -105,3 +113,20 @@ def test_twins_of_several_conditions_play_under_the_ones_that_are_given() -> Non
     assert network(torch.zeros(2, 5, 1), torch.Generator().manual_seed(0)).shape[:2] == (2, 5)
     with pytest.raises(TracesInvalid, match=r"node 0: .* several values of bias"):
         PhysicalNetwork(wiring, {"one": twin})
+
+
+def test_a_run_does_not_go_on_over_another_range_of_a_trained_condition(tmp_path: Path, drain: Any) -> None:
+    twin, ports = biased_twin(), [DevicePort.from_range("one", -0.9, 0.9)]
+    shape = Architecture((("one",),), 3, (0, 2), 2e-4)
+    wiring = random_wiring(shape, ports, np.random.default_rng(2), conditions={"bias": 0.2})
+    quick = OptimiserSettings(n_iterations=2, n_trials=4, n_steps=8, validate_every=1, n_validation_trials=4)
+
+    def run(low: float, high: float) -> Any:
+        network = PhysicalNetwork(wiring, {"one": twin}, conditions={"bias": (low, high)})
+        return optimise(network, DelayedParity(order=2, delay=1), seed=1, settings=quick, state=tmp_path / "run.state")
+
+    drain(run(0.0, 0.4))
+    drain(run(0.0, 0.4))
+    # the same start, in the middle of either range
+    with pytest.raises(OptimiseStateError, match=r"range of bias: \[0\.0, 0\.4\] then, \[0\.1, 0\.3\] now"):
+        drain(run(0.1, 0.3))
