@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,17 +68,22 @@ def play_live(
     the drives of all nodes are worked out from the inputs and from the features of earlier steps, set, and held for the
     step. The recording is `folder`/closed-loop.h5, with the loop's rate in its provenance.
 
-    rate: as it was measured before; without it the loop's rate is measured first, and reported. Raises DeploymentError,
-    before anything is played, where the bench does not fit the wiring or cannot keep up with its sampling time.
+    rate: as it was measured before; without it the loop's rate is measured first, and reported, but once for all plays
+    of wirings of this form while the bench is open: a campaign of many plays must not fail because the machine was busy
+    in one of many measurements. Raises DeploymentError, before anything is played, where the bench does not fit the
+    wiring or cannot keep up with its sampling time.
     """
     check_recurrent(bench, wiring)
     nodes = LiveNodes(bench, wiring, inputs)
+    form = _form_of(wiring)
+    rate = rate or bench.loop_rates.get(form)
     if rate is None:
         rate = yield from _measured_rate(bench, nodes, key=key)
     try:
         rate.check(wiring.dt_s)
     except ExcitationError as error:
         raise DeploymentError(f"the wiring cannot be played in a closed loop here: {error}") from error
+    bench.loop_rates[form] = rate
     n_trials, n_samples = inputs.shape[0], inputs.shape[1] * wiring.samples_per_step
     path = folder / "closed-loop.h5"
     blocks = bench.closed_loop(
@@ -221,6 +226,11 @@ class LiveNodes:
             found = self._wiring.features_of(layer, node, self._step_response[:, :, responses])
             self._features[layer][:, step, at[layer] : at[layer] + len(responses)] = found[:, 0]
             at[layer] += len(responses)
+
+
+def _form_of(wiring: Wiring) -> Hashable:
+    """What the rate of its loop depends on: the devices, and how much is computed."""
+    return tuple((layer.devices, layer.W_in.shape, layer.W.shape) for layer in wiring.layers), wiring.samples_per_step
 
 
 def _measured_rate(bench: Bench, nodes: LiveNodes, *, key: str) -> Campaign[LoopRate]:

@@ -52,6 +52,7 @@ class Bench(Recordings):
         self.station = station
         self.safe_states = SafeStateRegistry()
         self.device_seconds = 0.0
+        self.loop_rates = {}
         self.identities: dict[str, Identity] = {name: item.identity for name, item in instruments.items()}
         self._instruments = dict(instruments)
         self._outputs, self._inputs = make_channels(station, instruments, self.safe_states, short)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class LoopRate:
 
     n_turns: how many were measured. read_s, compute_s, set_s: medians of the parts. devices: that were in the loop.
     paced_p99_s: the 99th percentile of turns that came at a steady pace, with pauses, as in a recording: processors and
-    instruments that had time to fall asleep can be slower than those that are kept busy.
+    instruments that had time to fall asleep can be slower than those that are kept busy. measured_utc: when.
     """
 
     devices: tuple[str, ...]
@@ -40,6 +41,7 @@ class LoopRate:
     compute_s: float
     set_s: float
     paced_p99_s: float
+    measured_utc: str = ""
 
     @property
     def shortest_dt_s(self) -> float:
@@ -103,6 +105,7 @@ def measure_turns(
         compute_s=compute_s,
         set_s=set_s,
         paced_p99_s=float(np.percentile(paced, 99.0)),
+        measured_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 

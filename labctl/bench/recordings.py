@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +38,9 @@ class Recordings:
     safe_states: SafeStateRegistry
     identities: dict[str, Identity]
     device_seconds: float
+    loop_rates: dict[Hashable, LoopRate]
+    """Of closed loops that are played again and again, as measured since the bench was opened; whoever plays them keeps
+    them here, by devices and what is computed."""
     _instruments: dict[str, OpenedInstrument]
     _outputs: Mapping[str, OutputChannel]
     _inputs: Mapping[str, InputChannel]

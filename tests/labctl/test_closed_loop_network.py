@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,7 +20,7 @@ from labctl.clearance import clear
 from labctl.closed_loop_network import LiveNodes, check_recurrent, play_live, play_recurrent
 from labctl.deployment import deploy
 from labctl.errors import DeploymentError
-from labctl.events import Event, Reported, StepFinished, Warned
+from labctl.events import Event, Reported, StepFinished, StepStarted, Warned
 from labctl.network_bench import play_layers, play_network
 from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
 from labctl.store import open_recording
@@ -183,6 +184,35 @@ def test_the_rate_is_measured_before_and_reported(station: Path, tmp_path: Path)
     assert report.outcome["loop_rate"]["devices"] == list(DEVICES)
     assert report.outcome["sample_rate_Hz"] == 5.0
     assert "after the reading began" in report.outcome["timing"]
+
+
+def test_the_rate_is_measured_once_for_many_plays_and_kept_with_each(
+    station: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is busy for a moment, when the second play begins, does not end a campaign."""
+    found = [RATE, replace(RATE, p99_s=0.05)]
+    monkeypatch.setattr(Bench, "loop_rate", lambda *_, **__: found.pop(0))
+    events: list[Event] = []
+    with Bench.open(station) as bench:
+        for number in range(2):  # other numbers in the same wiring
+            layer = wiring_of().layers[0]
+            wiring = replace(wiring_of(), layers=(replace(layer, gain=layer.gain * (1.0 + number)),))
+            play = play_network(bench, wiring, INPUTS[:1, :3], folder=tmp_path / f"{number}", key="k", title="T")
+            run(play, on_event=events.append)
+        assert len(found) == 1
+        with pytest.raises(DeploymentError, match="too fast"):  # of another form: measured, and refused
+            other = wiring_of(samples_per_step=1)
+            run(play_network(bench, other, INPUTS[:1, :3], folder=tmp_path / "2", key="k", title="T"))
+    assert sum(isinstance(event, StepStarted) and event.key == "k/loop-rate" for event in events) == 1
+    for number in range(2):
+        extra = open_recording(tmp_path / f"{number}" / "closed-loop.h5").provenance["extra"]
+        assert extra["loop_rate"]["p99_s"] == RATE.p99_s
+
+
+def test_a_rate_says_when_it_was_measured(station: Path) -> None:
+    with Bench.open(station) as bench:
+        rate = bench.loop_rate(DEVICES, duration_s=0.1)
+    assert datetime.fromisoformat(rate.measured_utc) <= datetime.now(UTC)
 
 
 def test_a_wiring_faster_than_the_loop_is_refused_before_it_is_played(station: Path, tmp_path: Path) -> None:
