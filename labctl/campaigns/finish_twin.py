@@ -64,7 +64,7 @@ class TwinOrigin:
     """How a twin came about: what it was fitted to, what it is judged on (`how` in words), and how it was chosen.
 
     trained_on: fingerprints of `data`, if they are known already. withheld: why the judgement cannot clear the twin,
-    whatever its figures; empty if it can.
+    whatever its figures; empty if it can. kept: provenance of a twin that stays as it was and is only judged anew.
     """
 
     device: str
@@ -76,6 +76,7 @@ class TwinOrigin:
     seed: int
     trained_on: TrainedInputs | None = None
     withheld: str = ""
+    kept: Mapping[str, Any] | None = None
 
 
 def finish_twin(
@@ -173,12 +174,15 @@ def _provenance(one: TrainedTwin, judgement: Judgement, origin: TwinOrigin) -> d
         identities=data.bench.get("identities", {}),
         extra=extra,
     )
-    return {
+    made = {
         "conditions": data.conditions,
-        "gates": plain(judgement.gates),
         "choice": {"choice": origin.settings.choice, "reasons": list(chosen.reasons), **plain(chosen.findings)},
-        **base,
     }
+    if origin.kept is not None:  # how it was made is as it was
+        made |= {name: origin.kept[name] for name in made if name in origin.kept}
+        before = origin.kept.get("extra", {})
+        base["extra"] |= {name: before[name] for name in ("training", "treatments") if name in before}
+    return {"gates": plain(judgement.gates), **made, **base}
 
 
 def _report(path: Path, judgement: Judgement, evidence: Evidence, one: TrainedTwin, origin: TwinOrigin) -> None:

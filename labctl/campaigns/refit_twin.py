@@ -2,8 +2,8 @@
 
 The twin goes on from where it is (warm start), on the network's plays together with the earlier recordings. Where these
 contradict the plays (the device has aged, or they are of another one), they would hold it back; so a second candidate is
-fitted to the plays alone, and taken if it foresees plays that were kept from both fits better, beyond chance. The same
-plays say whether the refit helped at all.
+fitted to the plays alone, and taken if it foresees plays that were kept from both fits better, beyond chance. The twin as
+it was is a candidate, too: it stays unless the refitted one foresees these plays better than it does, beyond chance.
 """
 
 from __future__ import annotations
@@ -56,13 +56,15 @@ class PlayedRound:
 
 @dataclass(frozen=True, slots=True)
 class RefitTwin:
-    """A refitted twin. surprise: one-step negative log likelihood (nats a sample) of plays that were kept from the fit, of
-    the twin as it was and as it is. old_kept: whether the earlier recordings were learned from as well."""
+    """A refitted twin, or the one before where that stayed. surprise: one-step negative log likelihood (nats a sample) of
+    plays that were kept from the fit, of the twin as it was and of the one that was fitted. old_kept: whether the earlier
+    recordings still count. adopted: whether `fitted` is the refitted twin; if not, it is the one before, judged anew."""
 
     fitted: FittedTwin
     surprise_before: float
     surprise: float
     old_kept: bool
+    adopted: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Figures as plain data."""
@@ -70,6 +72,7 @@ class RefitTwin:
             "surprise_before": self.surprise_before,
             "surprise": self.surprise,
             "old_recordings_kept": self.old_kept,
+            "adopted": self.adopted,
             "gates_passed": self.fitted.passed,
             "coverage_90": self.fitted.figures["coverage_90"],
             "std_ratio": self.fitted.figures["std_ratio"],
@@ -131,25 +134,61 @@ def refit_twin(
         trained = yield from _fit(members_of(twin), data, settings, seed=seed, key=key, part=(number, len(sets)))
         surprise = surprise_of(trained[0].twin, choosing.traces)
         candidates.append(_Candidate(data, trained, surprise, old_kept=bool(old) and number == 0))
-    best = candidates[0]
-    if len(candidates) > 1 and beyond_chance(candidates[1].surprise, best.surprise):
-        best = candidates[1]
+    best = _best_of(candidates)
+    members = members_of(twin)
+    before = surprise_of(members[0], choosing.traces)
+    adopted = beyond_chance(best.surprise, before)
+    if adopted and bool(old) > best.old_kept:
         with_old, alone = (float(one.surprise.mean()) for one in candidates)
         yield Warned(
             key,
             f"{device.name}: its earlier recordings contradict what it does now and were left out (plays that neither fit "
             f"saw: {with_old:.4f} nats a sample with them, {alone:.4f} without)",
         )
-    before = surprise_of(members_of(twin)[0], choosing.traces)
-    if not beyond_chance(best.surprise, before):
-        yield Warned(key, f"{device.name}: the refitted twin foresees its plays no better than the one before")
-    known = trained_on(read_provenance(twin))
-    origin = _origin(device, best, choosing, rounds, known, old, settings, seed)
+    provenance = read_provenance(twin)
+    if not adopted:
+        yield Warned(
+            key,
+            f"{device.name}: the refitted twin foresees plays that no fit saw no better than the one before, beyond chance "
+            f"({before.mean():.4f} nats a sample before, {best.surprise.mean():.4f} refitted): the twin stays as it was",
+        )
+        best = _as_it_was(members, best, choosing, provenance, old_kept=bool(old))
+    refitted_surprise = float(best.surprise.mean())
+    origin = _origin(device, best, choosing, rounds, trained_on(provenance), old, settings, seed)
+    if not adopted:
+        origin = replace(origin, kept=provenance)
     fitted, told = yield from finish_twin(key, best.trained, origin, folder=folder)
-    refit = RefitTwin(fitted, float(before.mean()), float(best.surprise.mean()), best.old_kept)
+    refit = RefitTwin(fitted, float(before.mean()), refitted_surprise, best.old_kept, adopted)
     yield Reported(f"{key}/surprise", refit.as_dict())
-    yield step.finished(f"{refit.surprise_before:.4f} -> {refit.surprise:.4f} nats a sample; {told}")
+    kept = "" if adopted else "; kept as it was"
+    yield step.finished(f"{refit.surprise_before:.4f} -> {refit.surprise:.4f} nats a sample{kept}; {told}")
     return refit
+
+
+def _best_of(candidates: Sequence[_Candidate]) -> _Candidate:
+    """The first one, unless the other is better beyond chance."""
+    best = candidates[0]
+    return next((one for one in candidates[1:] if beyond_chance(one.surprise, best.surprise)), best)
+
+
+def _as_it_was(
+    members: Sequence[DeviceTwin],
+    tried: _Candidate,
+    choosing: TwinData,
+    provenance: Mapping[str, Any],
+    *,
+    old_kept: bool,
+) -> _Candidate:
+    """The twin that stays, with the recordings that its file says it was fitted to. A fit that brings nothing ends where it
+    began, which is what its result says here."""
+    sources = tuple(provenance.get("extra", {}).get("recordings", ()))
+    trained = []
+    for member, one in zip(members, tried.trained, strict=True):
+        result = replace(
+            one.result, best_phase="warm start", best_epoch=0, free_run_score=one.result.linear_free_run_score
+        )
+        trained.append(TrainedTwin(member, result, one.cpu_seconds))
+    return _Candidate(replace(choosing, sources=sources), trained, tried.surprise, old_kept)
 
 
 def surprise_of(twin: DeviceTwin, traces: Sequence[Traces]) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from labctl.bench import Bench
 from labctl.campaign import run
@@ -16,7 +17,7 @@ from labctl.network_bench import play_network
 from labctl.store import open_recording
 from labctl.trained_inputs import TrainedInputs
 from labctl.unseen_inputs import trained_on
-from twins import TwinEnsemble, load_ensemble, load_twin, read_provenance, save_ensemble
+from twins import DeviceTwin, FitResult, TwinEnsemble, load_ensemble, load_twin, read_provenance, save_ensemble
 
 N_LEARNED, N_JUDGED = 10, 5
 
@@ -119,3 +120,34 @@ def test_of_an_ensemble_all_members_are_refitted(spoilt: Any, round_played: Any,
     after = [surprise_of(one, judged).mean() for one in (first, second)]
     assert max(after) < before
     assert after[0] != after[1]  # each with a seed of its own
+
+
+def test_a_refit_that_makes_a_twin_worse_is_not_adopted(
+    spoilt: Any, round_played: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, _ = round_played
+
+    def worse(twin: DeviceTwin, *_: Any, **__: Any) -> Any:
+        with torch.no_grad():
+            for parameter in twin.parameters():
+                parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+        yield from ()
+        return FitResult(0, "likelihood", 1, 9.0, 0.5, 1, 0.1, 1, ())
+
+    monkeypatch.setattr("labctl.campaigns.refit_twin._fit_one", worse)
+    events: list[Event] = []
+    refit = refitted(spoilt, round_played, tmp_path, spoilt.recording, max_epochs=1, events=events)
+    assert refit.surprise > refit.surprise_before
+    assert not refit.adopted
+    assert refit.as_dict()["adopted"] is False
+    assert any("stays as it was" in one.message for one in events if isinstance(one, Warned))
+    kept, before = load_twin(refit.fitted.path), load_twin(spoilt.twin)
+    for one, other in zip(kept.parameters(), before.parameters(), strict=True):
+        assert torch.equal(one, other)
+    told = read_provenance(refit.fitted.path)
+    assert told["extra"]["recordings"] == []  # as the file of the twin says, whatever was tried
+    assert told["gates"] == refit.fitted.gates  # but it was judged anew
+    seen = trained_on(told)
+    assert seen is not None
+    for play in plays_of(round_played[1].folder, device, slice(N_LEARNED, None)):
+        assert not seen.seen(play.traces()).any()
