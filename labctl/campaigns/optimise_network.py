@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from labctl.campaign import Campaign, Step
-from labctl.campaigns.drive_ranges import DeviceRanges, allowed_ranges, planned_ports
+from labctl.campaigns.drive_ranges import DeviceRanges, allowed_ranges, planned_ports, starting_conditions
 from labctl.campaigns.plans import TaskPlan
-from labctl.errors import CampaignError
-from labctl.events import Figures, Progress, Reported
+from labctl.campaigns.streams import number_of
+from labctl.campaigns.told import of_passes, of_search, of_training, told
+from labctl.events import Reported
 from twins.ensemble import AnyTwin
 from twins.ensemble_file import load_any_twin
 from twins.network.baselines import linear_on_taps
 from twins.network.initialise import random_wiring
-from twins.network.judging import NoisePass, Promise, promise, torch_generator
-from twins.network.multi_start import StartJudged, optimise_from_many
+from twins.network.judging import Promise, promise, torch_generator
+from twins.network.multi_start import optimise_from_many
 from twins.network.network import PhysicalNetwork, StackMaker, stack_under
-from twins.network.optimise import Iteration, OptimiseResult, Validation
 from twins.network.ports import DevicePort
-from twins.network.reservoir import ReservoirDraw, ReservoirResult, search_reservoir
+from twins.network.reservoir import ReservoirResult, search_reservoir
 from twins.network.wiring import Wiring
 
 __all__ = [
     "OptimisedNetwork",
     "allowed_ranges",
     "best_reservoir",
-    "drained",
-    "learning",
     "optimise_network",
     "promising",
 ]
 
 N_PROMISE_DRAWS = 24
-Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ def optimise_network(
     starts beside it), and from which it goes on if it is there.
     """
     loaded = {name: load_any_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
-    held = _starting_conditions(plan, conditions or {})
+    held = starting_conditions(plan, conditions or {})
     key = f"optimise/{plan.task.name}"
     streams = np.random.SeedSequence(seed).spawn(5)
     rng = np.random.default_rng(streams[0])
@@ -103,13 +100,13 @@ def optimise_network(
     run = optimise_from_many(
         random_network,
         plan.task,
-        seed=_number(streams[2]),
+        seed=number_of(streams[2]),
         settings=plan.settings,
         n_drawn=plan.n_starts,
         n_started=plan.n_trained_starts,
         state=state,
     )
-    result = yield from learning(key, run, plan.settings.budget_seconds)
+    result = yield from told(run, of_training(key, plan.settings.budget_seconds))
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
 
     choices = [(ports, held)]
@@ -118,7 +115,7 @@ def optimise_network(
     if plan.trained_conditions:  # the reservoir is not left at worse set-points than those that training found
         found = dict(result.wiring.conditions)
         choices.append((ports_over(ranges, found), found))
-    reservoir = yield from best_reservoir(plan, choices, loaded, seed=_number(streams[3]), key=f"{key}/reservoir")
+    reservoir = yield from best_reservoir(plan, choices, loaded, seed=number_of(streams[3]), key=f"{key}/reservoir")
     noise = torch_generator(streams[4])
     promised = yield from promising(result.wiring, loaded, plan, heldout, generator=noise, key=f"{key}/promise")
     taps = plan.reachable_taps
@@ -138,16 +135,6 @@ def optimise_network(
         key, {"promised": promised.mean, "promised_std": promised.std, "validation": result.validation.value}
     )
     return outcome
-
-
-def _starting_conditions(plan: TaskPlan, given: Mapping[str, float]) -> dict[str, float]:
-    """What is held, and where what is trained begins. Raises CampaignError for a start outside its range."""
-    start = dict(given)
-    for name, (low, high) in plan.trained_conditions.items():
-        value = start.setdefault(name, 0.5 * (low + high))
-        if not low <= value <= high:
-            raise CampaignError(f"condition {name} is trained within {low:g}..{high:g} and cannot begin at {value:g}")
-    return start
 
 
 def best_reservoir(
@@ -175,7 +162,7 @@ def best_reservoir(
             n_trials=plan.n_reservoir_trials,
             stack=stack_under(conditions),
         )
-        one = yield from _searching(key, search)
+        one = yield from told(search, of_search(key))
         found.append((one, conditions))
     best, conditions = min(found, key=lambda one: one[0].validation.value)
     yield step.finished(f"best of {plan.n_reservoir_draws * len(choices)}: {best.validation.value:.3f}")
@@ -198,65 +185,8 @@ def promising(
     passes = promise(
         wiring, twins, plan.task.metric, heldout, generator=generator, n_draws=N_PROMISE_DRAWS, stack=stack
     )
-    promised: Promise = yield from _passes(key, passes)
+    promised: Promise = yield from told(passes, of_passes(key))
     yield step.finished(
         f"{plan.task.metric} {promised.mean:.4f} ± {promised.std:.4f} over {N_PROMISE_DRAWS} noise draws"
     )
     return promised
-
-
-def drained(run: Generator[Any, None, Outcome]) -> Outcome:
-    """The result of a generator whose events nobody wants."""
-    while True:
-        try:
-            next(run)
-        except StopIteration as finished:
-            outcome: Outcome = finished.value
-            return outcome
-
-
-def learning(key: str, run: Generator[Any, None, OptimiseResult], budget_s: float | None) -> Campaign[OptimiseResult]:
-    """An optimisation's events as those of a campaign's step."""
-    n_iterations = 0
-    while True:
-        try:
-            event = next(run)
-        except StopIteration as finished:
-            result: OptimiseResult = finished.value
-            return result
-        match event:
-            case StartJudged(draw=draw, n_drawn=total, best=best):
-                yield Progress(key, draw, total, f"random starts: best {best:.4f}")
-            case Iteration(iteration=n_iterations, n_iterations=total, loss=loss, seconds=seconds):
-                share = max(n_iterations / total, seconds / budget_s if budget_s else 0.0)
-                yield Figures(key, n_iterations, {"loss": loss})
-                yield Progress(key, share, 1.0, f"loss {loss:.4f}")
-            case Validation(iteration=n_iterations, score=value):
-                yield Figures(key, n_iterations, {"validation": value})
-            case _:
-                yield Figures(key, n_iterations, {})
-
-
-def _searching(key: str, run: Generator[Any, None, Outcome]) -> Campaign[Outcome]:
-    while True:
-        try:
-            event = next(run)
-        except StopIteration as finished:
-            outcome: Outcome = finished.value
-            return outcome
-        if isinstance(event, ReservoirDraw):
-            yield Progress(key, event.draw, event.n_draws, f"best {event.best:.3f}")
-
-
-def _passes(key: str, run: Generator[NoisePass, None, Outcome]) -> Campaign[Outcome]:
-    while True:
-        try:
-            event = next(run)
-        except StopIteration as finished:
-            outcome: Outcome = finished.value
-            return outcome
-        yield Progress(key, event.draw, event.n_draws)
-
-
-def _number(stream: np.random.SeedSequence) -> int:
-    return int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))

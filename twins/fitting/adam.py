@@ -50,6 +50,11 @@ class FlatAdam:
             self._rates = torch.cat(parts)
         self._n_steps = 0
 
+    @property
+    def n_steps(self) -> int:
+        """Steps that moved something."""
+        return self._n_steps
+
     def memory(self) -> AdamMemory:
         """A copy of what it remembers."""
         return AdamMemory(self._mean.clone(), self._square.clone(), self._n_steps)
@@ -60,16 +65,21 @@ class FlatAdam:
         self._square.copy_(memory.square)
         self._n_steps = memory.n_steps
 
-    def step(self, loss: Tensor, learning_rate: float) -> None:
-        """Move the parameters down the gradient of `loss`; a gradient that is not finite moves nothing."""
-        self.move(torch.autograd.grad(loss, self._parameters, materialize_grads=True), learning_rate)  # zero if unused
+    def step(self, loss: Tensor, learning_rate: float) -> bool:
+        """Move the parameters down the gradient of `loss`; a gradient that is not finite moves nothing: False."""
+        return self.move(
+            torch.autograd.grad(loss, self._parameters, materialize_grads=True), learning_rate
+        )  # zero if unused
 
-    def move(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
-        """Move the parameters down these gradients, one a parameter; where one has always been zero nothing moves."""
+    def move(self, gradients: Sequence[Tensor], learning_rate: float) -> bool:
+        """Move the parameters down these gradients, one a parameter; where one has always been zero nothing moves.
+
+        Whether they are finite; else nothing moves at all.
+        """
         gradient = torch.cat([part.reshape(-1) for part in gradients])
         norm = float(gradient.norm())
         if not math.isfinite(norm):
-            return  # one diverged window must not end a fit; the free-run score judges what comes of it
+            return False  # one diverged window must not end a fit; the free-run score judges what comes of it
         if norm > self._largest_gradient:
             gradient *= self._largest_gradient / norm
         self._n_steps += 1
@@ -83,3 +93,4 @@ class FlatAdam:
         with torch.no_grad():
             for parameter, part in zip(self._parameters, torch.split(change, self._sizes), strict=True):
                 parameter.sub_(part.view_as(parameter))
+        return True

@@ -28,9 +28,15 @@ if TYPE_CHECKING:
         Validation,
     )
     from twins.network.ports import DevicePort, DriveLine, Levels, SenseLine, WiringError
-    from twins.network.readout import Readout, ReadoutError, fit_readout, fit_readout_by_validation
+    from twins.network.readout import (
+        Readout,
+        ReadoutError,
+        ReadoutUnsolvableError,
+        fit_readout,
+        fit_readout_by_validation,
+    )
     from twins.network.reservoir import ReservoirDraw, ReservoirEvent, ReservoirResult, search_reservoir
-    from twins.network.scores import Score, readout_kind, score
+    from twins.network.scores import NetworkDivergedError, Score, readout_kind, score
     from twins.network.tasks import (
         TASKS,
         DelayedParity,
@@ -67,9 +73,9 @@ _HOMES = {
         "Validation",
     ),
     "ports": ("DevicePort", "DriveLine", "Levels", "SenseLine", "WiringError"),
-    "readout": ("Readout", "ReadoutError", "fit_readout", "fit_readout_by_validation"),
+    "readout": ("Readout", "ReadoutError", "ReadoutUnsolvableError", "fit_readout", "fit_readout_by_validation"),
     "reservoir": ("ReservoirDraw", "ReservoirEvent", "ReservoirResult", "search_reservoir"),
-    "scores": ("Score", "readout_kind", "score"),
+    "scores": ("NetworkDivergedError", "Score", "readout_kind", "score"),
     "tasks": (
         "TASKS",
         "DelayedParity",
@@ -111,6 +117,7 @@ __all__ = [
     "Metric",
     "Narma10",
     "Narma30",
+    "NetworkDivergedError",
     "NoisePass",
     "OptimiseEvent",
     "OptimiseResult",
@@ -121,6 +128,7 @@ __all__ = [
     "Promise",
     "Readout",
     "ReadoutError",
+    "ReadoutUnsolvableError",
     "ReservoirDraw",
     "ReservoirEvent",
     "ReservoirResult",

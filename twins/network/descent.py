@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ from torch import Tensor
 from twins.fitting.adam import FlatAdam
 from twins.network.network import PhysicalNetwork
 from twins.network.optimise_settings import OptimiserSettings
-from twins.network.readout import Readout, fit_readout
-from twins.network.scores import readout_kind
+from twins.network.readout import Readout, ReadoutUnsolvableError, fit_readout
+from twins.network.scores import NetworkDivergedError, readout_kind
 from twins.network.tasks import Metric, TaskData, TaskError
+
+MOST_SKIPPED = 20
+"""Passes in a row that are not finite: some are bad luck of the noise, so many are not."""
 
 
 def frozen_readout_loss(rows: Tensor, targets: np.ndarray, readout: Readout) -> Tensor:
@@ -52,18 +56,40 @@ class Descent:
         used = [parameter for parameter in network.parameters() if parameter.numel() and parameter.requires_grad]
         self.adam = FlatAdam(used, largest_gradient=settings.clip)
         self.readout: Readout | None = None
+        self.skipped_in_a_row = 0
+        """Last passes that moved nothing."""
 
     def step(self, data: TaskData, learning_rate: float, **of_the_pass: Any) -> float:
         """Move once; the task's loss of this pass. of_the_pass: further arguments of the network, as `measured`.
 
-        A pass whose gradient is not finite moves nothing.
+        A pass whose features or gradient are not finite moves nothing; its loss is NaN where there is no read-out. Raises
+        NetworkDivergedError after MOST_SKIPPED of them in a row.
         """
-        loss, penalty = self.losses(data, **of_the_pass)
-        self.adam.step(loss if penalty is None else loss + penalty, learning_rate)
+        try:
+            loss, penalty = self.losses(data, **of_the_pass)
+        except ReadoutUnsolvableError as error:
+            self._skip(str(error))
+            return math.nan
+        if self.adam.step(loss if penalty is None else loss + penalty, learning_rate):
+            self.skipped_in_a_row = 0
+        else:
+            self._skip("the gradient is not finite")
         return float(loss.detach())
 
+    def _skip(self, why: str) -> None:
+        self.skipped_in_a_row += 1
+        if self.skipped_in_a_row >= MOST_SKIPPED:
+            raise NetworkDivergedError(
+                f"{self.skipped_in_a_row} passes in a row were of no use ({why}): the twins leave what they were fitted on, "
+                "and diverge; begin from smaller scales, drive narrower ranges, give a smaller learning rate or "
+                "penalty_outside > 0, or fit the twins on wider excitations"
+            )
+
     def losses(self, data: TaskData, **of_the_pass: Any) -> tuple[Tensor, Tensor | None]:
-        """The task's loss of one pass, its read-out solved and held fixed, and the weighted penalty if there is one."""
+        """The task's loss of one pass, its read-out solved and held fixed, and the weighted penalty if there is one.
+
+        Raises ReadoutUnsolvableError where features are not finite; the read-out stays that of an earlier pass.
+        """
         settings = self._settings
         features = self._network(
             self._network.as_inputs(data.inputs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from twins.network.network import PhysicalNetwork, StackMaker
 from twins.network.ports import WiringError
-from twins.network.readout import Readout, fit_readout, readout_choice
+from twins.network.readout import Readout, ReadoutUnsolvableError, fit_readout, readout_choice
 from twins.network.scores import Score, mean_details, readout_kind, score
 from twins.network.tasks import Metric, Task, TaskData
 from twins.network.wiring import Wiring
@@ -141,14 +142,21 @@ class FixedJudge:
 
     def judge(
         self, network: PhysicalNetwork, *, regularisation: float = 1e-3
-    ) -> Generator[NoisePass, None, tuple[Score, Readout]]:
-        """Score of the network, and the read-out that was fitted for it."""
+    ) -> Generator[NoisePass, None, tuple[Score, Readout | None]]:
+        """Score of the network, and the read-out that was fitted for it; infinite, and None, if its features at scored
+        steps are not finite or too large for a read-out."""
         generator = torch_generator(self._noise_seed)
         features = yield from features_of_draws(network, self._both, generator, self._n_draws)
         split = len(self._fit_part.inputs)
         rows, targets = rows_of_draws(features[:, :split], self._fit_part)
-        readout = fit_readout(readout_kind(self._metric), rows, targets, regularisation=regularisation)
         repeated = _repeated(self._score_part, self._n_draws)
+        worst = Score(self._metric, math.inf, None if self._metric == "nrmse" else 0.0)
+        if not np.isfinite(features[:, split:].reshape(*repeated.scored.shape, -1)[repeated.scored]).all():
+            return worst, None
+        try:
+            readout = fit_readout(readout_kind(self._metric), rows, targets, regularisation=regularisation)
+        except ReadoutUnsolvableError:
+            return worst, None
         outputs = readout.apply(features[:, split:]).reshape(repeated.targets.shape)
         return score(self._metric, outputs, repeated), readout
 

@@ -7,6 +7,7 @@ another (halving.py), and all together spend exactly the iterations, or the seco
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from twins.network.multi_start_state import ChoiceSoFar, MultiStartFile, forget_
 from twins.network.network import PhysicalNetwork
 from twins.network.optimise_run import OptimiseRun
 from twins.network.optimise_settings import Iteration, OptimiseEvent, OptimiseResult, OptimiserSettings, Validation
+from twins.network.scores import NetworkDivergedError
 from twins.network.tasks import Task, TaskError
 
 NetworkMaker = Callable[[np.random.Generator], PhysicalNetwork]
@@ -69,8 +71,8 @@ def optimise_from_many(
     n_iterations of the result, are counted over all starts; losses of the result are those of the one that was left.
 
     state: a file, with one beside it for every start; as for `optimise`. judge: of the draws and of all validations; by
-    default on fresh examples of the task. Raises TaskError for numbers that do not fit together, OptimiseStateError for
-    files of another run.
+    default on fresh examples of the task. A draw whose features are not finite scores infinity. Raises TaskError for
+    numbers that do not fit together, OptimiseStateError for files of another run, NetworkDivergedError where no draw is finite.
     """
     use = settings or OptimiserSettings()
     if not 1 <= n_started <= n_drawn:
@@ -118,6 +120,10 @@ class _Many:
             score, _ = yield from judge.judge(self._network(draw), regularisation=use.regularisation)
             scores.append(score.value)
             yield StartJudged(draw + 1, len(self._draws), score.value, min(scores), time.monotonic() - begin)
+        if not math.isfinite(min(scores)):
+            raise NetworkDivergedError(
+                f"none of {len(scores)} random starts is finite on the twins: draw them with smaller scales or narrower ranges"
+            )
         order = sorted(range(len(scores)), key=scores.__getitem__)
         kept = tuple(order[: self._ladder[0].n_alive])
         seconds = time.monotonic() - begin
@@ -141,7 +147,12 @@ class _Many:
         for number in range(self._choice.n_rungs_done, len(self._ladder)):
             rung = self._ladder[number]
             for start in self._choice.kept:
-                yield from self._counted(self._runs[start].advance(rung.until / use.n_iterations))
+                try:
+                    yield from self._counted(self._runs[start].advance(rung.until / use.n_iterations))
+                except NetworkDivergedError:
+                    if number + 1 == len(self._ladder):
+                        raise
+                    # one start that diverges is judged by the best that it was
             if number + 1 < len(self._ladder):
                 yield self._halve(self._ladder[number + 1].n_alive)
         (last,) = self._choice.kept

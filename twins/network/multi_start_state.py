@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ LARGEST_FILE_BYTES = 2**24
 
 _Natural = Annotated[int, Field(ge=0)]
 _Seconds = Annotated[float, Field(ge=0)]
+_Score = Annotated[float, Field(gt=-math.inf, allow_inf_nan=True)]
+"""Infinite of a draw that was not finite; never NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +110,12 @@ def forget_choice(path: Path) -> None:
 
 
 class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, ser_json_inf_nan="constants")
 
     format: Literal["labctl-multi-start-state"]
     version: Literal[1]
     identity: dict[str, Any]
-    scores: Annotated[list[float], Field(min_length=1)]
+    scores: Annotated[list[_Score], Field(min_length=1)]
     kept: Annotated[list[_Natural], Field(min_length=1)]
     n_rungs_done: _Natural
     dropped_iterations: _Natural

@@ -50,10 +50,12 @@ def optimise(
 ) -> Generator[OptimiseEvent, None, OptimiseResult]:
     """Optimise `network` in place for `task`: a generator of events that returns the result.
 
-    At the end the network holds its best parameters. A pass whose gradient is not finite moves nothing.
+    At the end the network holds its best parameters. A pass whose features or gradient are not finite moves nothing, and is
+    counted (Iteration.skipped); a validation of such features scores infinity.
     state: a file that every validation writes; if it is there already, the run goes on from it, and what follows is
     exactly what would have followed (a budget of seconds apart, which clocks decide). The file stays when the run is
-    done. Raises OptimiseStateError for a file that is damaged or belongs to another run.
+    done. Raises OptimiseStateError for a file that is damaged or belongs to another run, NetworkDivergedError where passes are
+    not finite for long, or no validation was.
     """
     run = OptimiseRun(network, task, seed=seed, settings=settings or OptimiserSettings(), state=state)
     yield from run.begin()

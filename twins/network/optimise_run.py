@@ -23,7 +23,8 @@ from twins.network.optimise_settings import (
     Validation,
 )
 from twins.network.optimise_state import OptimiseStateError, RunIdentity, RunState, load_state, save_state
-from twins.network.scores import Score
+from twins.network.readout import ReadoutUnsolvableError
+from twins.network.scores import NetworkDivergedError, Score
 from twins.network.tasks import Task
 
 _SAME_SCORE = 1e-3  # relative: more than another machine's rounding changes, less than any other twin does
@@ -67,6 +68,11 @@ class OptimiseRun:
         return len(self._losses)
 
     @property
+    def skipped(self) -> int:
+        """Iterations that moved nothing, for they were not finite."""
+        return self.iteration - self._descent.adam.n_steps
+
+    @property
     def best(self) -> Score:
         """The best validation so far."""
         return min((score for _, score in self.validations), key=lambda score: score.value)
@@ -101,30 +107,50 @@ class OptimiseRun:
                 rate = use.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
                 loss = self._descent.step(self._task.sample(use.n_trials, use.n_steps, self._rng), rate)
                 self._losses.append(loss)
-                yield Iteration(self.iteration, use.n_iterations, loss, rate, self.seconds)
+                yield Iteration(self.iteration, use.n_iterations, loss, rate, self.seconds, self.skipped)
                 if self.iteration % use.validate_every == 0 or self.progress >= until:
                     yield from self._validate()
 
     def finish(self) -> Generator[OptimiseEvent, None, OptimiseResult]:
-        """Fit the final read-outs, of the start and of the best; the network holds the best afterwards."""
+        """Fit the final read-outs, of the start and of the best; the network holds the best afterwards.
+
+        Raises NetworkDivergedError if no validation was finite, ReadoutUnsolvableError if the best one's features now are not.
+        """
         use = self._use
+        if not math.isfinite(self.best.value):
+            raise NetworkDivergedError(
+                f"none of {len(self.validations)} validations was finite, and {self.skipped} of {self.iteration} passes were "
+                "of no use: the twins diverge; begin from smaller scales or drive narrower ranges"
+            )
         with self._at_work():
             data = self._task.sample(use.n_readout_trials, use.n_steps, self._rng)
             wirings = []
             for parameters in (self._initial, self._best):
                 self._network.load_state_dict(parameters)
-                wiring = yield from with_readout_of_draws(
-                    self._network,
-                    self._task.metric,
-                    data,
-                    self._generator,
-                    n_draws=use.n_readout_draws,
-                    regularisation=use.readout_regularisation,
-                )
+                try:
+                    wiring = yield from with_readout_of_draws(
+                        self._network,
+                        self._task.metric,
+                        data,
+                        self._generator,
+                        n_draws=use.n_readout_draws,
+                        regularisation=use.readout_regularisation,
+                    )
+                except ReadoutUnsolvableError:
+                    if parameters is self._best:
+                        raise
+                    wiring = self._network.wiring()  # where it began is no result
                 wirings.append(wiring)
             first = self.validations[0][1]
             return OptimiseResult(
-                wirings[1], wirings[0], self.best, first, self.iteration, self.seconds, tuple(self._losses)
+                wirings[1],
+                wirings[0],
+                self.best,
+                first,
+                self.iteration,
+                self.seconds,
+                tuple(self._losses),
+                self.skipped,
             )
 
     def _validate(self) -> Generator[OptimiseEvent, None, None]:
@@ -167,6 +193,8 @@ class OptimiseRun:
         self._best, self._initial = found.best, found.initial
         self._descent.adam.remember(found.adam)
         self._descent.readout = found.readout
+        useful = [number for number, loss in enumerate(found.losses, start=1) if math.isfinite(loss)]
+        self._descent.skipped_in_a_row = len(found.losses) - max(useful, default=0)
         self._generator.set_state(found.noise)
         self._rng.bit_generator.state = found.examples
         self._losses, self.validations = list(found.losses), list(found.validations)

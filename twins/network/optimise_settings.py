@@ -58,14 +58,15 @@ class OptimiserSettings:
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One optimisation step. loss: mean squared error over the targets' variance, or cross-entropy, without any penalty;
-    seconds since the start."""
+    """One optimisation step. loss: mean squared error over the targets' variance, or cross-entropy, without any penalty, NaN where
+    features were not finite; seconds since the start. skipped: passes so far that moved nothing, not being finite."""
 
     iteration: int
     n_iterations: int
     loss: float
     learning_rate: float
     seconds: float
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,9 @@ OptimiseEvent = Iteration | Validation | Resumed | NoisePass | PenaltyTried
 
 @dataclass(frozen=True, slots=True)
 class OptimiseResult:
-    """wiring: the best found, with its read-out. initial: where it began, with a read-out fitted in the same way.
-    losses: of every iteration, those before a resumption too."""
+    """wiring: the best found, with its read-out. initial: where it began, with a read-out fitted in the same way,
+    or without one if its features are not finite. losses: of every iteration, those before a resumption too. n_skipped:
+    how many of those passes moved nothing, not being finite."""
 
     wiring: Wiring
     initial: Wiring
@@ -103,3 +105,4 @@ class OptimiseResult:
     n_iterations: int
     seconds: float
     losses: tuple[float, ...] = ()
+    n_skipped: int = 0

@@ -31,6 +31,10 @@ class ReadoutError(TwinError, ValueError):
     """A read-out cannot be fitted to, or applied to, these arrays."""
 
 
+class ReadoutUnsolvableError(ReadoutError):
+    """No read-out exists for these features: some are not finite, or too large to solve for."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Readout:
     """y = weights · features + bias; softmax of it for classification. weights (output, feature), bias (output,)."""
@@ -73,15 +77,25 @@ def fit_readout(
     """The exact minimiser for features (row, feature) and targets (row, output); one-hot or probabilities for
     softmax.
 
-    start: an earlier softmax read-out to begin Newton from. Raises ReadoutError on wrong shapes, NaN, or
-    regularisation <= 0.
+    start: an earlier softmax read-out to begin Newton from. Raises ReadoutUnsolvableError where the features are not finite or
+    too large, ReadoutError on wrong shapes, targets that are not finite, or regularisation <= 0.
     """
     F, Y = _rows(features, targets)
     if not regularisation > 0:
         raise ReadoutError(f"regularisation must be > 0, not {regularisation}")
-    if kind == "linear":
-        return _ridge(F, Y, regularisation)
-    return _newton(F, Y, regularisation, start)
+    with np.errstate(over="ignore", invalid="ignore"):  # told by what comes out
+        try:
+            found = _ridge(F, Y, regularisation) if kind == "linear" else _newton(F, Y, regularisation, start)
+        except np.linalg.LinAlgError as error:
+            raise ReadoutUnsolvableError(_too_large(F)) from error
+    weights, bias = found
+    if not (np.all(np.isfinite(weights)) and np.all(np.isfinite(bias))):
+        raise ReadoutUnsolvableError(_too_large(F))
+    return Readout(kind, weights, bias, regularisation)
+
+
+def _too_large(F: Array) -> str:
+    return f"no read-out can be solved for: features reach {np.abs(F).max():.3g}"
 
 
 def fit_readout_by_validation(
@@ -144,15 +158,17 @@ def _loss_sum(readout: Readout, F: Array, Y: Array) -> float:
     return float(-np.sum(Y * np.log(np.maximum(out, 1e-300))))
 
 
-def _ridge(F: Array, Y: Array, regularisation: float) -> Readout:
+def _ridge(F: Array, Y: Array, regularisation: float) -> tuple[Array, Array]:
+    """Weights and bias."""
     mean_f, mean_y = F.mean(axis=0), Y.mean(axis=0)
     centred = F - mean_f
     gram = centred.T @ centred / len(F) + regularisation * np.eye(F.shape[1])
     weights = np.linalg.solve(gram, centred.T @ (Y - mean_y) / len(F)).T
-    return Readout("linear", weights, mean_y - weights @ mean_f, regularisation)
+    return weights, mean_y - weights @ mean_f
 
 
-def _newton(F: Array, Y: Array, regularisation: float, start: Readout | None) -> Readout:
+def _newton(F: Array, Y: Array, regularisation: float, start: Readout | None) -> tuple[Array, Array]:
+    """Weights and bias."""
     n_rows, n_outputs = Y.shape
     X = np.hstack([F, np.ones((n_rows, 1))])
     penalty = np.full(X.shape[1], regularisation)
@@ -175,7 +191,7 @@ def _newton(F: Array, Y: Array, regularisation: float, start: Readout | None) ->
         else:
             break  # no descent left within rounding: this is the minimum
         theta, value, probabilities = theta - size * step, trial, trial_probabilities
-    return Readout("softmax", theta[:, :-1].copy(), theta[:, -1].copy(), regularisation)
+    return theta[:, :-1].copy(), theta[:, -1].copy()
 
 
 def _softmax_hessian(P: Array, X: Array, penalty: Array) -> Array:
@@ -212,6 +228,9 @@ def _rows(features: ArrayLike, targets: ArrayLike) -> tuple[Array, Array]:
     F, Y = np.asarray(features, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     if F.ndim != 2 or Y.ndim != 2 or len(F) != len(Y) or len(F) == 0:
         raise ReadoutError(f"features (row, feature) and targets (row, output) expected, got {F.shape} and {Y.shape}")
-    if not (np.all(np.isfinite(F)) and np.all(np.isfinite(Y))):
-        raise ReadoutError("features or targets contain NaN or infinity")
+    if not np.all(np.isfinite(Y)):
+        raise ReadoutError("targets contain NaN or infinity")
+    bad = int((~np.isfinite(F)).any(axis=1).sum())
+    if bad:
+        raise ReadoutUnsolvableError(f"{bad} of {len(F)} rows of features contain NaN or infinity")
     return F, Y

@@ -22,7 +22,7 @@ from twins.network.judging import FixedJudge, NoisePass
 from twins.network.network import PhysicalNetwork, StackMaker
 from twins.network.ports import DevicePort
 from twins.network.readout import Readout
-from twins.network.scores import Score
+from twins.network.scores import NetworkDivergedError, Score
 from twins.network.tasks import Task, TaskError
 from twins.network.wiring import Wiring
 
@@ -74,7 +74,8 @@ def search_reservoir(
 
     n_trials, n_steps: examples that fit each draw's read-out, and as many others that score it. regularisation: of those
     read-outs, the returned one among them. Raises TaskError for
-    fewer than 20 draws: a baseline of fewer would flatter whatever is compared with it.
+    fewer than 20 draws: a baseline of fewer would flatter whatever is compared with it. A draw whose features are not
+    finite scores infinity; raises NetworkDivergedError if none of the best is finite.
     """
     if n_draws < 20 or not 1 <= n_finalists <= n_draws:
         raise TaskError(
@@ -97,7 +98,12 @@ def search_reservoir(
         result, readout = yield from final_judge.judge(
             PhysicalNetwork(wiring, twins, stack=stack), regularisation=regularisation
         )
-        finals.append((result, readout, scales, wiring))
+        if readout is not None:
+            finals.append((result, readout, scales, wiring))
+    if not finals:
+        raise NetworkDivergedError(
+            f"none of the best {n_finalists} of {n_draws} random networks is finite on the twins"
+        )
     best, readout, scales, wiring = min(finals, key=lambda final: final[0].value)
     scores = tuple(one[0] for one in found)
     return ReservoirResult(wiring.with_readout(readout), scales, best, scores, time.monotonic() - begin)

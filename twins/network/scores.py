@@ -12,15 +12,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twins.errors import TwinError
 from twins.network.readout import ReadoutKind
 from twins.network.tasks import Metric, TaskData, TaskError
 
 _SMALLEST_PROBABILITY = 1e-12  # a class that a read-out excludes costs 27.6 nats, not infinity
 
 
+class NetworkDivergedError(TwinError, ArithmeticError):
+    """What a network answers is not finite, so often that there is nothing to learn from or to choose."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A task's score: value (lower is better), accuracy (0..1) of the scored steps beside it for classification.
+    """A task's score: value (lower is better; infinite where features were not finite), accuracy (0..1) of the scored steps
+    beside it for classification.
 
     details: further figures of the task by name, such as a memory capacity (see TaskData.details).
     """
