@@ -32,8 +32,9 @@ from labctl.bench import Bench
 from labctl.campaign import run
 from labctl.campaigns.characterise import characterise
 from labctl.campaigns.fit_twin import fit_twin
-from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, drained, optimise_network
+from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, optimise_network
 from labctl.campaigns.plans import PLAN_NAMES, plan_for
+from labctl.campaigns.told import drained
 from labctl.demo import CONDITIONS, DRIVE_RANGES, FITS
 from labctl.network_bench import apply_conditions
 from labctl.simulation import SimulatedBench, write_demo_station

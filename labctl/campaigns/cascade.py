@@ -31,6 +31,7 @@ from labctl.campaigns.cascade_files import (
 )
 from labctl.campaigns.cascade_options import CascadedLayer, CascadedNetwork, CascadeOptions
 from labctl.campaigns.record_once import record_once, recorded_seconds
+from labctl.campaigns.streams import number_of
 from labctl.clearance import Clearance
 from labctl.deployment import Measurement, judge_features
 from labctl.errors import CampaignError, GatesNotPassed
@@ -173,7 +174,7 @@ class _Cascade:
                 "training": training,
                 "validation": validation,
                 "conditions": self._conditions,
-                "seed": _number(self._streams[2 + number]),
+                "seed": number_of(self._streams[2 + number]),
                 "readout_of": self._use.readout_of,
                 "key": key,
                 "state": state,
@@ -314,7 +315,3 @@ class _Cascade:
         folder = self._folder / f"layer-{number + 1}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-def _number(stream: np.random.SeedSequence) -> int:
-    return int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))

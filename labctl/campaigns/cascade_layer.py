@@ -11,8 +11,10 @@ import numpy as np
 
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.drive_ranges import DeviceRanges, planned_ports
-from labctl.campaigns.optimise_network import OptimisedNetwork, best_reservoir, drained, learning, promising
+from labctl.campaigns.optimise_network import OptimisedNetwork, best_reservoir, promising
 from labctl.campaigns.plans import TaskPlan
+from labctl.campaigns.streams import number_of
+from labctl.campaigns.told import drained, of_training, told
 from twins.ensemble_file import load_any_twin
 from twins.network.baselines import linear_on_taps
 from twins.network.cascade import MeasuredExamples, ReadoutOf, first_layers, train_layer, with_first_layers
@@ -122,7 +124,7 @@ def train_cascade_layer(
         n_started=plan.n_trained_starts,
         state=state,
     )
-    result = yield from learning(key, course, settings.budget_seconds)
+    result = yield from told(course, of_training(key, settings.budget_seconds))
     before, promised = result.initial_validation.value, result.validation.value
     yield step.finished(f"{plan.task.metric} {before:.4f} -> {promised:.4f} on the twins")
     wiring = result.wiring.with_readout(None)
@@ -144,10 +146,9 @@ def rivals_of_cascade(
     promise for it, the reservoir, and the random wiring that it began from with a read-out of the twins."""
     loaded = {device: load_any_twin(path) for device, path in twins.items()}
     streams = np.random.SeedSequence(seed).spawn(3)
-    number = int(streams[0].generate_state(1, np.uint64)[0] >> np.uint64(1))
     conditions = dict(wiring.conditions)
     reservoir = yield from best_reservoir(
-        plan, [(wiring.ports, conditions)], loaded, seed=number, key=f"{key}/reservoir"
+        plan, [(wiring.ports, conditions)], loaded, seed=number_of(streams[0]), key=f"{key}/reservoir"
     )
     training, heldout = plan.examples(seed=examples_seed)
     generator = torch_generator(streams[1])

@@ -14,7 +14,7 @@ import numpy as np
 
 from labctl.bench import Bench
 from labctl.campaign import Campaign
-from labctl.campaigns.drive_ranges import DeviceRanges, planned_ports
+from labctl.campaigns.drive_ranges import DeviceRanges, planned_ports, starting_conditions
 from labctl.campaigns.knowing_noise import KnowingNetwork, Optimising, optimise_knowing, search_readout_only
 from labctl.campaigns.noise_rivals import save_models
 from labctl.campaigns.plans import TaskPlan
@@ -80,7 +80,7 @@ def compare_noise_knowledge(
     lacking = clearance.lacks(plan.devices)
     if lacking:
         raise GatesNotPassed(f"the plan plays on {', '.join(lacking)}, whose twins were not cleared")
-    held = _starting_conditions(plan, conditions or {})
+    held = starting_conditions(plan, conditions or {})
     ports = _ports(twins, ranges, plan, held, seed)
     # what the bench cannot play is told before anything is optimised
     check_wiring(bench, random_wiring(plan.architecture, ports, np.random.default_rng(seed), conditions=held))
@@ -119,11 +119,6 @@ def _check(plan: TaskPlan, given: Mapping[str, Mapping[str, object]], regularisa
             )
     if not regularisations or len(set(regularisations)) != len(regularisations) or not min(regularisations) > 0:
         raise CampaignError(f"regularisations must be different numbers greater than 0, not {list(regularisations)}")
-
-
-def _starting_conditions(plan: TaskPlan, given: Mapping[str, float]) -> dict[str, float]:
-    """What is held, and where what is trained begins: in the middle, if nothing else is said."""
-    return {**{name: 0.5 * (low + high) for name, (low, high) in plan.trained_conditions.items()}, **given}
 
 
 def _ports(

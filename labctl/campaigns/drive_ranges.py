@@ -80,6 +80,17 @@ def _allowed(device: str, twin: Any, channel: int, station: Station | None, aske
     return max(low, allowed_low), min(high, allowed_high)
 
 
+def starting_conditions(plan: TaskPlan, given: Mapping[str, float]) -> dict[str, float]:
+    """What is held, and where what the plan trains begins: in the middle, if nothing else is given. Raises CampaignError
+    for a start outside its range."""
+    start = dict(given)
+    for name, (low, high) in plan.trained_conditions.items():
+        value = start.setdefault(name, 0.5 * (low + high))
+        if not low <= value <= high:
+            raise CampaignError(f"condition {name} is trained within {low:g}..{high:g} and cannot begin at {value:g}")
+    return start
+
+
 def check_conditions(held: Mapping[str, float], trained: Mapping[str, Range], station: Station) -> None:
     """Raise CampaignError unless each is a set channel of the station, whose limits cover its value or its range."""
     ranges = {**{name: (value, value) for name, value in held.items()}, **trained}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labctl.campaign import Campaign, Step
-from labctl.events import Figures, Progress
 
 if TYPE_CHECKING:
     from labctl.campaigns.plans import TaskPlan
@@ -60,24 +59,17 @@ def fine_tune(
     Of the parameters that were met on the way those with the best validation on the twins are kept; the read-out is
     fitted anew, on their noise.
     """
+    from labctl.campaigns.told import of_training, told
     from twins import load_any_twin
     from twins.network.network import PhysicalNetwork
-    from twins.network.optimise import Iteration, optimise
+    from twins.network.optimise import optimise
 
     step = Step(key, f"Fine-tune {plan.task.name} on the refitted twins")
     yield step.started()
     loaded = {device: load_any_twin(path) for device, path in twins.items()}
     network = PhysicalNetwork(wiring, loaded, conditions=plan.trained_conditions)
     course = optimise(network, plan.task, seed=seed, settings=plan.settings)
-    while True:
-        try:
-            event = next(course)
-        except StopIteration as finished:
-            result = finished.value
-            break
-        if isinstance(event, Iteration):
-            yield Figures(key, event.iteration, {"loss": event.loss})
-            yield Progress(key, event.iteration, event.n_iterations, f"loss {event.loss:.4f}")
+    result = yield from told(course, of_training(key, plan.settings.budget_seconds))
     before, after = result.initial_validation.value, result.validation.value
     yield step.finished(f"{plan.task.metric} {before:.4f} -> {after:.4f} on the twins")
     return TunedWiring(result.wiring, before, after)
@@ -94,6 +86,7 @@ def promise_of(
     key: str,
 ) -> Campaign[Promise]:
     """What the twins in these files promise of a wiring with its own read-out on these examples, over noise draws."""
+    from labctl.campaigns.told import of_passes, told
     from twins import load_any_twin
     from twins.network.judging import promise, torch_generator
 
@@ -108,12 +101,6 @@ def promise_of(
         generator=torch_generator(np.random.SeedSequence(seed)),
         n_draws=n_draws,
     )
-    while True:
-        try:
-            event = next(passes)
-        except StopIteration as finished:
-            promised: Promise = finished.value
-            break
-        yield Progress(key, event.draw, event.n_draws)
+    promised = yield from told(passes, of_passes(key))
     yield step.finished(f"{plan.task.metric} {promised.mean:.4f} ± {promised.std:.4f} over {n_draws} noise draws")
     return promised

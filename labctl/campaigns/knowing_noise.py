@@ -6,27 +6,25 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.plans import TaskPlan
-from labctl.events import Figures, Progress
+from labctl.campaigns.streams import number_of
+from labctl.campaigns.told import of_passes, of_search, of_training, told
 from twins.ensemble import AnyTwin
 from twins.ensemble_file import load_any_twin
 from twins.network.initialise import random_wiring
 from twins.network.judging import Promise, features_of_draws, promise, rows_of_draws, torch_generator
-from twins.network.multi_start import StartJudged, optimise_from_many
+from twins.network.multi_start import optimise_from_many
 from twins.network.network import PhysicalNetwork, stack_under
-from twins.network.optimise import Iteration
 from twins.network.ports import DevicePort
 from twins.network.readout import fit_readout
-from twins.network.reservoir import ReservoirDraw, search_reservoir
+from twins.network.reservoir import search_reservoir
 from twins.network.scores import readout_kind
 from twins.network.wiring import Wiring
-
-Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,17 +77,17 @@ def optimise_knowing(
     run = optimise_from_many(
         random_network,
         plan.task,
-        seed=_number(streams[0]),
+        seed=number_of(streams[0]),
         settings=replace(plan.settings, regularisation=regularisation, readout_regularisation=regularisation),
         n_drawn=plan.n_starts,
         n_started=plan.n_trained_starts,
     )
-    result = yield from _told(key, run)
+    result = yield from told(run, of_training(key, plan.settings.budget_seconds))
     cpu_s = time.process_time() - began_s
-    own = yield from _told(key, _promising(result.wiring, loaded, shared, streams[1]))
+    own = yield from told(_promising(result.wiring, loaded, shared, streams[1]), of_passes(key))
     foreseen = own
     if dict(models) != dict(shared.twins):
-        foreseen = yield from _told(key, _promising(result.wiring, _loaded(shared.twins), shared, streams[1]))
+        foreseen = yield from told(_promising(result.wiring, _loaded(shared.twins), shared, streams[1]), of_passes(key))
     yield step.finished(f"promised {own.mean:.4f} ± {own.std:.4f}, foreseen by the twin {foreseen.mean:.4f}")
     return KnowingNetwork(result.wiring, own.mean, own.std, foreseen.mean, cpu_s)
 
@@ -118,23 +116,23 @@ def _searched(shared: Optimising, regularisation: float, *, key: str) -> Campaig
         shared.ports,
         twins,
         plan.task,
-        seed=_number(streams[0]),
+        seed=number_of(streams[0]),
         n_steps=settings.n_steps,
         n_draws=plan.n_reservoir_draws,
         n_trials=plan.n_reservoir_trials,
         regularisation=regularisation,
         stack=stack,
     )
-    found = yield from _told(key, search)
+    found = yield from told(search, of_search(key))
     data = plan.task.sample(settings.n_readout_trials, settings.n_steps, np.random.default_rng(streams[2]))
     wiring = replace(found.wiring, conditions=dict(shared.conditions))
     draws = features_of_draws(
         PhysicalNetwork(wiring, twins), data, torch_generator(streams[3]), settings.n_readout_draws
     )
-    rows, targets = rows_of_draws((yield from _told(key, draws)), data)
+    rows, targets = rows_of_draws((yield from told(draws, of_passes(key))), data)
     readout = fit_readout(readout_kind(plan.task.metric), rows, targets, regularisation=regularisation)
     cpu_s = time.process_time() - began_s
-    said = yield from _told(key, _promising(wiring.with_readout(readout), twins, shared, streams[1]))
+    said = yield from told(_promising(wiring.with_readout(readout), twins, shared, streams[1]), of_passes(key))
     return KnowingNetwork(wiring.with_readout(readout), said.mean, said.std, said.mean, cpu_s)
 
 
@@ -155,29 +153,3 @@ def _promising(
 
 def _loaded(files: Mapping[str, Path]) -> dict[str, AnyTwin]:
     return {device: load_any_twin(path) for device, path in files.items()}
-
-
-def _told(key: str, run: Generator[Any, None, Outcome]) -> Campaign[Outcome]:
-    """The events of an optimisation, a search or a promise as those of a campaign."""
-    number = 0
-    while True:
-        try:
-            event = next(run)
-        except StopIteration as finished:
-            outcome: Outcome = finished.value
-            return outcome
-        number += 1
-        match event:
-            case StartJudged(draw=draw, n_drawn=total, best=best):
-                yield Progress(key, draw, total, f"random starts: best {best:.4f}")
-            case Iteration(iteration=iteration, n_iterations=total, loss=loss):
-                yield Figures(key, iteration, {"loss": loss})
-                yield Progress(key, iteration, total, f"loss {loss:.4f}")
-            case ReservoirDraw(draw=draw, n_draws=total, best=best):
-                yield Progress(key, draw, total, f"best {best:.3f}")
-            case _:
-                yield Figures(key, number, {})  # Stop acts here as well
-
-
-def _number(stream: np.random.SeedSequence) -> int:
-    return int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -196,6 +196,13 @@ def test_an_unknown_network_is_named_with_those_that_there_are(compared: Compare
         ({"further_models": {"ode": {"leaky": Path("ode.json")}}}, "other names than sde"),
         ({"regularisations": (1e-3, 1e-3)}, "different numbers"),
         ({"regularisations": (0.0,)}, "greater than 0"),
+        (
+            {
+                "plan": dataclasses.replace(small_plan(), trained_conditions={"bias": (0.0, 0.1)}),
+                "conditions": {"bias": 0.2},
+            },
+            r"condition bias is trained within 0\.\.0\.1 and cannot begin at 0\.2",
+        ),
     ],
 )
 def test_what_does_not_belong_together_is_refused_before_anything_is_played(

@@ -1,0 +1,83 @@
+"""What the twins' long work tells of itself, a generator of events of its own, as the events of a campaign's step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, TypeVar
+
+from labctl.campaign import Campaign
+from labctl.events import Event, Figures, Progress
+from twins.network.judging import NoisePass
+from twins.network.multi_start import StartJudged
+from twins.network.optimise import Iteration, Validation
+from twins.network.reservoir import ReservoirDraw
+
+Outcome = TypeVar("Outcome")
+Translate = Callable[[Any], Iterable[Event]]
+"""The campaign's events for one of the work's; at least one each, for Stop acts between two of them."""
+
+
+def told(run: Generator[Any, None, Outcome], translate: Translate) -> Campaign[Outcome]:
+    """Run the work, tell its events, and return its result."""
+    while True:
+        try:
+            event = next(run)
+        except StopIteration as finished:
+            outcome: Outcome = finished.value
+            return outcome
+        yield from translate(event)
+
+
+def drained(run: Generator[Any, None, Outcome]) -> Outcome:
+    """The result of a generator whose events nobody wants."""
+    while True:
+        try:
+            next(run)
+        except StopIteration as finished:
+            outcome: Outcome = finished.value
+            return outcome
+
+
+def of_training(key: str, budget_s: float | None = None) -> Translate:
+    """An optimisation's; budget_s: of its wall time, which may end it before its iterations do."""
+    n_iterations = 0
+
+    def translate(event: Any) -> Iterable[Event]:
+        nonlocal n_iterations
+        match event:
+            case StartJudged(draw=draw, n_drawn=total, best=best):
+                yield Progress(key, draw, total, f"random starts: best {best:.4f}")
+            case Iteration(iteration=n_iterations, n_iterations=total, loss=loss, seconds=seconds):
+                share = max(n_iterations / total, seconds / budget_s if budget_s else 0.0)
+                yield Figures(key, n_iterations, {"loss": loss})
+                yield Progress(key, share, 1.0, f"loss {loss:.4f}")
+            case Validation(iteration=n_iterations, score=value):
+                yield Figures(key, n_iterations, {"validation": value})
+            case _:
+                yield Figures(key, n_iterations, {})
+
+    return translate
+
+
+def of_search(key: str) -> Translate:
+    """A search's among random networks, each of which has passes of its own."""
+
+    def translate(event: Any) -> Iterable[Event]:
+        if isinstance(event, ReservoirDraw):
+            yield Progress(key, event.draw, event.n_draws, f"best {event.best:.3f}")
+        else:
+            yield Figures(key, 0, {})
+
+    return translate
+
+
+def of_passes(key: str) -> Translate:
+    """Those of passes of one network in different noise: of a promise, or for a read-out."""
+
+    def translate(event: Any) -> Iterable[Event]:
+        if isinstance(event, NoisePass):
+            yield Progress(key, event.draw, event.n_draws)
+        else:
+            yield Figures(key, 0, {})
+
+    return translate
