@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.commands.arguments import check_folder, check_new, positive_integer, positive_seconds, seed
-from labctl.commands.network_arguments import load_twins, ranges_from
+from labctl.commands.network_arguments import add_network_arguments, load_twins, ranges_from
 
 if TYPE_CHECKING:
     from labctl.campaigns.cascade_options import CascadedNetwork
@@ -21,24 +21,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "cascade", help="train layer by layer: each on the twins, behind what the bench answered in the layers before"
     )
     cascade.add_argument("station", type=Path, help="station file (TOML)")
-    cascade.add_argument(
-        "network",
-        type=Path,
-        nargs="?",
-        metavar="NETWORK.toml",
-        help="the file that describes the network; or give --task",
-    )
-    cascade.add_argument(
-        "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
-    )
-    cascade.add_argument("--task", metavar="NAME", help="instead of a file, with the usual network for it")
-    cascade.add_argument(
-        "--range", action="append", default=[], metavar="DEVICE=LOW:HIGH", help="narrower drive range; repeatable"
-    )
-    cascade.add_argument(
-        "--condition", action="append", default=[], metavar="CHANNEL=VALUE",
-        help="where a set-point is held, for twins fitted at several values of it; repeatable",
-    )  # fmt: skip
+    add_network_arguments(cascade)
     cascade.add_argument("--examples", type=positive_integer, help="measured training examples (default: as planned)")
     cascade.add_argument(
         "--validation", type=positive_integer, default=24, help="measured examples to choose weights by (default 24)"

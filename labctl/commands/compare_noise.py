@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.commands.arguments import check_folder, check_new, positive_integer, positive_seconds, seed
 from labctl.commands.close_gap import files_from
-from labctl.commands.network_arguments import load_twins, ranges_from
+from labctl.commands.network_arguments import add_network_arguments, load_twins, ranges_from
 from labctl.commands.network_wanted import description_of, wanted_network
 
 if TYPE_CHECKING:
@@ -26,16 +26,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="optimise with and without knowledge of the devices' noise, and measure all of it on the bench",
     )
     compare.add_argument("station", type=Path, help="station file (TOML)")
-    compare.add_argument(
-        "network",
-        type=Path,
-        nargs="?",
-        metavar="NETWORK.toml",
-        help="the file that describes the network; or give --task",
-    )
-    compare.add_argument(
-        "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
-    )
+    add_network_arguments(compare)
     compare.add_argument(
         "--recording",
         action="append",
@@ -44,14 +35,6 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="what the twin was fitted on, from which a constant noise is estimated; repeatable "
         "(default: the recordings that the twin's file names)",
     )
-    compare.add_argument("--task", metavar="NAME", help="instead of a file, with the usual network for it")
-    compare.add_argument(
-        "--range", action="append", default=[], metavar="DEVICE=LOW:HIGH", help="narrower drive range; repeatable"
-    )
-    compare.add_argument(
-        "--condition", action="append", default=[], metavar="CHANNEL=VALUE",
-        help="where a set-point is held, for twins fitted at several values of it; repeatable",
-    )  # fmt: skip
     compare.add_argument(
         "--ridge", action="append", type=float, metavar="STRENGTH",
         help="of the read-out's penalty; repeatable (default 1e-5 and 1e-3)",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labctl.commands import cascade, close_gap, compare_noise, network_check, train_on_bench
 from labctl.commands.arguments import positive_seconds, seed
-from labctl.commands.network_arguments import conditions_from, load_twins, ranges_from
+from labctl.commands.network_arguments import add_network_arguments, conditions_from, load_twins, ranges_from
 from labctl.commands.network_wanted import description_of, wanted_network
 
 TASK_HELP = (
@@ -33,29 +33,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     actions = network.add_subparsers(title="actions", metavar="ACTION", required=True)
     network_check.add_actions(actions)
     optimise = actions.add_parser("optimise", help="backpropagation through time on the twins, with sampled noise")
-    optimise.add_argument(
-        "network",
-        type=Path,
-        nargs="?",
-        metavar="NETWORK.toml",
-        help="the file that describes the network; or give --task",
-    )
-    optimise.add_argument(
-        "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
-    )
-    optimise.add_argument(
-        "--task", metavar="NAME", help=f"instead of a file, with the usual network for it: {TASK_HELP}"
-    )
+    add_network_arguments(optimise, task_help=f"instead of a file, with the usual network for it: {TASK_HELP}")
     optimise.add_argument(
         "--station", type=Path, help="station file whose limits bound the drives besides the fitted ranges"
     )
-    optimise.add_argument(
-        "--range", action="append", default=[], metavar="DEVICE=LOW:HIGH", help="narrower drive range; repeatable"
-    )
-    optimise.add_argument(
-        "--condition", action="append", default=[], metavar="CHANNEL=VALUE",
-        help="where a set-point is held, for twins fitted at several values of it; repeatable",
-    )  # fmt: skip
     optimise.add_argument("--seconds", type=positive_seconds, help="budget of the optimiser")
     optimise.add_argument("--seed", type=seed, help="seed (default: that of the file, or 0)")
     optimise.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the network goes")

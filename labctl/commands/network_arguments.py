@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
     from twins.ensemble import AnyTwin
+
+
+def add_network_arguments(
+    parser: argparse.ArgumentParser, *, task_help: str = "instead of a file, with the usual network for it"
+) -> None:
+    """Which network a command is about, on which twins, within which ranges and under which conditions."""
+    parser.add_argument(
+        "network",
+        type=Path,
+        nargs="?",
+        metavar="NETWORK.toml",
+        help="the file that describes the network; or give --task",
+    )
+    parser.add_argument(
+        "--twin", action="append", required=True, metavar="DEVICE=FILE", help="a device and its twin; repeatable"
+    )
+    parser.add_argument("--task", metavar="NAME", help=task_help)
+    parser.add_argument(
+        "--range", action="append", default=[], metavar="DEVICE=LOW:HIGH", help="narrower drive range; repeatable"
+    )
+    parser.add_argument(
+        "--condition", action="append", default=[], metavar="CHANNEL=VALUE",
+        help="where a set-point is held, for twins fitted at several values of it; repeatable",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
