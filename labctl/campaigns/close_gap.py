@@ -21,7 +21,7 @@ from labctl.campaign import Campaign, Step
 from labctl.campaigns.fine_tune import TunedWiring, fine_tune, promise_of
 from labctl.campaigns.finish_twin import plain
 from labctl.campaigns.fresh_examples import fresh_examples
-from labctl.campaigns.gap import Gap, GapRound
+from labctl.campaigns.gap import Gap, GapRound, device_spread_of
 from labctl.campaigns.gap_design import ClosedGap, Ended, GapBudget, GapSettings, Recorded
 from labctl.campaigns.play_cost import network_seconds
 from labctl.campaigns.refit_twin import PlayedRound, RefitSettings, RefitTwin, refit_twin
@@ -80,7 +80,8 @@ def close_the_gap(
     yield Reported(loop.key, result.as_dict(), (str(folder / "rounds.json"), str(folder / "best.json")))
     yield step.finished(
         f"{result.ended} after {len(result.rounds)} rounds and {result.device_seconds:.1f} s of device time; best measured "
-        f"{plan.task.metric} {result.measurement.mean:.4f} ± {result.measurement.std:.4f}"
+        f"{plan.task.metric} {result.measurement.mean:.4f} ± {result.measurement.std:.4f}; the gap of the last round: "
+        f"{result.rounds[-1].gap}"
     )
     return result
 
@@ -177,7 +178,19 @@ class _Loop:
         return promised
 
     def _remember(self, promised: Promise, measured: Measurement, wiring: Wiring) -> None:
-        gap = Gap(promised.mean, promised.std, measured.mean, measured.std, self._settings.spreads)
+        n_repeats = len(measured.scores)
+        device_spread, n_pooled = device_spread_of(measured.std, n_repeats, [one.gap for one in self._rounds])
+        gap = Gap(
+            promised=promised.mean,
+            promise_spread=promised.std,
+            n_draws=len(promised.scores),
+            measured=measured.mean,
+            repeat_spread=measured.std,
+            n_repeats=n_repeats,
+            device_spread=device_spread,
+            n_pooled=n_pooled,
+            spreads=self._settings.spreads,
+        )
         readout = mean_of(measured.refitted_scores)
         number = len(self._rounds) + 1
         self._rounds.append(GapRound(number, gap, self._used_s, readout_refitted=readout))

@@ -21,6 +21,9 @@ Ended = Literal["closed", "budget spent", "no better", "gates not passed"]
 LEAST_TRAINING = 10
 """Examples of a round: every fifth is kept from the refit to choose by, and two are the least that tell of chance."""
 
+LEAST_REPEATS = 3
+"""The spread of fewer says next to nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class GapBudget:
@@ -46,18 +49,19 @@ class GapSettings:
 
     n_training_trials: int | None = None
     n_judged_trials: int | None = None
-    n_repeats: int = 3
+    n_repeats: int = 5
     spreads: float = 1.0
-    n_promise_draws: int = 24
+    n_promise_draws: int = 48
     patience: int = 2
     refit_seconds: float | None = 60.0
     refit_epochs: int | None = None
     tuning: FineTuning = field(default_factory=FineTuning)
 
     def __post_init__(self) -> None:
-        if self.n_repeats < 2 or self.n_promise_draws < 2:
+        if self.n_repeats < LEAST_REPEATS or self.n_promise_draws < LEAST_REPEATS:
             raise CampaignError(
-                f"spreads need at least 2 repeats and noise draws, not {self.n_repeats} and {self.n_promise_draws}"
+                f"spreads need at least {LEAST_REPEATS} repeats and noise draws, not {self.n_repeats} and "
+                f"{self.n_promise_draws}"
             )
         if not self.spreads > 0 or self.patience < 1:
             raise CampaignError(f"spreads must be greater than 0 and patience at least 1, not {self}")
@@ -106,6 +110,7 @@ class ClosedGap:
             "best_round": self.best_round,
             "measured": self.measurement.mean,
             "repeat_spread": self.measurement.std,
+            "gap": self.rounds[-1].gap.verdict,
             "rounds": [one.as_dict() for one in self.rounds],
             "twins": {device: str(path) for device, path in self.twins.items()},
             "gates": {device: dict(one) for device, one in self.gates.items()},

@@ -28,7 +28,10 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add_bench_arguments(close)
     close.add_argument("--rounds", type=positive_integer, default=6, help="at most so many deployments (default 6)")
     close.add_argument(
-        "--repeats", type=positive_integer, default=3, help="how often the judged examples are played (default 3)"
+        "--repeats",
+        type=positive_integer,
+        default=5,
+        help="how often the judged examples are played (default 5, at least 3)",
     )
     close.add_argument("--judged", type=positive_integer, help="judged examples, never fitted to (default: as planned)")
     close.add_argument(

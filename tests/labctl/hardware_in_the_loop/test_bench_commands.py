@@ -56,7 +56,7 @@ def test_close_gap_leaves_its_rounds_and_a_network_with_a_new_promise(
     demo_station: Path, tmp_path: Path, spoilt: Any, network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    more = ("--budget-s", "100", "--spreads", "1e6", "--judged", "4", "--repeats", "2", "--no-earlier")
+    more = ("--budget-s", "100", "--spreads", "1e6", "--judged", "4", "--repeats", "3", "--no-earlier")
     assert main(command("close-gap", demo_station, network, spoilt, out, *more)) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["ended"] == "closed"
@@ -171,7 +171,7 @@ def test_a_task_of_ones_own_is_named_and_draws_fresh_examples(
     plan = replace(spoilt.plan, task=load_own_task(own_task))
     folder = stored(replace(spoilt, plan=plan), tmp_path / "own")
     more = {
-        "close-gap": ("--spreads", "1e6", "--judged", "4", "--repeats", "2", "--no-earlier"),
+        "close-gap": ("--spreads", "1e6", "--judged", "4", "--repeats", "3", "--no-earlier"),
         "train-on-bench": ("--iterations", "1", "--examples", "4", "--validations", "1"),
     }[action]
     out = tmp_path / "out"

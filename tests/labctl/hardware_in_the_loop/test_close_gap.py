@@ -11,6 +11,7 @@ import pytest
 from labctl.bench import Bench
 from labctl.campaign import run
 from labctl.campaigns.close_gap import close_the_gap
+from labctl.campaigns.gap import Gap
 from labctl.campaigns.gap_design import ClosedGap, GapBudget, GapSettings
 from labctl.campaigns.play_cost import network_seconds
 from labctl.clearance import clear
@@ -19,7 +20,7 @@ from labctl.events import Event, Reported, Sampled
 from labctl.store import open_recording
 from twins.network.wiring_file import load_wiring
 
-SETTINGS = GapSettings(n_training_trials=10, n_judged_trials=6, n_repeats=2, n_promise_draws=6, refit_epochs=25)
+SETTINGS = GapSettings(n_training_trials=10, n_judged_trials=6, n_repeats=3, n_promise_draws=6, refit_epochs=25)
 
 
 def closing(
@@ -39,8 +40,13 @@ def closing(
     )
 
 
+def never_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it goes on until something else ends it."""
+    monkeypatch.setattr(Gap, "closed", property(lambda _: False))
+
+
 def one_round_s(bench: Bench, spoilt: Any) -> float:
-    return network_seconds(bench, spoilt.wiring, n_trials=10 + 2 * 6, n_steps=spoilt.plan.n_steps)
+    return network_seconds(bench, spoilt.wiring, n_trials=10 + 3 * 6, n_steps=spoilt.plan.n_steps)
 
 
 def test_a_budget_that_does_not_hold_the_first_round_is_refused_before_anything_is_played(
@@ -67,14 +73,14 @@ def test_a_gap_inside_what_is_allowed_ends_it_after_one_deployment(
 
 
 def test_the_loop_does_better_on_the_device_and_never_overruns_its_budget(
-    demo_station: Path, tmp_path: Path, spoilt: Any
+    demo_station: Path, tmp_path: Path, spoilt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Event] = []
-    never = replace(SETTINGS, spreads=1e-9)  # so that it goes on until something else ends it
+    never_closed(monkeypatch)
     with Bench.open(demo_station) as bench:
         budget_s = 2.5 * one_round_s(bench, spoilt)
         result: ClosedGap = run(
-            closing(bench, spoilt, tmp_path, budget=GapBudget(budget_s), settings=never,
+            closing(bench, spoilt, tmp_path, budget=GapBudget(budget_s), settings=SETTINGS,
                     clearance=clear(["leaky"], {}, override="a test")),
             on_event=events.append,
         )  # fmt: skip
@@ -121,9 +127,10 @@ def test_a_wiring_whose_devices_were_not_cleared_is_not_played(demo_station: Pat
 
 
 def test_refitted_twins_that_fail_their_gates_are_not_tuned_on_without_an_override(
-    demo_station: Path, tmp_path: Path, spoilt: Any
+    demo_station: Path, tmp_path: Path, spoilt: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hardly = replace(SETTINGS, spreads=1e-9, refit_epochs=1)  # no time to learn what the device does now
+    never_closed(monkeypatch)
+    hardly = replace(SETTINGS, refit_epochs=1)  # no time to learn what the device does now
     with Bench.open(demo_station) as bench:
         result: ClosedGap = run(closing(bench, spoilt, tmp_path, budget=GapBudget(1e3, rounds=2), settings=hardly))
     assert result.ended == "gates not passed"
