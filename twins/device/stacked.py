@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from twins.device.ranges import RANGE_SLACK, check_conditions, check_drive
-from twins.device.responding import condition_values
+from twins.device.stacked_checks import check_ranges, check_shape, check_stackable, conditions_of
 from twins.device.stacked_fast import FastNodes
-from twins.device.stacked_slow import SlowNodes, frozen
-from twins.device.stacked_starts import NodeStarts, StackedHistories, is_hidden
+from twins.device.stacked_groups import copies_of, groups_of, of_channels, places_of
+from twins.device.stacked_slow import SlowNodes
+from twins.device.stacked_starts import NodeStarts, StackedHistories
 from twins.device.stacked_state import StackState
-from twins.device.stacked_weights import kernel_expresses
 from twins.device.twin import DeviceTwin
-from twins.errors import TracesInvalid, TracesMismatch
+from twins.errors import TracesInvalid
 from twins.solver import draw_noise
 
 
@@ -48,19 +46,19 @@ class StackedTwins(nn.Module):
         self, twins: Sequence[DeviceTwin], *, conditions: Sequence[Mapping[str, float] | None] | None = None
     ) -> None:
         super().__init__()
-        _check_stackable(twins)
+        check_stackable(twins)
         self.twins = tuple(twins)  # a tuple, so that the weights are not parameters of ours
-        held = _conditions(twins, conditions)
-        fast, slow = _groups(twins, held)
-        copies = _copies(twins, [node for _, nodes in slow for node in nodes])
+        held = conditions_of(twins, conditions)
+        fast, slow = groups_of(twins, held)
+        copies = copies_of(twins, [node for _, nodes in slow for node in nodes])
         self._starts = NodeStarts(copies, held)
         kernels = [FastNodes(at, [twins[n] for n in at], [held[n] for n in at]) for at in fast]
         self._fast = nn.ModuleList(kernels)
         self._slow = [SlowNodes(copies[at[0]], at, held[at[0]]) for _, at in slow]
-        self._lines = _places([twin.spec.n_drive for twin in twins])
-        self._senses = _places([twin.spec.n_response for twin in twins])
+        self._lines = places_of([twin.spec.n_drive for twin in twins])
+        self._senses = places_of([twin.spec.n_response for twin in twins])
         self._node_of_sense = torch.tensor([n for n, twin in enumerate(twins) for _ in twin.spec.response_names])
-        for name, tensor in _of_channels(twins).items():
+        for name, tensor in of_channels(twins).items():
             self.register_buffer(name, tensor)
         self._noisy = bool(self.get_buffer("measurement_std").any() or self.get_buffer("offset_std").any())
 
@@ -226,90 +224,6 @@ class StackedTwins(nn.Module):
         return torch.cat((newest.unsqueeze(-1), seen[..., 1:]), dim=-1)
 
     def _check(self, drive: Tensor, check_range: bool) -> None:
-        shortest = 2 if check_range else 1
-        if drive.ndim != 3 or len(drive) != self.n_lines or not drive.shape[1] or drive.shape[2] < shortest:
-            raise TracesInvalid(
-                f"drive must be ({self.n_lines} lines, batch >= 1, time >= {shortest}), not {tuple(drive.shape)}"
-            )
-        if not check_range:
-            return
-        values, limits = drive.detach(), self.get_buffer("drive_range")
-        slack = RANGE_SLACK * (limits[:, 1] - limits[:, 0])
-        inside = (values.amin((1, 2)) >= limits[:, 0] - slack) & (values.amax((1, 2)) <= limits[:, 1] + slack)
-        if not bool(inside.all()):  # also when a value is NaN
-            line = int((~inside).nonzero()[0])
-            node = next(n for n, places in enumerate(self._lines) if line in places)
-            twin, own = self.twins[node], values[self._lines[node]].movedim(0, -1)
-            check_drive(own, twin.drive_range, twin.spec)
-            raise TracesInvalid(f"the drive of node {node} holds values that are not finite")
-
-
-def _conditions(twins: Sequence[DeviceTwin], conditions: Sequence[Mapping[str, float] | None] | None) -> list[Tensor]:
-    """(condition,) of every twin, in physical units, checked."""
-    given = [None] * len(twins) if conditions is None else list(conditions)
-    if len(given) != len(twins):
-        raise TracesInvalid(f"{len(given)} conditions for {len(twins)} twins; give one mapping (or None) for each")
-    held = []
-    for node, (twin, values) in enumerate(zip(twins, given, strict=True)):
-        try:
-            held.append(condition_values(twin, values, ()))
-        except TracesInvalid as error:
-            raise TracesInvalid(f"node {node}: {error}") from error
-        check_conditions(held[-1], twin.condition_range, twin.spec)
-    return held
-
-
-def _groups(
-    twins: Sequence[DeviceTwin], held: Sequence[Tensor]
-) -> tuple[list[list[int]], list[tuple[tuple[object, ...], list[int]]]]:
-    """Nodes that run in one kernel together, and nodes that ask one twin together."""
-    fast: dict[tuple[int, str], list[int]] = {}
-    slow: dict[tuple[object, ...], list[int]] = {}
-    for node, (twin, values) in enumerate(zip(twins, held, strict=True)):
-        if kernel_expresses(twin):
-            fast.setdefault((len(twin.spec.hidden), twin.spec.activation), []).append(node)
-        else:
-            slow.setdefault((id(twin), *values.tolist()), []).append(node)
-    return list(fast.values()), list(slow.items())
-
-
-def _copies(twins: Sequence[DeviceTwin], slow: Sequence[int]) -> list[DeviceTwin]:
-    """The twins that are asked later on, frozen, one copy of each; the kernel has packed all that it needs."""
-    asked = {id(twins[node]) for node in slow} | {id(twin) for twin in twins if is_hidden(twin)}
-    copies = {id(twin): frozen(twin) if id(twin) in asked else twin for twin in twins}
-    return [copies[id(twin)] for twin in twins]
-
-
-def _places(counts: Sequence[int]) -> list[list[int]]:
-    """The channels of each node in the order of all."""
-    ends = torch.tensor([0, *counts]).cumsum(0).tolist()
-    return [list(range(first, end)) for first, end in pairwise(ends)]
-
-
-def _of_channels(twins: Sequence[DeviceTwin]) -> dict[str, Tensor]:
-    """Ranges (line, 2), and what an instrument adds (sense, 1, 1)."""
-    noise, offsets = [], []
-    with torch.no_grad():
-        for twin in twins:
-            noise.append(twin.observation_covariance().diagonal().sqrt() * twin.response_scale)
-            offsets.append(twin.trial_offsets.norm(dim=1) * twin.response_scale)
-    return {
-        "drive_range": torch.cat([twin.drive_range for twin in twins]),
-        "measurement_std": torch.cat(noise)[:, None, None],
-        "offset_std": torch.cat(offsets)[:, None, None],
-    }
-
-
-def _check_stackable(twins: Sequence[DeviceTwin]) -> None:
-    if not twins:
-        raise TracesMismatch("no twins to stack")
-    first = twins[0].spec
-    for number, twin in enumerate(twins):
-        if not isinstance(twin, DeviceTwin):
-            raise TracesMismatch(
-                f"twin {number} is a {type(twin).__name__}; of an ensemble, stack the members, each at nodes of its own"
-            )
-        spec = twin.spec
-        twin.histories([0])  # raises TwinNotFitted
-        if abs(spec.dt_s - first.dt_s) > 1e-9 * first.dt_s:
-            raise TracesMismatch(f"twin {number} steps by {spec.dt_s:g} s, twin 0 by {first.dt_s:g} s; they must agree")
+        check_shape(drive, self.n_lines, 2 if check_range else 1)
+        if check_range:
+            check_ranges(drive, self.get_buffer("drive_range"), self.twins, self._lines)
