@@ -5,11 +5,8 @@ are ordinary fitted DeviceTwins, with the ranges, normalisation and start histor
 can be saved, stacked and asked like any other.
 
 The drift is taken as it is rather than fitted anew to free runs without noise, so that a comparison shows what the noise
-is worth and not two fits' errors. It is the stronger choice, too, where a rival is of use: one-step likelihood weighs each
-sample by how well it is known. On simulated leaky integrators (noise scale 0.05 once, 0.1 twice) free runs missed the
-device's mean by 0.0042, 0.0087 and 0.0073, those of an equation fitted by their own error ("rollout") by 0.0069, 0.0105 and
-0.0106; networks optimised on them scored 0.263, 0.390, 0.413 against 0.266, 0.442, 0.414 on the device (NARMA-10, ridge
-1e-3). At ridge 1e-5 the second was less bad, and both failed: 0.67, 1.77, 3.67 against 0.44, 1.53, 1.51.
+is worth and not two fits' errors. Which of the two equations is the better rival differs from case to case:
+benchmarks/noise_matters.py optimises on both, and reports the better.
 """
 
 from __future__ import annotations
