@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from labctl.bench import Bench
 from labctl.campaign import Campaign
 from labctl.campaigns.record import record
+from labctl.drive_jumps import too_fast_jumps
 from labctl.errors import DeploymentError
+from labctl.events import Warned
 from labctl.excitation import Excitation
 from labctl.recording import Recording
 
@@ -73,7 +75,9 @@ def play_layers(
     known: features of layers that were measured before and are not played again. Every play is a recording in `folder`,
     with the seed that the inputs were drawn from and `provenance` (plain data). recorder: stands for `record`, as
     labctl.campaigns.record_once.record_once does, which plays nothing twice; not for recurrent wirings. Raises
-    DeploymentError where the bench does not fit the wiring, before anything is played.
+    DeploymentError where the bench does not fit the wiring, before anything is played; TooFast for a drive that changes
+    faster than the station allows, before anything is played if it is of the first layer, and before its own play if it is
+    of a later one, which only what is measured tells. That the range of a later layer would allow it is warned of.
     """
     if wiring.recurrent:
         from labctl.closed_loop_network import play_live  # it needs this module
@@ -86,6 +90,11 @@ def play_layers(
             )
         )
     check_wiring(bench, wiring)
+    if known is None or 0 not in known:
+        for nodes in rounds(wiring.layers[0], bench.play_group):
+            bench.check(_excitation(bench, wiring, 0, nodes, inputs, []))
+        for told in too_fast_jumps(bench.station, _later_ranges(wiring), dt_s=wiring.dt_s):
+            yield Warned(key, told)
     features: list[Array] = []
     responses: list[Array | None] = []
     for index, layer in enumerate(wiring.layers):
@@ -163,6 +172,12 @@ def check_wiring(bench: Bench, wiring: Wiring) -> None:
                     f"{channel.name}: the wiring drives {port.name} over {lowest:g}..{highest:g}; "
                     f"the station allows {low:g}..{high:g}"
                 )
+
+
+def _later_ranges(wiring: Wiring) -> dict[str, tuple[tuple[float, float], ...]]:
+    """The drive ranges of the devices that play in the layers after the first."""
+    later = {device for layer in wiring.layers[1:] for device in layer.devices}
+    return {port.name: tuple(line.range for line in port.drives) for port in wiring.ports if port.name in later}
 
 
 def apply_conditions(bench: Bench, conditions: Mapping[str, float]) -> None:

@@ -72,14 +72,21 @@ class Recordings:
         Raises ExcitationError, OutOfLimits or TooFast before anything is sent; while running InstrumentFault,
         RecordingError (disk full) or MadeSafe: then the outputs are safe, and what was measured is in the file.
         """
-        chosen = choose_mode(self.station, self._instruments, excitation, mode)
-        plan = make_plan(self.station, excitation, mode=chosen, prepare=prepare)
+        plan = self.check(excitation, mode=mode, prepare=prepare)
+        chosen = plan.mode
         if chosen == "buffered":
             work = buffered_work(plan, self._instruments, self._outputs, max_play_s=max_play_s)
         else:
             work = stepped_work(self._stepped(plan))
         extra = {"label": label, "mode": chosen, "excitation": dict(excitation.description), **(provenance or {})}
         return self._run(plan, work, store, label=label, seed=seed, extra=extra)
+
+    def check(
+        self, excitation: Excitation, *, mode: Literal["auto", "buffered", "stepped"] = "auto", prepare: bool = True
+    ) -> Plan:
+        """What `respond` would play; sends nothing. Raises ExcitationError, OutOfLimits or TooFast, as it does."""
+        chosen = choose_mode(self.station, self._instruments, excitation, mode)
+        return make_plan(self.station, excitation, mode=chosen, prepare=prepare)
 
     def closed_loop(
         self,

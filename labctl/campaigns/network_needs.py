@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from labctl.bench.plan import Mode, preparation
+from labctl.campaigns.device_options import DeviceOptions
 from labctl.campaigns.plans import TaskPlan
+from labctl.drive_jumps import DeviceRanges, too_fast_jumps
 from labctl.network_bench import rounds
 from labctl.station import Station
 from twins.network.initialise import random_wiring
@@ -74,6 +76,27 @@ def network_needs(
         device_seconds=ours,
         rival_seconds=theirs,
     )
+
+
+def jump_warnings(
+    plan: TaskPlan, station: Station, *, ranges: Mapping[str, DeviceRanges] | None = None
+) -> tuple[str, ...]:
+    """In words, what the plan's network could drive faster than the station allows (see labctl.drive_jumps).
+
+    ranges: where each device may be driven; None: as far as the plan's options or the station's limits say.
+    """
+    recurrent = any(
+        source >= number for number, layer in enumerate(plan.architecture.plans) for source in layer.sources or ()
+    )
+    if ranges is None:
+        options = {name: plan.device_options.get(name, DeviceOptions()) for name in plan.devices}
+        found: dict[str, DeviceRanges] = {
+            name: tuple(options[name].of(drive).range or station.channels[drive].limits for drive in device.drive)
+            for name, device in ((name, station.device(name)) for name in plan.devices)
+        }
+    else:
+        found = {name: ranges[name] for name in plan.devices}
+    return too_fast_jumps(station, found, dt_s=plan.architecture.dt_s, recurrent=recurrent)
 
 
 def in_words(plan: TaskPlan, needs: NetworkNeeds) -> Iterator[str]:

@@ -57,6 +57,7 @@ def run_cascade(options: argparse.Namespace) -> int:
     from labctl.campaigns.cascade import cascade
     from labctl.campaigns.cascade_options import CascadeOptions
     from labctl.campaigns.drive_ranges import allowed_ranges, check_conditions
+    from labctl.campaigns.network_needs import jump_warnings
     from labctl.clearance import clear
     from labctl.commands.close_gap import files_from, write_outcome
     from labctl.commands.network_wanted import description_of, wanted_network
@@ -75,6 +76,9 @@ def run_cascade(options: argparse.Namespace) -> int:
         [options.out / name for name in ("network", *([] if options.resume else ["cascade.json", "outcome.json"]))]
     )
     twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
+    ranges = allowed_ranges(given.twins, station, ranges_from(options.range), options=wanted.plan.device_options)
+    for told in jump_warnings(wanted.plan, station, ranges=ranges):
+        sys.stderr.write(f"WARNING {told}\n")
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
         if bench.simulated:
             sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
@@ -83,7 +87,7 @@ def run_cascade(options: argparse.Namespace) -> int:
             wanted.plan,
             twins,
             clearance=clearance,
-            ranges=allowed_ranges(given.twins, station, ranges_from(options.range), options=wanted.plan.device_options),
+            ranges=ranges,
             conditions=wanted.conditions,
             seed=wanted.seed,
             examples_seed=wanted.examples_seed,

@@ -54,6 +54,7 @@ def run_optimise(options: argparse.Namespace) -> int:
     """Optimise, with a progress bar, and save the wirings with what they promise."""
     from labctl.campaign import run
     from labctl.campaigns.network_files import save_network
+    from labctl.campaigns.network_needs import jump_warnings
     from labctl.campaigns.optimise_network import allowed_ranges, optimise_network
     from labctl.clearance import shortcomings
     from labctl.console import Console
@@ -68,6 +69,8 @@ def run_optimise(options: argparse.Namespace) -> int:
     for fault in (fault for name, one in given.gates.items() for fault in shortcomings(name, one)):
         sys.stderr.write(f"WARNING {fault}; `labctl deploy` will refuse this network\n")
     ranges = allowed_ranges(given.twins, station, ranges_from(options.range), options=wanted.plan.device_options)
+    for told in jump_warnings(wanted.plan, station, ranges=ranges) if station else ():
+        sys.stderr.write(f"WARNING {told}\n")
     state = unfinished(options.out, resume=options.resume)
     campaign = optimise_network(
         given.twins,

@@ -27,7 +27,8 @@ def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run_check(options: argparse.Namespace) -> int:
     """Print layers, sizes and device seconds; raises NetworkFileError with every line that is wrong."""
-    from labctl.campaigns.network_needs import in_words, network_needs
+    from labctl.campaigns.drive_ranges import allowed_ranges
+    from labctl.campaigns.network_needs import in_words, jump_warnings, network_needs
     from labctl.errors import UsageError
     from labctl.network_file import load_network_file
     from labctl.station import load_station
@@ -56,6 +57,10 @@ def run_check(options: argparse.Namespace) -> int:
             out(f"condition {name}: held at {value:g}\n")
     for line in in_words(plan, network_needs(plan, station=station, channels=channels)):
         out(f"{line}\n")
+    if station is not None:
+        ranges = None if given is None else allowed_ranges(given.twins, station, options=plan.device_options)
+        for told in jump_warnings(plan, station, ranges=ranges):
+            sys.stderr.write(f"WARNING {told}\n")
     return 0
 
 

@@ -10,7 +10,7 @@ from labctl.bench import Bench
 from labctl.campaign import run
 from labctl.clearance import clear
 from labctl.deployment import deploy
-from labctl.errors import DeploymentError, GatesNotPassed, OutOfLimits
+from labctl.errors import DeploymentError, GatesNotPassed, OutOfLimits, TooFast
 from labctl.events import Event, Warned
 from labctl.network_bench import check_wiring, play_network, rounds
 from labctl.run_index import RunIndex
@@ -78,6 +78,50 @@ def test_a_wiring_that_drives_beyond_the_limits_is_refused_before_anything_is_pl
             run(play_network(bench, wiring, inputs, folder=tmp_path, key="k", title="T"))
         assert bench.device_seconds == 0.0
     assert not list(tmp_path.glob("*.h5"))
+
+
+def slow_station(station: Path) -> Path:
+    """1 V a sample."""
+    text = station.read_text(encoding="utf-8")
+    assert "slew_per_s = 2.1e4" in text
+    station.write_text(text.replace("slew_per_s = 2.1e4", "slew_per_s = 5e3"), encoding="utf-8")
+    return station
+
+
+def resting_but_for(layer: int, node: int) -> Wiring:
+    """Every node at rest but one, which follows the input."""
+    wiring = a_wiring()
+    layers = []
+    for number, one in enumerate(wiring.layers):
+        W_in = np.zeros_like(one.W_in)
+        if number == layer:
+            W_in[node] = 2.0
+        layers.append(replace(one, W_in=W_in, W=np.zeros_like(one.W), bias=np.zeros_like(one.bias)))
+    return replace(wiring, layers=tuple(layers))
+
+
+def test_a_first_layer_that_is_too_fast_in_its_last_play_is_refused_before_its_first(
+    demo_station: Path, tmp_path: Path
+) -> None:
+    inputs = np.random.default_rng(1).uniform(-1, 1, size=(1, 30, 1))
+    with Bench.open(slow_station(demo_station)) as bench:
+        with pytest.raises(TooFast, match=r"leaky_drive.*slew_per_s = 5000"):
+            run(play_network(bench, resting_but_for(0, 2), inputs, folder=tmp_path, key="k", title="T"))
+        assert bench.device_seconds == 0.0
+    assert not list(tmp_path.glob("*.h5"))
+
+
+def test_a_later_layer_that_may_be_too_fast_is_warned_of_and_played_if_it_is_not(
+    demo_station: Path, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    inputs = np.random.default_rng(1).uniform(-0.05, 0.05, size=(1, 30, 1))
+    with Bench.open(slow_station(demo_station)) as bench:
+        campaign = play_network(bench, resting_but_for(1, 1), inputs, folder=tmp_path, key="k", title="T")
+        features = run(campaign, on_event=events.append)
+    assert len(features) == 2
+    told = [one.message for one in events if isinstance(one, Warned)]
+    assert any("leaky_drive" in one and "4 V further" in one and "allows 1 V" in one for one in told)
 
 
 def test_a_wiring_in_other_units_is_refused(demo_station: Path) -> None:

@@ -137,6 +137,24 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
+def test_drives_that_may_be_too_fast_are_told_before_training(
+    network: Path, twin_files: Callable[..., list[str]], demo_station: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    text = demo_station.read_text(encoding="utf-8")
+    demo_station.write_text(text.replace("slew_per_s = 2.1e4", "slew_per_s = 5e2"), encoding="utf-8")
+    station = ["--station", str(demo_station)]
+    assert main(["network", "check", str(network), *station]) == 0
+    assert "leaky_drive: from one step to the next" in capsys.readouterr().err
+    assert main(["network", "check", str(network), *twin_files(), *station]) == 0
+    told = capsys.readouterr().err
+    assert "leaky_drive: from one step to the next" in told and "slew_per_s = 500 V/s" in told
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "unfinished.json").write_text("{}")  # so that it ends before it trains
+    assert main(["network", "optimise", str(network), *twin_files(), *station, "--out", str(tmp_path / "net")]) == 1
+    assert "leaky_drive: from one step to the next" in capsys.readouterr().err
+
+
 def test_what_the_station_cannot_hold_is_refused_before_training(
     network: Path, twin_files: Callable[..., list[str]], demo_station: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
