@@ -20,12 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from labctl.campaigns.example_file import load_examples, same_examples, save_examples
 from labctl.campaigns.optimise_network import OptimisedNetwork
-from labctl.campaigns.plan_file import ChannelName, OwnTaskModel, PlanModel, plan_from, plan_model
+from labctl.campaigns.plan_file import ChannelName, OwnTaskModel, PlanModel, TaskModel, plan_from, plan_model
 from labctl.campaigns.plans import PLANS, TaskPlan
 from labctl.campaigns.recorded_task import RecordedTask
 from labctl.clearance import Gates
 from labctl.errors import CampaignError, DeploymentError
 from labctl.json_file import write_json
+from labctl.own_task import OwnTask
 from twins.errors import TwinError
 from twins.network.ports import WiringError
 from twins.network.tasks import Metric, Task, TaskData, TaskError
@@ -156,7 +157,8 @@ def load_network(folder: Path, *, task: Task | None = None) -> NetworkFiles:
     """Read what `save_network` wrote; raises DeploymentError that says what is missing or wrong.
 
     task: stands for a task of a user's own, which is never run from a file that was read; without it the plan can say
-    everything of the task, and replay the stored examples, but draw no further ones.
+    everything of the task, and replay the stored examples, but draw no further ones. An OwnTask of another class or content
+    than the stored one is refused.
     """
     path = folder / "network.json"
     text = _read(path, folder)
@@ -205,6 +207,7 @@ def _of_first(model: _FirstNetwork, folder: Path) -> NetworkFiles:
 
 
 def _of_second(model: _Network, folder: Path, task: Task | None) -> NetworkFiles:
+    _check_own(model.plan.task, task, folder)
     wirings = {name: load_wiring(folder / name) for name in WIRINGS}
     plan, examples, notes = _plan_and_examples(model, load_examples(folder), task)
     _check(plan, examples, wirings)
@@ -219,6 +222,29 @@ def _of_second(model: _Network, folder: Path, task: Task | None) -> NetworkFiles
         notes=notes,
         **model.figures(),
     )
+
+
+def _check_own(stored: TaskModel, task: Task | None, folder: Path) -> None:
+    """Raise DeploymentError where a task of a user's own is not the one that the network was optimised for."""
+    if not isinstance(task, OwnTask):
+        return
+    own = stored.own
+    if own is None:
+        raise DeploymentError(
+            f"{folder}: was optimised for {stored.name}, which is no task of your own; leave {task.source} out"
+        )
+    other = []
+    if task.class_name != own.class_name:
+        other.append(f"its class was {own.class_name}, not {task.class_name}")
+    if task.sha256 != own.sha256:
+        other.append(
+            f"its file was {own.file} of SHA-256 {own.sha256[:12]}…, that of {task.path} is {task.sha256[:12]}…"
+        )
+    if other:
+        raise DeploymentError(
+            f"{folder}: was optimised for another task than {task.source}: {'; '.join(other)}. Give the file as it was, or "
+            "optimise the network anew for the task as it is"
+        )
 
 
 def _plan_and_examples(

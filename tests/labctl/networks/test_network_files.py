@@ -199,6 +199,24 @@ def test_the_file_of_ones_own_task_is_named_but_never_run(plan: Callable[[str], 
     assert whole.plan.task.sample(1, 5, np.random.default_rng(0)).inputs.shape == (1, 5, 1)
 
 
+def test_another_task_of_ones_own_is_refused_with_what_differs(
+    plan: Callable[[str], TaskPlan], folder: Path, tmp_path: Path
+) -> None:
+    save(tmp_path / "own", plan("mine.py:LastInput"))
+    file = tmp_path / "mine.py"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(f"{text}\n\nclass Other(LastInput):\n    pass\n", encoding="utf-8")
+    other = load_own_task(f"{file}:Other")
+    with pytest.raises(DeploymentError, match=r"its class was LastInput, not Other; its file was .*SHA-256"):
+        load_network(tmp_path / "own", task=other)
+    with pytest.raises(DeploymentError, match=r"another task than .*mine\.py:LastInput: its file was"):
+        load_network(tmp_path / "own", task=load_own_task(f"{file}:LastInput"))
+    file.rename(tmp_path / "renamed.py").write_text(text, encoding="utf-8")
+    assert load_network(tmp_path / "own", task=load_own_task(f"{tmp_path / 'renamed.py'}:LastInput")).notes == ()
+    with pytest.raises(DeploymentError, match="which is no task of your own"):
+        load_network(folder, task=other)
+
+
 def first_format(content: dict[str, Any]) -> None:
     """As labctl wrote it before plans were kept."""
     content.update(format=FIRST_FORMAT, task=content["plan"]["task"]["name"], devices=["leaky", "duffing"])
