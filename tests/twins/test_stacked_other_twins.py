@@ -181,3 +181,43 @@ def test_given_histories_are_filtered_and_noise_for_twins_of_several_is_refused(
 def test_an_ensemble_is_no_node():
     with pytest.raises(twins.TracesMismatch, match="stack the members"):
         twins.StackedTwins([twins.TwinEnsemble([make(1)])])
+
+
+MANY = {"kernel": {}, "one by one": {"scheme": "heun"}, "hidden": {"auxiliaries": 1, "warm_up": 6}}
+
+
+def test_a_stack_takes_all_that_it_holds_to_another_type_and_leaves_the_twins():
+    given = [make(2 + n, biases=(0.0, 0.4), **structure) for n, structure in enumerate(MANY.values())]
+    stacked = twins.StackedTwins(given, conditions=[{"bias": 0.1}] * 3)
+    exact = stacked.start(5, generator=seeded()).tensors()
+    stacked.float()
+    state = stacked.start(5, generator=seeded())
+    assert {one.dtype for one in state.tensors()} == {torch.float32}
+    for ours, theirs in zip(state.tensors(), exact, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-5)
+    response, _ = stacked.advance(state, torch.zeros(3, 5, 9), generator=seeded())
+    assert response.dtype == torch.float32
+    history = stacked.histories(5, generator=seeded())
+    assert history.response.dtype == torch.float32
+    assert {tensor.dtype for twin in given for tensor in twin.state_dict().values() if tensor.is_floating_point()} == {
+        torch.float64
+    }
+
+
+def test_a_stack_on_another_device_has_everything_there():
+    given = [make(2), make(3, scheme="heun")]
+    stacked = twins.StackedTwins(given).to("meta")
+    assert stacked.device.type == "meta"
+    history = stacked.histories(4, generator=seeded())  # lots of a generator of the CPU
+    assert {history.response.device.type, history.drive.device.type, history.entries.device.type} == {"meta"}
+    begun = stacked.start(4, generator=seeded())
+    assert {one.device.type for one in begun.tensors()} == {"meta"}
+    assert all(tensor.device.type == "cpu" for twin in given for tensor in twin.state_dict().values())
+    alone = twins.StackedTwins([given[0]] * 2).to(
+        "meta"
+    )  # the solver of the others looks at values, which meta has not
+    drive = torch.zeros(2, 4, 9, device="meta", requires_grad=True)
+    response = alone.respond(drive, generator=seeded(), check_range=False)
+    assert response.device.type == "meta" and response.shape == (2, 4, 9)
+    response.sum().backward()
+    assert drive.grad is not None and drive.grad.device.type == "meta"

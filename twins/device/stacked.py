@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 import torch
@@ -51,20 +51,38 @@ class StackedTwins(nn.Module):
         held = conditions_of(twins, conditions)
         fast, slow = groups_of(twins, held)
         copies = copies_of(twins, [node for _, nodes in slow for node in nodes])
+        self._copies = {id(ours): ours for ours, given in zip(copies, twins, strict=True) if ours is not given}
         self._starts = NodeStarts(copies, held)
         kernels = [FastNodes(at, [twins[n] for n in at], [held[n] for n in at]) for at in fast]
         self._fast = nn.ModuleList(kernels)
         self._slow = [SlowNodes(copies[at[0]], at, held[at[0]]) for _, at in slow]
         self._lines = places_of([twin.spec.n_drive for twin in twins])
         self._senses = places_of([twin.spec.n_response for twin in twins])
-        self._node_of_sense = torch.tensor([n for n, twin in enumerate(twins) for _ in twin.spec.response_names])
+        self._hidden_senses = [self._starts.hidden[n] for n, twin in enumerate(twins) for _ in twin.spec.response_names]
         for name, tensor in of_channels(twins).items():
             self.register_buffer(name, tensor)
-        self._noisy = bool(self.get_buffer("measurement_std").any() or self.get_buffer("offset_std").any())
+        self._measurements_noisy = bool(self.get_buffer("measurement_std").any())
+        self._drifts = bool(self.get_buffer("offset_std").any())
+        self._noisy = self._measurements_noisy or self._drifts
 
     @property
     def _kernels(self) -> list[FastNodes]:
         return [group for group in self._fast if isinstance(group, FastNodes)]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> StackedTwins:
+        """To another device or type with all that is no buffer: our copies of twins and the starts. `twins` stay."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for copy in self._copies.values():
+            copy._apply(fn)  # type: ignore[no-untyped-call]
+        for slow in self._slow:
+            slow.move(fn)
+        self._starts.move(fn)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs; drives belong there."""
+        return self.get_buffer("drive_range").device
 
     @property
     def n_nodes(self) -> int:
@@ -161,7 +179,7 @@ class StackedTwins(nn.Module):
             own = {node: drawn[node][0].squeeze(-1) for node in group.nodes if node in drawn}
             parts.append(group.start(history.response[senses], history.drive[lines], own))
         for slow in self._slow:
-            rows = torch.tensor([self._lines[node] for node in slow.nodes])
+            rows = torch.tensor([self._lines[node] for node in slow.nodes], device=history.drive.device)
             parts.append(slow.start(history.drive[rows].movedim(1, -1), drawn))
         offset = self._offset(n_batch, generator)
         return StackState(tuple(parts), newest=history.response[..., 0], offset=offset)
@@ -169,7 +187,7 @@ class StackedTwins(nn.Module):
     def _offset(self, n_batch: int, generator: torch.Generator | None) -> Tensor | None:
         """What each trial is offset by, (sense, batch, 1); None where no twin drifts."""
         std = self.get_buffer("offset_std")
-        if not std.any():
+        if not self._drifts:
             return None
         like = torch.empty(0, dtype=self.twins[0].linear_weight.dtype, device=std.device)
         return draw_noise((self.n_senses, n_batch, 1), like, generator) * std
@@ -192,7 +210,9 @@ class StackedTwins(nn.Module):
         groups: list[FastNodes | SlowNodes] = [*self._kernels, *self._slow]
         for group, part in zip(groups, state.parts, strict=True):
             nodes = group.nodes
-            lines, senses = (torch.tensor([side[n] for n in nodes]) for side in (self._lines, self._senses))
+            lines, senses = (
+                torch.tensor([side[n] for n in nodes], device=drive.device) for side in (self._lines, self._senses)
+            )
             kicks = None if noise is None else noise[:, nodes]
             acting = drive[lines]  # (node, drive, batch, step)
             quick = isinstance(group, FastNodes)
@@ -213,13 +233,13 @@ class StackedTwins(nn.Module):
         """As an instrument sees it; the very first sample was measured already."""
         std, seen = self.get_buffer("measurement_std"), response
         like = torch.empty(0, dtype=self.twins[0].linear_weight.dtype, device=response.device)
-        if std.any():
+        if self._measurements_noisy:
             seen = seen + draw_noise(tuple(response.shape), like, generator) * std
         if state.offset is not None:
             seen = seen + state.offset
         if state.newest is None:
             return seen
-        hidden = torch.tensor(self._starts.hidden, device=response.device)[self._node_of_sense]
+        hidden = torch.tensor(self._hidden_senses, device=response.device)
         newest = torch.where(hidden[:, None], state.newest.to(response.dtype), response[..., 0])
         return torch.cat((newest.unsqueeze(-1), seen[..., 1:]), dim=-1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,6 +30,10 @@ class SlowNodes:
 
     def __init__(self, twin: DeviceTwin, nodes: Sequence[int], conditions: Tensor) -> None:
         self.twin, self.nodes, self._held = twin, list(nodes), conditions
+
+    def move(self, fn: Callable[[Tensor], Tensor]) -> None:
+        """Change what is held beside the twin to another device or type."""
+        self._held = fn(self._held)
 
     def start(self, drive: Tensor, drawn: Mapping[int, tuple[Tensor, Tensor]]) -> SlowState:
         """drive: (node, batch, delay, drive) of these nodes; drawn: normalised starts of all nodes of the stack."""

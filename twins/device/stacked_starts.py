@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,15 +49,22 @@ class NodeStarts:
         self._conditions = list(conditions)
         self.hidden = [starts.hidden for starts in self._of_node]
 
+    def move(self, fn: Callable[[Tensor], Tensor]) -> None:
+        """Change what is held beside the twins to another device or type."""
+        for starts in {id(one): one for one in self._of_node}.values():
+            starts.move(fn)
+        self._conditions = [fn(one) for one in self._conditions]
+
     def histories(self, n_batch: int, generator: torch.Generator, conditions: Mapping[str, Tensor]) -> StackedHistories:
         """Drawn for every node from those of its measured starts whose conditions are nearest."""
-        lots = torch.rand(len(self._of_node), n_batch, generator=generator, dtype=torch.float64)
+        shape = (len(self._of_node), n_batch)
+        lots = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
         entries, responses, drives = [], [], []
         for starts, held, lot in zip(self._of_node, self._conditions, lots, strict=True):
-            bank, names = starts.twin.bank, starts.twin.spec.condition_names
+            bank, names = starts.bank, starts.twin.spec.condition_names
             wanted = [conditions.get(name, held[place]) for place, name in enumerate(names)]
             near = nearest(bank, torch.stack([one.detach().to(held) for one in wanted]) if wanted else held)
-            entries.append(near[(lot * len(near)).long()])
+            entries.append(near[(lot * len(near)).long().to(near.device)])
             responses.append(bank.response[entries[-1]].permute(2, 0, 1))
             drives.append(bank.drive[entries[-1]].permute(2, 0, 1))
         return StackedHistories(_padded(responses), _padded(drives), torch.stack(entries))
@@ -92,9 +99,10 @@ class Starts:
 
     def __init__(self, twin: DeviceTwin) -> None:
         self.twin = twin
+        self.bank = bank = twin.bank
         self.hidden = is_hidden(twin)
+        self._drawn: tuple[Tensor, ...] = ()
         if self.hidden:
-            bank = twin.bank
             n_draws = max(4, -(-_FEWEST_DRAWS // len(bank.response)))
             generator = torch.Generator().manual_seed(_SEED)
             held = bank.conditions.to(twin.condition_centre).expand(n_draws, *bank.conditions.shape)
@@ -103,10 +111,16 @@ class Starts:
                     twin, Histories(bank.response, bank.drive), held, (n_draws, len(bank.response)), generator
                 )
 
+    def move(self, fn: Callable[[Tensor], Tensor]) -> None:
+        """Change what is held beside the twin to another device or type."""
+        self.bank = Bank(fn(self.bank.response), fn(self.bank.drive), fn(self.bank.conditions))
+        self._drawn = tuple(fn(one) for one in self._drawn)
+
     def pick(self, entries: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Normalised (…, delay + 1, response), newest first, and auxiliaries (…, auxiliary), of entries of the bank (…)."""
         response, auxiliaries = self._drawn
-        which = torch.randint(len(response), entries.shape, generator=generator).to(entries.device)
+        which = torch.randint(len(response), entries.shape, generator=generator, device=generator.device)
+        which = which.to(entries.device)
         return response[which, entries], auxiliaries[which, entries]
 
     def of(self, history: Histories, conditions: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

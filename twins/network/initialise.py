@@ -219,10 +219,12 @@ def measured_ports(
     levels = rng.uniform(-1.0, 1.0, size=(len(lines), n_trials, n_steps))
     mid = np.array([line.mid for line in lines])[:, None, None]
     half = np.array([line.half for line in lines])[:, None, None]
-    drive = torch.as_tensor(np.repeat(mid + half * levels, samples_per_step, axis=-1), dtype=torch.float32)
     members = [getattr(twins[port.name], "members", (twins[port.name],))[0] for port in ports]
+    stacked = make(members)
+    played = np.repeat(mid + half * levels, samples_per_step, axis=-1)
+    drive = torch.as_tensor(played, dtype=torch.float32, device=getattr(stacked, "device", None))
     with torch.no_grad():
-        response = make(members).respond(drive, generator=generator)
+        response = stacked.respond(drive, generator=generator)
     settled = response[..., response.shape[-1] // 4 :].double()
     found, first = [], 0
     for port, member in zip(ports, members, strict=True):

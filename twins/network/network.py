@@ -143,7 +143,9 @@ class PhysicalNetwork(nn.Module):
     def draw_members(self, generator: torch.Generator) -> tuple[int, ...]:
         """Which member of its ensemble stands for each device in a pass."""
         return tuple(
-            int(torch.randint(len(members), (), generator=generator)) if len(members) > 1 else 0
+            int(torch.randint(len(members), (), generator=generator, device=generator.device))
+            if len(members) > 1
+            else 0
             for members in self._members.values()
         )
 

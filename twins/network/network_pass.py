@@ -115,8 +115,8 @@ class _Pass:
 
     def _forgotten(self, carried: _Carried, first: int, last: int, truncate_steps: int | None) -> list[Tensor]:
         """The same computed again on the way back: from the same state with the same seed."""
-        seed = int(torch.randint(2**62, (), generator=self._generator))
         device = self._generator.device
+        seed = int(torch.randint(2**62, (), generator=self._generator, device=device))
         before = list(carried.states)
         n_state = [len(state.tensors()) for state in before]
         if self._drives is not None:

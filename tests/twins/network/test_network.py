@@ -109,3 +109,24 @@ def test_measured_ports_normalise_what_the_device_answers(devices: Any, true_sta
     assert abs(leaky.senses[0].centre) < 0.1 and 0.2 < leaky.senses[0].scale < 0.6
     assert 0.7 < duffing.senses[0].centre < 1.1, "it stays near the well that it was prepared in"
     assert leaky.drive_ranges == asked[0].drive_ranges
+
+
+def test_measured_ports_are_driven_where_the_twins_are(devices: Any, ports: Any, true_stack: Any) -> None:
+    seen = []
+
+    class Elsewhere:
+        device = torch.device("meta")
+
+        def respond(self, drive: torch.Tensor, *, generator: torch.Generator) -> torch.Tensor:
+            seen.append(drive.device.type)
+            return torch.randn(drive.shape, generator=generator)
+
+    measured_ports(
+        ports,
+        devices,
+        samples_per_step=3,
+        rng=np.random.default_rng(0),
+        generator=torch.Generator(),
+        stack=lambda _: Elsewhere(),
+    )
+    assert seen == ["meta"]
