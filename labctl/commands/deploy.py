@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from labctl.commands.arguments import check_folder, check_new, positive_integer
+
+if TYPE_CHECKING:
+    from labctl.bench import Bench
+    from labctl.campaigns.network_files import NetworkFiles
+    from labctl.clearance import Clearance
+    from labctl.deployment import Measurement
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from labctl.campaigns.network_files import load_network
     from labctl.clearance import clear
     from labctl.console import Console
+    from labctl.json_file import json_text, write_json
 
     network = load_network(options.network)
     plan = replace(network.plan, n_repeats=options.repeats)
@@ -70,27 +78,38 @@ def run(options: argparse.Namespace) -> int:
         )
         measured = run_campaign(campaign, on_event=Console(), journal=journal)
         report = bench.make_safe()
-        outcome = {
-            "task": network.task,
-            "metric": plan.task.metric,
-            "simulated": bench.simulated,
-            "learned_on_simulated_devices": network.simulated,
-            "clearance": clearance.as_dict(),
-            "conditions": {**network.conditions, **network.wirings["optimised"].conditions},
-            "notes": list(network.notes),
-            "promised": network.promised,
-            "promised_std": network.promised_std,
-            "linear_same_taps": network.linear_same_taps,
-            "linear_20_taps": network.linear_20_taps,
-            "device_seconds": bench.device_seconds,
-            "outputs_safe": report.ok,
-            **{who: one.figures() for who, one in measured.items()},
-        }
+        outcome = outcome_of(network, measured, clearance, bench, outputs_safe=report.ok)
         # Written before the bench is closed: closing raises if an output is not safe, and what was measured must stay.
-        text = json.dumps(outcome, indent=2) + "\n"
-        sys.stdout.write(text)
+        sys.stdout.write(json_text(outcome))
         sys.stdout.flush()
-        (options.out / "deployment.json").write_text(text, encoding="utf-8")
+        write_json(options.out / "deployment.json", outcome)
         if report.ok:
             sys.stderr.write(f"{report}\n")
     return 0 if report.ok else 1
+
+
+def outcome_of(
+    network: NetworkFiles,
+    measured: Mapping[str, Measurement],
+    clearance: Clearance,
+    bench: Bench,
+    *,
+    outputs_safe: bool,
+) -> dict[str, Any]:
+    """What is printed and kept: promised beside measured, and all that is needed to judge it."""
+    return {
+        "task": network.task,
+        "metric": network.plan.task.metric,
+        "simulated": bench.simulated,
+        "learned_on_simulated_devices": network.simulated,
+        "clearance": clearance.as_dict(),
+        "conditions": {**network.conditions, **network.wirings["optimised"].conditions},
+        "notes": list(network.notes),
+        "promised": network.promised,
+        "promised_std": network.promised_std,
+        "linear_same_taps": network.linear_same_taps,
+        "linear_20_taps": network.linear_20_taps,
+        "device_seconds": bench.device_seconds,
+        "outputs_safe": outputs_safe,
+        **{who: one.figures() for who, one in measured.items()},
+    }
