@@ -11,12 +11,11 @@ import numpy as np
 
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.drive_ranges import DeviceRanges, planned_ports
-from labctl.campaigns.optimise_network import OptimisedNetwork, best_reservoir, promising
+from labctl.campaigns.optimise_network import OptimisedNetwork, best_reservoir, linear_rivals, promising
 from labctl.campaigns.plans import TaskPlan
 from labctl.campaigns.streams import number_of
 from labctl.campaigns.told import drained, of_training, told
 from twins.ensemble_file import load_any_twin
-from twins.network.baselines import linear_on_taps
 from twins.network.cascade import MeasuredExamples, ReadoutOf, first_layers, train_layer, with_first_layers
 from twins.network.initialise import random_wiring
 from twins.network.judging import torch_generator, with_readout_of_draws
@@ -164,7 +163,6 @@ def rivals_of_cascade(
         )
     )
     promised = yield from promising(wiring, loaded, plan, heldout, generator=generator, key=f"{key}/promise")
-    metric = plan.task.metric
     return OptimisedNetwork(
         plan=plan,
         wiring=wiring,
@@ -172,8 +170,7 @@ def rivals_of_cascade(
         reservoir=reservoir,
         promise=promised,
         learning_curve=learning_curve,
-        linear_same_taps=linear_on_taps(metric, training, heldout, taps=plan.reachable_taps).value,
-        linear_20_taps=linear_on_taps(metric, training, heldout, taps=range(20)).value,
+        **linear_rivals(plan, training, heldout),
         examples_seed=examples_seed,
         seed=seed,
     )

@@ -17,6 +17,7 @@ from labctl.campaign import Campaign
 from labctl.campaigns.drive_ranges import DeviceRanges, planned_ports, starting_conditions
 from labctl.campaigns.knowing_noise import KnowingNetwork, Optimising, optimise_knowing, search_readout_only
 from labctl.campaigns.noise_rivals import save_models
+from labctl.campaigns.optimise_network import linear_rivals
 from labctl.campaigns.plans import TaskPlan
 from labctl.clearance import Clearance
 from labctl.deployment import Measurement, deploy, mean_of
@@ -27,7 +28,6 @@ from labctl.noise_comparison import KNOWLEDGES, KnowledgeOutcome, NoiseCompariso
 from labctl.noise_report import write_noise_report
 from labctl.workers import Job, side_by_side
 from twins.ensemble_file import load_any_twin
-from twins.network.baselines import linear_on_taps
 from twins.network.initialise import random_wiring
 from twins.network.judging import torch_generator
 from twins.network.ports import DevicePort
@@ -71,15 +71,7 @@ def compare_noise_knowledge(
     cannot be played, all before anything is optimised; and what the bench raises.
     """
     further = dict(further_models or {})
-    given = {"twin": twins, "training data": training, "drive range": ranges}
-    _check(plan, given | {f"model of {name!r}": one for name, one in further.items()}, regularisations)
-    if set(further) & set(KNOWLEDGES):
-        raise CampaignError(
-            f"further models need other names than {', '.join(KNOWLEDGES)}; given: {', '.join(further)}"
-        )
-    lacking = clearance.lacks(plan.devices)
-    if lacking:
-        raise GatesNotPassed(f"the plan plays on {', '.join(lacking)}, whose twins were not cleared")
+    _check(plan, {"twin": twins, "training data": training, "drive range": ranges}, further, regularisations, clearance)
     held = starting_conditions(plan, conditions or {})
     ports = _ports(twins, ranges, plan, held, seed)
     # what the bench cannot play is told before anything is optimised
@@ -109,8 +101,14 @@ def compare_noise_knowledge(
     return comparison
 
 
-def _check(plan: TaskPlan, given: Mapping[str, Mapping[str, object]], regularisations: Sequence[float]) -> None:
-    for what, by_device in given.items():
+def _check(
+    plan: TaskPlan,
+    given: Mapping[str, Mapping[str, object]],
+    further: Mapping[str, Mapping[str, Path]],
+    regularisations: Sequence[float],
+    clearance: Clearance,
+) -> None:
+    for what, by_device in {**given, **{f"model of {name!r}": one for name, one in further.items()}}.items():
         odd = sorted(set(plan.devices) ^ set(by_device))
         if odd:
             raise CampaignError(
@@ -119,6 +117,13 @@ def _check(plan: TaskPlan, given: Mapping[str, Mapping[str, object]], regularisa
             )
     if not regularisations or len(set(regularisations)) != len(regularisations) or not min(regularisations) > 0:
         raise CampaignError(f"regularisations must be different numbers greater than 0, not {list(regularisations)}")
+    if set(further) & set(KNOWLEDGES):
+        raise CampaignError(
+            f"further models need other names than {', '.join(KNOWLEDGES)}; given: {', '.join(further)}"
+        )
+    lacking = clearance.lacks(plan.devices)
+    if lacking:
+        raise GatesNotPassed(f"the plan plays on {', '.join(lacking)}, whose twins were not cleared")
 
 
 def _ports(
@@ -232,15 +237,14 @@ def _comparison(
     seed: int,
     clearance: Clearance,
 ) -> NoiseComparison:
-    metric, (training, heldout) = plan.task.metric, examples
+    training, heldout = examples
     return NoiseComparison(
         task=plan.task.name,
-        metric=metric,
+        metric=plan.task.metric,
         simulated=simulated,
         seed=seed,
         heldout_steps=int(heldout.scored.sum()),
-        linear_same_taps=linear_on_taps(metric, training, heldout, taps=plan.reachable_taps).value,
-        linear_20_taps=linear_on_taps(metric, training, heldout, taps=range(20)).value,
+        **linear_rivals(plan, training, heldout),
         outcomes=tuple(outcomes),
         clearance=clearance.as_dict(),
     )

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from labctl.campaign import Campaign, Step
+from labctl.campaigns.optimise_network import optimise_random_networks
 from labctl.campaigns.plans import TaskPlan
 from labctl.campaigns.streams import number_of
 from labctl.campaigns.told import of_passes, of_search, of_training, told
 from twins.ensemble import AnyTwin
 from twins.ensemble_file import load_any_twin
-from twins.network.initialise import random_wiring
 from twins.network.judging import Promise, features_of_draws, promise, rows_of_draws, torch_generator
-from twins.network.multi_start import optimise_from_many
 from twins.network.network import PhysicalNetwork, stack_under
 from twins.network.ports import DevicePort
 from twins.network.readout import fit_readout
@@ -68,19 +67,13 @@ def optimise_knowing(
     loaded = _loaded(models)
     streams = np.random.SeedSequence(shared.seed).spawn(2)
 
-    def random_network(draw: np.random.Generator) -> PhysicalNetwork:
-        wiring = random_wiring(
-            plan.architecture, shared.ports, draw, scales=plan.scales, conditions=dict(shared.conditions)
-        )
-        return PhysicalNetwork(wiring, loaded, conditions=plan.trained_conditions)
-
-    run = optimise_from_many(
-        random_network,
-        plan.task,
+    run = optimise_random_networks(
+        plan,
+        shared.ports,
+        loaded,
+        shared.conditions,
         seed=number_of(streams[0]),
         settings=replace(plan.settings, regularisation=regularisation, readout_regularisation=regularisation),
-        n_drawn=plan.n_starts,
-        n_started=plan.n_trained_starts,
     )
     result = yield from told(run, of_training(key, plan.settings.budget_seconds))
     cpu_s = time.process_time() - began_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from twins.network.initialise import random_wiring
 from twins.network.judging import Promise, promise, torch_generator
 from twins.network.multi_start import optimise_from_many
 from twins.network.network import PhysicalNetwork, StackMaker, stack_under
+from twins.network.optimise import OptimiseResult, OptimiserSettings
 from twins.network.ports import DevicePort
 from twins.network.reservoir import ReservoirResult, search_reservoir
+from twins.network.tasks import TaskData
 from twins.network.wiring import Wiring
 
 __all__ = [
@@ -93,18 +95,8 @@ def optimise_network(
     step = Step(key, f"Optimise {plan.task.name}, {plan.n_nodes} nodes")
     yield step.started()
 
-    def random_network(draw: np.random.Generator) -> PhysicalNetwork:
-        wiring = random_wiring(plan.architecture, ports, draw, scales=plan.scales, conditions=held)
-        return PhysicalNetwork(wiring, loaded, conditions=plan.trained_conditions)
-
-    run = optimise_from_many(
-        random_network,
-        plan.task,
-        seed=number_of(streams[2]),
-        settings=plan.settings,
-        n_drawn=plan.n_starts,
-        n_started=plan.n_trained_starts,
-        state=state,
+    run = optimise_random_networks(
+        plan, ports, loaded, held, seed=number_of(streams[2]), settings=plan.settings, state=state
     )
     result = yield from told(run, of_training(key, plan.settings.budget_seconds))
     yield step.finished(f"{plan.task.metric} {result.initial_validation.value:.3f} -> {result.validation.value:.3f}")
@@ -118,7 +110,6 @@ def optimise_network(
     reservoir = yield from best_reservoir(plan, choices, loaded, seed=number_of(streams[3]), key=f"{key}/reservoir")
     noise = torch_generator(streams[4])
     promised = yield from promising(result.wiring, loaded, plan, heldout, generator=noise, key=f"{key}/promise")
-    taps = plan.reachable_taps
     outcome = OptimisedNetwork(
         plan=plan,
         wiring=result.wiring,
@@ -126,8 +117,7 @@ def optimise_network(
         reservoir=reservoir,
         promise=promised,
         learning_curve=result.losses,
-        linear_same_taps=linear_on_taps(plan.task.metric, training, heldout, taps=taps).value,
-        linear_20_taps=linear_on_taps(plan.task.metric, training, heldout, taps=range(20)).value,
+        **linear_rivals(plan, training, heldout),
         examples_seed=examples_seed,
         seed=seed,
     )
@@ -135,6 +125,40 @@ def optimise_network(
         key, {"promised": promised.mean, "promised_std": promised.std, "validation": result.validation.value}
     )
     return outcome
+
+
+def optimise_random_networks(
+    plan: TaskPlan,
+    ports: Sequence[DevicePort],
+    twins: Mapping[str, AnyTwin],
+    conditions: Mapping[str, float],
+    *,
+    seed: int,
+    settings: OptimiserSettings,
+    state: Path | None = None,
+) -> Generator[Any, None, OptimiseResult]:
+    """The optimiser on as many random networks of the plan as it says, its events not told yet; conditions: held, and
+    where those begin that the plan trains."""
+
+    def random_network(draw: np.random.Generator) -> PhysicalNetwork:
+        wiring = random_wiring(plan.architecture, ports, draw, scales=plan.scales, conditions=dict(conditions))
+        return PhysicalNetwork(wiring, twins, conditions=plan.trained_conditions)
+
+    return optimise_from_many(
+        random_network,
+        plan.task,
+        seed=seed,
+        settings=settings,
+        n_drawn=plan.n_starts,
+        n_started=plan.n_trained_starts,
+        state=state,
+    )
+
+
+def linear_rivals(plan: TaskPlan, training: TaskData, heldout: TaskData) -> dict[str, float]:
+    """Held-out scores of linear models of the input alone: on the taps that the network reaches, and on 20."""
+    taps = {"linear_same_taps": plan.reachable_taps, "linear_20_taps": range(20)}
+    return {name: linear_on_taps(plan.task.metric, training, heldout, taps=one).value for name, one in taps.items()}
 
 
 def best_reservoir(
