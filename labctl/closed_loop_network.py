@@ -64,9 +64,9 @@ def play_live(
 ) -> Campaign[NetworkPlay]:
     """Play `wiring` for `inputs` (trial, step, input) with all its nodes live at once, in a closed loop.
 
-    At the first sample of each step, when it has been read,
-    the drives of all nodes are worked out from the inputs and from the features of earlier steps, set, and held for the
-    step. The recording is `folder`/closed-loop.h5, with the loop's rate in its provenance.
+    At the first sample of each step, when it has been read, the drives of all nodes are worked out from the inputs and
+    from the features of earlier steps, set, and held for the step. The recording is `folder`/closed-loop.h5, with the
+    loop's rate in its provenance.
 
     rate: as it was measured before; without it the loop's rate is measured first, and reported, but once for all plays
     of wirings of this form while the bench is open: a campaign of many plays must not fail because the machine was busy
