@@ -47,10 +47,11 @@ def of_training(key: str, budget_s: float | None = None) -> Translate:
         match event:
             case StartJudged(draw=draw, n_drawn=total, best=best):
                 yield Progress(key, draw, total, f"random starts: best {best:.4f}")
-            case Iteration(iteration=n_iterations, n_iterations=total, loss=loss, seconds=seconds):
+            case Iteration(iteration=n_iterations, n_iterations=total, loss=loss, seconds=seconds, skipped=skipped):
                 share = max(n_iterations / total, seconds / budget_s if budget_s else 0.0)
                 yield Figures(key, n_iterations, {"loss": loss})
-                yield Progress(key, share, 1.0, f"loss {loss:.4f}")
+                of_no_use = f", {skipped} passes not finite and skipped" if skipped else ""
+                yield Progress(key, share, 1.0, f"loss {loss:.4f}{of_no_use}")
             case Validation(iteration=n_iterations, score=value):
                 yield Figures(key, n_iterations, {"validation": value})
             case _:
