@@ -68,13 +68,15 @@ def play_layers(
     seed: int | None = None,
     provenance: Mapping[str, Any] | None = None,
     recorder: Callable[..., Campaign[Recording]] = record,
+    n_layers: int | None = None,
 ) -> Campaign[NetworkPlay]:
     """Play the layers of `wiring` for `inputs` (trial, step, input), one after the other; those of a recurrent wiring all at
     once, in a closed loop (see labctl.closed_loop_network).
 
     known: features of layers that were measured before and are not played again. Every play is a recording in `folder`,
     with the seed that the inputs were drawn from and `provenance` (plain data). recorder: stands for `record`, as
-    labctl.campaigns.record_once.record_once does, which plays nothing twice; not for recurrent wirings. Raises
+    labctl.campaigns.record_once.record_once does, which plays nothing twice; not for recurrent wirings. n_layers: of the
+    whole network, where `wiring` is only the first of it, for the titles of its plays. Raises
     DeploymentError where the bench does not fit the wiring, before anything is played; TooFast for a drive that changes
     faster than the station allows, before anything is played if it is of the first layer, and before its own play if it is
     of a later one, which only what is measured tells. That the range of a later layer would allow it is warned of.
@@ -110,7 +112,7 @@ def play_layers(
                 _excitation(bench, wiring, index, nodes, inputs, features),
                 path=folder / f"layer{index}-play{number}.h5",
                 key=f"{key}/layer{index}/play{number}",
-                title=f"{title}: layer {index + 1} of {len(wiring.layers)}, play {number + 1} of {len(plays)}",
+                title=f"{title}: layer {index + 1} of {n_layers or len(wiring.layers)}, play {number + 1} of {len(plays)}",
                 seed=seed,
                 provenance=provenance,
             )

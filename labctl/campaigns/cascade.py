@@ -24,6 +24,7 @@ from labctl.bench import Bench
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.cascade_files import (
     digest_of,
+    instruments_of,
     numbers_of,
     read_layer_figures,
     same_as_before,
@@ -202,6 +203,7 @@ class _Cascade:
             key=f"{self.key}/layer{number + 1}",
             title=f"Cascade for {self._plan.task.name}",
             known=dict(enumerate(self._features)),
+            n_layers=len(self._plan.architecture.plans),
             seed=self._examples_seed,
             provenance={"clearance": self._clearance.as_dict()},
             recorder=record_once,
@@ -301,6 +303,7 @@ class _Cascade:
             "examples_seed": self._examples_seed,
             "twins": self._digests,
             "simulated": self._bench.simulated,
+            "instruments": instruments_of(self._bench, self._plan.devices),
         }
         if not same_as_before(self._folder / "cascade.json", self._asked):
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from labctl.errors import CampaignError
 
 if TYPE_CHECKING:
+    from labctl.bench import Bench
     from labctl.campaigns.plans import TaskPlan
 
 LARGEST_FILE_BYTES = 64 * 2**20
@@ -48,11 +49,33 @@ def same_as_before(path: Path, asked: Mapping[str, Any]) -> bool:
     then, now = _asked_before(path), json.loads(json.dumps(asked))
     other = sorted(name for name in {*then, *now} if then.get(name) != now.get(name))
     if other:
+        told = ", ".join(_told(name, then, now) for name in other)
         raise CampaignError(
-            f"{path}: a cascade of other {', '.join(other)} was begun there; give what that had, or choose another folder; "
+            f"{path}: a cascade of other {told} was begun there; give what that had, or choose another folder; "
             "nothing was played"
         )
     return True
+
+
+def instruments_of(bench: Bench, devices: Sequence[str]) -> dict[str, str]:
+    """By channel of these devices, what serves it: maker, model and serial number (its firmware may have been updated in
+    between), and the terminal. Layers that were measured through others may have been of another sample."""
+    found = {}
+    for device in (bench.station.devices[name] for name in devices):
+        for name in (*device.drive, *device.response):
+            channel = bench.station.channels[name]
+            identity = bench.identities[channel.instrument]
+            found[name] = f"{identity.maker}, {identity.model}, {identity.serial}, terminal {channel.terminal}"
+    return found
+
+
+def _told(name: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What is other; of the instruments which."""
+    before, after = then.get(name), now.get(name)
+    if name != "instruments" or not isinstance(before, dict) or not isinstance(after, dict):
+        return name
+    keys = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    return f"{name} ({'; '.join(f'{key}: {before.get(key)} then, {after.get(key)} now' for key in keys)})"
 
 
 def _asked_before(path: Path) -> dict[str, Any]:

@@ -141,6 +141,8 @@ def test_an_interrupted_cascade_plays_and_trains_nothing_twice(
     played.clear()
     events: list[Event] = []
     found = cascaded(events.append)
+    titles = [one.title for one in events if isinstance(one, StepStarted) and "play" in one.key]
+    assert titles and all("of 3, play" in one for one in titles), "as the training counts the layers"
     sampled = {event.key.split("/", 2)[2] for event in events if isinstance(event, Sampled)}
     assert sampled == {"layer3/layer2/play0", "layer3/layer2/play1"}
     trained = [one.note for one in events if isinstance(one, StepFinished) and one.key.endswith("/train")]
@@ -193,6 +195,23 @@ def test_damaged_figures_of_a_layer_are_told_before_anything_is_played(
     with pytest.raises(CampaignError, match=r"figures\.json: is damaged: "):
         cascaded()
     assert not list(tmp_path.rglob("*.h5"))
+
+
+def test_layers_that_were_measured_through_other_instruments_are_not_gone_on_from(
+    cascaded: Callable[..., CascadedNetwork], tmp_path: Path
+) -> None:
+    figures = tmp_path / "cascade" / "layer-1" / "figures.json"
+    figures.parent.mkdir(parents=True)
+    figures.write_text("{}")  # so that it ends before anything is trained
+    with pytest.raises(CampaignError, match="is damaged"):
+        cascaded()
+    path = tmp_path / "cascade" / "cascade.json"
+    begun = json.loads(path.read_text())
+    assert set(begun["asked"]["instruments"]) == {"leaky_drive", "leaky_response"}
+    begun["asked"]["instruments"]["leaky_drive"] = "Maker, AWG, SIM-OTHER, terminal 1"
+    path.write_text(json.dumps(begun))
+    with pytest.raises(CampaignError, match=r"of other instruments \(leaky_drive: Maker, AWG, SIM-OTHER.*then.*now\)"):
+        cascaded()
 
 
 @pytest.mark.parametrize("content", ["[1]", "{}", '{"asked": [1]}', "[" * 5000, "{"])
