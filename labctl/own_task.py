@@ -44,6 +44,7 @@ class OwnTask:
         self.path = path
         self.class_name = class_name
         self.sha256 = sha256
+        self._n_drawn = 0
 
     @property
     def name(self) -> str:
@@ -82,9 +83,10 @@ class OwnTask:
         return {"file": str(self.path), "class": self.class_name, "sha256": self.sha256}
 
     def sample(self, n_trials: int, n_steps: int, rng: np.random.Generator) -> TaskData:
-        """As the task samples."""
-        data: TaskData = self.task.sample(n_trials, n_steps, rng)
-        return data
+        """As the task samples. Raises CampaignError, with the number of the draw in this process, for one that is no good."""
+        self._n_drawn += 1
+        which = f"draw {self._n_drawn}, of {n_trials} trials of {n_steps} steps"
+        return _drawn(self.task, n_trials, n_steps, rng, f"{self.path}, class {self.class_name}", which)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load_again, (self.source, self.sha256)
@@ -169,38 +171,47 @@ def _check_members(task: Any, where: str) -> None:
 def _check_sample(task: Any, where: str) -> None:
     """Two small samples of the same seed: of the right shapes and ranges, and the same."""
     n_steps = int(task.washout) + _TRIED_STEPS_BEYOND_WASHOUT
-    try:
-        one, two = (task.sample(_TRIED_TRIALS, n_steps, np.random.default_rng(0)) for _ in range(2))
-        wanted = {"inputs": task.n_inputs, "targets": task.n_outputs}
-        arrays = {name: (np.asarray(getattr(one, name)), np.asarray(getattr(two, name))) for name in wanted}
-        scored = np.asarray(one.scored)
-    except Exception as error:
-        call = f"sample({_TRIED_TRIALS}, {n_steps}, rng)"
-        raise CampaignError(f"{where}: {call} failed: {type(error).__name__}: {error}") from error
-    for name, channels in wanted.items():
-        first, second = arrays[name]
-        if first.shape != (_TRIED_TRIALS, n_steps, channels):
-            raise CampaignError(
-                f"{where}: {name} of a sample are {first.shape}; they must be (trial, step, channel) = "
-                f"{(_TRIED_TRIALS, n_steps, channels)}"
-            )
-        if not np.all(np.isfinite(first)):
-            raise CampaignError(f"{where}: {name} of a sample contain NaN or infinity")
-        if not np.array_equal(first, second):
+    one, two = (_drawn(task, _TRIED_TRIALS, n_steps, np.random.default_rng(0), where, "a sample") for _ in range(2))
+    for name in ("inputs", "targets"):
+        if not np.array_equal(getattr(one, name), getattr(two, name)):
             raise CampaignError(f"{where}: two samples of the same seed differ; draw from the rng that is given alone")
-    _check_values(task, arrays["inputs"][0], arrays["targets"][0], scored, where)
+    rows = np.asarray(one.targets)[np.asarray(one.scored)]
+    if task.metric == "nrmse" and not np.all(np.var(rows, axis=0) > 0):
+        raise CampaignError(f"{where}: a target is constant over the scored steps, so that its nrmse is undefined")
+
+
+def _drawn(task: Any, n_trials: int, n_steps: int, rng: np.random.Generator, where: str, which: str) -> TaskData:
+    """A sample, checked; which: names it in errors. Raises CampaignError."""
+    try:
+        data: TaskData = task.sample(n_trials, n_steps, rng)
+        wanted = {"inputs": task.n_inputs, "targets": task.n_outputs}
+        arrays = {name: np.asarray(getattr(data, name)) for name in wanted}
+        scored = np.asarray(data.scored)
+    except Exception as error:
+        call = f"sample({n_trials}, {n_steps}, rng)"
+        raise CampaignError(f"{where}: {which}: {call} failed: {type(error).__name__}: {error}") from error
+    for name, channels in wanted.items():
+        if arrays[name].shape != (n_trials, n_steps, channels):
+            raise CampaignError(
+                f"{where}: {name} of {which} are {arrays[name].shape}; they must be (trial, step, channel) = "
+                f"{(n_trials, n_steps, channels)}"
+            )
+        if not np.all(np.isfinite(arrays[name])):
+            raise CampaignError(f"{where}: {name} of {which} contain NaN or infinity")
+    _check_values(task, arrays["inputs"], arrays["targets"], scored, f"{where}: {which}")
+    return data
 
 
 def _check_values(task: Any, inputs: Any, targets: Any, scored: Any, where: str) -> None:
-    largest = float(np.abs(inputs).max())
+    largest = float(np.abs(inputs).max(initial=0.0))
     if largest > 1.0 + _ROUNDING:
         raise CampaignError(f"{where}: inputs reach {largest:g}; they must stay within -1..1")
-    if scored.dtype != np.bool_ or scored[:, : task.washout].any():
-        raise CampaignError(f"{where}: scored must be bool, and False in the washout of {task.washout} steps")
+    if scored.dtype != np.bool_ or scored.shape != inputs.shape[:2] or scored[:, : task.washout].any():
+        raise CampaignError(
+            f"{where}: scored must be bool (trial, step) = {inputs.shape[:2]}, and False in the washout of {task.washout} steps"
+        )
     rows = targets[scored]
     if task.metric == "cross_entropy" and not (np.isin(rows, (0.0, 1.0)).all() and np.all(rows.sum(axis=-1) == 1.0)):
         raise CampaignError(
             f"{where}: targets of a classification must be one-hot: a 1 for the class, 0 for the others"
         )
-    if task.metric == "nrmse" and not np.all(np.var(rows, axis=0) > 0):
-        raise CampaignError(f"{where}: a target is constant over the scored steps, so that its nrmse is undefined")

@@ -196,6 +196,31 @@ def test_what_is_wrong_with_it_is_told(write: Callable[..., str], changes: list[
         load_own_task(write(*changes))
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [
+        (
+            "u * (50.0 if n_trials > 3 else 1.0)",
+            r"class LastInput: draw 2, of 4 trials of 20 steps: inputs reach .*-1\.\.1",
+        ),
+        ("u * (np.nan if n_trials > 3 else 1.0)", r"inputs of draw 2, of 4 trials of 20 steps contain NaN"),
+        ("u[:, :9] if n_trials > 3 else u", r"draw 2, of 4 trials .*task data disagree"),
+    ],
+)
+def test_every_later_draw_is_checked_as_well(write: Callable[..., str], spoilt: str, told: str) -> None:
+    task = load_own_task(write(("return TaskData(u,", f"return TaskData({spoilt},")))
+    task.sample(3, 20, np.random.default_rng(0))
+    with pytest.raises(CampaignError, match=told):
+        task.sample(4, 20, np.random.default_rng(0))
+
+
+def test_a_draw_that_fails_is_named(write: Callable[..., str]) -> None:
+    fails = "if n_trials > 3: raise KeyError('x')\n        return TaskData"
+    task = load_own_task(write(("return TaskData", fails)))
+    with pytest.raises(CampaignError, match=r"draw 1, of 4 trials .*failed: KeyError"):
+        task.sample(4, 20, np.random.default_rng(0))
+
+
 def test_classes_must_be_one_hot(write: Callable[..., str]) -> None:
     two = ('"nrmse", 1, 1', '"cross_entropy", 1, 2')
     soft = ("np.roll(u, 1, axis=1)", "np.concatenate([(1 + u) / 2, (1 - u) / 2], axis=-1)")
