@@ -15,6 +15,7 @@ from labctl.bench.loop_rate import LoopRate
 from labctl.campaign import run
 from labctl.campaigns.close_gap import close_the_gap
 from labctl.campaigns.fine_tune import fine_tune
+from labctl.campaigns.gap import Gap
 from labctl.campaigns.gap_design import ClosedGap, GapBudget, GapSettings
 from labctl.campaigns.physics_aware import train_physics_aware
 from labctl.campaigns.physics_aware_design import PhysicsAwareSettings, TrainedOnBench
@@ -26,7 +27,7 @@ from twins import DeviceTwin, DeviceTwinSpec, Traces, fit, save_twin
 from twins.network import Architecture, DevicePort, LayerPlan, Wiring, random_wiring
 from twins.network.tasks import DelayedParity
 
-GAP = GapSettings(n_training_trials=10, n_judged_trials=4, n_repeats=3, spreads=1e-9, n_promise_draws=4, refit_epochs=3)
+GAP = GapSettings(n_training_trials=10, n_judged_trials=4, n_repeats=3, n_promise_draws=4, refit_epochs=3)
 TRAINING = PhysicsAwareSettings(
     n_iterations=1, n_trials=2, n_validations=1, n_readout_trials=10, n_judged_trials=2, n_repeats=2
 )
@@ -34,6 +35,12 @@ DT_S = 2e-4
 SLOW_DT_S = 0.04
 RATE = LoopRate(("leaky_1", "leaky_2"), 100, 0.002, 0.003, 0.004, 0.005, 0.0019, 0.0, 0.0001, 0.004)
 """As if measured: a busy machine that runs tests may be slower than is good for a promise."""
+
+
+@pytest.fixture(autouse=True)
+def never_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that there is a second round, whatever chance makes of the first."""
+    monkeypatch.setattr(Gap, "closed", property(lambda _: False))
 
 
 def overridden(*devices: str) -> Clearance:
