@@ -89,7 +89,7 @@ def check_same_conditions(recordings: Sequence[Recording]) -> None:
 
 def _source(recording: Recording) -> dict[str, Any]:
     return {
-        "path": None if recording.path is None else str(recording.path),
+        "path": None if recording.path is None else str(recording.path.absolute()),
         "sha256": sha256_of(recording.path),
         "started_utc": recording.started_utc,
         "trials": recording.n_trials,

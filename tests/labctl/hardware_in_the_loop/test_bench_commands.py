@@ -1,6 +1,7 @@
 """`labctl network close-gap` and `train-on-bench` leave a network that can be deployed."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ from labctl.commands.network_arguments import GivenTwins
 from labctl.errors import UsageError
 from labctl.own_task import load_own_task
 from labctl.provenance import collect_provenance
-from labctl.twin_data import sha256_of
+from labctl.store import open_recording
+from labctl.twin_data import TwinData, sha256_of
 from twins import load_twin, read_provenance, save_twin
 from twins.network.judging import Promise
 from twins.network.scores import Score
@@ -199,16 +201,55 @@ def test_a_device_of_the_network_without_a_twin_is_told_before_anything_is_opene
     assert "give --twin leaky=FILE" in capsys.readouterr().err
 
 
-def test_a_twin_names_the_recordings_that_it_was_fitted_to_and_gone_or_changed_ones_are_told(
+def fitted_to(spoilt: Any, path: Path, *sources: dict[str, Any]) -> Path:
+    """The spoilt twin in another file, which says that it was fitted to these."""
+    provenance = {**read_provenance(spoilt.twin), "extra": {"recordings": list(sources)}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return save_twin(load_twin(spoilt.twin), path, provenance=provenance)
+
+
+def test_a_twin_names_the_recordings_that_it_was_fitted_to_and_those_used_in_part_are_told(
     tmp_path: Path, spoilt: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     known = {"path": str(spoilt.recording), "sha256": sha256_of(spoilt.recording), "trials": 16}
-    gone = {"path": str(tmp_path / "gone.h5"), "sha256": "0", "trials": 3}
-    changed = {**known, "sha256": "0"}
-    provenance = {**read_provenance(spoilt.twin), "extra": {"recordings": [known, gone, changed]}}
-    path = save_twin(load_twin(spoilt.twin), tmp_path / "leaky", provenance=provenance)
-    assert earlier_recordings("leaky", path) == [spoilt.recording]
-    assert capsys.readouterr().err.count("WARNING leaky") == 2
+    twin = fitted_to(spoilt, tmp_path / "leaky", known, {**known, "trials": 9})
+    assert earlier_recordings("leaky", twin) == [spoilt.recording]
+    assert capsys.readouterr().err.count("WARNING leaky: its twin was fitted to a part of") == 1
+
+
+@pytest.mark.parametrize("other", [{"path": "nowhere/gone.h5"}, {"sha256": "0"}, {"path": None, "sha256": None}])
+def test_a_recording_that_is_gone_or_has_changed_stops_it(tmp_path: Path, spoilt: Any, other: dict[str, Any]) -> None:
+    known = {"path": str(spoilt.recording), "sha256": sha256_of(spoilt.recording), "trials": 16}
+    twin = fitted_to(spoilt, tmp_path / "leaky", known, {**known, **other})
+    with pytest.raises(UsageError, match=r"--training leaky=FILE.*--no-earlier"):
+        earlier_recordings("leaky", twin)
+
+
+def test_the_recordings_of_a_twin_are_found_from_any_folder_and_after_both_were_moved(
+    tmp_path: Path, spoilt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = tmp_path / "project" / "recordings" / "leaky.h5"
+    where.parent.mkdir(parents=True)
+    shutil.copy(spoilt.recording, where)
+    sha256 = sha256_of(where)
+    relative = {"path": "recordings/leaky.h5", "sha256": sha256, "trials": 16}
+    twin = fitted_to(spoilt, tmp_path / "project" / "twins" / "leaky", relative)
+    absolute = {"path": "/elsewhere/project/recordings/leaky.h5", "sha256": sha256, "trials": 16}
+    moved = fitted_to(spoilt, tmp_path / "project" / "twins" / "moved", absolute)
+    away = tmp_path / "away"
+    away.mkdir()
+    monkeypatch.chdir(away)
+    for one in (twin, moved):
+        assert earlier_recordings("leaky", one) == [where]
+
+
+def test_a_twin_keeps_where_its_recordings_are_whole(
+    tmp_path: Path, spoilt: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(spoilt.recording, tmp_path / "here.h5")
+    monkeypatch.chdir(tmp_path)
+    data = TwinData.of([open_recording(Path("here.h5"))])
+    assert data.sources[0]["path"] == str(tmp_path / "here.h5")
 
 
 @pytest.mark.parametrize("option", ["--training", "--heldout"])
