@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +61,8 @@ def train_physics_aware(
 
     clearance: leave to apply what is optimised on these twins. budget_s: device time (s), preparations and validations
     included, checked before each play. conditions: set-points that are held, besides those that the wiring names; also those
-    that the plan trains are held, with a warning. Writes `iteration-NNN` and `validation-N` folders, `training.json` after each
-    validation, and the best wiring as `best`.
+    that the plan trains are held, with a warning. Writes `iteration-NNN` folders, each with the wiring
+    after its step as `trained`, and `validation-N` folders, `training.json` after each of them, and the best wiring as `best`.
 
     Raises CampaignError, before anything is played, for a budget that does not hold one iteration and the validations;
     GatesNotPassed; and what the bench raises. What was measured until then is on disk.
@@ -186,6 +186,7 @@ class _Training:
         rate = self._rate * 0.5 * (1.0 + math.cos(math.pi * min(1.0, self._progress())))
         loss = descent.step(data, rate, measured=measured)
         self._losses.append(loss)
+        self._keep(network, folder)
         yield Figures(self.key, number, {"loss": loss, "device_seconds": self._used_s})
         yield Progress(self.key, self._progress(), 1.0, f"measured loss {loss:.4f}")
 
@@ -212,7 +213,8 @@ class _Training:
         self._validations.append(ValidatedOnBench(len(self._losses), self._used_s, measured.mean, measured.std))
         if self._best is None or measured.mean < self._best[0].mean:
             self._best = (measured, measured.refitted_wiring)
-        self._write()
+        self._write_best()
+        self._write_progress()
 
     # ---- budget and files -------------------------------------------------------------------------------------------
 
@@ -250,12 +252,23 @@ class _Training:
         training_s = self._budget_s - self._use.n_validations * self._validation_s()
         return max(len(self._losses) / self._use.n_iterations, (self._used_s - validated) / training_s)
 
-    def _write(self) -> None:
+    def _keep(self, network: PhysicalNetwork, folder: Path) -> None:
+        """What this iteration trained: device time went into it, so that an interruption must not lose it."""
+        from twins.network.wiring_file import save_wiring
+
+        save_wiring(network.wiring(), folder / "trained", provenance=self._provenance())
+        self._write_progress()
+
+    def _provenance(self) -> dict[str, Any]:
+        return self._bench.provenance(seed=self._seed, extra={"clearance": self._clearance.as_dict()})
+
+    def _write_best(self) -> None:
         from twins.network.wiring_file import save_wiring
 
         assert self._best is not None  # it was validated
-        provenance = self._bench.provenance(seed=self._seed, extra={"clearance": self._clearance.as_dict()})
-        save_wiring(self._best[1], self._folder / "best", provenance=provenance)
+        save_wiring(self._best[1], self._folder / "best", provenance=self._provenance())
+
+    def _write_progress(self) -> None:
         document = {
             "simulated": self._bench.simulated,
             "device_seconds": self._used_s,

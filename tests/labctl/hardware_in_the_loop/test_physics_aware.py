@@ -29,6 +29,7 @@ from twins.network.network import PhysicalNetwork
 from twins.network.optimise import optimise
 from twins.network.tasks import DelayedParity, TaskData
 from twins.network.wiring import DevicePort, Wiring
+from twins.network.wiring_file import load_wiring
 
 DT_S = 2e-4
 QUICK = PhysicsAwareSettings(
@@ -138,6 +139,23 @@ def test_every_play_is_kept_and_a_stop_leaves_safe_outputs(demo_station: Path, t
     assert len(first) == 6
     assert all(one.complete for one in first)
     assert len(list((tmp_path / "iteration-002").glob("layer0-*.h5"))) == 3
+
+
+def test_an_interruption_loses_nothing_that_was_trained(demo_station: Path, tmp_path: Path, spoilt: Any) -> None:
+    stop = threading.Event()
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Sampled) and "iteration3" in event.key:
+            stop.set()
+
+    with pytest.raises(Stopped), Bench.open(demo_station) as bench:
+        run(training(bench, spoilt, spoilt.wiring, tmp_path), on_event=watch, stop=stop)
+    said = json.loads((tmp_path / "training.json").read_text())
+    assert len(said["losses"]) == 2 and said["device_seconds"] > 0 and said["simulated"] is True
+    first, second = (load_wiring(tmp_path / f"iteration-00{number}" / "trained") for number in (1, 2))
+    assert not np.array_equal(first.layers[0].W_in, spoilt.wiring.layers[0].W_in)
+    assert not np.array_equal(second.layers[0].W_in, first.layers[0].W_in)
+    assert not (tmp_path / "iteration-003" / "trained.json").exists()
 
 
 def test_a_device_that_was_not_cleared_is_not_trained_on(demo_station: Path, tmp_path: Path, spoilt: Any) -> None:
