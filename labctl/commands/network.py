@@ -81,7 +81,12 @@ def run_optimise(options: argparse.Namespace) -> int:
         examples_seed=wanted.examples_seed,
         state=state,
     )
-    optimised = run(campaign, on_event=Console())
+    try:
+        optimised = run(campaign, on_event=Console())
+    except KeyboardInterrupt:
+        if state.exists():
+            sys.stderr.write(f"{state}: what was done so far; the same command with --resume goes on from there\n")
+        raise
     trained = wanted.plan.trained_conditions
     save_network(
         options.out,

@@ -12,7 +12,7 @@ from labctl.campaigns.drive_ranges import allowed_ranges, check_conditions
 from labctl.campaigns.network_files import load_network
 from labctl.campaigns.optimise_network import optimise_network
 from labctl.cli import main
-from labctl.errors import CampaignError
+from labctl.errors import CampaignError, Stopped
 from labctl.network_file import load_network_file
 from labctl.station import load_station
 from labctl.store import open_recording
@@ -153,6 +153,22 @@ def test_drives_that_may_be_too_fast_are_told_before_training(
     (tmp_path / "net" / "unfinished.json").write_text("{}")  # so that it ends before it trains
     assert main(["network", "optimise", str(network), *twin_files(), *station, "--out", str(tmp_path / "net")]) == 1
     assert "leaky_drive: from one step to the next" in capsys.readouterr().err
+
+
+def test_an_interrupted_optimisation_says_how_to_go_on(
+    network: Path, twin_files: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "net"
+
+    def interrupted(*_: object, **__: object) -> None:
+        out.mkdir()
+        (out / "unfinished.json").write_text("{}")
+        raise Stopped("stopped by a test")
+
+    monkeypatch.setattr("labctl.campaign.run", interrupted)
+    assert main(["network", "optimise", str(network), *twin_files(), "--out", str(out)]) == 130
+    assert "the same command with --resume goes on from there" in capsys.readouterr().err
 
 
 def test_what_the_station_cannot_hold_is_refused_before_training(
