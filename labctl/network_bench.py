@@ -78,8 +78,8 @@ def play_layers(
     labctl.campaigns.record_once.record_once does, which plays nothing twice; not for recurrent wirings. n_layers: of the
     whole network, where `wiring` is only the first of it, for the titles of its plays. Raises
     DeploymentError where the bench does not fit the wiring, before anything is played; TooFast for a drive that changes
-    faster than the station allows, before anything is played if it is of the first layer, and before its own play if it is
-    of a later one, which only what is measured tells. That the range of a later layer would allow it is warned of.
+    faster than the station allows, before anything is played if its layer hears the input alone, and before its own play if
+    it hears other layers, which only what is measured tells. That the range of such a layer would allow it is warned of.
     """
     if wiring.recurrent:
         from labctl.closed_loop_network import play_live  # it needs this module
@@ -93,8 +93,9 @@ def play_layers(
         )
     check_wiring(bench, wiring)
     if known is None or 0 not in known:
-        for nodes in rounds(wiring.layers[0], bench.play_group):
-            bench.check(_excitation(bench, wiring, 0, nodes, inputs, []))
+        for index, layer in enumerate(wiring.layers):
+            for nodes in rounds(layer, bench.play_group) if not wiring.sources_of(index) else ():
+                bench.check(_excitation(bench, wiring, index, nodes, inputs, []))
         for told in too_fast_jumps(bench.station, _later_ranges(wiring), dt_s=wiring.dt_s):
             yield Warned(key, told)
     features: list[Array] = []
@@ -177,8 +178,10 @@ def check_wiring(bench: Bench, wiring: Wiring) -> None:
 
 
 def _later_ranges(wiring: Wiring) -> dict[str, tuple[tuple[float, float], ...]]:
-    """The drive ranges of the devices that play in the layers after the first."""
-    later = {device for layer in wiring.layers[1:] for device in layer.devices}
+    """The drive ranges of the devices that play in layers which hear others."""
+    later = {
+        device for index, layer in enumerate(wiring.layers) if wiring.sources_of(index) for device in layer.devices
+    }
     return {port.name: tuple(line.range for line in port.drives) for port in wiring.ports if port.name in later}
 
 

@@ -111,6 +111,21 @@ def test_a_first_layer_that_is_too_fast_in_its_last_play_is_refused_before_its_f
     assert not list(tmp_path.glob("*.h5"))
 
 
+def test_a_later_layer_that_hears_the_input_alone_is_checked_before_anything_is_played(
+    demo_station: Path, tmp_path: Path
+) -> None:
+    wiring = resting_but_for(1, 1)
+    second = wiring.layers[1]
+    n_lines, _, _, n_samples = second.W.shape
+    alone = replace(second, sources=(), coupling_delays=(), W=np.zeros((n_lines, 0, 0, n_samples)))
+    wiring = replace(wiring, layers=(wiring.layers[0], alone))
+    inputs = np.random.default_rng(1).uniform(-1, 1, size=(1, 30, 1))
+    with Bench.open(slow_station(demo_station)) as bench:
+        with pytest.raises(TooFast, match="leaky_drive"):
+            run(play_network(bench, wiring, inputs, folder=tmp_path, key="k", title="T"))
+        assert bench.device_seconds == 0.0
+
+
 def test_a_later_layer_that_may_be_too_fast_is_warned_of_and_played_if_it_is_not(
     demo_station: Path, tmp_path: Path
 ) -> None:
