@@ -7,6 +7,8 @@ TwinError
 ├── OutsideFittedRange   (ValueError)  a drive beyond what the twin was fitted on
 ├── TwinNotFitted                      a twin was asked before it saw data
 ├── SolverRefused        (ValueError)  an equation and a scheme that do not fit, wrong shapes
+├── EquationInvalid      (ValueError)  an equation of known form that is not well formed, or values that do not fit it
+├── SeriesInvalid        (ValueError)  observed series of a wrong shape, or that do not fit the equation
 └── CheckpointInvalid    (ValueError)  a file that is not a twin, or not one this version can read
 """
 
@@ -45,6 +47,14 @@ class TwinNotFitted(TwinError):
 
 class SolverRefused(TwinError, ValueError):
     """The equation, the scheme and the arguments do not fit together."""
+
+
+class EquationInvalid(TwinError, ValueError):
+    """An equation of known form that is not well formed, or states and parameters that do not fit it."""
+
+
+class SeriesInvalid(TwinError, ValueError):
+    """Observed series of a wrong shape, without times, or that do not fit the equation they are handed to."""
 
 
 class CheckpointInvalid(TwinError, ValueError):
