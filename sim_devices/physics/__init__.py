@@ -7,9 +7,15 @@ from sim_devices.physics.device import Device, Remarking
 from sim_devices.physics.duffing import Duffing
 from sim_devices.physics.exported_twin import ExportedTwin
 from sim_devices.physics.leaky_integrator import LeakyIntegrator
+from sim_devices.physics.stuart_landau import StuartLandau
 
 DEVICES: Mapping[str, type] = MappingProxyType(
-    {"leaky_integrator": LeakyIntegrator, "duffing": Duffing, "exported_twin": ExportedTwin}
+    {
+        "leaky_integrator": LeakyIntegrator,
+        "duffing": Duffing,
+        "stuart_landau": StuartLandau,
+        "exported_twin": ExportedTwin,
+    }
 )
 
-__all__ = ["DEVICES", "Device", "Duffing", "ExportedTwin", "LeakyIntegrator", "Remarking"]
+__all__ = ["DEVICES", "Device", "Duffing", "ExportedTwin", "LeakyIntegrator", "Remarking", "StuartLandau"]
