@@ -61,12 +61,14 @@ class Posterior:
 
     def mean(self) -> Float64[np.ndarray, "trace parameter"]:
         """Posterior mean."""
-        return np.einsum("td,tdp->tp", self.weights, self.parameters)
+        mean: np.ndarray = np.einsum("td,tdp->tp", self.weights, self.parameters)
+        return mean
 
     def sd(self) -> Float64[np.ndarray, "trace parameter"]:
         """Posterior standard deviation."""
         spread = np.square(self.parameters - self.mean()[:, None])
-        return np.sqrt(np.einsum("td,tdp->tp", self.weights, spread))
+        sd: np.ndarray = np.sqrt(np.einsum("td,tdp->tp", self.weights, spread))
+        return sd
 
     def quantiles(self, levels: Sequence[float]) -> Float64[np.ndarray, "level trace parameter"]:
         """Weighted quantiles, level by level."""
@@ -82,7 +84,8 @@ class Posterior:
 
     def median(self) -> Float64[np.ndarray, "trace parameter"]:
         """Weighted median."""
-        return self.quantiles([0.5])[0]
+        middle: np.ndarray = self.quantiles([0.5])[0]
+        return middle
 
     def interval(self, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """(low, high) of the central interval, (trace, parameter) each."""
@@ -120,6 +123,7 @@ class Guess:
         """The posterior means."""
 
         def mean(draws: np.ndarray) -> np.ndarray:
-            return np.einsum("td,tdn->tn", posterior.weights, draws)
+            values: np.ndarray = np.einsum("td,tdn->tn", posterior.weights, draws)
+            return values
 
         return cls(mean(posterior.parameters), mean(posterior.initial), mean(posterior.noise_sd))

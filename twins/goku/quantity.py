@@ -98,6 +98,8 @@ class Values:
         self.__dict__.update(named)
 
     def __getattr__(self, name: str) -> Tensor:
+        if name.startswith("__"):  # copy, pickle and hasattr ask for these
+            raise AttributeError(name)
         raise EquationInvalid(f"there is no {name!r} here; there are {', '.join(self.__dict__) or 'none'}")
 
     @classmethod
@@ -112,7 +114,7 @@ class Values:
         named, start = {}, 0
         for quantity in quantities:
             part = flat[..., start : start + quantity.size]
-            named[quantity.name] = part.reshape(*flat.shape[:-1], *quantity.shape)
+            named[quantity.name] = part.reshape((*flat.shape[:-1], *quantity.shape))
             start += quantity.size
         return cls(**named)
 
@@ -131,7 +133,7 @@ def joined(parts: object, quantities: Sequence[Quantity], batch: torch.Size, lik
     flat = []
     for value, quantity in zip(values, quantities, strict=True):
         shape = torch.Size((*batch, *quantity.shape))
-        flat.append(_spread(value, shape, like).reshape(*batch, quantity.size))
+        flat.append(_spread(value, shape, like).reshape((*batch, quantity.size)))
     return torch.cat(flat, dim=-1)
 
 
