@@ -2,6 +2,7 @@
 
     keysight_33500b       Keysight 33500B series waveform generators
     keysight_l4532a       Keysight L4532A digitiser
+    keysight_dsox1204g    Keysight InfiniiVision DSOX1204G oscilloscope, and its family
     keithley_2400         Keithley 2400 source-measure unit
     scpi                  any SCPI instrument; its commands stand in the station file
     pymeasure:<module>.<Class>     any driver of PyMeasure, such as pymeasure:keithley.Keithley2400
@@ -24,6 +25,7 @@ PYMEASURE_PREFIX = "pymeasure:"
 OUR_OWN: dict[str, str] = {
     "keysight_33500b": "drivers.keysight_33500b:Keysight33500B",
     "keysight_l4532a": "drivers.keysight_l4532a:KeysightL4532A",
+    "keysight_dsox1204g": "drivers.keysight_dsox1204g:KeysightDSOX1204G",
     "keithley_2400": "drivers.keithley_2400:Keithley2400",
     "scpi": "drivers.scpi_generic:GenericScpi",
 }

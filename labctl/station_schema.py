@@ -36,7 +36,7 @@ class InstrumentTable(_Table):
     """One instrument: which driver, at which address, and how the line talks."""
 
     driver: str = Field(min_length=1)
-    """keysight_33500b, keysight_l4532a, keithley_2400, scpi, or pymeasure:module.Class."""
+    """keysight_33500b, keysight_l4532a, keysight_dsox1204g, keithley_2400, scpi, or pymeasure:module.Class."""
     address: str = Field(min_length=1)
     """VISA resource name, such as TCPIP::192.168.0.5::5025::SOCKET or ASRL/dev/ttyUSB0::INSTR."""
     serial: str | None = None

@@ -6,19 +6,19 @@ idle_limit_s = 0.2                        # longest time between two stepped com
 settle_s = 0.02                           # how long a changed set-point acts before a play
 
 [devices.leaky]
-kind = "leaky_integrator"                 # and its parameters; also "duffing", and "exported_twin" with a path
+kind = "leaky_integrator"                 # and its parameters; also "duffing", "stuart_landau", and "exported_twin" with a path
 tau_s = 1e-3
 
 [instruments.awg]
-model = "keysight_33522b"                 # or "keysight_l4532a", "keithley_2400"
+model = "keysight_33522b"                 # or "keysight_l4532a", "keysight_dsox1204g", "keithley_2400"
 transport = "tcp"                         # or "pty"
 port = 0                                  # of TCP; 0 is any free one
 link = ""                                 # of a pty: symbolic link to it
 serial = "SIM-33522B-001"                 # must begin with SIM-
 latency_s = 0.0                           # from a message to its reply
 outputs = { 1 = "leaky.drive" }           # keysight_33522b: DEVICE.PORT by channel
-inputs = { 1 = "leaky.response" }         # keysight_l4532a: DEVICE.OBSERVABLE by channel, with noise_V, and
-trigger = "awg"                           #   the generator whose trigger output starts it
+inputs = { 1 = "leaky.response" }         # keysight_l4532a, keysight_dsox1204g: DEVICE.OBSERVABLE by channel, with
+trigger = "awg"                           #   noise_V, and the generator whose trigger output starts it
 output = "duffing.bias"                   # keithley_2400, with sense = "DEVICE.OBSERVABLE", load_ohm, noise_A, noise_V
 
 [instruments.awg.faults]                  # see sim_devices/faults.py
@@ -37,7 +37,7 @@ from sim_devices.faults import Faults
 from sim_devices.physics import DEVICES, Device
 
 Wiring = TypeVar("Wiring")
-MODELS = ("keysight_33522b", "keysight_l4532a", "keithley_2400")
+MODELS = ("keysight_33522b", "keysight_l4532a", "keysight_dsox1204g", "keithley_2400")
 TRANSPORTS = ("tcp", "pty")
 SERIAL_PREFIX = "SIM-"
 
@@ -70,8 +70,11 @@ class InstrumentSpec:
 _WIRING_KEYS = {
     "keysight_33522b": {"outputs"},
     "keysight_l4532a": {"inputs", "noise_V", "trigger"},
+    "keysight_dsox1204g": {"inputs", "noise_V", "trigger"},
     "keithley_2400": {"output", "sense", "load_ohm", "noise_V", "noise_A"},
 }
+_N_CHANNELS = {"keysight_dsox1204g": 4}
+"""Of the models that do not have two."""
 _ALL_WIRING_KEYS = set().union(*_WIRING_KEYS.values())
 
 
@@ -226,9 +229,12 @@ def _check_wiring(spec: BenchSpec) -> None:
             if end in driven:
                 raise BenchFileError(f"{where} drives {end}, which {driven[end]} drives already")
             driven[end] = where
+        known = [str(number) for number in range(1, _N_CHANNELS.get(instrument.model, 2) + 1)]
         for channel in (*instrument.outputs, *instrument.inputs):
-            if channel not in ("1", "2"):
-                raise BenchFileError(f"{where} has no channel {channel!r}; there are 1 and 2")
+            if channel not in known:
+                raise BenchFileError(
+                    f"{where} has no channel {channel!r}; there are {', '.join(known[:-1])} and {known[-1]}"
+                )
         line = instrument.trigger
         if line:
             if line not in spec.instruments or spec.instruments[line].model != "keysight_33522b":

@@ -12,6 +12,7 @@ from sim_devices.bench_file import BenchSpec, InstrumentSpec, load_bench, split_
 from sim_devices.faults import FaultyLine
 from sim_devices.instruments.keithley_2400 import Keithley2400
 from sim_devices.instruments.keysight_33522b import Keysight33522B
+from sim_devices.instruments.keysight_dsox1204g import KeysightDSOX1204G
 from sim_devices.instruments.keysight_l4532a import KeysightL4532A
 from sim_devices.scpi import ScpiError, ScpiInstrument
 from sim_devices.servers import PtyServer, TcpServer
@@ -19,7 +20,12 @@ from sim_devices.servers import PtyServer, TcpServer
 _IDENTITIES = {
     "keysight_33522b": "Keysight Technologies,33522B,{},5.03-3.15-2.00-58-00",
     "keysight_l4532a": "Agilent Technologies,L4532A,{},1.11-1.07-0.01",
+    "keysight_dsox1204g": "KEYSIGHT TECHNOLOGIES,DSO-X 1204G,{},02.11.2019111333",
     "keithley_2400": "KEITHLEY INSTRUMENTS INC.,MODEL 2400,{},C34 Sep 21 2016 15:30:00/A02  /K/M",
+}
+_RECORDERS: Mapping[str, type[KeysightL4532A | KeysightDSOX1204G]] = {
+    "keysight_l4532a": KeysightL4532A,
+    "keysight_dsox1204g": KeysightDSOX1204G,
 }
 
 
@@ -71,9 +77,10 @@ class RunningBench:
         if spec.model == "keysight_33522b":
             outputs = {int(channel): self._end(end, "ports") for channel, end in spec.outputs.items()}
             return Keysight33522B(name=name, identity=identity, bench=self.bench, outputs=outputs)
-        if spec.model == "keysight_l4532a":
+        recorder = _RECORDERS.get(spec.model)
+        if recorder is not None:
             inputs = {int(channel): self._end(end, "observables") for channel, end in spec.inputs.items()}
-            digitiser = KeysightL4532A(
+            digitiser = recorder(
                 name=name, identity=identity, bench=self.bench, inputs=inputs, noise_V=spec.noise_V, index=index
             )
             if spec.trigger:
