@@ -109,7 +109,7 @@ def load_own_task(named: str, *, sha256: str | None = None) -> OwnTask:
     found = hashlib.sha256(source).hexdigest()
     if sha256 is not None and found != sha256:
         raise CampaignError(f"{path}: the file has changed since (SHA-256 {found[:12]}…, it was {sha256[:12]}…)")
-    task = _made(_module(path, source), class_name, path)
+    task = _made(module_of(path, source), class_name, path)
     where = f"{path}, class {class_name}"
     _check_members(task, where)
     _check_sample(task, where)
@@ -120,7 +120,7 @@ def _load_again(source: str, sha256: str) -> OwnTask:
     return load_own_task(source, sha256=sha256)
 
 
-def _module(path: Path, source: bytes) -> ModuleType:
+def module_of(path: Path, source: bytes) -> ModuleType:
     """A file's module, run once; another path is another module, for a task may look for data beside its file."""
     key = hashlib.sha256(bytes(path) + b"\0" + source).hexdigest()
     name = f"labctl_own_task_{key[:16]}"

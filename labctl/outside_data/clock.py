@@ -37,7 +37,7 @@ def settle_clock(trials: Sequence[Trial], dt_s: float | None, treatments: Treatm
             raise OutsideDataError("without time stamps (--time) the data count as even; there is nothing to resample")
         return Clock(dt_s, list(trials), [])
     for trial in trials:
-        _check_order(trial)
+        check_order(trial)
     if treatments.resample:
         return resample(trials, dt_s, treatments)
     found_s = _sampling_time_s(trials)
@@ -63,7 +63,8 @@ def settle_clock(trials: Sequence[Trial], dt_s: float | None, treatments: Treatm
     return Clock(step_s, settled, records + gaps)
 
 
-def _check_order(trial: Trial) -> None:
+def check_order(trial: Trial) -> None:
+    """Raise OutsideDataError unless the time stamps of a trial are there and rise."""
     time_s = trial.time_s
     if time_s is None or len(time_s) < 2:
         raise OutsideDataError(f"{trial.name} has fewer than two samples with time stamps")

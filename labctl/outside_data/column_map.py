@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from labctl.errors import UsageError
 from labctl.outside_data.quantities import TIME_UNITS
@@ -24,6 +24,7 @@ class ColumnMap:
     Raises UsageError.
     """
 
+    drive_needed: ClassVar[bool] = True
     drive: tuple[str, ...]
     response: tuple[str, ...]
     time: str | None = None
@@ -36,7 +37,7 @@ class ColumnMap:
     axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.drive or not self.response:
+        if (self.drive_needed and not self.drive) or not self.response:
             raise UsageError("say which columns are what: --drive NAME and --response NAME, at least one of each")
         used: dict[str, str] = {}
         for role in ("drive", "response", "time", "trial", "input_column"):

@@ -62,11 +62,11 @@ def _counts(trials: Sequence[Trial], names: Sequence[str]) -> dict[str, int]:
 
 def _filled(trial: Trial, longest_gap: int) -> Trial:
     return replace(
-        trial, drive=_fill(trial.drive, trial, longest_gap), response=_fill(trial.response, trial, longest_gap)
+        trial, drive=fill(trial.drive, trial, longest_gap), response=fill(trial.response, trial, longest_gap)
     )
 
 
-def _fill(samples: Samples, trial: Trial, longest_gap: int) -> Samples:
+def fill(samples: Samples, trial: Trial, longest_gap: int) -> Samples:
     """Straight lines across the gaps of each channel."""
     filled = samples.copy()
     for channel in filled.T:

@@ -106,7 +106,7 @@ def read_mapped(
     file = open_data_file(path)
     mapped = map_columns(file, columns)
     names = (*mapped.drive_names, *mapped.response_names)
-    trials = _chosen_rows(mapped.trials, treatments)
+    trials = chosen_rows(mapped.trials, treatments)
     check_not_all_missing(trials, names)
     training = [trial for trial in trials if not trial.is_test]
     check_moving(training, mapped.drive_names, mapped.response_names)
@@ -122,7 +122,7 @@ def read_mapped(
     tests, apart = cut_tests(
         [trial for trial in whole if trial.is_test], len(pieces[0]) if cutting else 0, has_inputs=mapped.has_inputs
     )
-    records = [*file.treatments, *_channels(mapped), *clock.records, *filling, *clipping, *alignment, *apart, *cutting]
+    records = [*file.treatments, *channel_records(mapped), *clock.records, *filling, *clipping, *alignment, *apart, *cutting]
     as_traces = _maker(mapped, clock.dt_s)
     traces, repeats = as_traces(pieces)
     test, _ = as_traces(tests)
@@ -170,7 +170,7 @@ def _tuple(names: str | Sequence[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _chosen_rows(trials: Sequence[Trial], treatments: Treatments) -> list[Trial]:
+def chosen_rows(trials: Sequence[Trial], treatments: Treatments) -> list[Trial]:
     """The rows to be read, with those kept from the fit as trials of their own.
 
     Rows of a table are counted over the whole file, samples of arrays within each trial: both are `Trial.start`.
@@ -208,7 +208,7 @@ def _between(trial: Trial, first: int, stop: int) -> Trial | None:
     return trial.part(low, high) if high > low else None
 
 
-def _channels(mapped: Mapped) -> list[Record]:
+def channel_records(mapped: Mapped) -> list[Record]:
     """What is known of the channels: those without a unit, and drives that were repeated."""
     channels = zip(
         (*mapped.drive_names, *mapped.response_names), (*mapped.drive_units, *mapped.response_units), strict=True

@@ -49,7 +49,7 @@ def map_columns(file: DataFile, columns: ColumnMap) -> Mapped:
         [], *_names_units(drive, columns), *_names_units(response, columns), has_inputs=columns.input_column is not None
     )
     _check_units(columns, (*whole.drive_names, *whole.response_names))
-    stacked = [_stack(side, n_trials) for side in (drive, response)]
+    stacked = [_stack(side, n_trials, n_samples) for side in (drive, response)]
     conditions = _conditions(file, columns, n_trials, n_samples)
     drives: dict[bytes, int] = {}
     for number, (name, rows) in enumerate(_spans(owners, n_trials, n_samples)):
@@ -79,9 +79,9 @@ def _common_shape(file: DataFile, parts: list[Channels]) -> tuple[int, int]:
     return n_trials, n_samples
 
 
-def _stack(side: list[Channels], n_trials: int) -> NDArray[np.float64]:
+def _stack(side: list[Channels], n_trials: int, n_samples: int) -> NDArray[np.float64]:
     values = [np.broadcast_to(part.values, (n_trials, *part.values.shape[1:])) for part in side]
-    return np.concatenate(values, axis=2)
+    return np.concatenate(values, axis=2) if values else np.empty((n_trials, n_samples, 0))
 
 
 def _names_units(side: list[Channels], columns: ColumnMap) -> tuple[tuple[str, ...], tuple[str, ...]]:
