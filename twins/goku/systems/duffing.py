@@ -1,0 +1,72 @@
+"""An oscillator with a cubic spring: free or driven, with or without noise of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from twins.goku.quantity import Quantity, Values
+from twins.goku.system import Symmetry, System
+from twins.goku.systems.pendulum import mirror
+from twins.goku.systems.units import per_time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duffing(System):
+    """position' = velocity,
+    velocity' = -damping velocity - stiffness position - hardening position³ (+ drive_gain force) (+ noise dW/dt).
+
+    G. Duffing, "Erzwungene Schwingungen bei veränderlicher Eigenfrequenz" (1918); noise: a random force (white), whose
+    strength is a parameter. The mass is not told by the motion: everything is per mass. stiffness < 0 gives two wells.
+
+    driven: under a measured force. noisy: with the random force. time_unit_s: seconds in the unit of time of the rates.
+    """
+
+    driven: bool = False
+    noisy: bool = False
+    time_unit_s: float = 1.0
+
+    @cached_property
+    def states(self) -> tuple[Quantity, ...]:  # type: ignore[override]
+        """Position and velocity."""
+        return Quantity("position", "", -1.5, 1.5), Quantity("velocity", per_time(self.time_unit_s), -1.5, 1.5)
+
+    @cached_property
+    def parameters(self) -> tuple[Quantity, ...]:  # type: ignore[override]
+        """Per mass; the last two where they act."""
+        square = per_time(self.time_unit_s, power="^2")
+        always = (
+            Quantity("damping", per_time(self.time_unit_s), 0.02, 1.0, scale="log"),
+            Quantity("stiffness", square, 0.5, 2.0),
+            Quantity("hardening", square, 0.1, 2.0),
+        )
+        gain = (Quantity("drive_gain", square, 0.3, 3.0, scale="log"),) if self.driven else ()
+        noise = Quantity("noise", per_time(self.time_unit_s, power="^1.5"), 0.01, 0.5, scale="log")
+        return (*always, *gain, noise) if self.noisy else (*always, *gain)
+
+    @cached_property
+    def drives(self) -> tuple[Quantity, ...]:  # type: ignore[override]
+        """The force."""
+        return (Quantity("force", "", -2.0, 2.0),) if self.driven else ()
+
+    @cached_property
+    def noise(self) -> str:  # type: ignore[override]
+        """Additive, where there is any."""
+        return "additive" if self.noisy else "none"
+
+    def drift(self, z: Values, p: Any, u: Values) -> tuple[Tensor, ...]:
+        """Per time_unit_s."""
+        spring = (p.stiffness + p.hardening * z.position * z.position) * z.position
+        force = -p.damping * z.velocity - spring
+        return z.velocity, (force + p.drive_gain * u.force if self.driven else force)
+
+    def diffusion(self, z: Values, p: Any, u: Values) -> tuple[float, Tensor]:
+        """Of the velocity alone."""
+        return 0.0, p.noise
+
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """Up and down, where no force tells them apart."""
+        return () if self.driven else (mirror(),)

@@ -1,0 +1,169 @@
+"""A single magnetisation under field, anisotropy, damping and spin torque."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from twins.errors import EquationInvalid
+from twins.goku.quantity import Quantity, Values
+from twins.goku.system import Symmetry, System
+from twins.goku.systems.units import per_time
+
+GYROMAGNETIC_RATIO_RAD_PER_S_T = 1.76085963e11  # of the free electron, CODATA 2018
+_COMPONENTS = ("mx", "my", "mz")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Macrospin(System):
+    """(1 + damping²) m' = T + damping m × T, with T = -γ m × B - γ torque m × (m × p), B = field h + anisotropy m_z e_z.
+
+    Landau-Lifshitz-Gilbert with the torque of J. Slonczewski, J. Magn. Magn. Mater. 159, L1 (1996), as a field (T);
+    positive turns m towards p. m is a unit vector; easy axis z (negative anisotropy: easy plane). The equations leave |m|
+    alone; it is kept at 1 by a term length_rate (1 - |m|²) m, which vanishes on the sphere, and only the direction of m
+    enters elsewhere, so that neither rounding nor a guess off the sphere does harm.
+
+    field_direction, polarisation: h and p, known, of any length. driven: under a measured current (mA), torque =
+    torque_per_mA current. noisy: a thermal field, noise dW/dt in each direction, Stratonovich (W. F. Brown, Phys. Rev. 130,
+    1677, 1963), whose strength is a parameter. time_unit_s: seconds in the unit of time.
+    """
+
+    field_direction: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    polarisation: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    length_rate: float = 1.0
+    driven: bool = False
+    noisy: bool = False
+    time_unit_s: float = 1e-9
+
+    states = tuple(Quantity(name, "", -1.0, 1.0) for name in _COMPONENTS)
+    sde_type = "stratonovich"
+
+    def __post_init__(self) -> None:
+        for name in ("field_direction", "polarisation"):
+            vector = tuple(float(component) for component in getattr(self, name))
+            length = math.hypot(*vector)
+            if len(vector) != 3 or not (math.isfinite(length) and length > 0.0):
+                raise EquationInvalid(f"macrospin: {name} must be three numbers, not all 0, not {vector}")
+            object.__setattr__(self, name, vector)
+
+    @cached_property
+    def parameters(self) -> tuple[Quantity, ...]:  # type: ignore[override]
+        """Fields in tesla."""
+        torque = Quantity("torque_per_mA", "T/mA", -0.02, 0.02) if self.driven else Quantity("torque", "T", -0.01, 0.01)
+        noise = Quantity("noise", f"T {per_time(self.time_unit_s)[2:]}^0.5", 3e-4, 1e-2, scale="log")
+        return (
+            Quantity("anisotropy", "T", 0.05, 0.3),
+            Quantity("field", "T", 0.01, 0.1),
+            Quantity("damping", "", 0.005, 0.1, scale="log"),
+            torque,
+            *((noise,) if self.noisy else ()),
+        )
+
+    @cached_property
+    def drives(self) -> tuple[Quantity, ...]:  # type: ignore[override]
+        """The current through the device."""
+        return (Quantity("current", "mA", -1.0, 1.0),) if self.driven else ()
+
+    @cached_property
+    def noise(self) -> str:  # type: ignore[override]
+        """A random field turns m: three channels that act together."""
+        return "general" if self.noisy else "none"
+
+    def coefficients(self, p: Values) -> Values:
+        """In radians per unit of time, once."""
+        rate = GYROMAGNETIC_RATIO_RAD_PER_S_T * self.time_unit_s
+        named = {
+            "anisotropy": rate * p.anisotropy,
+            "field": (rate * p.field).unsqueeze(-1) * self._direction("field_direction", p.field),
+            "damping": p.damping.unsqueeze(-1),
+            "torque": rate * (p.torque_per_mA if self.driven else p.torque),
+        }
+        return Values(**named, **({"thermal": rate * p.noise} if self.noisy else {}))
+
+    def drift(self, z: Values, p: Any, u: Values) -> tuple[Tensor, ...]:
+        """Per time_unit_s."""
+        m, length = _direction(z)
+        field = p.field + torch.stack(
+            (torch.zeros_like(m[..., 2]), torch.zeros_like(m[..., 2]), p.anisotropy * m[..., 2]), dim=-1
+        )
+        torque = (p.torque * u.current if self.driven else p.torque).unsqueeze(-1)
+        towards = torque * self._direction("polarisation", m)
+        free = -_cross(m, field + _cross(m, towards))
+        kept = self.length_rate * (1.0 - length * length) * m
+        turning = length * (_with_damping(m, free, p.damping) + kept)
+        return turning[..., 0], turning[..., 1], turning[..., 2]
+
+    def diffusion(self, z: Values, p: Any, u: Values) -> Tensor:
+        """(…, 3, 3): what a field along each axis does to m."""
+        m, length = _direction(z)
+        axes = torch.eye(3, dtype=m.dtype, device=m.device).expand(*m.shape[:-1], 3, 3)
+        m = m.unsqueeze(-2)
+        columns = _with_damping(m, -_cross(m, axes), p.damping.unsqueeze(-1))
+        strength: Tensor = p.thermal[..., None, None] * length.unsqueeze(-1)
+        return (strength * columns).mT
+
+    def draw_states(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, 3), float64: evenly over the sphere, within the ranges of the three components if they are narrowed.
+
+        Raises EquationInvalid where the ranges leave next to nothing of the sphere."""
+        low, high = self.state_range(torch.zeros((), dtype=torch.float64))
+        found, n_found = [], 0
+        for _ in range(1000):
+            draws = torch.randn((max(n, 64), 3), dtype=torch.float64, generator=generator)
+            draws = draws / draws.norm(dim=-1, keepdim=True)
+            found.append(draws[((draws >= low) & (draws <= high)).all(-1)])
+            n_found += len(found[-1])
+            if n_found >= n:
+                return torch.cat(found)[:n]
+        raise EquationInvalid(f"macrospin: the ranges {low.tolist()}..{high.tolist()} of m hold next to no unit vector")
+
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """Half a turn about x, y or z, wherever it maps field and polarisation onto themselves or their opposites."""
+        found = []
+        for axis in range(3):
+            signs = [1.0 if index == axis else -1.0 for index in range(3)]
+            field, torque = _sign(self.field_direction, signs), _sign(self.polarisation, signs)
+            if field and torque:
+                factor = {"field": field, "torque": torque, "torque_per_mA": torque}
+                by_parameter = [factor.get(quantity.name, 1.0) for quantity in self.parameters]
+                turned, changed = _scaling(signs), _scaling(by_parameter)
+                found.append(Symmetry(f"half turn about {'xyz'[axis]}", turned, changed, (_COMPONENTS[axis],)))
+        return tuple(found)
+
+    def _direction(self, name: str, like: Tensor) -> Tensor:
+        vector = torch.tensor(getattr(self, name), dtype=like.dtype, device=like.device)
+        unit: Tensor = vector / vector.norm()
+        return unit
+
+
+def _direction(z: Values) -> tuple[Tensor, Tensor]:
+    """(unit vector (…, 3), length (…, 1))."""
+    vector = torch.stack((z.mx, z.my, z.mz), dim=-1)
+    length = vector.norm(dim=-1, keepdim=True)
+    return vector / length, length
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    product: Tensor = torch.linalg.cross(a, b)  # broadcasts
+    return product
+
+
+def _with_damping(m: Tensor, free: Tensor, damping: Tensor) -> Tensor:
+    """Gilbert's implicit damping m × m', solved for m'."""
+    return (free + damping * _cross(m, free)) / (1.0 + damping * damping)
+
+
+def _sign(vector: tuple[float, float, float], signs: list[float]) -> float:
+    """1 or -1 if the vector is mapped onto itself or its opposite, else 0."""
+    kept = {sign for component, sign in zip(vector, signs, strict=True) if component != 0.0}
+    return kept.pop() if len(kept) == 1 else 0.0
+
+
+def _scaling(signs: list[float]) -> Callable[[Tensor], Tensor]:
+    return lambda values: values * torch.tensor(signs, dtype=values.dtype, device=values.device)
