@@ -1,0 +1,40 @@
+"""The networks frame by frame: from channels to features and back, as in GOKU-UI (Abrevaya et al., TMLR 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+WIDTH, FEATURES = 200, 128
+
+
+class Residual(nn.Module):
+    """x + mish(W x + b)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, width) -> (…, width)."""
+        return x + nn.functional.mish(self.dense(x))
+
+
+def frame_net(n_in: int, n_out: int, *, linear_end: bool) -> nn.Sequential:
+    """Dense to 200, two residual layers, dense to n_out; mish throughout, but not at the end of a decoder."""
+    end: list[nn.Module] = [] if linear_end else [nn.Mish()]
+    return nn.Sequential(
+        nn.Linear(n_in, WIDTH), nn.Mish(), Residual(WIDTH), Residual(WIDTH), nn.Linear(WIDTH, n_out), *end
+    )
+
+
+@contextmanager
+def drawn_from(generator: torch.Generator) -> Iterator[None]:
+    """Weights made inside come from this generator: torch's layers know the global one only, which is put back."""
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
