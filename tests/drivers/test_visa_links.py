@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import pyvisa
 from fake_instruments import IDENTITY, Hang, Held, block
 from fake_visa_instruments import HislipInstrument, PrologixInstrument, Vxi11Instrument
 
@@ -152,3 +153,12 @@ def test_a_gpib_name_behind_a_gateway(open_here):
     assert line.query("A?") == "A?"
     line.close()
     instrument.stop()
+
+
+def test_lines_open_again_after_other_code_of_the_process_closed_its_manager(open_here):
+    instrument = Vxi11Instrument(echo)
+    before = open_here(instrument.address, **QUICK)
+    assert before.query("*IDN?") == IDENTITY
+    before.close()
+    pyvisa.ResourceManager("@py").close()  # the same one: pyvisa keeps one a library
+    assert open_here(instrument.address, **QUICK).query("*IDN?") == IDENTITY
