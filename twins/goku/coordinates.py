@@ -1,0 +1,140 @@
+"""Free coordinates of what is unknown of a trace: any real numbers, where the prior and all limits are built in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from twins.errors import EquationInvalid, SeriesInvalid
+from twins.goku.series import Series
+from twins.goku.system import System
+
+INITIAL = ("range", "free")
+_INSIDE = 0.01  # of a range: a start on its edge would have no slope
+_FARTHEST = 30.0  # beyond it a range's end is reached in float64
+
+
+class FreeCoordinates:
+    """Parameters, initial state and noise sd of one trace, in this order, as numbers without limits.
+
+    A quantity with a range is range(sigmoid(x)), linear or in the logarithm, and uniform there before the data: the
+    density of x is the logistic one. Noise levels are uniform in the logarithm of their range.
+    initial: "range": the state at the first sample is uniform in the states' ranges; "free": they tell its scale
+    only, and nothing is known of it (where a trace may begin anywhere, as after a transient).
+    noise_sd_range: (low, high), each a number or one a channel, in the channels' units.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        noise_sd_range: tuple[Float[np.ndarray, " channel"], Float[np.ndarray, " channel"]],
+        *,
+        initial: str = "range",
+    ) -> None:
+        if initial not in INITIAL:
+            raise EquationInvalid(f"initial must be one of {', '.join(INITIAL)}, not {initial!r}")
+        open_ended = [quantity.name for quantity in system.flat_states if not quantity.bounded]
+        if initial == "range" and open_ended:
+            raise EquationInvalid(
+                f"{system.name}: the state {open_ended[0]!r} has no finite range of initial values; give it one by "
+                "with_ranges, or use initial='free'"
+            )
+        like = torch.zeros((), dtype=torch.float64)
+        noise_low, noise_high = (torch.as_tensor(np.array(end), dtype=torch.float64) for end in noise_sd_range)
+        if not bool(((noise_low > 0) & (noise_low < noise_high) & torch.isfinite(noise_high)).all()):
+            raise SeriesInvalid(f"noise_sd_range must be 0 < low < high, not {noise_sd_range}")
+        low, high = system.parameter_range(like)
+        state_low, state_high = system.state_range(like)
+        state_high = torch.where(torch.isfinite(state_high - state_low), state_high, 1.0)
+        state_low = torch.where(torch.isfinite(state_low), state_low, -1.0)
+        self.sizes = [len(low), len(state_low), len(noise_low)]
+        is_log = [quantity.scale == "log" for quantity in system.flat_parameters]
+        self._is_log = torch.tensor([*is_log, *[False] * len(state_low), *[True] * len(noise_low)])
+        self._low = torch.cat((low, state_low, noise_low))
+        self._high = torch.cat((high, state_high, noise_high))
+        self._low[self._is_log], self._high[self._is_log] = (end[self._is_log].log() for end in (self._low, self._high))
+        self.bounded = torch.ones(self.size, dtype=torch.bool)
+        if initial == "free":
+            self.bounded[len(low) : len(low) + len(state_low)] = False
+
+    @property
+    def size(self) -> int:
+        """Numbers a trace."""
+        return sum(self.sizes)
+
+    @property
+    def n_parameters(self) -> int:
+        """The first of them, which traces of a group share."""
+        return self.sizes[0]
+
+    def physical(self, free: Float[Tensor, "*batch unknown"]) -> Float[Tensor, "*batch unknown"]:
+        """In physical units."""
+        unit = torch.where(self.bounded, torch.sigmoid(free), 0.5 + 0.5 * free)
+        straight = self._low + (self._high - self._low) * unit
+        return torch.where(self._is_log, torch.where(self._is_log, straight, 0.0).exp(), straight)
+
+    def split(self, values: Float[Tensor, "*batch unknown"]) -> Sequence[Tensor]:
+        """(parameters, initial state, noise sd)."""
+        return torch.split(values, self.sizes, dim=-1)
+
+    def slope(self, free: Float[Tensor, "*batch unknown"]) -> Float[Tensor, "*batch unknown"]:
+        """How fast each physical value changes with its coordinate."""
+        share = torch.sigmoid(free) * torch.sigmoid(-free)
+        by_free = (self._high - self._low) * torch.where(self.bounded, share, 0.5)
+        return torch.where(self._is_log, self.physical(free) * by_free, by_free)
+
+    def free(self, physical: Float[Tensor, "*batch unknown"]) -> Float[Tensor, "*batch unknown"]:
+        """The coordinates of physical values; those on or beyond the end of their range are moved 1 % inside."""
+        inside = torch.where(self._is_log & (physical <= 0.0), 1e-300, physical)
+        straight = torch.where(self._is_log, torch.where(self._is_log, inside, 1.0).log(), physical)
+        unit = (straight - self._low) / (self._high - self._low)
+        return torch.where(self.bounded, torch.logit(unit.clamp(_INSIDE, 1.0 - _INSIDE)), 2.0 * unit - 1.0)
+
+    def at_edge(self, free: Float[Tensor, "*batch unknown"], share: float = 0.002) -> Tensor:
+        """Which coordinates lie within this share of an end of their range."""
+        return self.bounded & (free.abs() > float(np.log((1.0 - share) / share)))
+
+    def log_prior(self, free: Float[Tensor, "*batch unknown"]) -> Float[Tensor, "*batch unknown"]:
+        """Logarithm of the prior density of each coordinate (0 for those that nothing is known of)."""
+        density = functional.logsigmoid(free) + functional.logsigmoid(-free)
+        return torch.where(self.bounded, density, 0.0)
+
+    def prior_slope(self, free: Float[Tensor, "*batch unknown"]) -> tuple[Tensor, Tensor]:
+        """(slope, negative second derivative) of ``log_prior``."""
+        unit = torch.sigmoid(free)
+        zero = torch.zeros_like(free)
+        return (
+            torch.where(self.bounded, 1.0 - 2.0 * unit, zero),
+            torch.where(self.bounded, 2.0 * unit * (1.0 - unit), zero),
+        )
+
+    def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "n unknown"]:
+        """From the prior (a standard normal where nothing is known)."""
+        unit = torch.rand((n, self.size), dtype=torch.float64, generator=generator)
+        normal = torch.randn((n, self.size), dtype=torch.float64, generator=generator)
+        return torch.where(self.bounded, torch.logit(unit).clamp(-_FARTHEST, _FARTHEST), normal)
+
+
+def noise_sd_range_of(series: Series) -> tuple[np.ndarray, np.ndarray]:
+    """A wide range of noise levels: 1e-4 to 3 times the spread of each channel over all traces.
+
+    Raises SeriesInvalid for a channel without any spread.
+    """
+    spread = np.nanstd(series.values, axis=(0, 1))
+    still = np.flatnonzero(~(spread > 0.0))
+    if len(still):
+        raise SeriesInvalid(f"channel {series.names[still[0]]!r} never changes; leave it away, or give noise_sd_range")
+    return 1e-4 * spread, 3.0 * spread
+
+
+def noise_sd_range_from(given: tuple[object, object] | None, series: Series) -> tuple[np.ndarray, np.ndarray]:
+    """The range that was given, one end a channel, or ``noise_sd_range_of`` the series."""
+    if given is None:
+        return noise_sd_range_of(series)
+    ends = [np.broadcast_to(np.asarray(end, dtype=np.float64), (series.n_channels,)).copy() for end in given]
+    return ends[0], ends[1]

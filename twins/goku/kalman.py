@@ -1,0 +1,183 @@
+"""Prediction of an equation with noise of its own: a cubature Kalman filter through the Runge–Kutta flow.
+
+The state given the samples so far is taken as Gaussian. Its sigma points m ± sqrt(n) L_j (L L' the covariance) follow
+the drift by one Runge–Kutta step of order 4; the noise of a substep enters one half before it, one half after (so that
+the covariance is right to second order in the step), and where it depends on the state as its mean over the points.
+No derivative of the user's drift is needed. Where drift and observation are linear and the noise is additive, this is
+the Kalman filter, exact but for the step.
+
+Source: Arasaratnam and Haykin, Cubature Kalman filters, IEEE Trans. Autom. Control 54 (2009); for equations in
+continuous time, Särkkä and Solin, Applied Stochastic Differential Equations (2019), chapters 9 and 10.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from twins.goku.bound import BoundSystem
+from twins.goku.prediction import Prediction
+from twins.goku.small_matrices import lower_factor, solve_lower
+from twins.goku.trace_data import TraceData
+from twins.goku.trajectories import LARGEST_STATE
+
+if TYPE_CHECKING:
+    from twins.goku.observation import Observation
+    from twins.goku.system import System
+
+_SMALLEST_SD = 1e-6  # of a state's half-width, so that a covariance without spread has a factor
+_NUDGE = 1e-4  # of the noise, for its slope along itself
+
+
+def predict_filtered(
+    system: System,
+    observation: Observation,
+    data: TraceData,
+    parameters: Float[Tensor, "copy trace parameter"],
+    initial: Float[Tensor, "copy trace state"],
+    noise_sd: Float[Tensor, "copy trace channel"],
+    *,
+    substeps: int,
+) -> Prediction:
+    """Mean and covariance of each sample given the earlier ones. The initial state is known: its uncertainty is that of
+    the unknown it is given as."""
+    copies, n_traces, _ = parameters.shape
+    batch = copies * n_traces
+    flow = _Flow(system, parameters.reshape(batch, -1), substeps)
+    look = _Look(system, observation, parameters.reshape(batch, -1), noise_sd.reshape(batch, -1).square())
+    m = initial.reshape(batch, -1)
+    P = m.new_zeros(batch, m.shape[-1], m.shape[-1])
+    means, covariances = [], []
+    for k in range(data.n_samples):
+        seen = _copied(data.seen[k], copies)
+        m, P, mean, covariance = look(m, P, _copied(data.values[k], copies), seen)
+        means.append(mean)
+        covariances.append(covariance)
+        if k + 1 < data.n_samples:
+            step = data.step_s
+            length = _copied(step[k].unsqueeze(-1), copies) if isinstance(step, Tensor) else step
+            m, P = flow(m, P, length, None if data.drive is None else _copied(data.drive[k], copies))
+    mean, covariance = torch.stack(means), torch.stack(covariances)
+    with torch.no_grad():
+        bad = ~torch.isfinite(mean).all(-1).all(0) | ~torch.isfinite(covariance).flatten(2).all(-1).all(0)
+        bad |= ~torch.isfinite(m).all(-1) | flow.left
+    n, c = data.n_samples, noise_sd.shape[-1]
+    return Prediction(
+        mean.reshape(n, copies, n_traces, c), noise_sd.square(),
+        covariance.reshape(n, copies, n_traces, c, c), bad.reshape(copies, n_traces),
+    )  # fmt: skip
+
+
+def _copied(values: Tensor, copies: int) -> Tensor:
+    return values.expand(copies, *values.shape).reshape(copies * len(values), *values.shape[1:])
+
+
+def sigma_points(m: Float[Tensor, "batch n"], L: Float[Tensor, "batch n n"]) -> Float[Tensor, "point batch n"]:
+    """m ± sqrt(n) times each column of L: 2 n points of equal weight."""
+    columns = (L * math.sqrt(m.shape[-1])).permute(2, 0, 1)
+    return torch.cat((m + columns, m - columns))
+
+
+def moments(points: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean, deviations) of points (point, batch, n)."""
+    mean = points.mean(0)
+    return mean, points - mean
+
+
+def product(a: Float[Tensor, "point batch i"], b: Float[Tensor, "point batch j"]) -> Float[Tensor, "batch i j"]:
+    """Mean over the points of a b'."""
+    return (a.permute(1, 2, 0) @ b.transpose(0, 1)) / len(a)
+
+
+class _Flow:
+    """Mean and covariance of the state over one sample."""
+
+    def __init__(self, system: System, parameters: Tensor, substeps: int) -> None:
+        self._system, self._substeps = system, substeps
+        self._drift = BoundSystem(system, parameters, noisy=False)
+        self._noisy = BoundSystem(system, parameters)
+        self._state_dependent = system.noise != "additive"
+        self._corrected = self._state_dependent and system.sde_type == "stratonovich"
+        low, high = system.state_range(parameters)
+        half = torch.nan_to_num(0.5 * (high - low), posinf=1.0)
+        self._floor = torch.diag((_SMALLEST_SD * half).square())
+        self._largest = LARGEST_STATE * torch.nan_to_num(0.5 * (high - low), posinf=1e4)
+        self._middle = torch.nan_to_num(0.5 * (low + high))
+        self.left = torch.zeros(len(parameters), dtype=torch.bool)
+
+    def __call__(self, m: Tensor, P: Tensor, step_s: float | Tensor, drive: Tensor | None) -> tuple[Tensor, Tensor]:
+        h = step_s / (self._substeps * self._system.time_unit_s)
+        scale = h.unsqueeze(-1) if isinstance(h, Tensor) else h
+        for _ in range(self._substeps):
+            before = sigma_points(m, lower_factor(P + self._floor)) if self._state_dependent else m
+            noise = self._spread(before, drive)
+            points = sigma_points(m, lower_factor(P + self._floor + noise * (0.5 * scale)))
+            m, deviations = moments(self._rk4(points, h, drive))
+            P = product(deviations, deviations)
+            if self._state_dependent:
+                noise = self._spread(m + deviations, drive)
+            P = P + noise * (0.5 * scale)
+        with torch.no_grad():
+            self.left |= ((m.detach() - self._middle).abs() > self._largest).any(-1)
+        return m, P
+
+    def _rk4(self, x: Tensor, h: float | Tensor, drive: Tensor | None) -> Tensor:
+        k1 = self._rate(x, drive) * h
+        k2 = self._rate(x + 0.5 * k1, drive) * h
+        k3 = self._rate(x + 0.5 * k2, drive) * h
+        k4 = self._rate(x + k3, drive) * h
+        return x + (k1 + 2.0 * (k2 + k3) + k4) / 6.0
+
+    def _rate(self, x: Tensor, drive: Tensor | None) -> Tensor:
+        """Drift in Itô's reading."""
+        drift = self._drift.coefficients_at(x, drive)[0]
+        if not self._corrected:
+            return drift
+        columns = self._columns(x, drive)  # (channel, …, state): each column of g, and its slope along itself
+        ahead = torch.stack([self._columns(x + _NUDGE * column, drive)[j] for j, column in enumerate(columns)])
+        behind = torch.stack([self._columns(x - _NUDGE * column, drive)[j] for j, column in enumerate(columns)])
+        return drift + (0.25 / _NUDGE) * (ahead - behind).sum(0)
+
+    def _columns(self, x: Tensor, drive: Tensor | None) -> Tensor:
+        g = self._noisy.coefficients_at(x, drive)[1]
+        assert g is not None
+        return (torch.diag_embed(g) if self._noisy.noise_type == "diagonal" else g).movedim(-1, 0)
+
+    def _spread(self, x: Tensor, drive: Tensor | None) -> Tensor:
+        """g g' (batch, state, state), its mean over the points where x has an axis of them."""
+        g = self._noisy.coefficients_at(x, drive)[1]
+        assert g is not None
+        if self._noisy.noise_type == "diagonal":
+            squares = g.square()
+            return torch.diag_embed(squares.mean(0) if squares.ndim == 3 else squares)
+        outer = g @ g.mT
+        return outer.mean(0) if outer.ndim == 4 else outer
+
+
+class _Look:
+    """One sample: what was expected of it, and the state once it is seen."""
+
+    def __init__(self, system: System, observation: Observation, parameters: Tensor, variance: Tensor) -> None:
+        self._system, self._observation, self._parameters = system, observation, parameters
+        self._variance, self._unit = variance, torch.eye(variance.shape[-1]).to(variance)
+        low, high = system.state_range(parameters)
+        half = torch.nan_to_num(0.5 * (high - low), posinf=1.0)
+        self._floor = torch.diag((_SMALLEST_SD * half).square())
+
+    def __call__(self, m: Tensor, P: Tensor, values: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(mean, covariance) of the state after the sample, (mean, covariance) of the sample before it."""
+        points = sigma_points(m, lower_factor(P + self._floor))
+        mean, deviations = moments(self._observation(self._system.outputs_of(points, self._parameters)))
+        there = seen.to(mean.dtype)
+        deviations, mean = deviations * there, mean * there
+        covariance = product(deviations, deviations) + torch.diag_embed(self._variance * there + (1.0 - there))
+        cross = product(points - m, deviations)
+        factor = lower_factor(covariance)
+        white = solve_lower(factor, torch.cat((cross.mT, ((values - mean) * there).unsqueeze(-1)), dim=-1))
+        gain, error = white[..., :-1], white[..., -1:]
+        m = m + (gain.mT @ error).squeeze(-1)
+        return m, P - gain.mT @ gain, mean, covariance

@@ -1,0 +1,234 @@
+"""The likelihood of each trace under an equation: exact for ordinary ones, by a sigma-point filter for noisy ones."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from twins.errors import EquationInvalid, SeriesInvalid
+from twins.goku.kalman import predict_filtered
+from twins.goku.observation import Observation
+from twins.goku.ode_prediction import predict_trajectory
+from twins.goku.prediction import Prediction, log_density
+from twins.goku.series import Series
+from twins.goku.system import System
+from twins.goku.trace_data import TraceData
+
+MOST_NUMBERS = 4_000_000
+"""Of predicted means (with their derivatives) held at once; more traces or draws are taken in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """Of each trace's log-likelihood, by what it depends on: parameters, then initial state, then noise sd per channel.
+
+    value: (trace,); gradient: (trace, unknown); information: (trace, unknown, unknown), the Fisher information given the
+    data so far (which is the expected one for ordinary equations). All in physical units. Where diverged, value is
+    -inf and the others 0.
+    """
+
+    value: Float[Tensor, " trace"]
+    gradient: Float[Tensor, "trace unknown"]
+    information: Float[Tensor, "trace unknown unknown"]
+    diverged: Bool[Tensor, " trace"]
+
+
+class TraceLikelihood:
+    """How likely each trace of a series is, given parameters, the state at its first sample and the noise of observation.
+
+    Observation noise is Gaussian, independent between samples and channels, with one sd a channel. Missing samples
+    (NaN) count for nothing; steps may differ; a drive is held from its sample to the next. For an equation with noise
+    of its own the state is followed by a cubature Kalman filter (``twins.goku.kalman``), exact where drift and
+    observation are linear and the noise is additive. All in float64; the observation is used as it is (nothing of it
+    is fitted here). None for the observation: the channels are the outputs.
+
+    substeps: solver steps a sample. Raises SeriesInvalid where the series do not fit the equation.
+    """
+
+    def __init__(self, system: System, observation: Observation | None, series: Series, *, substeps: int = 1) -> None:
+        if substeps < 1:
+            raise SeriesInvalid(f"substeps must be at least 1, not {substeps}")
+        self.system, self.substeps = system, int(substeps)
+        self.observation = _frozen_observation(observation)
+        self.data = TraceData.of(series, system)
+        self.n_channels = series.n_channels
+        self._check_channels(series)
+
+    @property
+    def n_traces(self) -> int:
+        """Traces."""
+        return self.data.n_traces
+
+    @property
+    def n_unknowns(self) -> int:
+        """Parameters, states and noise levels a trace."""
+        return self.system.n_parameters + self.system.n_states + self.n_channels
+
+    def select(self, traces: Sequence[int] | np.ndarray | Tensor) -> TraceLikelihood:
+        """The likelihood of these traces; one may come several times."""
+        return self._with(self.data.select(torch.as_tensor(traces, dtype=torch.int64)))
+
+    def first(self, n_samples: int) -> TraceLikelihood:
+        """The likelihood of the first samples of every trace."""
+        return self._with(self.data.first(n_samples))
+
+    def predict(
+        self,
+        parameters: Float[Tensor, "*copy trace parameter"],
+        initial: Float[Tensor, "*copy trace state"],
+        noise_sd: Float[Tensor, "*copy trace channel"],
+    ) -> Prediction:
+        """Mean and covariance of each sample given the earlier ones; axes as in ``Prediction``, copies first."""
+        shape = np.broadcast_shapes(parameters.shape[:-1], initial.shape[:-1], noise_sd.shape[:-1])
+        flat = (int(np.prod(shape[:-1])), self.n_traces)
+        p, z, s = (part.expand(*shape, -1).reshape(*flat, part.shape[-1]) for part in (parameters, initial, noise_sd))
+        predict = predict_filtered if self.system.stochastic else predict_trajectory
+        found = predict(self.system, self.observation, self.data, p, z, s, substeps=self.substeps)
+        covariance, n, c = found.covariance, self.data.n_samples, self.n_channels
+        return Prediction(
+            found.mean.reshape(n, *shape, c),
+            found.variance.reshape(*shape, c),
+            None if covariance is None else covariance.reshape(n, *shape, c, c),
+            found.diverged.reshape(shape),
+        )
+
+    def log_likelihood(
+        self,
+        parameters: Float[Tensor, "*copy trace parameter"],
+        initial: Float[Tensor, "*copy trace state"],
+        noise_sd: Float[Tensor, "*copy trace channel"],
+    ) -> Float[Tensor, "*copy trace"]:
+        """Natural logarithm of the density of each trace, in physical units; -inf where the equation diverged."""
+        shape = np.broadcast_shapes(parameters.shape[:-1], initial.shape[:-1], noise_sd.shape[:-1])
+        parts = [
+            part.expand(*shape, -1).reshape(-1, self.n_traces, part.shape[-1])
+            for part in (parameters, initial, noise_sd)
+        ]
+        each = max(1, MOST_NUMBERS // (self.n_traces * self._numbers_a_trace()))
+        chunks = zip(*(torch.split(part, each) for part in parts), strict=True)
+        return torch.cat([log_density(self.data, self.predict(*chunk)) for chunk in chunks]).reshape(shape)
+
+    def derivatives(
+        self,
+        parameters: Float[Tensor, "trace parameter"],
+        initial: Float[Tensor, "trace state"],
+        noise_sd: Float[Tensor, "trace channel"],
+    ) -> Derivatives:
+        """Value, gradient and Fisher information, by forward mode: one copy of every trace an unknown."""
+        each = max(1, MOST_NUMBERS // (self.n_unknowns * self._numbers_a_trace()))
+        if self.n_traces <= each:
+            return self._derivatives(parameters, initial, noise_sd)
+        parts = []
+        for chosen in torch.split(torch.arange(self.n_traces), each):
+            parts.append(self.select(chosen)._derivatives(parameters[chosen], initial[chosen], noise_sd[chosen]))
+        return Derivatives(
+            torch.cat([part.value for part in parts]),
+            torch.cat([part.gradient for part in parts]),
+            torch.cat([part.information for part in parts]),
+            torch.cat([part.diverged for part in parts]),
+        )
+
+    def _derivatives(self, parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> Derivatives:
+        filtered, n_traces = self.system.stochastic, self.n_traces
+        point = torch.cat((parameters, initial, noise_sd), dim=-1)
+        n_moved = point.shape[-1] if filtered else point.shape[-1] - self.n_channels  # of the noise it is known
+        copies = point.expand(n_moved, -1, -1).contiguous()
+        tangents = torch.eye(n_moved, point.shape[-1], dtype=point.dtype).unsqueeze(1).expand_as(copies).contiguous()
+        sizes = [parameters.shape[-1], initial.shape[-1], noise_sd.shape[-1]]
+        with torch.no_grad(), forward_ad.dual_level():
+            dual = forward_ad.make_dual(copies, tangents)  # type: ignore[no-untyped-call]
+            moved = self.predict(*torch.split(dual, sizes, dim=-1))
+            mean, mean_slope = _apart(moved.mean)
+            spread, spread_slope = (None, None) if moved.covariance is None else _apart(moved.covariance)
+        here = Prediction(
+            mean[:, 0], noise_sd.square(), None if spread is None else spread[:, 0], moved.diverged.any(0)
+        )
+        value = log_density(self.data, here)
+        if spread_slope is None:
+            gradient, information = self._independent_errors(here, mean_slope, noise_sd)
+        else:
+            gradient, information = self._correlated_errors(here, mean_slope, spread_slope)
+        fine = torch.isfinite(value) & torch.isfinite(gradient).all(-1) & torch.isfinite(information).all(-1).all(-1)
+        return Derivatives(
+            torch.where(fine, value, -torch.inf),
+            torch.where(fine.unsqueeze(-1), gradient, 0.0),
+            torch.where(fine.reshape(n_traces, 1, 1), information, 0.0),
+            ~fine,
+        )
+
+    def _independent_errors(self, here: Prediction, slope: Tensor, noise_sd: Tensor) -> tuple[Tensor, Tensor]:
+        """Errors of the observation alone. slope: (time, unknown, trace, channel) of the mean."""
+        seen = self.data.seen.to(slope.dtype)
+        white = (self.data.values - here.mean) * seen / noise_sd
+        slope = slope * (seen / noise_sd).unsqueeze(1)
+        gradient = torch.einsum("tkbc,tbc->bk", slope, white)
+        joint = slope.permute(2, 1, 0, 3).reshape(slope.shape[2], slope.shape[1], -1)
+        information = joint @ joint.mT
+        count = seen.sum(0)
+        by_noise = (white.square().sum(0) - count) / noise_sd
+        n, c = gradient.shape[-1], noise_sd.shape[-1]
+        whole = gradient.new_zeros(len(gradient), n + c, n + c)
+        whole[:, :n, :n] = information
+        whole[:, n:, n:] = torch.diag_embed(2.0 * count / noise_sd.square())
+        return torch.cat((gradient, by_noise), dim=-1), whole
+
+    def _correlated_errors(self, here: Prediction, slope: Tensor, spread_slope: Tensor) -> tuple[Tensor, Tensor]:
+        """Each sample's Gaussian with slopes of mean (time, unknown, trace, channel) and covariance (…, channel)."""
+        assert here.covariance is not None
+        seen = self.data.seen.to(slope.dtype)
+        factor, _ = torch.linalg.cholesky_ex(here.covariance)
+        inverse = torch.linalg.solve_triangular(factor, torch.eye(self.n_channels).to(factor), upper=False)
+        white = torch.einsum("tbcd,tbd->tbc", inverse, (self.data.values - here.mean) * seen)
+        by_mean = torch.einsum("tbcd,tkbd->bktc", inverse, slope)
+        by_spread = torch.einsum("tbcd,tkbde,tbfe->bktcf", inverse, spread_slope, inverse)
+        gradient = torch.einsum("bktc,tbc->bk", by_mean, white)
+        gradient += 0.5 * torch.einsum("bktcf,tbc,tbf->bk", by_spread, white, white)
+        gradient -= 0.5 * by_spread.diagonal(dim1=-2, dim2=-1).sum(dim=(-2, -1))
+        by_mean, by_spread = by_mean.flatten(2), by_spread.flatten(2)
+        return gradient, by_mean @ by_mean.mT + 0.5 * by_spread @ by_spread.mT
+
+    def _numbers_a_trace(self) -> int:
+        n_channels, n_states = self.n_channels, self.system.n_states
+        each = n_channels + n_states + (n_channels**2 if self.system.stochastic else 0)
+        return self.data.n_samples * each
+
+    def _with(self, data: TraceData) -> TraceLikelihood:
+        other = copy.copy(self)
+        other.data = data
+        return other
+
+    def _check_channels(self, series: Series) -> None:
+        outputs = torch.zeros(1, self.system.n_outputs, dtype=torch.float64)
+        try:
+            found = self.observation(outputs).shape[-1]
+        except RuntimeError as error:
+            raise EquationInvalid(
+                f"the observation does not take the {self.system.n_outputs} outputs of {self.system.name}"
+            ) from error
+        if found != series.n_channels:
+            raise SeriesInvalid(
+                f"the observation gives {found} channels of {self.system.name}, the series have {series.n_channels} "
+                f"({', '.join(series.names)}); say which outputs are observed by KnownObservation.of_outputs"
+            )
+
+
+def _same(outputs: Tensor) -> Tensor:
+    return outputs
+
+
+def _frozen_observation(observation: Observation | None) -> Observation:
+    if observation is None:
+        return _same
+    return copy.deepcopy(observation).double().requires_grad_(False).eval()
+
+
+def _apart(dual: Tensor) -> tuple[Tensor, Tensor]:
+    primal, tangent = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]
+    return primal, torch.zeros_like(primal) if tangent is None else tangent

@@ -1,0 +1,48 @@
+"""Prediction of an ordinary equation: the trajectory itself; all error is the observation's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from twins.goku.prediction import Prediction
+from twins.goku.trace_data import TraceData
+from twins.goku.trajectories import ran_away, solve_system
+
+if TYPE_CHECKING:
+    from twins.goku.observation import Observation
+    from twins.goku.system import System
+
+
+def predict_trajectory(
+    system: System,
+    observation: Observation,
+    data: TraceData,
+    parameters: Float[Tensor, "copy trace parameter"],
+    initial: Float[Tensor, "copy trace state"],
+    noise_sd: Float[Tensor, "copy trace channel"],
+    *,
+    substeps: int,
+) -> Prediction:
+    """Exact but for the solver's step. Copies (draws, tangents) of all traces are solved as one batch."""
+    copies, n_traces, _ = parameters.shape
+    batch = copies * n_traces
+    step, drive = data.step_s, data.drive
+    if isinstance(step, Tensor):
+        step = step.unsqueeze(1).expand(-1, copies, -1).reshape(len(step), batch)
+    if drive is not None:
+        drive = drive.unsqueeze(1).expand(-1, copies, -1, -1).reshape(len(drive), batch, -1)
+    flat = parameters.reshape(batch, -1)
+    states = solve_system(
+        system, initial.reshape(batch, -1), flat,
+        step_s=step, n_steps=data.n_samples - 1, drive=drive, substeps=substeps,
+    )  # fmt: skip
+    mean = observation(system.outputs_of(states, flat))
+    diverged = ran_away(system, states) | ~torch.isfinite(mean.detach()).all(-1).all(0)
+    return Prediction(
+        mean.reshape(data.n_samples, copies, n_traces, -1),
+        noise_sd.square(), None, diverged.reshape(copies, n_traces),
+    )  # fmt: skip
