@@ -24,16 +24,16 @@ Its eight bits are told as they are: where a sample is the first or the last cod
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from drivers.errors import BadAnswer, DriverError, LineTimeout, OutOfRange, UnknownTerminal
+from drivers.errors import BadAnswer, DriverError, LineLost, LineTimeout, OutOfRange, UnknownTerminal
 from drivers.line import Line
 from drivers.options import Options, read_options
+from drivers.scope_preamble import Preamble, parse_preamble
 from drivers.scpi import Number, ScpiDriver, describe, parse_number
 
 INPUTS = ("1", "2", "3", "4")
@@ -59,18 +59,6 @@ class ScopeOptions(Options):
     slope: Literal["rising", "falling"] = "rising"
     probe: float = Field(default=1.0, ge=1.0, le=1000.0)
     overload: Literal["error", "keep"] = "keep"
-
-
-@dataclass(frozen=True, slots=True)
-class Preamble:
-    """What WAVeform:PREamble? says of the samples that WAVeform:DATA? gives, as unsigned bytes."""
-
-    n_points: int
-    increment_s: float
-    origin_s: float
-    increment_V: float
-    origin_V: float
-    reference: float
 
 
 class ScopeRecorder:
@@ -164,16 +152,18 @@ class ScopeRecorder:
         if not self._n_samples:
             raise DriverError(f"{self.line.address}: configure() before arm()")
         with self.line.locked():
+            self._volts = {}
+            self._armed_since()  # reading it forgets that it was armed before; and a lost line is reopened here
             if not self._set_up:
                 self._apply()
-            self._volts = {}
-            self._armed_since()  # reading it forgets that it was armed before
             self.line.write("SING")
             give_up_s = time.monotonic() + self.line.timeout_s
             while not self._armed_since():
                 if time.monotonic() > give_up_s:
                     self._driver.check_errors("SING")
                     raise LineTimeout(self.line.address, "SING", "the oscilloscope does not wait for its trigger")
+            if not self._set_up:
+                raise LineLost(self.line.address, "SING", "the connection broke while it was armed: arm it once more")
             self._armed = True
 
     def _armed_since(self) -> bool:
@@ -272,14 +262,6 @@ class ScopeRecorder:
     def forget(self) -> None:
         """After a reconnection the instrument's set-up is unknown; it is applied again before the next record."""
         self._set_up = False
-
-
-def parse_preamble(answer: str, address: str, command: str) -> Preamble:
-    """Ten numbers: format, type, points, count, x increment, origin and reference, y increment, origin and reference."""
-    fields = [parse_number(field, address, command) for field in answer.split(",")]
-    if len(fields) != 10 or fields[0] != 0:
-        raise BadAnswer(f"{address}: {command!r} was answered {answer[:120]!r}, which is no preamble of bytes")
-    return Preamble(int(fields[2]), fields[4], fields[5] - fields[6] * fields[4], fields[7], fields[8], fields[9])
 
 
 class KeysightDSOX1204G(ScpiDriver):

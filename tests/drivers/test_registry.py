@@ -13,13 +13,14 @@ from drivers import roles
 from drivers.errors import UnknownDriver, UnknownTerminal
 from drivers.keithley_2400 import SourceMeter, SourceMeterOptions
 from drivers.keysight_33500b import GeneratorOptions, Output
+from drivers.keysight_dsox1204g import ScopeOptions, ScopeRecorder
 from drivers.keysight_l4532a import DigitiserOptions, Recorder
 from drivers.options import Options
 from drivers.registry import OUR_OWN, driver_names, find_driver, open_driver
 from drivers.scpi import Number, Setting
 from drivers.transport import open_line
 
-TABLES = [Output, Recorder, SourceMeter]
+TABLES = [Output, Recorder, ScopeRecorder, SourceMeter]
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_every_setting_has_a_name_with_its_unit_and_a_documentation(table, setti
         assert f"({setting.unit})" in setting.__doc__
 
 
-@pytest.mark.parametrize("table", [GeneratorOptions, DigitiserOptions, SourceMeterOptions])
+@pytest.mark.parametrize("table", [GeneratorOptions, DigitiserOptions, ScopeOptions, SourceMeterOptions])
 def test_every_option_is_in_the_documentation_of_its_driver(table):
     assert issubclass(table, Options)
     documentation = sys.modules[table.__module__].__doc__

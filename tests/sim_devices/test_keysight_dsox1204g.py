@@ -6,22 +6,26 @@ import numpy as np
 import pytest
 
 RATE_HZ = 50_000.0
-TABLES = {
-    "devices": {"oscillator": {"kind": "stuart_landau"}, "leaky": {"kind": "leaky_integrator", "noise_scale": 0.0}},
-    "instruments": {
-        "awg": {"model": "keysight_33522b", "outputs": {"1": "oscillator.drive", "2": "leaky.drive"}},
-        "digitiser": {
-            "model": "keysight_dsox1204g",
-            "inputs": {"1": "oscillator.voltage", "3": "leaky.response"},
-            "trigger": "awg",
+
+
+def tables():
+    """A bench of an oscillator on channel 1 and a noiseless leaky integrator on channel 3."""
+    return {
+        "devices": {"oscillator": {"kind": "stuart_landau"}, "leaky": {"kind": "leaky_integrator", "noise_scale": 0.0}},
+        "instruments": {
+            "awg": {"model": "keysight_33522b", "outputs": {"1": "oscillator.drive", "2": "leaky.drive"}},
+            "digitiser": {
+                "model": "keysight_dsox1204g",
+                "inputs": {"1": "oscillator.voltage", "3": "leaky.response"},
+                "trigger": "awg",
+            },
         },
-    },
-}
+    }
 
 
 @pytest.fixture
 def rig(start):
-    return start(**TABLES)
+    return start(**tables())
 
 
 @pytest.fixture
@@ -57,10 +61,11 @@ def volts(scope, channel=1):
 
 @pytest.mark.parametrize(
     ("command", "code"),
-    [("CHAN1:SCAL 20", -222), ("CHAN1:SCAL 0.1e-3", -222), ("CHAN5:SCAL 1", -114), ("CHAN1:COUP AC", -221), ("CHAN1:OFFS 101", -222),
-     ("CHAN1:PROB 0", -222), ("TIM:SCAL 100", -222), ("TIM:RANG 1e-9", -222), ("TIM:MODE ROLL", -221), ("TRIG:SOUR LINE", -221),
-     ("TRIG:SOUR SMU", -224), ("ACQ:TYPE AVER", -221), ("WAV:POIN 300", -224), ("WAV:SOUR CHAN7", -224), ("RUN", -221),
-     ("TRIG:FORC", -211), ("WAV:DATA?", -230), ("WAV:PRE?", -230), ("CONF:ACQ 1", -113)],
+    [("CHAN1:SCAL 20", -222), ("CHAN1:SCAL 0.1e-3", -222), ("CHAN5:SCAL 1", -114), ("CHAN1:COUP AC", -221),
+     ("CHAN1:OFFS 101", -222), ("CHAN1:PROB 0", -222), ("TIM:SCAL 100", -222), ("TIM:RANG 1e-9", -222),
+     ("TIM:MODE ROLL", -221), ("TRIG:SOUR LINE", -221), ("TRIG:SOUR SMU", -224), ("ACQ:TYPE AVER", -221),
+     ("WAV:POIN 300", -224), ("WAV:SOUR CHAN7", -224), ("RUN", -221), ("TRIG:FORC", -211), ("WAV:DATA?", -230),
+     ("WAV:PRE?", -230), ("CONF:ACQ 1", -113)],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_is_refused_and_nothing_changes(scope, command, code):
     asked = "CHAN1:SCAL?;OFFS?;PROB?;COUP?;:TIM:RANG?;:TRIG:SOUR?;:ACQ:TYPE?;:WAV:POIN?;SOUR?"
@@ -213,7 +218,7 @@ def test_a_stopped_record_has_holes_and_a_channel_that_was_not_shown_has_no_reco
 
 
 def test_the_noise_of_the_input_and_an_open_input(start):
-    rig = start(**TABLES, instruments__digitiser__noise_V=2e-3)
+    rig = start(**tables(), instruments__digitiser__noise_V=2e-3)
     scope = rig.digitiser
     prepare(scope, 5000, scale_V=5e-3, channels=(2, 3))
     scope.write("SING", "TRIG:FORC")
