@@ -18,6 +18,8 @@ from twins.goku.systems.units import per_time
 
 GYROMAGNETIC_RATIO_RAD_PER_S_T = 1.76085963e11  # of the free electron, CODATA 2018
 _COMPONENTS = ("mx", "my", "mz")
+_AXES = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+Vector = tuple[Any, ...]  # three components: tensors (…), or numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +82,9 @@ class Macrospin(System):
         rate = GYROMAGNETIC_RATIO_RAD_PER_S_T * self.time_unit_s
         named = {
             "anisotropy": rate * p.anisotropy,
-            "field": (rate * p.field).unsqueeze(-1) * self._direction("field_direction", p.field),
-            "damping": p.damping.unsqueeze(-1),
+            "field": rate * p.field,
+            "damping": p.damping,
+            "kept": 1.0 / (1.0 + p.damping * p.damping),
             "torque": rate * (p.torque_per_mA if self.driven else p.torque),
         }
         return Values(**named, **({"thermal": rate * p.noise} if self.noisy else {}))
@@ -89,24 +92,28 @@ class Macrospin(System):
     def drift(self, z: Values, p: Any, u: Values) -> tuple[Tensor, ...]:
         """Per time_unit_s."""
         m, length = _direction(z)
-        field = p.field + torch.stack(
-            (torch.zeros_like(m[..., 2]), torch.zeros_like(m[..., 2]), p.anisotropy * m[..., 2]), dim=-1
-        )
-        torque = (p.torque * u.current if self.driven else p.torque).unsqueeze(-1)
-        towards = torque * self._direction("polarisation", m)
-        free = -_cross(m, field + _cross(m, towards))
-        kept = self.length_rate * (1.0 - length * length) * m
-        turning = length * (_with_damping(m, free, p.damping) + kept)
-        return turning[..., 0], turning[..., 1], turning[..., 2]
+        x, y, easy = (p.field * component for component in _unit(self.field_direction))
+        field = (x, y, easy + p.anisotropy * m[2])
+        torque = p.torque * u.current if self.driven else p.torque
+        towards = _cross(m, tuple(torque * component for component in _unit(self.polarisation)))
+        turning = self._turning(m, tuple(a + b for a, b in zip(field, towards, strict=True)), p)
+        lengthening = self.length_rate * (1.0 - length * length)
+        a, b, c = (length * (turned + lengthening * own) for turned, own in zip(turning, m, strict=True))
+        return a, b, c
 
     def diffusion(self, z: Values, p: Any, u: Values) -> Tensor:
         """(…, 3, 3): what a field along each axis does to m."""
         m, length = _direction(z)
-        axes = torch.eye(3, dtype=m.dtype, device=m.device).expand(*m.shape[:-1], 3, 3)
-        m = m.unsqueeze(-2)
-        columns = _with_damping(m, -_cross(m, axes), p.damping.unsqueeze(-1))
-        strength: Tensor = p.thermal[..., None, None] * length.unsqueeze(-1)
-        return (strength * columns).mT
+        strength: Tensor = p.thermal * length
+        columns = [torch.stack(self._turning(m, axis, p), dim=-1) for axis in _AXES]
+        return strength[..., None, None] * torch.stack(columns, dim=-1)
+
+    @staticmethod
+    def _turning(m: Vector, field: Vector, p: Any) -> Vector:
+        """m' in a field, from Gilbert's implicit damping m × m'."""
+        a, b, c = _cross(field, m)
+        damped = _cross(m, (a, b, c))
+        return tuple((free + p.damping * more) * p.kept for free, more in zip((a, b, c), damped, strict=True))
 
     def draw_states(self, n: int, generator: torch.Generator) -> Tensor:
         """(n, 3), float64: evenly over the sphere, within the ranges of the three components if they are narrowed.
@@ -136,27 +143,20 @@ class Macrospin(System):
                 found.append(Symmetry(f"half turn about {'xyz'[axis]}", turned, changed, (_COMPONENTS[axis],)))
         return tuple(found)
 
-    def _direction(self, name: str, like: Tensor) -> Tensor:
-        vector = torch.tensor(getattr(self, name), dtype=like.dtype, device=like.device)
-        unit: Tensor = vector / vector.norm()
-        return unit
+
+def _direction(z: Values) -> tuple[Vector, Tensor]:
+    """The unit vector, and the length."""
+    length = torch.sqrt(z.mx * z.mx + z.my * z.my + z.mz * z.mz)
+    return (z.mx / length, z.my / length, z.mz / length), length
 
 
-def _direction(z: Values) -> tuple[Tensor, Tensor]:
-    """(unit vector (…, 3), length (…, 1))."""
-    vector = torch.stack((z.mx, z.my, z.mz), dim=-1)
-    length = vector.norm(dim=-1, keepdim=True)
-    return vector / length, length
+def _unit(vector: tuple[float, float, float]) -> tuple[float, ...]:
+    length = math.hypot(*vector)
+    return tuple(component / length for component in vector)
 
 
-def _cross(a: Tensor, b: Tensor) -> Tensor:
-    product: Tensor = torch.linalg.cross(a, b)  # broadcasts
-    return product
-
-
-def _with_damping(m: Tensor, free: Tensor, damping: Tensor) -> Tensor:
-    """Gilbert's implicit damping m × m', solved for m'."""
-    return (free + damping * _cross(m, free)) / (1.0 + damping * damping)
+def _cross(a: Vector, b: Vector) -> Vector:
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 def _sign(vector: tuple[float, float, float], signs: list[float]) -> float:
