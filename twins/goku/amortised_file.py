@@ -1,0 +1,241 @@
+"""Amortised posteriors on disk: tensors as safetensors, everything else as JSON beside them. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from twins.errors import CheckpointInvalid, EquationInvalid
+from twins.files import labctl_version, read_whole, write_whole
+from twins.goku.amortised import AmortisedPosterior
+from twins.goku.amortised_calibration import LevelMap
+from twins.goku.amortised_design import Design, Simulator
+from twins.goku.amortised_network import NetworkShape, PosteriorNetwork
+from twins.goku.amortised_trust import TrustReference
+from twins.goku.observation import KnownObservation, LinearObservation, Observation
+from twins.goku.system import System
+from twins.goku.systems import SYSTEMS, system_named
+
+FORMAT = "labctl.goku_amortised"
+FORMAT_VERSION = 1
+_LARGEST_JSON, _LARGEST_TENSORS = 1 << 20, 1 << 30  # bytes
+_NETWORK = "network."
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _SystemModel(_Model):
+    """registered: its name among the equations that come with the package, or None."""
+
+    registered: str | None
+    options: dict[str, Any]
+    parameters: list[tuple[str, str, float, float]]
+    states: list[tuple[str, str, float, float]]
+    ranges: dict[str, tuple[float, float]]
+
+
+class _ShapeModel(_Model):
+    n_samples: int = Field(ge=2)
+    n_channels: int = Field(ge=1)
+    n_drives: int = Field(ge=0)
+    n_coordinates: int = Field(ge=1)
+    varying: tuple[str, ...]
+    width: int = Field(ge=1, le=1 << 14)
+    blocks: int = Field(ge=1, le=1 << 8)
+    components: int = Field(ge=1, le=1 << 10)
+
+
+class _FileModel(_Model):
+    format: str
+    format_version: int
+    tensors_file: str
+    tensors_sha256: str
+    versions: dict[str, str]
+    system: _SystemModel
+    shape: _ShapeModel
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    uniform_step_s: float | None
+    substeps: int = Field(ge=1)
+    method: str | None
+    coverage90_before: dict[str, float]
+    coverage90_after: dict[str, float]
+    n_simulations: int
+    n_diverged: int
+    held_out_loss: float
+    seconds: float
+    provenance: dict[str, Any]
+
+
+def save_amortised(posterior: AmortisedPosterior, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
+    """Write NAME.safetensors and NAME.json, where `path` is either of them or the name without ending.
+
+    provenance: plain JSON data. Each file appears whole or not at all, the JSON last. Returns the JSON's path. Raises
+    CheckpointInvalid for provenance that is not plain data, or an observation that is neither known nor linear.
+    """
+    tensors_path, json_path = _paths(path)
+    simulator = posterior.simulator
+    payload = save({name: value.detach().cpu().contiguous() for name, value in _tensors(posterior).items()})
+    document = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "tensors_file": tensors_path.name,
+        "tensors_sha256": hashlib.sha256(payload).hexdigest(),
+        "versions": {"labctl": labctl_version(), "torch": str(torch.__version__)},
+        "system": _described(simulator.system),
+        "shape": asdict(posterior.network.shape),
+        "uniform_step_s": simulator.design.uniform_step_s,
+        "substeps": simulator.substeps,
+        "method": simulator.method,
+        **{name: getattr(posterior, name) for name in ("names", "units", "n_simulations", "n_diverged")},
+        **{name: getattr(posterior, name) for name in ("held_out_loss", "seconds")},
+        **{name: dict(getattr(posterior, name)) for name in ("coverage90_before", "coverage90_after")},
+        "provenance": dict(provenance),
+    }
+    try:
+        text = json.dumps(document, indent=2, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(tensors_path, payload)
+    write_whole(json_path, text.encode())
+    return json_path
+
+
+def load_amortised(path: str | Path, system: System | None = None) -> AmortisedPosterior:
+    """The posterior saved under this name. system: needed where the equation is not one of those that come with the package.
+
+    Raises CheckpointInvalid for anything damaged, foreign, of another version or of another equation.
+    """
+    tensors_path, json_path = _paths(path)
+    document = _document(json_path)
+    payload = read_whole(tensors_path, _LARGEST_TENSORS)
+    if hashlib.sha256(payload).hexdigest() != document.tensors_sha256:
+        raise CheckpointInvalid(f"{tensors_path} is not the file that {json_path.name} describes (its sha256 differs)")
+    try:
+        tensors = load(payload)
+        return _posterior(document, tensors, _system(document.system, system, json_path))
+    except (KeyError, RuntimeError, SafetensorError, EquationInvalid) as error:
+        raise CheckpointInvalid(f"{json_path}: {error}") from error
+
+
+def read_amortised_provenance(path: str | Path) -> dict[str, Any]:
+    """The provenance saved with a posterior."""
+    return _document(_paths(path)[1]).provenance
+
+
+def _posterior(document: _FileModel, tensors: dict[str, Tensor], system: System) -> AmortisedPosterior:
+    odd = [
+        name for name, value in tensors.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]
+    if odd:
+        raise CheckpointInvalid(f"{document.tensors_file}: {odd[0]} holds values that are not finite")
+    network = PosteriorNetwork(NetworkShape(**document.shape.model_dump()))
+    weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
+    network.load_state_dict(weights)
+    network.eval()
+    design = Design(tensors["steps_s"], tensors["seen"], tensors.get("drive"), document.uniform_step_s)
+    observation = KnownObservation(tensors["observation_matrix"], tensors["observation_offset"])
+    simulator = Simulator(
+        system, observation, design, tensors["noise_low"], tensors["noise_high"], document.substeps, document.method
+    )
+    if simulator.n_coordinates != document.shape.n_coordinates:
+        raise CheckpointInvalid(
+            f"the equation has {simulator.n_coordinates} coordinates, the network {document.shape.n_coordinates}"
+        )
+    told = {
+        name: getattr(document, name)
+        for name in ("coverage90_before", "coverage90_after", "n_simulations", "n_diverged", "held_out_loss", "seconds")
+    }
+    return AmortisedPosterior(
+        simulator=simulator,
+        network=network,
+        level_map=LevelMap(tensors["ranks"]),
+        trust=TrustReference(tensors["trust_summaries"], tensors["trust_distances"], tensors["trust_misfits"]),
+        names=document.names,
+        units=document.units,
+        **told,
+    )
+
+
+def _tensors(posterior: AmortisedPosterior) -> dict[str, Tensor]:
+    simulator = posterior.simulator
+    matrix, offset = _operator(simulator.observation)
+    named = {f"{_NETWORK}{name}": value for name, value in posterior.network.state_dict().items()}
+    named |= {"steps_s": simulator.design.steps_s, "seen": simulator.design.seen}
+    named |= {"noise_low": simulator.noise_low, "noise_high": simulator.noise_high}
+    named |= {"observation_matrix": matrix, "observation_offset": offset, "ranks": posterior.level_map.ranks}
+    trust = posterior.trust
+    named |= {"trust_summaries": trust.summaries, "trust_distances": trust.distances, "trust_misfits": trust.misfits}
+    if simulator.design.drive is not None:
+        named["drive"] = simulator.design.drive
+    return named
+
+
+def _operator(observation: Observation) -> tuple[Tensor, Tensor]:
+    if isinstance(observation, KnownObservation):
+        return observation.get_buffer("matrix"), observation.get_buffer("offset")
+    if isinstance(observation, LinearObservation):
+        return observation.weight, observation.bias
+    raise CheckpointInvalid(
+        f"only a known or a linear observation can be saved with an amortised posterior, not {type(observation).__name__}"
+    )
+
+
+def _described(system: System) -> dict[str, Any]:
+    registered = next((name for name, made in SYSTEMS.items() if made is type(system)), None)
+    options = system.options() if registered is not None else {}
+    sides = {
+        side: [[q.name, q.unit, q.low, q.high] for q in flat]
+        for side, flat in (("parameters", system.flat_parameters), ("states", system.flat_states))
+    }
+    ranges = {quantity.name: [quantity.low, quantity.high] for quantity in (*system.parameters, *system.states)}
+    return {"registered": registered, "options": options, **sides, "ranges": ranges}
+
+
+def _system(document: _SystemModel, given: System | None, json_path: Path) -> System:
+    if given is None and document.registered is None:
+        raise CheckpointInvalid(f"{json_path}: its equation does not come with the package; hand it over as `system`")
+    if given is None:
+        assert document.registered is not None
+        system = system_named(document.registered, **document.options).with_ranges(document.ranges)
+    else:
+        system = given
+    found = _SystemModel.model_validate_json(json.dumps(_described(system)))
+    if (found.parameters, found.states) != (document.parameters, document.states):
+        raise CheckpointInvalid(
+            f"{json_path} is for {[name for name, *_ in document.parameters]} with ranges of their own, "
+            f"and {system.name} does not have these names, units and ranges; train again for this equation"
+        )
+    return system
+
+
+def _document(json_path: Path) -> _FileModel:
+    try:
+        document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
+    except ValidationError as error:
+        raise CheckpointInvalid(f"{json_path} does not describe an amortised posterior: {error}") from error
+    if document.format != FORMAT or document.format_version != FORMAT_VERSION:
+        raise CheckpointInvalid(
+            f"{json_path} is {document.format} version {document.format_version}; "
+            f"this labctl reads {FORMAT} version {FORMAT_VERSION}; train it again"
+        )
+    return document
+
+
+def _paths(path: str | Path) -> tuple[Path, Path]:
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
