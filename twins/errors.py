@@ -9,6 +9,7 @@ TwinError
 ├── SolverRefused        (ValueError)  an equation and a scheme that do not fit, wrong shapes
 ├── EquationInvalid      (ValueError)  an equation of known form that is not well formed, or values that do not fit it
 ├── SeriesInvalid        (ValueError)  observed series of a wrong shape, or that do not fit the equation
+├── GokuSpecInvalid      (ValueError)  choices for a GOKU network or its fit that are unknown or contradict each other
 └── CheckpointInvalid    (ValueError)  a file that is not a twin, or not one this version can read
 """
 
@@ -55,6 +56,10 @@ class EquationInvalid(TwinError, ValueError):
 
 class SeriesInvalid(TwinError, ValueError):
     """Observed series of a wrong shape, without times, or that do not fit the equation they are handed to."""
+
+
+class GokuSpecInvalid(TwinError, ValueError):
+    """Choices for a GOKU network or its fit that are unknown, or contradict each other."""
 
 
 class CheckpointInvalid(TwinError, ValueError):

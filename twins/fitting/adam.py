@@ -26,7 +26,8 @@ class AdamMemory:
 class FlatAdam:
     """Adam with the gradient's norm limited. The learning rate is given at every step.
 
-    rates: of each parameter, as a multiple of the learning rate; by default 1.
+    rates: of each parameter, as a multiple of the learning rate; by default 1. weight_decay: apart from the gradient, as
+    in AdamW (Loshchilov and Hutter, 2019).
     """
 
     def __init__(
@@ -36,10 +37,12 @@ class FlatAdam:
         largest_gradient: float,
         betas: tuple[float, float] = (0.9, 0.99),
         rates: Sequence[float] | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         self._parameters = list(parameters)
         self._largest_gradient = largest_gradient
         self._betas = betas
+        self._weight_decay = weight_decay
         self._sizes = [p.numel() for p in self._parameters]
         like = self._parameters[0].detach()
         self._mean = like.new_zeros(sum(self._sizes))
@@ -90,7 +93,10 @@ class FlatAdam:
         change = self._mean / root * (learning_rate / (1.0 - beta1**self._n_steps))
         if self._rates is not None:
             change *= self._rates
+        kept = 1.0 - learning_rate * self._weight_decay
         with torch.no_grad():
             for parameter, part in zip(self._parameters, torch.split(change, self._sizes), strict=True):
+                if kept != 1.0:
+                    parameter.mul_(kept)
                 parameter.sub_(part.view_as(parameter))
         return True

@@ -1,0 +1,47 @@
+"""Series as tensors, for a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from twins.goku.series import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some traces: values (zero where missing), seen, times_s (float64) and drive, in their units."""
+
+    values: Float[Tensor, "trace time channel"]
+    seen: Bool[Tensor, "trace time channel"]
+    times_s: Float[Tensor, "trace time"]
+    drive: Float[Tensor, "trace time drive"] | None
+
+    @property
+    def arguments(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """As a network takes them."""
+        return self.values, self.seen, self.times_s, self.drive
+
+    def cropped(self, traces: np.ndarray, starts: np.ndarray, length: int) -> Batch:
+        """These traces, each from its own start on; crops without any value seen are as they are."""
+        rows = torch.from_numpy(traces)[:, None]
+        places = torch.from_numpy(starts)[:, None] + torch.arange(length)
+        drive = None if self.drive is None else self.drive[rows, places]
+        return Batch(self.values[rows, places], self.seen[rows, places], self.times_s[rows, places], drive)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def batch_of(series: Series, *, dtype: torch.dtype = torch.float32) -> Batch:
+    """All traces of the series."""
+    return Batch(
+        torch.from_numpy(np.nan_to_num(series.values, nan=0.0)).to(dtype),
+        torch.from_numpy(series.seen),
+        torch.from_numpy(series.times_s.copy()),
+        None if series.drive is None else torch.from_numpy(series.drive.copy()).to(dtype),
+    )

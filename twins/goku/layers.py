@@ -1,0 +1,61 @@
+"""Layers of the networks, and how their weights begin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import mish, relu
+
+ACTIVATIONS = {"mish": mish, "relu": relu}
+
+
+def dense(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:
+    """Its weights are still to be set by ``initialise``; made on no device, so that no global seed is used."""
+    return nn.Linear(n_in, n_out, bias=bias, device="meta").to_empty(device="cpu")
+
+
+def initialise(module: nn.Module, generator: torch.Generator) -> None:
+    """Weights uniform within 1/sqrt(inputs), biases zero, as in the public code (Kaiming uniform with gain 1/sqrt(3)).
+
+    For every parameter with two axes, in the order of their names, and for those called bias.
+    """
+    with torch.no_grad():
+        for name, parameter in sorted(module.named_parameters()):
+            if parameter.ndim == 2:
+                limit = 1.0 / math.sqrt(parameter.shape[1])
+                parameter.copy_((2.0 * torch.rand(parameter.shape, generator=generator) - 1.0) * limit)
+            elif "bias" in name:
+                parameter.zero_()
+
+
+class DenseStack(nn.Module):
+    """Dense layers; one as wide as the layer before it adds to it (x + activation(W x + b)) if `residual`.
+
+    end: "activation", "linear" or "sigmoid", of the last layer.
+    """
+
+    def __init__(self, n_in: int, widths: Sequence[int], *, activation: str, residual: bool, end: str) -> None:
+        super().__init__()
+        sizes = (n_in, *widths)
+        self.layers = nn.ModuleList(dense(*pair) for pair in pairwise(sizes))
+        self.residual = [residual and 0 < k < len(widths) - 1 and a == b for k, (a, b) in enumerate(pairwise(sizes))]
+        self.activation, self.end = ACTIVATIONS[activation], end
+
+    def forward(self, x: Float[Tensor, "... n"], added: Tensor | None = None) -> Float[Tensor, "... m"]:
+        """added: goes into the first layer beside its own product, before the activation."""
+        last = len(self.layers) - 1
+        for k, layer in enumerate(self.layers):
+            y = layer(x)
+            if k == 0 and added is not None:
+                y = y + added
+            if k < last or self.end == "activation":
+                y = self.activation(y)
+            elif self.end == "sigmoid":
+                y = torch.sigmoid(y)
+            x = x + y if self.residual[k] else y
+        return x

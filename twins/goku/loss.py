@@ -1,0 +1,73 @@
+"""What training makes small: the published losses, and the likelihood with its evidence lower bound.
+
+relative (GOKU-UI): mean((x - x̂)²) / mean|x| + continuity_weight · gaps [+ β KL].
+summed (2021): the squared error summed over channels, averaged over traces and samples, [+ β KL].
+likelihood: minus the logarithm of the Gaussian density of what was observed, with a noise level a channel that is
+learned, + β KL, all by the number of values observed. With β = 1 it is minus the evidence lower bound, nats a value.
+
+All in normalised channels; missing samples and diverged traces have no part. Where posterior = "physical" the KL holds
+the gaps between windows (``twins.goku.latent``), and the continuity term is left away.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from twins.goku.batch import Batch
+from twins.goku.model import GokuNet, GokuOutput
+
+_SMALLEST_NOISE = 1e-4  # of the normalised channels; a perfect fit must not make the likelihood infinite
+
+
+@dataclass(frozen=True, slots=True)
+class GokuLoss:
+    """total: what is made small. reconstruction (its part of data), continuity and kl: without their weights."""
+
+    total: Float[Tensor, ""]
+    reconstruction: Float[Tensor, ""]
+    continuity: Float[Tensor, ""]
+    kl: Float[Tensor, ""]
+
+
+def goku_loss(net: GokuNet, batch: Batch, output: GokuOutput, *, kl_share: float = 1.0) -> GokuLoss | None:
+    """The loss of a batch, kl_share (0..1, annealed) on the KL; None if no trace has anything to say.
+
+    A trace that diverged, or of which nothing was seen, is left out.
+    """
+    kept = ~output.diverged & batch.seen.any(2).any(1)
+    if not bool(kept.any()):
+        return None
+    values, seen, expected = batch.values, batch.seen, output.reconstruction
+    continuity, kl = output.continuity, output.kl
+    if not bool(kept.all()):
+        values, seen, expected = values[kept], seen[kept], expected[kept]
+        continuity, kl = continuity[kept], kl[kept]
+    normal = net.normalisation
+    reconstruction = _of_data(net, normal.normalised(values), normal.normalised(expected), seen)
+    total, spec = reconstruction, net.spec
+    if spec.posterior != "physical":
+        total = total + spec.continuity_weight * continuity.mean()
+    if spec.variational and kl_share > 0.0:
+        per = seen.sum() if spec.loss == "likelihood" else len(kl)
+        total = total + (kl_share * spec.kl_weight) * kl.sum() / per
+    return GokuLoss(total, reconstruction, continuity.mean(), kl.mean())
+
+
+def _of_data(net: GokuNet, values: Tensor, expected: Tensor, seen: Tensor) -> Tensor:
+    complete = bool(seen.all())
+    squared = (values - expected).square()
+    if not complete:
+        squared = squared.where(seen, 0.0)
+    if net.spec.loss == "likelihood":
+        variance = (2.0 * net.log_noise_sd).exp() + _SMALLEST_NOISE**2
+        count = seen.sum(dim=(0, 1))
+        nats = 0.5 * (squared.sum(dim=(0, 1)) / variance + count * (variance.log() + math.log(2.0 * math.pi)))
+        return nats.sum() / count.sum()
+    mean = squared.sum() / seen.sum()
+    if net.spec.loss == "summed":
+        return mean * values.shape[2]
+    return mean / (values.abs().where(seen, 0.0).sum() / seen.sum())

@@ -1,0 +1,199 @@
+"""GokuNet: an encoder, an equation of known form, a way to the channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from twins.errors import SeriesInvalid
+from twins.goku.decoder import observation_for
+from twins.goku.encoder import Encoder
+from twins.goku.latent import Drawn, Latents
+from twins.goku.layers import initialise
+from twins.goku.normalisation import Normalisation
+from twins.goku.observation import Observation
+from twins.goku.posterior import Posterior
+from twins.goku.series import Series
+from twins.goku.shooting import Windows, solve_windows
+from twins.goku.spec import GokuSpec
+from twins.goku.system import System
+from twins.goku.transition import Transition
+
+
+@dataclass(frozen=True, slots=True)
+class GokuOutput:
+    """What a network says of a batch of traces. Everything is finite.
+
+    reconstruction: in the channels' units; states: joined over windows; parameters and initial (at the trace's first
+    sample) in their units. continuity: (trace,), mean squared gap between windows over states and gaps, in scaled
+    states; kl: (trace,), nats, zero without a posterior. diverged: (trace,), where a window of the trace ran away;
+    its states stay where they began, and it has no part in any loss.
+    """
+
+    reconstruction: Float[Tensor, "trace time channel"]
+    states: Float[Tensor, "trace time state"]
+    parameters: Float[Tensor, "trace parameter"]
+    initial: Float[Tensor, "trace state"]
+    continuity: Float[Tensor, " trace"]
+    kl: Float[Tensor, " trace"]
+    diverged: Bool[Tensor, " trace"]
+
+
+class GokuNet(nn.Module):
+    """Infers a system's initial states and parameters from traces, in one pass.
+
+    system: a ``System`` (checked here); n_channels: of the traces; observation: with spec.observation = "known", the
+    ``KnownObservation``. The weights begin from `generator`.
+
+    Raises EquationInvalid, GokuSpecInvalid.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        spec: GokuSpec,
+        *,
+        n_channels: int,
+        observation: Observation | None = None,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.system, self.spec, self.n_channels = system.check(), spec, n_channels
+        self.names: tuple[str, ...] = ()
+        self.units: tuple[str, ...] = ()
+        self.encoder = Encoder(n_channels, len(system.drives), spec)
+        self.latents = Latents(system, spec)
+        self.observation = observation_for(system, spec, n_channels, observation, generator)
+        self.transition = Transition(system, spec)
+        self.normalisation = Normalisation(n_channels, len(system.drives))
+        for part in (self.encoder, self.latents):
+            initialise(part, generator)
+        if spec.observation == "decoder":
+            initialise(self.observation, generator)
+        self.latents.begin()
+        self.log_noise_sd = nn.Parameter(torch.zeros(n_channels), requires_grad=spec.loss == "likelihood")
+
+    @property
+    def fitted(self) -> bool:
+        """Whether it has seen data (``adopt``)."""
+        return bool(self.normalisation.get_buffer("adopted"))
+
+    @property
+    def noise_sd(self) -> Float[Tensor, " channel"]:
+        """Standard deviation of the observation noise, in the channels' units: learned, or of the fit's residuals."""
+        return self.log_noise_sd.exp() * self.normalisation.get_buffer("scale")
+
+    def adopt(self, series: Series) -> None:
+        """Take names, units, the channels' scales and the usual time step from data, before a fit.
+
+        Raises SeriesInvalid for series that do not fit the network.
+        """
+        self.check(series, named=False)
+        self.names, self.units = series.names, series.units
+        self.normalisation.adopt(series, self.spec.normalisation)
+        with torch.no_grad():
+            self.log_noise_sd.copy_(torch.log(0.5 * self.normalisation.spread(series)))
+
+    def check(self, series: Series, *, named: bool = True) -> None:
+        """Raise SeriesInvalid unless the series have this network's channels and drives."""
+        if series.n_channels != self.n_channels:
+            raise SeriesInvalid(f"the network is for {self.n_channels} channels, the series have {series.n_channels}")
+        if named and self.names and (series.names, series.units) != (self.names, self.units):
+            raise SeriesInvalid(
+                f"the network was fitted to {self.names} in {self.units}; these are {series.names} in {series.units}"
+            )
+        n_drives = 0 if series.drive is None else series.drive.shape[2]
+        if n_drives != len(self.system.drives):
+            wanted = ", ".join(quantity.name for quantity in self.system.drives) or "none"
+            raise SeriesInvalid(f"{self.system.name}: its drives are {wanted}; the series have {n_drives}")
+
+    def forward(
+        self,
+        values: Float[Tensor, "trace time channel"],
+        seen: Bool[Tensor, "trace time channel"],
+        times_s: Float[Tensor, "trace time"],
+        drive: Float[Tensor, "trace time drive"] | None = None,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> GokuOutput:
+        """One draw of everything (latents, process noise) from `generator`; without one the means, without noise.
+
+        values: in the channels' units; what they hold where not `seen` has no influence. times_s: float64.
+        """
+        windows = Windows(values.shape[1], self.spec.window_samples)
+        drawn = self.encode(values, seen, times_s, drive, windows, generator=generator)
+        states, ran = solve_windows(
+            self.system, windows, drawn.initial, drawn.parameters, times_s, drive,
+            substeps=self.spec.substeps, noisy=self.spec.process_noise and generator is not None, generator=generator,
+        )  # fmt: skip
+        diverged = ran.any(1)
+        scaled = self.latents.scaled(states)
+        kl = drawn.kl
+        if drawn.state_mean is not None and windows.count > 1:
+            kl = kl + self.transition.kl(drawn, scaled, states, windows, times_s, drive, self.latents)
+        joined = windows.joined(states)
+        return GokuOutput(
+            reconstruction=self.observe(joined, drawn.parameters),
+            states=joined,
+            parameters=drawn.parameters,
+            initial=drawn.initial[:, 0],
+            continuity=windows.gaps(scaled).square().mean(dim=(1, 2)) if windows.count > 1 else torch.zeros_like(kl),
+            kl=kl,
+            diverged=diverged,
+        )
+
+    def encode(
+        self,
+        values: Float[Tensor, "trace time channel"],
+        seen: Bool[Tensor, "trace time channel"],
+        times_s: Float[Tensor, "trace time"],
+        drive: Float[Tensor, "trace time drive"] | None,
+        windows: Windows,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Drawn:
+        """Initial states of all windows and parameters, one draw of them or the means."""
+        normal = self.normalisation
+        frames = normal.normalised(values), seen, normal.log_steps(times_s).to(values), normal.normalised_drive(drive)
+        drawn: Drawn = self.latents(*self.encoder(*frames, windows), generator)
+        return drawn
+
+    def observe(
+        self, states: Float[Tensor, "trace time state"], parameters: Float[Tensor, "trace parameter"]
+    ) -> Float[Tensor, "trace time channel"]:
+        """What is expected at the channels, in their units."""
+        expected: Tensor = self.observation(self.system.outputs_of(states, parameters.unsqueeze(1)))
+        return expected if self.spec.observation == "known" else self.normalisation.physical(expected)
+
+    def infer(self, series: Series, *, n_draws: int = 200, generator: torch.Generator) -> Posterior:
+        """Parameters and initial states of every trace, as draws; without a posterior all draws are the same point."""
+        from twins.goku.answers import infer
+
+        return infer(self, series, n_draws=n_draws, generator=generator)
+
+    def reconstruct(self, series: Series) -> Float[np.ndarray, "trace time channel"]:
+        """What the network takes the traces to be without noise, in the channels' units."""
+        from twins.goku.answers import reconstruct
+
+        return reconstruct(self, series)
+
+    def forecast(
+        self,
+        series: Series,
+        *,
+        n_samples: int,
+        generator: torch.Generator,
+        drive: Float[np.ndarray, "trace time drive"] | None = None,
+        times_s: Float[np.ndarray, "trace time"] | None = None,
+        n_draws: int = 1,
+    ) -> Float[np.ndarray, "draw trace time channel"]:
+        """The last window's state integrated on for n_samples; see ``twins.goku.answers.forecast``."""
+        from twins.goku.answers import forecast
+
+        return forecast(
+            self, series, n_samples=n_samples, generator=generator, drive=drive, times_s=times_s, n_draws=n_draws
+        )
