@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from twins.errors import EquationInvalid, SeriesInvalid
 from twins.goku.kalman import predict_filtered
@@ -18,6 +17,7 @@ from twins.goku.observation import Observation
 from twins.goku.ode_prediction import predict_trajectory
 from twins.goku.prediction import Prediction, log_density
 from twins.goku.series import Series
+from twins.goku.slopes import Slopes, difference_slopes, forward_slopes
 from twins.goku.system import System
 from twins.goku.trace_data import TraceData
 
@@ -120,14 +120,23 @@ class TraceLikelihood:
         parameters: Float[Tensor, "trace parameter"],
         initial: Float[Tensor, "trace state"],
         noise_sd: Float[Tensor, "trace channel"],
+        *,
+        exact: bool = False,
     ) -> Derivatives:
-        """Value, gradient and Fisher information, by forward mode: one copy of every trace an unknown."""
-        each = max(1, MOST_NUMBERS // (self.n_unknowns * self._numbers_a_trace()))
-        if self.n_traces <= each:
-            return self._derivatives(parameters, initial, noise_sd)
+        """Value, gradient and Fisher information.
+
+        By central differences of 1e-6 of each range, all of them in one batch with the point itself: right to some
+        1e-8, and nothing is asked of the user's functions. exact: by forward mode instead, several times slower
+        (measured: 7 times for a noisy Stuart-Landau oscillator).
+        """
+        copies = self.n_unknowns if exact else 2 * self.n_unknowns + 1
+        each = max(1, MOST_NUMBERS // (copies * self._numbers_a_trace()))
+        slopes = forward_slopes if exact else difference_slopes
         parts = []
         for chosen in torch.split(torch.arange(self.n_traces), each):
-            parts.append(self.select(chosen)._derivatives(parameters[chosen], initial[chosen], noise_sd[chosen]))
+            some = self if len(chosen) == self.n_traces else self.select(chosen)
+            point = torch.cat((parameters[chosen], initial[chosen], noise_sd[chosen]), dim=-1)
+            parts.append(some._derivatives(slopes(some, point), noise_sd[chosen]))
         return Derivatives(
             torch.cat([part.value for part in parts]),
             torch.cat([part.gradient for part in parts]),
@@ -135,31 +144,17 @@ class TraceLikelihood:
             torch.cat([part.diverged for part in parts]),
         )
 
-    def _derivatives(self, parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> Derivatives:
-        filtered, n_traces = self.system.stochastic, self.n_traces
-        point = torch.cat((parameters, initial, noise_sd), dim=-1)
-        n_moved = point.shape[-1] if filtered else point.shape[-1] - self.n_channels  # of the noise it is known
-        copies = point.expand(n_moved, -1, -1).contiguous()
-        tangents = torch.eye(n_moved, point.shape[-1], dtype=point.dtype).unsqueeze(1).expand_as(copies).contiguous()
-        sizes = [parameters.shape[-1], initial.shape[-1], noise_sd.shape[-1]]
-        with torch.no_grad(), forward_ad.dual_level():
-            dual = forward_ad.make_dual(copies, tangents)  # type: ignore[no-untyped-call]
-            moved = self.predict(*torch.split(dual, sizes, dim=-1))
-            mean, mean_slope = _apart(moved.mean)
-            spread, spread_slope = (None, None) if moved.covariance is None else _apart(moved.covariance)
-        here = Prediction(
-            mean[:, 0], noise_sd.square(), None if spread is None else spread[:, 0], moved.diverged.any(0)
-        )
-        value = log_density(self.data, here)
-        if spread_slope is None:
-            gradient, information = self._independent_errors(here, mean_slope, noise_sd)
+    def _derivatives(self, slopes: Slopes, noise_sd: Tensor) -> Derivatives:
+        value = log_density(self.data, slopes.here)
+        if slopes.covariance is None:
+            gradient, information = self._independent_errors(slopes.here, slopes.mean, noise_sd)
         else:
-            gradient, information = self._correlated_errors(here, mean_slope, spread_slope)
+            gradient, information = self._correlated_errors(slopes.here, slopes.mean, slopes.covariance)
         fine = torch.isfinite(value) & torch.isfinite(gradient).all(-1) & torch.isfinite(information).all(-1).all(-1)
         return Derivatives(
             torch.where(fine, value, -torch.inf),
             torch.where(fine.unsqueeze(-1), gradient, 0.0),
-            torch.where(fine.reshape(n_traces, 1, 1), information, 0.0),
+            torch.where(fine[:, None, None], information, 0.0),
             ~fine,
         )
 
@@ -227,8 +222,3 @@ def _frozen_observation(observation: Observation | None) -> Observation:
     if observation is None:
         return _same
     return copy.deepcopy(observation).double().requires_grad_(False).eval()
-
-
-def _apart(dual: Tensor) -> tuple[Tensor, Tensor]:
-    primal, tangent = forward_ad.unpack_dual(dual)  # type: ignore[no-untyped-call]
-    return primal, torch.zeros_like(primal) if tangent is None else tangent
