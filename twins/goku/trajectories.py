@@ -10,13 +10,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from twins.errors import EquationInvalid
+from twins.errors import EquationInvalid, SolverRefused
 from twins.goku.bound import BoundSystem
-from twins.solver import draw_noise, solve
+from twins.goku.compiled import kernel_for, solve_compiled
+from twins.solver import draw_noise
+from twins.solver.loop import solve_by_loop
+from twins.solver.problem import checked_problem
 
 if TYPE_CHECKING:
     from twins.goku.system import System
 
+BACKENDS = ("auto", "loop", "compiled")
 LARGEST_STATE = 1e4
 """A sample counts as diverged where a state leaves this many half-widths of its range (or 1e8, if it has none)."""
 
@@ -56,6 +60,7 @@ def solve_system(
     noisy: bool = False,
     noise: Float[Tensor, "step ... channel"] | None = None,
     generator: torch.Generator | None = None,
+    backend: str = "auto",
 ) -> Float[Tensor, "time ... state"]:
     """(n_steps + 1, …, state), the initial state first. What diverges comes out as it is; see ``solve_guarded``.
 
@@ -63,7 +68,11 @@ def solve_system(
     drive: (n_steps, …, channel), held over its step; with drive_between = "interpolated" (n_steps + 1, …, channel).
     noisy: with the system's own noise, drawn once from `generator` or given as `noise` (unit variance).
     Batch axes of initial, parameters, step_s and drive broadcast.
+    backend: "compiled": in C, see ``twins.goku.compiled``; SolverRefused where that cannot be. "loop": step by step in
+    torch, on any device. "auto": compiled where it can be; the results are equal to rounding.
     """
+    if backend not in BACKENDS:
+        raise SolverRefused(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if bool(system.drives) != (drive is not None):
         wanted = ", ".join(quantity.name for quantity in system.drives) or "none"
         raise EquationInvalid(
@@ -82,10 +91,7 @@ def solve_system(
         lengths = step_s.to(initial).expand(n_steps, *batch).unsqueeze(-1)
         u = lengths if drive is None else torch.cat((drive.to(initial).expand(n_steps, *batch, -1), lengths), dim=-1)
     bound = BoundSystem(system, parameters.to(initial), stepped=stepped, noisy=noisy)
-    arguments: dict[str, Any] = {}
-    if noisy:
-        arguments = {"noise": noise, "generator": generator}
-    return solve(
+    problem = checked_problem(
         bound,
         initial.expand(*batch, -1),
         u,
@@ -94,9 +100,18 @@ def solve_system(
         substeps=substeps,
         method=method or default_method(system),
         drive="held" if u is None or stepped else drive_between,
+        noise=noise if noisy else None,
+        generator=generator if noisy else None,
         backend="loop",
-        **arguments,
     )
+    if backend != "loop":
+        of_each, numbers = step_s if isinstance(step_s, Tensor) else None, parameters.to(initial)
+        kernel = kernel_for(system, problem, numbers, of_each)
+        if not isinstance(kernel, str):
+            return solve_compiled(kernel, system, problem, numbers, of_each)
+        if backend == "compiled":
+            raise SolverRefused(f"backend='compiled' cannot take this: {kernel}; use backend='loop'")
+    return solve_by_loop(problem)
 
 
 def solve_guarded(

@@ -1,0 +1,164 @@
+"""Solve a system by a kernel in C, written from the system's own Python and compiled for it at first use.
+
+The drift and the diffusion are traced once into scalar expressions, from which the whole trajectory and its exact discrete
+adjoint are written in C. Results equal the loop's to rounding, in float32 and float64; what cannot be traced, what is not on
+a CPU, and tensors of forward mode or torch.func go by the loop. Derivatives of gradients go by the loop as well.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from twins.goku.bound import BoundSystem
+from twins.goku.compiled_check import check
+from twins.goku.compiled_expressions import in_order
+from twins.goku.compiled_fingerprint import fingerprint
+from twins.goku.compiled_kernel import CompiledRun, Course, Kernel, plain
+from twins.goku.compiled_library import NoLibrary, load
+from twins.goku.compiled_plan import SCHEMES, plan
+from twins.goku.compiled_source import LANES, source
+from twins.goku.compiled_trace import NotTraceable, trace
+from twins.goku.system import System
+from twins.solver.contract import coefficients
+from twins.solver.loop import solve_by_loop
+from twins.solver.problem import Problem
+
+_LARGEST_TILE_BYTES = 500_000
+"""Of what a tile keeps on a thread's stack."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a kernel is made for, beside the equation."""
+
+    method: str
+    dtype: torch.dtype
+    noisy: bool
+    interpolated: bool
+
+
+_kernels: dict[object, Kernel | str] = {}
+_making = Lock()
+
+
+def why_not(
+    system: System,
+    *,
+    method: str = "rk4",
+    dtype: torch.dtype = torch.float32,
+    noisy: bool = False,
+    interpolated: bool = False,
+) -> str:
+    """Why there is no compiled kernel for this equation and scheme; empty where there is one. Compiles it.
+
+    interpolated: the drive is linear between samples rather than held.
+    """
+    found = _kernel(system, _Kind(method, dtype, noisy and system.stochastic, interpolated))
+    return found if isinstance(found, str) else ""
+
+
+def kernel_for(system: System, problem: Problem, parameters: Tensor, lengths: Tensor | None) -> Kernel | str:
+    """The kernel for a problem with its tensors, or why there is none; lengths: of the steps, where they differ."""
+    x0 = problem.history
+    tensors = [one for one in (x0, parameters, problem.u, problem.noise, lengths) if one is not None]
+    if any(one.device.type != "cpu" for one in tensors) or x0.dtype not in LANES:
+        return f"kernels are for float32 and float64 on a CPU, not for {x0.dtype} on {x0.device}"
+    if not all(plain(one) for one in tensors):
+        return "a tensor is a dual number of forward mode, a wrapper of torch.func or of a class of its own"
+    if any(one.dtype != x0.dtype for one in tensors if one is not lengths):
+        return "the precision of its tensors differs"
+    if lengths is not None and lengths.requires_grad:
+        return "it has no gradient to the lengths of steps"
+    if x0.numel() == 0:
+        return "the batch is empty"
+    noisy = problem.scheme.noise_type != "none"
+    return _kernel(system, _Kind(problem.method, x0.dtype, noisy, problem.interpolated))
+
+
+def solve_compiled(
+    kernel: Kernel, system: System, problem: Problem, parameters: Tensor, lengths: Tensor | None
+) -> Tensor:
+    """(n_steps + 1, …, state) by the kernel that kernel_for gave."""
+    x0, n_drives = problem.history[..., 0, :], len(system.drives)
+    batch = x0.shape[:-1]
+
+    def rows(values: Tensor | None, n_axes: int = 0) -> Tensor | None:
+        """(…, number) -> (trajectory, number), after n_axes of time."""
+        if values is None:
+            return None
+        missing = len(batch) + n_axes + 1 - values.ndim
+        wide = values.reshape(*values.shape[:n_axes], *(1,) * missing, *values.shape[n_axes:])
+        wide = wide.expand(*values.shape[:n_axes], *batch, values.shape[-1])
+        return wide.reshape(*values.shape[:n_axes], -1, values.shape[-1]).contiguous()
+
+    drive = rows(problem.u[..., :n_drives], 1) if problem.u is not None and n_drives else None
+    unit_s = system.time_unit_s
+    each = None
+    if lengths is not None:
+        wide = (lengths.to(x0) / unit_s).expand(problem.n_steps, *batch)
+        each = wide.reshape(problem.n_steps, -1).contiguous()
+
+    def by_loop(initial: Tensor, parameters: Tensor, drive: Tensor | None, noise: Tensor | None) -> Tensor:
+        u = drive
+        if each is not None:
+            seconds = (each * unit_s).unsqueeze(-1)
+            u = seconds if drive is None else torch.cat((drive, seconds), dim=-1)
+        bound = BoundSystem(system, parameters, stepped=each is not None, noisy=noise is not None)
+        return solve_by_loop(
+            dataclasses.replace(
+                problem, sde=bound, evaluate=coefficients(bound, driven=u is not None),
+                history=initial.unsqueeze(-2), u=u, noise=noise,
+            )
+        )  # fmt: skip
+
+    course = Course(kernel, problem.n_steps, problem.substeps, problem.dt / unit_s, each, by_loop)
+    path: Tensor = CompiledRun.apply(  # type: ignore[no-untyped-call]
+        course, rows(x0), rows(parameters), drive, rows(problem.noise, 1)
+    )
+    return path.reshape(problem.n_steps + 1, *batch, -1)
+
+
+def _kernel(system: System, kind: _Kind) -> Kernel | str:
+    """The kernel, or why there is none."""
+    try:
+        made_of = (fingerprint(system), kind)
+        hash(made_of)
+    except NotTraceable as error:
+        return str(error)
+    except TypeError as error:
+        return f"changes of it would not be seen: {error}"
+    with _making:
+        if made_of not in _kernels:
+            try:
+                _kernels[made_of] = _made(system, kind)
+            except (NotTraceable, NoLibrary) as error:
+                _kernels[made_of] = str(error)
+        return _kernels[made_of]
+
+
+def _made(system: System, kind: _Kind) -> Kernel:
+    scheme = SCHEMES.get(kind.method)
+    if scheme is None:
+        raise NotTraceable(f"there is no kernel for the scheme {kind.method!r}")
+    traced = trace(system, kind.dtype, noisy=kind.noisy)
+    # with additive noise Milstein's term is zero
+    milstein = scheme.milstein and kind.noisy and system.noise == "diagonal"
+    planned = plan(traced, n_parameters=system.n_parameters, n_drives=len(system.drives), milstein=milstein)
+    numbers = 2 * (planned.n_parameters + len(planned.coefficients)) + 30 * planned.n_states
+    if numbers * LANES[kind.dtype] * kind.dtype.itemsize > _LARGEST_TILE_BYTES:
+        raise NotTraceable("it has too many numbers for a tile of trajectories")
+    text = source(
+        planned, dataclasses.replace(scheme, milstein=milstein), kind.dtype,
+        interpolated=kind.interpolated, ito=system.sde_type == "ito",
+    )  # fmt: skip
+    try:
+        kernel = Kernel.of(load(text), len(in_order((*planned.drift, *planned.diffusion))))
+    except AttributeError as error:
+        raise NoLibrary(f"a library without the kernel's functions: {error}") from error
+    check(system, kernel, kind.method, kind.dtype, noisy=kind.noisy, interpolated=kind.interpolated)
+    return kernel

@@ -1,0 +1,345 @@
+"""The C text of a kernel: a whole trajectory forward, and its exact discrete adjoint.
+
+A tile of trajectories goes through all steps at once, one vector lane each, so that its state stays in registers and the
+nearest cache. Backward, the states of the samples are known and those between are found again. All names here are numbers
+given by us; nothing a user wrote becomes text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from twins.goku.compiled_expressions import COMPARISONS, FUNCTIONS, Node, in_order
+from twins.goku.compiled_plan import Plan, Scheme
+
+LANES = {torch.float32: 16, torch.float64: 8}
+"""Trajectories in a tile: a vector register of 64 bytes."""
+
+
+def source(plan: Plan, scheme: Scheme, dtype: torch.dtype, *, interpolated: bool, ito: bool) -> str:
+    """The whole text. ito: Milstein's term is Itô's."""
+    single, noisy = dtype == torch.float32, bool(plan.diffusion)
+    sizes = {
+        "S": plan.n_states, "C": len(plan.coefficients), "P": plan.n_parameters, "D": plan.n_drives,
+        "W": LANES[dtype], "NOISY": int(noisy), "DRIVEN": int(plan.n_drives > 0), "BETWEEN": int(interpolated), "ITO": int(ito),
+    }  # fmt: skip
+    lines = [f"#define {name} {value}" for name, value in sizes.items()]
+    lines += ["typedef float T;", "typedef int M;", "#define F(name) name##f"] if single else [
+        "typedef double T;", "typedef long M;", "#define F(name) name"
+    ]  # fmt: skip
+    lines += [_HEADER, _vector_functions(single=single)]
+    lines += [_function("prepare", "p", plan.coefficients, {"c": "="}), _coefficients_back(plan)]
+    lines += [_drive_between(), *_rates(plan, scheme), _step(scheme, noisy), _step_back(scheme, noisy)]
+    return "\n".join([*lines, _DRIVERS])
+
+
+_HEADER = """
+#include <math.h>
+#include <stdlib.h>
+#define AT_LEAST_1(n) ((n) > 0 ? (n) : 1)
+#define EACH_LANE _Pragma("omp simd") for (long l = 0; l < W; l++)
+#define EACH for (long s = 0; s < S; s++) EACH_LANE
+typedef T lanes[W];
+"""
+
+
+def _vector_functions(*, single: bool) -> str:
+    """The C library's own vector functions, declared as such: elsewhere only -ffast-math declares them."""
+    suffix = "f" if single else ""
+    takes = {"pow": 2, "atan2": 2} | dict.fromkeys(("sin", "cos", "exp", "log", "tan", "tanh", "sinh", "cosh"), 1)
+    takes |= dict.fromkeys(("asin", "acos", "atan", "expm1", "log1p", "erf"), 1)
+    lines = [
+        f'__attribute__((__simd__("notinbranch"))) T {name}{suffix}({", ".join(["T"] * count)});'
+        for name, count in takes.items()
+    ]
+    return "\n".join(["#ifdef VECTOR_FUNCTIONS", *lines, "#endif"])
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "(T)NAN"
+    return f"(T){'-' if value < 0 else ''}INFINITY" if math.isinf(value) else f"(T)({value.hex()})"
+
+
+def _expression(node: Node, names: dict[Node, str]) -> str:
+    """One operation in C."""
+    a, b, c = ([names[one] for one in node.arguments] + ["", "", ""])[:3]
+    signs = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", **COMPARISONS}
+    if node.operation in signs:
+        return f"{a} {signs[node.operation]} {b}"
+    if node.operation in (*FUNCTIONS, "floor", "ceil"):
+        return f"F({node.operation})({a})"
+    return {
+        "neg": f"-{a}",
+        "not": f"!{a}",
+        "abs": f"F(fabs)({a})",
+        "sign": f"(T)(({a} > 0) - ({a} < 0))",
+        "sigmoid": f"(T)1 / ((T)1 + F(exp)(-{a}))",
+        "pow": f"F(pow)({a}, {b})",
+        "atan2": f"F(atan2)({a}, {b})",
+        "max": f"(({a} > {b}) | ({a} != {a})) ? {a} : {b}",  # NaN stays
+        "min": f"(({a} < {b}) | ({a} != {a})) ? {a} : {b}",
+        "where": f"{a} ? {b} : {c}",
+    }[node.operation]
+
+
+def _body(outputs: Sequence[tuple[str, str, Node]]) -> list[str]:
+    """Statements for (target, "=" or "+=", node); nothing is added where there is nothing to add."""
+    wanted = [one for one in outputs if one[1] == "=" or not one[2].is_constant(0.0)]
+    names: dict[Node, str] = {}
+    lines = []
+    for node in in_order(node for _, _, node in wanted):
+        if node.operation == "constant":
+            names[node] = _number(node.value)
+        else:
+            names[node] = f"v{len(names)}"
+            kind, index, _ = node.key
+            value = f"{kind}[{index}][l]" if node.operation == "symbol" else _expression(node, names)
+            lines.append(f"const {'M' if node.is_condition else 'T'} {names[node]} = {value};")
+    return lines + [f"{target} {how} {names[node]};" for target, how, node in wanted]
+
+
+def _function(name: str, inputs: str, outputs: Sequence[Node], into: dict[str, str]) -> str:
+    ((target, how),) = into.items()
+    return _written(name, inputs, [(f"{target}[{i}][l]", how, node) for i, node in enumerate(outputs)], target)
+
+
+def _written(name: str, inputs: str, statements: Sequence[tuple[str, str, Node]], targets: str) -> str:
+    given = [f"const lanes *restrict {one}" for one in inputs]
+    filled = [f"lanes *restrict {one}" for one in targets]
+    body = "\n        ".join(_body(statements))
+    return f"static void {name}({', '.join([*given, *filled])})\n{{\n    EACH_LANE {{\n        {body}\n    }}\n}}"
+
+
+def _coefficients_back(plan: Plan) -> str:
+    return _function("prepare_back", "pa", plan.coefficients_back(), {"q": "="})
+
+
+def _kinds(scheme: Scheme, noisy: bool) -> list[tuple[bool, bool]]:
+    """What each stage needs besides f: (g, Milstein's term)."""
+    return [(noisy and scheme.needs_diffusion(i), noisy and scheme.milstein) for i in range(len(scheme.drift))]
+
+
+def _name(kind: tuple[bool, bool]) -> str:
+    return "f" + "g" * kind[0] + "m" * kind[1]
+
+
+def _rates(plan: Plan, scheme: Scheme) -> list[str]:
+    """Functions r_… (x, c, u -> rates) and r_…_back (x, c, u, a -> adjoints y of x; added to those d of c, w of u)."""
+    lines = []
+    for diffusion, milstein in sorted(set(_kinds(scheme, bool(plan.diffusion)))):
+        name = f"r_{_name((diffusion, milstein))}"
+        rates = plan.rates(diffusion=diffusion, milstein=milstein)
+        lines.append(_function(name, "xcu", rates, {"r": "="}))
+        of_x, of_c, of_u = plan.rates_back(diffusion=diffusion, milstein=milstein)
+        statements = [(f"y[{i}][l]", "=", node) for i, node in enumerate(of_x)]
+        statements += [(f"d[{i}][l]", "+=", node) for i, node in enumerate(of_c)]
+        statements += [(f"w[{i}][l]", "+=", node) for i, node in enumerate(of_u)]
+        lines.append(_written(f"{name}_back", "xcua", statements, "ydw"))
+    return lines
+
+
+def _drive_between() -> str:
+    return """
+static void between(const lanes *restrict u0, const lanes *restrict u1, T part, lanes *restrict u)
+{
+    for (long s = 0; s < D; s++) EACH_LANE u[s][l] = u0[s][l] + part * (u1[s][l] - u0[s][l]);
+}
+static void between_back(const lanes *restrict w, T part, lanes *restrict w0, lanes *restrict w1)
+{
+    for (long s = 0; s < D; s++) EACH_LANE { w0[s][l] += ((T)1 - part) * w[s][l]; w1[s][l] += part * w[s][l]; }
+}"""
+
+
+_STEP_ARGUMENTS = (
+    "const lanes *restrict x, const lanes *restrict c, const lanes *restrict u0, const lanes *restrict u1, T since, T each, "
+    "const T *restrict h, const lanes *restrict k"
+)
+
+
+def _stages(scheme: Scheme, noisy: bool, *, last: bool) -> list[str]:
+    """Statements that leave the rates of stage i in r<i>, its state in s<i> (the first is x), its drive in q<i>."""
+    lines, kinds = [], _kinds(scheme, noisy)
+    for i, ahead in enumerate(scheme.ahead):
+        state = "x"
+        if i:
+            state = f"s{i}"
+            kick = (
+                f" + {_number(scheme.kicked[i])} * k[s][l] * r{i - 1}[S + s][l]" if noisy and scheme.kicked[i] else ""
+            )
+            lines.append(f"lanes s{i}[S];")
+            lines.append(f"EACH s{i}[s][l] = x[s][l] + {_number(ahead)} * h[l] * r{i - 1}[s][l]{kick};")
+        lines.append("#if BETWEEN")
+        lines.append(f"lanes q{i}[AT_LEAST_1(D)]; between(u0, u1, since + {_number(ahead)} * each, q{i});")
+        lines.append("#else")
+        lines.append(f"const lanes *q{i} = u0;")
+        lines.append("#endif")
+        if last or i + 1 < len(scheme.ahead) or kinds[i][0]:
+            lines.append(f"lanes r{i}[{1 + sum(kinds[i])} * S]; r_{_name(kinds[i])}({state}, c, q{i}, r{i});")
+    return lines
+
+
+def _step(scheme: Scheme, noisy: bool) -> str:
+    total = " + ".join(f"{_number(weight)} * r{i}[s][l]" for i, weight in enumerate(scheme.drift) if weight)
+    lines = [*_stages(scheme, noisy, last=True), f"EACH y[s][l] = x[s][l] + h[l] * ({total});"]
+    if noisy:
+        spread = " + ".join(f"{_number(weight)} * r{i}[S + s][l]" for i, weight in enumerate(scheme.noise) if weight)
+        lines.append(f"EACH y[s][l] += k[s][l] * ({spread});")
+    if noisy and scheme.milstein:
+        lines.append("EACH y[s][l] += (T)0.5 * r0[2 * S + s][l] * (k[s][l] * k[s][l] - ITO * h[l]);")
+    body = "\n    ".join(lines)
+    return f"static void step({_STEP_ARGUMENTS}, lanes *restrict y)\n{{\n    {body}\n}}"
+
+
+def _step_back(scheme: Scheme, noisy: bool) -> str:
+    """y: adjoint of the step's end, becomes that of its beginning; d, w0, w1, kb: those of c, u0, u1, k are added to."""
+    lines, kinds = _stages(scheme, noisy, last=False), _kinds(scheme, noisy)
+    count = len(kinds)
+    for i in reversed(range(count)):
+        diffusion, milstein = kinds[i]
+        following = i + 1 < count
+        ahead = f" + {_number(scheme.ahead[i + 1])} * b{i + 1}[s][l]" if following else ""
+        lines.append(f"lanes a{i}[{1 + diffusion + milstein} * S], b{i}[S];")
+        lines.append(f"EACH a{i}[s][l] = h[l] * ({_number(scheme.drift[i])} * y[s][l]{ahead});")
+        if diffusion:
+            kicked = (
+                f" + {_number(scheme.kicked[i + 1])} * b{i + 1}[s][l]" if following and scheme.kicked[i + 1] else ""
+            )
+            weight = f"({_number(scheme.noise[i])} * y[s][l]{kicked})"
+            lines.append(f"EACH {{ a{i}[S + s][l] = k[s][l] * {weight}; kb[s][l] += r{i}[S + s][l] * {weight}; }}")
+        if milstein:
+            lines.append(f"EACH a{i}[2 * S + s][l] = (T)0.5 * (k[s][l] * k[s][l] - ITO * h[l]) * y[s][l];")
+            lines.append(f"EACH kb[s][l] += r{i}[2 * S + s][l] * k[s][l] * y[s][l];")
+        state = f"s{i}" if i else "x"
+        lines.append("#if BETWEEN")
+        lines.append(f"lanes w_{i}[AT_LEAST_1(D)] = {{{{0}}}};")
+        lines.append(f"r_{_name(kinds[i])}_back({state}, c, q{i}, a{i}, b{i}, d, w_{i});")
+        lines.append(f"between_back(w_{i}, since + {_number(scheme.ahead[i])} * each, w0, w1);")
+        lines.append("#else")
+        lines.append(f"r_{_name(kinds[i])}_back({state}, c, q{i}, a{i}, b{i}, d, w0);")
+        lines.append("#endif")
+    lines.append("EACH y[s][l] += " + " + ".join(f"b{i}[s][l]" for i in range(count)) + ";")
+    body = "\n    ".join(lines)
+    arguments = f"{_STEP_ARGUMENTS}, lanes *restrict y, lanes *restrict d, lanes *restrict w0, lanes *restrict w1"
+    return f"static void step_back({arguments}, lanes *restrict kb)\n{{\n    {body}\n}}"
+
+
+_DRIVERS = """
+/* Rows of memory (trajectory, number) to and from lanes; lanes beyond the batch repeat its last trajectory. */
+static void load(lanes *restrict into, const T *restrict from, long n, long filled)
+{
+    for (long s = 0; s < n; s++)
+        for (long l = 0; l < W; l++) into[s][l] = from[(l < filled ? l : filled - 1) * n + s];
+}
+static void store(T *restrict into, const lanes *restrict from, long n, long filled)
+{
+    for (long l = 0; l < filled; l++)
+        for (long s = 0; s < n; s++) into[l * n + s] = from[s][l];
+}
+static void add(T *restrict into, const lanes *restrict from, long n, long filled)
+{
+    for (long l = 0; l < filled; l++)
+        for (long s = 0; s < n; s++) into[l * n + s] += from[s][l];
+}
+typedef struct {
+    long batch, n_steps, substeps;
+    double length;                                            /* of a step, where they are all the same */
+    const T *initial, *parameters, *drive, *lengths, *noise;  /* lengths: NULL, or (step, trajectory) */
+    T *path;                                                  /* (step + 1, trajectory, state) */
+    T *grad_path, *grad_initial, *grad_parameters, *grad_drive, *grad_noise;
+} run;
+
+static void times_of(const run *r, long k, long b0, long filled, T *restrict h, T *restrict root)
+{
+    for (long l = 0; l < W; l++) {
+        const T length = r->lengths ? r->lengths[k * r->batch + b0 + (l < filled ? l : filled - 1)] : (T)r->length;
+        h[l] = length / (T)r->substeps;
+        root[l] = F(sqrt)(h[l]);
+    }
+}
+static void drives_of(const run *r, long k, long b0, long filled, lanes *restrict u0, lanes *restrict u1)
+{
+    if (DRIVEN) load(u0, r->drive + (k * r->batch + b0) * D, D, filled);
+    if (BETWEEN) load(u1, r->drive + ((k + 1) * r->batch + b0) * D, D, filled);
+}
+static void kick_of(const run *r, long step, long b0, long filled, const T *restrict root, lanes *restrict kick)
+{
+    if (!NOISY) return;
+    load(kick, r->noise + (step * r->batch + b0) * S, S, filled);
+    EACH kick[s][l] *= root[l];
+}
+
+int forward(const run *r, long first, long end)
+{
+    for (long tile = first; tile < end; tile++) {
+        const long b0 = tile * W, filled = r->batch - b0 < W ? r->batch - b0 : W;
+        lanes p[P], c[AT_LEAST_1(C)], x[S], y[S], kick[S], u0[AT_LEAST_1(D)], u1[AT_LEAST_1(D)];
+        T h[W], root[W];
+        load(p, r->parameters + b0 * P, P, filled);
+        prepare(p, c);
+        load(x, r->initial + b0 * S, S, filled);
+        store(r->path + b0 * S, x, S, filled);
+        times_of(r, 0, b0, filled, h, root);
+        for (long k = 0; k < r->n_steps; k++) {
+            drives_of(r, k, b0, filled, u0, u1);
+            if (r->lengths) times_of(r, k, b0, filled, h, root);
+            for (long j = 0; j < r->substeps; j++) {
+                kick_of(r, k * r->substeps + j, b0, filled, root, kick);
+                step(x, c, u0, u1, (T)j / (T)r->substeps, (T)1 / (T)r->substeps, h, kick, y);
+                EACH x[s][l] = y[s][l];
+            }
+            store(r->path + ((k + 1) * r->batch + b0) * S, x, S, filled);
+        }
+    }
+    return 0;
+}
+
+int backward(const run *r, long first, long end)
+{
+    lanes (*x)[S] = malloc(sizeof(lanes[S]) * (size_t)r->substeps);  /* at the beginning of every substep */
+    if (x == NULL) return 1;
+    for (long tile = first; tile < end; tile++) {
+        const long b0 = tile * W, filled = r->batch - b0 < W ? r->batch - b0 : W;
+        lanes p[P], q[P], c[AT_LEAST_1(C)], d[AT_LEAST_1(C)] = {{0}}, y[S], more[S], kick[S], kb[S];
+        lanes u0[AT_LEAST_1(D)], u1[AT_LEAST_1(D)], w0[AT_LEAST_1(D)], w1[AT_LEAST_1(D)];
+        T h[W], root[W];
+        load(p, r->parameters + b0 * P, P, filled);
+        prepare(p, c);
+        load(y, r->grad_path + (r->n_steps * r->batch + b0) * S, S, filled);
+        times_of(r, 0, b0, filled, h, root);
+        for (long k = r->n_steps - 1; k >= 0; k--) {
+            drives_of(r, k, b0, filled, u0, u1);
+            if (r->lengths) times_of(r, k, b0, filled, h, root);
+            for (long s = 0; s < D; s++) EACH_LANE { w0[s][l] = 0; w1[s][l] = 0; }
+            load(x[0], r->path + (k * r->batch + b0) * S, S, filled);
+            const T each = (T)1 / (T)r->substeps;
+            for (long j = 0; j + 1 < r->substeps; j++) {
+                kick_of(r, k * r->substeps + j, b0, filled, root, kick);
+                step(x[j], c, u0, u1, (T)j / (T)r->substeps, each, h, kick, x[j + 1]);
+            }
+            for (long j = r->substeps - 1; j >= 0; j--) {
+                const long number = k * r->substeps + j;
+                kick_of(r, number, b0, filled, root, kick);
+                EACH kb[s][l] = 0;
+                step_back(x[j], c, u0, u1, (T)j / (T)r->substeps, each, h, kick, y, d, w0, w1, kb);
+                if (NOISY && r->grad_noise) {
+                    EACH kb[s][l] *= root[l];
+                    store(r->grad_noise + (number * r->batch + b0) * S, kb, S, filled);
+                }
+            }
+            if (DRIVEN && r->grad_drive) add(r->grad_drive + (k * r->batch + b0) * D, w0, D, filled);
+            if (BETWEEN && r->grad_drive) add(r->grad_drive + ((k + 1) * r->batch + b0) * D, w1, D, filled);
+            load(more, r->grad_path + (k * r->batch + b0) * S, S, filled);
+            EACH y[s][l] += more[s][l];
+        }
+        store(r->grad_initial + b0 * S, y, S, filled);
+        prepare_back(p, d, q);
+        store(r->grad_parameters + b0 * P, q, P, filled);
+    }
+    free(x);
+    return 0;
+}
+"""
