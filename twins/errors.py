@@ -10,6 +10,7 @@ TwinError
 ├── EquationInvalid      (ValueError)  an equation of known form that is not well formed, or values that do not fit it
 ├── SeriesInvalid        (ValueError)  observed series of a wrong shape, or that do not fit the equation
 ├── GokuSpecInvalid      (ValueError)  choices for a GOKU network or its fit that are unknown or contradict each other
+├── SamplerMissing                     an optional sampler was asked for that is not installed
 └── CheckpointInvalid    (ValueError)  a file that is not a twin, or not one this version can read
 """
 
@@ -60,6 +61,10 @@ class SeriesInvalid(TwinError, ValueError):
 
 class GokuSpecInvalid(TwinError, ValueError):
     """Choices for a GOKU network or its fit that are unknown, or contradict each other."""
+
+
+class SamplerMissing(TwinError):
+    """An optional sampler was asked for that is not installed."""
 
 
 class CheckpointInvalid(TwinError, ValueError):

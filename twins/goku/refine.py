@@ -1,0 +1,90 @@
+"""Refine what is known of single traces: from a guess to the likelihood's top, and to draws of the posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from twins.errors import SeriesInvalid
+from twins.goku.coordinates import FreeCoordinates, noise_sd_range_from
+from twins.goku.group_density import GroupDensity
+from twins.goku.likelihood import TraceLikelihood
+from twins.goku.observation import Observation
+from twins.goku.posterior import Guess
+from twins.goku.refine_settings import Refined, RefineEvent, RefineSettings
+from twins.goku.refined import refined_of
+from twins.goku.sampler import sample_where_needed
+from twins.goku.series import Series
+from twins.goku.solver_error import enough_substeps, with_substeps
+from twins.goku.starts import find_tops
+from twins.goku.system import System
+
+
+def refine(
+    system: System,
+    observation: Observation | None,
+    series: Series,
+    guess: Guess | None = None,
+    *,
+    seed: int,
+    settings: RefineSettings | None = None,
+) -> Generator[RefineEvent, None, Refined]:
+    """Parameters, initial state and noise level of every trace by its likelihood, with a posterior; one generator of events.
+
+    The prior is uniform over the system's ranges (see RefineSettings for noise and initial states). Traces of one
+    ``series.group`` share their parameters; their initial states and noise levels are their own. The observation is
+    used as it is. guess: where to begin, e.g. ``Guess.of(posterior)`` of a network; None: from draws of the prior.
+
+    Fisher scoring to the top, Gaussian there; importance draws from it against the exact likelihood; Markov chains
+    where these fail. Every step is one batch over all traces. Raises SeriesInvalid, EquationInvalid.
+    """
+    settings = settings or RefineSettings()
+    if settings.sampler == "emcee":
+        from twins.goku.emcee_sampler import require_emcee
+
+        require_emcee()
+    generator = torch.Generator().manual_seed(seed)
+    noise_range = noise_sd_range_from(settings.noise_sd_range, series)
+    coordinates = FreeCoordinates(system, noise_range, initial=settings.initial)
+    likelihood = TraceLikelihood(system, observation, series, substeps=settings.substeps or 1)
+    free = None if guess is None else coordinates.free(_joined_guess(guess, series, coordinates))
+    if settings.substeps is None:
+        at = coordinates.draw(likelihood.n_traces, generator) if free is None else free
+        substeps = enough_substeps(likelihood, *coordinates.split(coordinates.physical(at)))
+        likelihood = with_substeps(likelihood, substeps)
+    found = []
+    for members in _groups_by_size(series):
+        density = GroupDensity(likelihood, coordinates, members)
+        start = None if free is None else density.joined(free[members])
+        tops = yield from find_tops(density, start, settings, generator)
+        found.append((yield from sample_where_needed(density, tops, settings, generator)))
+    return refined_of(likelihood, coordinates, found, noise_range, settings)
+
+
+def _joined_guess(guess: Guess, series: Series, coordinates: FreeCoordinates) -> Tensor:
+    parts = [np.asarray(part, dtype=np.float64) for part in (guess.parameters, guess.initial, guess.noise_sd)]
+    wanted = [(series.n_traces, size) for size in coordinates.sizes]
+    if [part.shape for part in parts] != wanted:
+        raise SeriesInvalid(
+            f"a guess needs parameters, initial and noise_sd of shapes {wanted} for this series, "
+            f"not {[part.shape for part in parts]}"
+        )
+    joined = np.concatenate(parts, axis=1)
+    if not np.isfinite(joined).all():
+        raise SeriesInvalid(f"the guess of trace {int(np.argwhere(~np.isfinite(joined))[0, 0])} is not finite")
+    return torch.from_numpy(joined)
+
+
+def _groups_by_size(series: Series) -> list[Tensor]:
+    """(group, member) traces, one tensor for each number of members."""
+    by_size: dict[int, list[np.ndarray]] = {}
+    for group in np.unique(series.groups):
+        traces = np.flatnonzero(series.groups == group)
+        by_size.setdefault(len(traces), []).append(traces)
+    return [torch.from_numpy(np.stack(members)) for _, members in sorted(by_size.items())]
+
+
+__all__ = ["RefineEvent", "RefineSettings", "Refined", "refine"]

@@ -1,0 +1,125 @@
+"""Draws from the posterior of every group: by importance, and by Markov chains where importance draws fail."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from twins.goku.chains import run_chains
+from twins.goku.group_density import GroupDensity
+from twins.goku.importance import Draws, Mixture, draw_weighted, mixture_of_tops
+from twins.goku.refine_settings import RefineEvent, RefineSettings
+from twins.goku.starts import Tops
+
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of the groups of one density: tops, draws, how each group's draws were made ("importance", "chains",
+    "emcee") and why they cannot be trusted ("" where they can)."""
+
+    density: GroupDensity
+    tops: Tops
+    draws: Draws
+    how: list[str]
+    why: list[str]
+
+
+def sample_where_needed(
+    density: GroupDensity, tops: Tops, settings: RefineSettings, generator: torch.Generator
+) -> Generator[RefineEvent, None, Found]:
+    """Importance draws of all groups; then the sampler for those where they cannot be trusted (or for all)."""
+    groups = torch.arange(density.n_groups)
+    n_diverged = int(tops.n_diverged.sum())
+    drawing = draw_weighted(
+        density, groups, mixture_of_tops(tops.x, tops.covariance, tops.share()),
+        n_draws=settings.n_draws, rounds=_ROUNDS, largest_k_hat=settings.largest_k_hat,
+        least_effective=settings.least_effective, generator=generator,
+    )  # fmt: skip
+    number = 0
+    while True:
+        try:
+            n_failed = next(drawing)
+        except StopIteration as stopped:
+            draws, proposal = stopped.value
+            break
+        number += 1
+        yield RefineEvent("draw", number / _ROUNDS, n_failed, n_diverged)
+    good = draws.good(settings.largest_k_hat, settings.least_effective) & ~tops.diverged
+    how = ["importance"] * density.n_groups
+    why = [_why(draws, tops, group, settings) if not good[group] else "" for group in range(density.n_groups)]
+    wanted = ~tops.diverged if settings.always_sample else ~good & ~tops.diverged
+    chosen = wanted.nonzero().squeeze(-1)
+    if settings.sampler == "none" or not len(chosen):
+        return Found(density, tops, draws, how, why)
+    sampled, doubts = yield from _sampled(density, chosen, proposal, draws, settings, n_diverged, generator)
+    x, weights = draws.x.clone(), draws.weights.clone()
+    x[:, chosen], weights[:, chosen] = sampled, 1.0 / settings.n_draws
+    for group, doubt in zip(chosen.tolist(), doubts, strict=True):
+        how[group], why[group] = settings.sampler, doubt
+    kept = Draws(x, weights, draws.k_hat, draws.effective, draws.log_evidence)
+    return Found(density, tops, kept, how, why)
+
+
+def _why(draws: Draws, tops: Tops, group: int, settings: RefineSettings) -> str:
+    if bool(tops.diverged[group]):
+        return "the equation ran away from every start"
+    return (
+        f"importance draws: k-hat {float(draws.k_hat[group]):.2f} (at most {settings.largest_k_hat:g}), worth "
+        f"{float(draws.effective[group]):.0f} equal draws (at least {settings.least_effective:g})"
+    )
+
+
+def _sampled(
+    density: GroupDensity,
+    chosen: Tensor,
+    proposal: Mixture,
+    draws: Draws,
+    settings: RefineSettings,
+    n_diverged: int,
+    generator: torch.Generator,
+) -> Generator[RefineEvent, None, tuple[Float[Tensor, "draw row free"], list[str]]]:
+    """(draws, doubts) of the chosen groups."""
+    some = Mixture(proposal.centre[chosen], proposal.factor[chosen], proposal.share[chosen])
+    start = _start(draws, chosen, some, max(settings.n_chains, 4 * draws.x.shape[-1]), generator)
+    if settings.sampler == "emcee":
+        from twins.goku.emcee_sampler import run_emcee
+
+        return (yield from run_emcee(density, chosen, start, settings, n_diverged, generator))
+    running = run_chains(
+        density, chosen, start, n_chains=settings.n_chains, n_sweeps=settings.n_sweeps,
+        largest_r_hat=settings.largest_r_hat, generator=generator,
+    )  # fmt: skip
+    while True:
+        try:
+            yield RefineEvent("sample", next(running), len(chosen), n_diverged)
+        except StopIteration as stopped:
+            chains = stopped.value
+            break
+    flat = chains.x.flatten(0, 1)
+    at = torch.linspace(0, len(flat) - 1, settings.n_draws).round().to(torch.int64)
+    doubts = [
+        "" if r_hat <= settings.largest_r_hat else f"Markov chains do not agree: R-hat {r_hat:.2f} "
+        f"(at most {settings.largest_r_hat:g}) after {settings.n_sweeps} sweeps; more n_sweeps may help"
+        for r_hat in chains.r_hat.tolist()
+    ]  # fmt: skip
+    return flat[at], doubts
+
+
+def _start(
+    draws: Draws, chosen: Tensor, proposal: Mixture, n_least: int, generator: torch.Generator
+) -> Float[Tensor, "draw row free"]:
+    """Half from the weighted draws, half wider: from the proposal."""
+    weights, x = draws.weights[:, chosen], draws.x[:, chosen]
+    n = 2 * n_least
+    pick = torch.multinomial(weights.T, n, replacement=True, generator=generator).T
+    taken = x[pick, torch.arange(len(chosen))]
+    drawn = proposal.draw(n, generator)
+    drawn = drawn[torch.randperm(n, generator=generator)]
+    from_draws = (torch.arange(n) % 2 == 0)[:, None, None]
+    return torch.where(from_draws, taken, drawn)
