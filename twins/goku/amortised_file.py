@@ -24,7 +24,7 @@ from twins.goku.amortised_network import NetworkShape, PosteriorNetwork
 from twins.goku.amortised_trust import TrustReference
 from twins.goku.observation import KnownObservation, LinearObservation, Observation
 from twins.goku.system import System
-from twins.goku.systems import SYSTEMS, system_named
+from twins.goku.system_file import SystemModel, describe_system, system_from
 
 FORMAT = "labctl.goku_amortised"
 FORMAT_VERSION = 1
@@ -34,16 +34,6 @@ _NETWORK = "network."
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class _SystemModel(_Model):
-    """registered: its name among the equations that come with the package, or None."""
-
-    registered: str | None
-    options: dict[str, Any]
-    parameters: list[tuple[str, str, float, float]]
-    states: list[tuple[str, str, float, float]]
-    ranges: dict[str, tuple[float, float]]
 
 
 class _ShapeModel(_Model):
@@ -63,7 +53,7 @@ class _FileModel(_Model):
     tensors_file: str
     tensors_sha256: str
     versions: dict[str, str]
-    system: _SystemModel
+    system: SystemModel
     shape: _ShapeModel
     names: tuple[str, ...]
     units: tuple[str, ...]
@@ -94,7 +84,7 @@ def save_amortised(posterior: AmortisedPosterior, path: str | Path, *, provenanc
         "tensors_file": tensors_path.name,
         "tensors_sha256": hashlib.sha256(payload).hexdigest(),
         "versions": {"labctl": labctl_version(), "torch": str(torch.__version__)},
-        "system": _described(simulator.system),
+        "system": describe_system(simulator.system).model_dump(),
         "shape": asdict(posterior.network.shape),
         "uniform_step_s": simulator.design.uniform_step_s,
         "substeps": simulator.substeps,
@@ -126,7 +116,7 @@ def load_amortised(path: str | Path, system: System | None = None) -> AmortisedP
         raise CheckpointInvalid(f"{tensors_path} is not the file that {json_path.name} describes (its sha256 differs)")
     try:
         tensors = load(payload)
-        return _posterior(document, tensors, _system(document.system, system, json_path))
+        return _posterior(document, tensors, system_from(document.system, system, where=json_path))
     except (KeyError, RuntimeError, SafetensorError, EquationInvalid) as error:
         raise CheckpointInvalid(f"{json_path}: {error}") from error
 
@@ -192,34 +182,6 @@ def _operator(observation: Observation) -> tuple[Tensor, Tensor]:
     raise CheckpointInvalid(
         f"only a known or a linear observation can be saved with an amortised posterior, not {type(observation).__name__}"
     )
-
-
-def _described(system: System) -> dict[str, Any]:
-    registered = next((name for name, made in SYSTEMS.items() if made is type(system)), None)
-    options = system.options() if registered is not None else {}
-    sides = {
-        side: [[q.name, q.unit, q.low, q.high] for q in flat]
-        for side, flat in (("parameters", system.flat_parameters), ("states", system.flat_states))
-    }
-    ranges = {quantity.name: [quantity.low, quantity.high] for quantity in (*system.parameters, *system.states)}
-    return {"registered": registered, "options": options, **sides, "ranges": ranges}
-
-
-def _system(document: _SystemModel, given: System | None, json_path: Path) -> System:
-    if given is None and document.registered is None:
-        raise CheckpointInvalid(f"{json_path}: its equation does not come with the package; hand it over as `system`")
-    if given is None:
-        assert document.registered is not None
-        system = system_named(document.registered, **document.options).with_ranges(document.ranges)
-    else:
-        system = given
-    found = _SystemModel.model_validate_json(json.dumps(_described(system)))
-    if (found.parameters, found.states) != (document.parameters, document.states):
-        raise CheckpointInvalid(
-            f"{json_path} is for {[name for name, *_ in document.parameters]} with ranges of their own, "
-            f"and {system.name} does not have these names, units and ranges; train again for this equation"
-        )
-    return system
 
 
 def _document(json_path: Path) -> _FileModel:

@@ -24,10 +24,10 @@ class AmortisedSettings:
     """
 
     chunk: int = 8192
-    chunks: int = 12
-    passes: int = 4
-    batch: int = 256
-    width: int = 256
+    chunks: int = 20
+    passes: int = 3
+    batch: int = 128
+    width: int = 128
     blocks: int = 3
     components: int = 6
     learning_rate: float = 1.5e-3
