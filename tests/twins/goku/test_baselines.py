@@ -19,13 +19,13 @@ from twins.goku.baselines import (
     fit_latent_ode,
     fit_lstm,
 )
-from twins.goku.baselines.rates import PlateauRate, RateSettings
 from twins.goku.principal import PrincipalComponents
+from twins.goku.schedule import PlateauCosine
 from twins.goku.series import Series
 
 N_AHEAD = 8
 FAST = BaselineFitSettings(
-    window_samples=16, batch_windows=12, max_updates=120, updates_a_check=30, rate=RateSettings(warm_up_updates=20)
+    window_samples=16, batch_windows=12, max_updates=120, updates_a_check=30, schedule=PlateauCosine(warm_up_batches=20)
 )
 
 
@@ -165,11 +165,7 @@ def test_principal_components_of_few_directions_lose_nothing() -> None:
         PrincipalComponents.of(series_of(np.ones((2, 5, 3))))
 
 
-def test_the_rate_warms_up_falls_with_every_plateau_and_stops() -> None:
-    schedule = PlateauRate(RateSettings(warm_up_updates=10, first_patience=3, patience=1, stop_patience=6, floor=0.0))
-    assert schedule.rate(0) < schedule.rate(20) == pytest.approx(0.005251)
-    assert not any(schedule.checked(error) for error in (1.0, 0.5, 0.499, 0.498))
-    assert schedule.rate(20) == pytest.approx(0.005251)  # gains below 1 % do not count, patience does
-    assert not schedule.checked(0.5)
-    assert schedule.rate(20) == pytest.approx(0.005251 * 0.995 * np.cos(np.pi / 50) ** 4)
-    assert [schedule.checked(0.5) for _ in range(3)] == [False, False, True]
+def test_a_fit_ends_where_nothing_is_gained_any_more() -> None:
+    impatient = PlateauCosine(warm_up_batches=0, threshold=1.0, stop_patience=2)  # no gain is ever large enough
+    settings = BaselineFitSettings(max_updates=50, updates_a_check=1, schedule=impatient)
+    assert ended(fit_lstm(rotations(1, 8), seed=1, settings=settings)).n_updates < 10

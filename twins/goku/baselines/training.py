@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from twins.errors import SeriesInvalid
 from twins.fitting.adam import FlatAdam
 from twins.goku.baselines.drives import checked_drive
-from twins.goku.baselines.rates import PlateauRate, RateSettings
 from twins.goku.baselines.scaling import Frames, Scaling
+from twins.goku.schedule import LearningRate, PlateauCosine
 from twins.goku.series import Series
 
 _AT_ONCE, _HELD_OUT_WINDOWS = 256, 256
@@ -39,7 +39,8 @@ class BaselineFitSettings:
     window_samples: of a random window to encode and give back; None: whole traces. horizon_samples: decoded beyond it,
     and in the loss (0 in the reference: forecasting is not trained).
     max_updates, cpu_s: the end, whichever comes first; CPU seconds of this process, which do not depend on what else
-    the machine does. annealed: the rate also falls along a cosine over that budget, to a hundredth.
+    the machine does. schedule: of the rate, judged at every check; annealed: it also falls along a cosine over that
+    budget, to a hundredth.
     """
 
     window_samples: int | None = None
@@ -50,7 +51,7 @@ class BaselineFitSettings:
     updates_a_check: int = 9
     largest_gradient: float = 1.0
     annealed: bool = True
-    rate: RateSettings = field(default_factory=RateSettings)
+    schedule: PlateauCosine = field(default_factory=PlateauCosine)
 
     def __post_init__(self) -> None:
         if self.horizon_samples < 0 or min(self.batch_windows, self.max_updates, self.updates_a_check) < 1:
@@ -127,7 +128,7 @@ def fit_sequence(
     scaling = Scaling.of(series)
     frames, checks = scaling.frames(series), _fixed_windows(scaling.frames(validation), settings)
     optimiser = FlatAdam(net.parameters(), largest_gradient=settings.largest_gradient, betas=(0.9, 0.999))
-    schedule = PlateauRate(settings.rate)
+    learning = LearningRate(settings.schedule, settings.schedule.peak)
     began_s, n_updates, best = time.process_time(), 0, math.inf
     errors: list[Tensor] = []
     kept = {name: value.clone() for name, value in net.state_dict().items()}
@@ -139,15 +140,15 @@ def fit_sequence(
             error = _held_out_error(net, checks, settings)
             if improved := error < best:
                 best, kept = error, {name: value.clone() for name, value in net.state_dict().items()}
-            stop = schedule.checked(error) or progress >= 1.0
+            stop = learning.judge(error, n_updates) or progress >= 1.0
             mean = float(torch.stack(errors).mean()) if errors else math.nan
-            rate = _rate(schedule, settings, n_updates, progress)
+            rate = _rate(learning, settings, n_updates, progress)
             yield BaselineEpoch(net.name, n_updates, mean, error, improved, rate, spent_s, 1.0 if stop else progress)
             errors = []
             if stop:
                 break
         loss = _error(net, next(batches), settings)
-        optimiser.step(loss, _rate(schedule, settings, n_updates, progress))
+        optimiser.step(loss, _rate(learning, settings, n_updates, progress))
         errors.append(loss.detach())
         n_updates += 1
     net.load_state_dict(kept)
@@ -165,8 +166,8 @@ def held_out(series: Series) -> tuple[Series, Series]:
     return series.span(0, cut), series.span(cut, series.n_samples)
 
 
-def _rate(schedule: PlateauRate, settings: BaselineFitSettings, n_updates: int, progress: float) -> float:
-    rate = schedule.rate(n_updates)
+def _rate(learning: LearningRate, settings: BaselineFitSettings, n_updates: int, progress: float) -> float:
+    rate = learning.of_batch(n_updates)
     return rate * (0.01 + 0.495 * (1.0 + math.cos(math.pi * progress))) if settings.annealed else rate
 
 
