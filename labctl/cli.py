@@ -16,7 +16,7 @@ from labctl import __version__
 from labctl.errors import LabctlError, Stopped
 from twins.errors import TwinError
 
-OUR_COMMANDS = ("demo", "station", "sim", "record", "twin", "network", "deploy", "safe", "runs")
+OUR_COMMANDS = ("demo", "station", "sim", "record", "twin", "goku", "network", "deploy", "safe", "runs")
 EXIT_ERROR = 1
 EXIT_STOPPED = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 141

@@ -77,8 +77,8 @@ class Measured:
     bench: Mapping[str, Any] = field(default_factory=dict)
     treatments: tuple[str, ...] = ()
 
-    def cut(self, samples: int | None) -> Measured:
-        """Every trace cut to segments of so many samples, what is left over at its end as well if it is half as long.
+    def cut(self, samples: int | None, *, ends: bool = True) -> Measured:
+        """Every trace cut to segments of so many samples; ends: what is left over as well, if it is half as long.
 
         None: only traces of more than LONGEST_WHOLE samples, to half of that; 0: never. Raises UsageError.
         """
@@ -88,7 +88,9 @@ class Measured:
         length = (LONGEST_WHOLE // 2 if longest > LONGEST_WHOLE else 0) if samples is None else samples
         if not length or longest <= length:
             return self
-        pieces = tuple(piece for trace in self.traces for piece in _segments(trace, length))
+        pieces = tuple(piece for trace in self.traces for piece in _segments(trace, length, 0.5 if ends else 1.0))
+        if not pieces:  # all traces are shorter
+            return self
         told = f"Data: cut to {len(pieces)} segments of {length} samples."
         return replace(self, traces=pieces, treatments=(*self.treatments, told))
 
@@ -101,6 +103,18 @@ class Measured:
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Measured:
         """Some of the traces."""
         return replace(self, traces=tuple(self.traces[int(index)] for index in indices))
+
+    def of_file(self, number: int) -> Measured:
+        """The same, as the traces of the file of this number."""
+        return replace(self, traces=tuple(replace(one, trial=(number, one.trial[1])) for one in self.traces))
+
+    def driving(self) -> Measured:
+        """What was measured taken for the drive, as of a file that holds nothing else. Raises RecordingError for gaps."""
+        for trace in self.traces:
+            if not np.isfinite(trace.values).all():
+                raise RecordingError(f"{trace.label}: a drive must be there at every sample")
+        channels = replace(self.channels, drive_names=self.channels.names, drive_units=self.channels.units)
+        return replace(self, channels=channels, traces=tuple(replace(one, drive=one.values) for one in self.traces))
 
     @property
     def labels(self) -> list[str]:
@@ -118,7 +132,7 @@ class Measured:
         length = max(len(trace.times_s) for trace in self.traces)
         times = np.stack([_longer_times(trace.times_s - trace.times_s[0], length) for trace in self.traces])
         values = np.stack([_longer(trace.values[:, columns], length) for trace in self.traces])
-        driven = [self._drive(trace, list(drives.values())) for trace in self.traces]
+        driven = [self.drive_of(trace, list(drives.values())) for trace in self.traces]
         return Series(
             values=values,
             times_s=times,
@@ -141,7 +155,8 @@ class Measured:
         conditions = dict.fromkeys(name for trace in self.traces for name in trace.conditions)
         return [*self.channels.drive_names, *(name for name in conditions if name not in self.channels.drive_names)]
 
-    def _drive(self, trace: Trace, sources: Sequence[str]) -> Samples:
+    def drive_of(self, trace: Trace, sources: Sequence[str]) -> Samples:
+        """(time, channel) of the channels or conditions of these names. Raises RecordingError where there is none."""
         columns = []
         for name in sources:
             if name in self.channels.drive_names:
@@ -274,13 +289,13 @@ def _source(recording: Recording) -> dict[str, Any]:
     }
 
 
-def _segments(trace: Trace, length: int) -> list[Trace]:
+def _segments(trace: Trace, length: int, least: float) -> list[Trace]:
     n_samples = len(trace.times_s)
     if n_samples <= length:
         return [trace]
     starts = range(0, n_samples, length)
     pieces = [trace.part(start, min(start + length, n_samples)) for start in starts]
-    return [piece for piece in pieces if 2 * len(piece.times_s) >= length and np.isfinite(piece.values).any()]
+    return [piece for piece in pieces if len(piece.times_s) >= least * length and np.isfinite(piece.values).any()]
 
 
 def _index(name: str, names: Sequence[str], what: str) -> int:

@@ -87,8 +87,8 @@ def recordings_of(options: argparse.Namespace, paths: Sequence[Path]) -> tuple[l
     test: list[Recording] = []
     for path in paths:
         if is_recording(path):
-            refuse_mapping(path, _given(options))
-            found.append(own_recording(path, _names(options.drive), _names(options.response)))
+            refuse_mapping(path, given_mapping(options))
+            found.append(own_recording(path, names_of(options.drive), names_of(options.response)))
             continue
         data = outside_data_of(options, path)
         _settle_ahead(options, data)
@@ -141,7 +141,7 @@ def _settle_ahead(options: argparse.Namespace, data: OutsideData) -> None:
 
 def outside_data_of(options: argparse.Namespace, path: Path) -> OutsideData:
     """One file of another program, read as the options say. Raises OutsideDataError, UsageError."""
-    from labctl.outside_data import read_mapped
+    from labctl.outside_data import ColumnMap, read_mapped
     from labctl.outside_data.opening import open_data_file
 
     if not (options.drive and options.response):
@@ -149,21 +149,25 @@ def outside_data_of(options: argparse.Namespace, path: Path) -> OutsideData:
             f"{path} is no recording of labctl's own: say which of its columns are what with --drive NAME and "
             f"--response NAME; {open_data_file(path).there_are()}"
         )
+    columns, treatments, dt_s = mapping_of(options, ColumnMap)
+    return read_mapped(path, columns, treatments, dt_s=dt_s, simulated=options.simulated)
+
+
+def mapping_of(options: argparse.Namespace, kind: type[ColumnMap]) -> tuple[ColumnMap, Treatments, float | None]:
+    """Columns (as a map of this kind), treatments and sampling time as the options say. Raises UsageError."""
     if options.rate is not None and options.dt is not None:
         raise UsageError("give --rate or --dt, not both")
     dt_s = options.dt if options.rate is None else 1.0 / options.rate
-    return read_mapped(path, _columns(options), _treatments(options), dt_s=dt_s, simulated=options.simulated)
+    return _columns(options, kind), _treatments(options), dt_s
 
 
-def _columns(options: argparse.Namespace) -> ColumnMap:
-    from labctl.outside_data import ColumnMap
-
+def _columns(options: argparse.Namespace, kind: type[ColumnMap]) -> ColumnMap:
     time, unit = _time(options.time)
     held = dict(_pair(text) for text in options.condition or [])
     numbers = {name: _number(value) for name, value in held.items()}
-    return ColumnMap(
-        drive=_names(options.drive),
-        response=_names(options.response),
+    return kind(
+        drive=names_of(options.drive),
+        response=names_of(options.response),
         time=time,
         time_unit=unit,
         trial=options.trial,
@@ -201,14 +205,15 @@ def _drive_ahead(options: argparse.Namespace) -> Ahead:
     return "auto" if settled is None else settled
 
 
-def _given(options: argparse.Namespace) -> list[str]:
+def given_mapping(options: argparse.Namespace) -> list[str]:
     """Options that only other programs' files need, as they were given."""
     named = [name for name in _MAPPING if getattr(options, name, None) is not None]
     flags = [name for name in ("resample", "clipped", "simulated") if getattr(options, name)]
     return [f"--{name.replace('_', '-')}" for name in (*named, *flags)]
 
 
-def _names(given: Sequence[str] | None) -> tuple[str, ...]:
+def names_of(given: Sequence[str] | None) -> tuple[str, ...]:
+    """NAME,NAME or repeated, as one list."""
     return tuple(name.strip() for text in given or [] for name in text.split(",") if name.strip())
 
 

@@ -57,7 +57,13 @@ class LooseData:
 
 
 def read_loose(
-    path: str | Path, columns: ColumnMap, treatments: Treatments, *, dt_s: float | None = None, simulated: bool = False
+    path: str | Path,
+    columns: ColumnMap,
+    treatments: Treatments,
+    *,
+    dt_s: float | None = None,
+    simulated: bool = False,
+    moving: bool = True,
 ) -> LooseData:
     """Read a file of another program without making it even or whole.
 
@@ -65,7 +71,7 @@ def read_loose(
     is solved across a gap in one step; where there is a drive and the clock is else even, they are dropouts, and
     `treatments.gaps` says what to do. clipped = "drop" takes samples at a rail for missing.
 
-    Raises OutsideDataError, UsageError.
+    moving: a channel that never moves is an error. Raises OutsideDataError, UsageError.
     """
     if columns.time is not None and dt_s is not None:
         raise UsageError("time stamps are taken as they are: give --time, or --rate or --dt, not both")
@@ -76,7 +82,8 @@ def read_loose(
     names = (*mapped.drive_names, *mapped.response_names)
     trials, infinite = _without_infinities(chosen_rows(mapped.trials, treatments))
     check_not_all_missing(trials, names)
-    check_moving([trial for trial in trials if not trial.is_test], mapped.drive_names, mapped.response_names)
+    if moving:
+        check_moving([trial for trial in trials if not trial.is_test], mapped.drive_names, mapped.response_names)
     trials, clipping = _without_rails(trials, mapped.drive_names, mapped.response_names, treatments)
     timed = [_timed(trial, dt_s) for trial in trials]
     driven, filling = _with_whole_drive(timed, treatments)

@@ -1,0 +1,329 @@
+"""`labctl goku`: infer the parameters of a known equation from measured traces, and foresee how they go on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labctl.commands import goku_characterise, goku_systems
+from labctl.commands.arguments import check_folder, positive_integer, positive_seconds, seed
+from labctl.commands.goku_arguments import (
+    add_channel_arguments,
+    add_equation_arguments,
+    add_share_argument,
+    add_traces_arguments,
+    equation_of,
+    measured_of,
+    noise_span,
+    read_as,
+    reading_of,
+    wishes_of,
+)
+
+if TYPE_CHECKING:
+    from labctl.campaigns.fit_goku import FittedModel
+    from labctl.campaigns.goku_settings import InferSettings
+    from labctl.goku_model import GokuModel
+    from labctl.goku_series import Measured
+
+EXIT_NOT_TRUSTED = 3
+DEFAULT_SECONDS = 120.0
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    goku = commands.add_parser(
+        "goku", help="infer the parameters of a known equation from measured traces, forecast, report"
+    )
+    actions = goku.add_subparsers(title="actions", metavar="ACTION", required=True)
+    goku_systems.add_action(actions)
+    _add_fit(actions)
+    _add_infer(actions)
+    _add_forecast(actions)
+    _add_report(actions)
+    goku_characterise.add_action(actions)
+
+
+def _add_fit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    fit = actions.add_parser(
+        "fit",
+        help="train a model of an equation for traces like these, judge it, save it with a report",
+        description="By default the model is trained on simulations of the equation, measured as the traces are, and few traces "
+        "suffice; --training measured trains the published networks on the traces themselves. Results go to stdout as JSON, "
+        "the verdict in words to stderr.",
+    )
+    add_equation_arguments(fit)
+    add_channel_arguments(fit)
+    add_traces_arguments(fit, test_rows=True)
+    fit.add_argument("--heldout", type=Path, help="traces to judge it on")
+    fit.add_argument("--name", default="goku", help="name of the model's files (default goku)")
+    fit.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the model and its report go")
+    fit.add_argument(
+        "--training", choices=("simulated", "measured", "both"), default="simulated", help="default simulated"
+    )
+    fit.add_argument(
+        "--preset",
+        choices=("goku_ui", "goku_ui_basic", "goku_2021"),
+        default="goku_ui",
+        help="network that measured traces train (default goku_ui)",
+    )
+    fit.add_argument(
+        "--noise-sd",
+        type=noise_span,
+        action="append",
+        metavar="[CHANNEL=]LOW..HIGH",
+        help="standard deviation of the instrument's noise (default: as the traces show, with much room)",
+    )
+    fit.add_argument(
+        "--seconds",
+        type=positive_seconds,
+        default=DEFAULT_SECONDS,
+        help=f"wall time of all training; judgement and report come on top (default {DEFAULT_SECONDS:g})",
+    )
+    fit.add_argument(
+        "--simulations", type=positive_integer, help="at most so many (default: some 100 000, as time allows)"
+    )
+    fit.add_argument("--judged", type=positive_integer, default=16, help="traces that it is judged on (default 16)")
+    fit.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
+    add_share_argument(fit)
+    fit.set_defaults(run=run_fit)
+
+
+def _add_inference(parser: argparse.ArgumentParser) -> None:
+    """What infer, forecast and report have in common."""
+    parser.add_argument("model", type=Path, help="the model (.json or .safetensors)")
+    add_traces_arguments(parser)
+    parser.add_argument(
+        "--system",
+        metavar="FILE",
+        help="the file of the model's equation, where that is a class of your own (FILE.py:Class)",
+    )
+    parser.add_argument(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="refine each trace by its own likelihood (default), or leave it at what the network says",
+    )
+    parser.add_argument(
+        "--sampler",
+        choices=("chains", "emcee", "none"),
+        default="chains",
+        help="draws where the refinement's own are not trusted (default chains); emcee, to be installed with labctl[samplers], "
+        "draws for all traces",
+    )
+    parser.add_argument(
+        "--initial",
+        choices=("range", "free"),
+        default="range",
+        help="traces begin in the ranges of the states (default), or anywhere",
+    )
+    parser.add_argument(
+        "--draws", type=positive_integer, default=1000, help="draws a trace by the network (default 1000)"
+    )
+    parser.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
+    add_share_argument(parser)
+
+
+def _add_infer(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    infer = actions.add_parser(
+        "infer",
+        help="parameters of each trace with 90 % intervals",
+        description=f"Exit status: 0 all traces are to be trusted, {EXIT_NOT_TRUSTED} some are not (the table says why).",
+    )
+    _add_inference(infer)
+    infer.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_out(infer, "draws")
+    infer.set_defaults(run=run_infer)
+
+
+def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"also write FILE.json, FILE.csv or FILE.h5 (with all {what}); repeatable",
+    )
+
+
+def _add_forecast(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    forecast = actions.add_parser("forecast", help="how each trace goes on, with 90 % bands")
+    _add_inference(forecast)
+    forecast.add_argument("--samples", type=positive_integer, required=True, help="how many samples to foresee")
+    forecast.add_argument("--drive-file", type=Path, metavar="FILE", help="data with the drive of the samples to come")
+    forecast.add_argument("--hold-drive", action="store_true", help="the last value of the drive stays")
+    forecast.add_argument("--json", action="store_true", help="print JSON instead of a summary")
+    _add_out(forecast, "draws")
+    forecast.set_defaults(run=run_forecast)
+
+
+def _add_report(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = actions.add_parser(
+        "report", help="a page with parameters, reconstruction, forecast of what was held back, residuals"
+    )
+    _add_inference(report)
+    report.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page (.html)")
+    report.set_defaults(run=run_report)
+
+
+def run_fit(options: argparse.Namespace) -> int:
+    """Fit, with a progress bar; print what the model is worth."""
+    from labctl.campaign import run
+    from labctl.campaigns.fit_goku import fit_goku, listed
+    from labctl.campaigns.goku_settings import GokuSettings
+    from labctl.console import Console
+
+    check_folder(options.out)
+    settings = GokuSettings(
+        training=options.training,
+        preset=options.preset,
+        noise_sd=dict(options.noise_sd or []),
+        max_seconds=options.seconds,
+        simulations=options.simulations,
+        n_judged=options.judged,
+        share=options.share,
+    )
+    source, wishes = equation_of(options), wishes_of(options)
+    measured = measured_of(options, options.data)
+    campaign = fit_goku(
+        options.name,
+        measured,
+        _heldout(options),
+        source,
+        wishes,
+        seed=options.seed,
+        settings=settings,
+        folder=options.out,
+        segment=options.segment,
+        reading=reading_of(options),
+    )
+    fitted = run(campaign, on_event=Console())
+    _print_json(listed(fitted))
+    sys.stdout.flush()
+    sys.stderr.write(_summary(fitted))
+    return 0
+
+
+def _heldout(options: argparse.Namespace) -> Measured | None:
+    if options.heldout is None:
+        return None
+    whole = argparse.Namespace(**vars(options) | {"rows": None, "test_rows": None})
+    return measured_of(whole, [options.heldout])
+
+
+def _summary(fitted: list[FittedModel]) -> str:
+    lines = [""]
+    for one in fitted:
+        lines += [
+            f"{one.model.name}: {one.judgement.in_words()}",
+            *(f"  {line}" for line in one.model.wired.in_words()),
+        ]
+        lines.append(f"model {one.model.path}, report {one.report}")
+    return "\n".join(lines) + "\n"
+
+
+def _asked(options: argparse.Namespace) -> tuple[GokuModel, Measured, InferSettings]:
+    """The model, the traces as it takes them, and how to infer."""
+    from labctl.campaigns.goku_settings import InferSettings
+    from labctl.goku_model import load_goku_model
+
+    settings = InferSettings(
+        refine=options.refine,
+        sampler=options.sampler,
+        share=options.share,
+        n_draws=options.draws,
+        initial=options.initial,
+    )
+    model = load_goku_model(options.model, system=options.system)
+    read_as(options, model)
+    return model, model.fitting(measured_of(options, options.data), options.segment), settings
+
+
+def run_infer(options: argparse.Namespace) -> int:
+    """Print the table; 3 if a trace is not to be trusted."""
+    from labctl.campaign import run
+    from labctl.campaigns.infer_goku import check_writable, infer_goku
+    from labctl.console import Console
+    from labctl.goku_table import check_ending, table_text
+
+    for path in options.out:
+        check_ending(path)
+    check_writable(options.out)
+    model, measured, settings = _asked(options)
+    inferred = run(
+        infer_goku(model, measured, seed=options.seed, settings=settings, files=options.out), on_event=Console()
+    )
+    if options.json:
+        _print_json(inferred.as_dict())
+    else:
+        simulated = "SIMULATED data\n" if inferred.about["simulated"] else ""
+        sys.stdout.write(simulated + table_text(inferred.rows))
+    return 0 if inferred.n_trusted == len(inferred.rows) else EXIT_NOT_TRUSTED
+
+
+def run_forecast(options: argparse.Namespace) -> int:
+    """Print a summary, or JSON; 3 if a trace is not to be trusted."""
+    from labctl.campaign import run
+    from labctl.campaigns.forecast_goku import forecast_goku, forecast_text
+    from labctl.campaigns.infer_goku import check_writable
+    from labctl.console import Console
+    from labctl.goku_table import check_ending
+
+    for path in options.out:
+        check_ending(path)
+    check_writable(options.out)
+    model, measured, settings = _asked(options)
+    drive = None if options.drive_file is None else _drive_file(options, model)
+    campaign = forecast_goku(
+        model,
+        measured,
+        n_samples=options.samples,
+        seed=options.seed,
+        settings=settings,
+        drive=drive,
+        hold_drive=options.hold_drive,
+        files=options.out,
+    )
+    forecast = run(campaign, on_event=Console())
+    if options.json:
+        _print_json(forecast.as_dict())
+    else:
+        sys.stdout.write(forecast_text(forecast))
+    trusted = forecast.inferred.n_trusted == len(forecast.inferred.rows)
+    return 0 if trusted else EXIT_NOT_TRUSTED
+
+
+def _drive_file(options: argparse.Namespace, model: GokuModel) -> Measured:
+    """A file with the drive alone, or with the response as well."""
+    from labctl.outside_data import is_recording
+
+    whole = argparse.Namespace(**vars(options) | {"rows": None, "segment": None})
+    if not is_recording(options.drive_file):
+        whole.response, whole.drive = list(dict.fromkeys(model.wired.drives.values())), None
+        return measured_of(whole, [options.drive_file], moving=False).driving()
+    return measured_of(whole, [options.drive_file])
+
+
+def run_report(options: argparse.Namespace) -> int:
+    """Write the page."""
+    from labctl.campaign import run
+    from labctl.campaigns.infer_goku import check_writable
+    from labctl.campaigns.report_goku import report_goku
+    from labctl.console import Console
+    from labctl.errors import UsageError
+
+    if options.out.suffix not in (".html", ".htm"):
+        raise UsageError(f"--out {options.out}: the report is a page; give FILE.html")
+    check_writable([options.out])
+    model, measured, settings = _asked(options)
+    run(report_goku(model, measured, path=options.out, seed=options.seed, settings=settings), on_event=Console())
+    sys.stdout.write(f"{options.out}\n")
+    return 0
+
+
+def _print_json(data: object) -> None:
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")
