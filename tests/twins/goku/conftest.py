@@ -1,7 +1,11 @@
 """Equations that tests of any file use."""
 
+import importlib.util
+import sys
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -88,3 +92,15 @@ def explosion() -> System:
 @pytest.fixture
 def chain() -> System:
     return Chain(n=3).check()
+
+
+@pytest.fixture(scope="session")
+def examples() -> ModuleType:
+    """goku_examples.py beside this file, as a module."""
+    name = "twins_goku_examples"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("goku_examples.py"))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
