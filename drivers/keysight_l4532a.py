@@ -126,14 +126,21 @@ class Recorder:
         if not self._n_samples:
             raise DriverError(f"{self.line.address}: configure() before arm()")
         with self.line.locked():
-            if not self._set_up:
-                self._apply()
-            self.line.write("INIT")
-            give_up_s = time.monotonic() + self.line.timeout_s
-            while not self._condition() & WAITING_FOR_TRIGGER:
-                if time.monotonic() > give_up_s:
-                    self._driver.check_errors("INIT")
-                    raise LineTimeout(self.line.address, "INIT", "the digitiser does not wait for its trigger")
+            for _ in range(2):  # once more where the line was reopened on the way: the set-up may be another one then
+                if not self._set_up:
+                    self._apply()
+                self._arm_once()
+                if self._set_up:
+                    return
+            raise LineTimeout(self.line.address, "INIT", "the connection broke again and again while it was armed")
+
+    def _arm_once(self) -> None:
+        self.line.write("INIT")
+        give_up_s = time.monotonic() + self.line.timeout_s
+        while not self._condition() & WAITING_FOR_TRIGGER:
+            if time.monotonic() > give_up_s:
+                self._driver.check_errors("INIT")
+                raise LineTimeout(self.line.address, "INIT", "the digitiser does not wait for its trigger")
 
     def _condition(self) -> int:
         command = "STAT:OPER:COND?"

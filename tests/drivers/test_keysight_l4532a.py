@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from fake_instruments import block
 
-from drivers.errors import BadAnswer, DriverError, InstrumentReported, OutOfRange, UnknownTerminal
+from drivers.errors import (
+    BadAnswer,
+    DriverError,
+    InstrumentReported,
+    LineLost,
+    LineTimeout,
+    OutOfRange,
+    UnknownTerminal,
+)
 from drivers.keysight_33500b import Keysight33500B
 from drivers.keysight_l4532a import KeysightL4532A
 from drivers.roles import Digitiser, Driver, Meter
@@ -172,3 +180,21 @@ def test_readings_one_after_another_send_the_set_up_once_and_a_record_in_between
     driver.meter("2").read_value()
     assert len(sent) == first
     driver.close()
+
+
+def test_unplugged_and_plugged_in_again_it_is_set_up_again_before_it_is_armed(tcp_instrument):
+    told = {"*IDN?": "Agilent,L4532A,1,1", "STAT:OPER:COND?": "+32", "SYST:ERR?": '+0,"No error"'}
+    instrument = tcp_instrument(told.get)
+    recorder = KeysightL4532A(open_line(instrument.address, timeout_s=0.5, reconnect_s=0.3), {}).digitiser()
+    recorder.configure({"2": 4.0}, sample_rate_Hz=5000.0, n_samples=10)
+    port = instrument.port
+    instrument.refuse()
+    instrument.kill_connections()
+    with pytest.raises((LineLost, LineTimeout)):
+        recorder.samples_ready()
+    instrument.listen(port)
+    instrument.received.clear()
+    recorder.arm()
+    sent = [command for command in instrument.commands() if "?" not in command]
+    settings = [command for command, _ in CONFIGURING if "?" not in command]
+    assert sent[-len(settings) - 1 :] == [*settings, "INIT"]
