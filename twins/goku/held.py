@@ -61,6 +61,11 @@ class HeldSystem(System):
         """As the equation's own."""
         return self.inner.observe(z, self._whole(p))
 
+    def draw_states(self, n: int, generator: torch.Generator) -> Float[Tensor, "n state"]:
+        """As the equation draws them, which may know more of them than their ranges (a unit vector)."""
+        ranges = {quantity.name: (quantity.low, quantity.high) for quantity in self.states}
+        return self.inner.with_ranges(ranges).draw_states(n, generator)
+
     def whole_parameters(self, parameters: Float[Tensor, "... free"]) -> Float[Tensor, "... parameter"]:
         """The inner equation's parameters, flat: the free ones with the held ones in their places."""
         free = dict(zip(self.parameter_names, parameters.unbind(-1), strict=True))

@@ -7,6 +7,7 @@ from twins.errors import EquationInvalid
 from twins.goku.held import HeldSystem
 from twins.goku.quantity import Quantity, Values
 from twins.goku.system import Symmetry, System
+from twins.goku.systems import system_named
 from twins.goku.trajectories import solve_system
 
 
@@ -69,3 +70,10 @@ def test_ranges_of_what_stays_free_can_be_changed() -> None:
 def test_what_cannot_be_held_is_refused(held: dict[str, float], told: str) -> None:
     with pytest.raises(EquationInvalid, match=told):
         HeldSystem(Coupled(), held)
+
+
+def test_initial_states_are_drawn_as_the_equation_draws_them():
+    held = HeldSystem(system_named("macrospin"), {"damping": 0.01}).with_ranges({"mz": (0.7, 0.9)})
+    states = held.draw_states(20, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(states.norm(dim=-1), torch.ones(20, dtype=torch.float64))
+    assert bool(((states[:, 2] >= 0.7) & (states[:, 2] <= 0.9)).all())

@@ -158,7 +158,7 @@ def test_a_macrospin_in_a_field_spirals_into_it_on_the_unit_sphere():
 
 
 def test_a_macrospin_off_the_sphere_returns_to_it_and_starts_on_it():
-    system = system_named("macrospin")
+    system = system_named("macrospin").with_ranges({name: (-1.0, 1.0) for name in ("mx", "my", "mz")})
     states, parameters = draws(system, 50)
     assert states.norm(dim=-1).numpy() == pytest.approx(1.0)
     assert states.mean(0).abs().max() < 0.4

@@ -17,16 +17,19 @@ from twins.goku.systems.units import per_time
 @dataclass(frozen=True, kw_only=True)
 class Duffing(System):
     """position' = velocity,
-    velocity' = -damping velocity - stiffness position - hardening position³ (+ drive_gain force) (+ noise dW/dt).
+    velocity' = -damping velocity - stiffness position (- asymmetry position²) - hardening position³
+                (+ drive_gain force) (+ offset) (+ noise dW/dt).
 
     G. Duffing, "Erzwungene Schwingungen bei veränderlicher Eigenfrequenz" (1918); noise: a random force (white), whose
     strength is a parameter. The mass is not told by the motion: everything is per mass. stiffness < 0 gives two wells.
 
-    driven: under a measured force. noisy: with the random force. time_unit_s: seconds in the unit of time of the rates.
+    driven: under a measured force. noisy: with the random force. asymmetric: with a spring that is not the same up and
+    down and a constant force, as real devices have. time_unit_s: seconds in the unit of time of the rates.
     """
 
     driven: bool = False
     noisy: bool = False
+    asymmetric: bool = False
     time_unit_s: float = 1.0
 
     @cached_property
@@ -36,7 +39,7 @@ class Duffing(System):
 
     @cached_property
     def parameters(self) -> tuple[Quantity, ...]:  # type: ignore[override]
-        """Per mass; the last two where they act."""
+        """Per mass; those after hardening where they act."""
         square = per_time(self.time_unit_s, power="^2")
         always = (
             Quantity("damping", per_time(self.time_unit_s), 0.02, 1.0, scale="log"),
@@ -44,8 +47,10 @@ class Duffing(System):
             Quantity("hardening", square, 0.1, 2.0),
         )
         gain = (Quantity("drive_gain", square, 0.3, 3.0, scale="log"),) if self.driven else ()
+        lopsided = (Quantity("asymmetry", square, -0.5, 0.5), Quantity("offset", square, -0.5, 0.5))
+        more = (*gain, *lopsided) if self.asymmetric else gain
         noise = Quantity("noise", per_time(self.time_unit_s, power="^1.5"), 0.01, 0.5, scale="log")
-        return (*always, *gain, noise) if self.noisy else (*always, *gain)
+        return (*always, *more, noise) if self.noisy else (*always, *more)
 
     @cached_property
     def drives(self) -> tuple[Quantity, ...]:  # type: ignore[override]
@@ -60,6 +65,8 @@ class Duffing(System):
     def drift(self, z: Values, p: Any, u: Values) -> tuple[Tensor, ...]:
         """Per time_unit_s."""
         spring = (p.stiffness + p.hardening * z.position * z.position) * z.position
+        if self.asymmetric:
+            spring = spring + p.asymmetry * z.position * z.position - p.offset
         force = -p.damping * z.velocity - spring
         return z.velocity, (force + p.drive_gain * u.force if self.driven else force)
 
@@ -69,4 +76,4 @@ class Duffing(System):
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         """Up and down, where no force tells them apart."""
-        return () if self.driven else (mirror(),)
+        return () if self.driven or self.asymmetric else (mirror(),)

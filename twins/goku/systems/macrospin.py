@@ -29,7 +29,8 @@ class Macrospin(System):
     Landau-Lifshitz-Gilbert with the torque of J. Slonczewski, J. Magn. Magn. Mater. 159, L1 (1996), as a field (T);
     positive turns m towards p. m is a unit vector; easy axis z (negative anisotropy: easy plane). The equations leave |m|
     alone; it is kept at 1 by a term length_rate (1 - |m|²) m, which vanishes on the sphere, and only the direction of m
-    enters elsewhere, so that neither rounding nor a guess off the sphere does harm.
+    enters elsewhere, so that neither rounding nor a guess off the sphere does harm. Traces begin tilted from the easy axis;
+    ranges of -1..1 are the whole sphere.
 
     field_direction, polarisation: h and p, known, of any length. driven: under a measured current (mA), torque =
     torque_per_mA current. noisy: a thermal field, noise dW/dt in each direction, Stratonovich (W. F. Brown, Phys. Rev. 130,
@@ -43,7 +44,7 @@ class Macrospin(System):
     noisy: bool = False
     time_unit_s: float = 1e-9
 
-    states = tuple(Quantity(name, "", -1.0, 1.0) for name in _COMPONENTS)
+    states = (Quantity("mx", "", 0.1, 0.7), Quantity("my", "", -0.4, 0.4), Quantity("mz", "", 0.6, 1.0))
     sde_type = "stratonovich"
 
     def __post_init__(self) -> None:
