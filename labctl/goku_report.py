@@ -175,7 +175,7 @@ def _courses(page: HtmlPage, account: GokuAccount) -> None:
     for trace in range(min(SHOWN_TRACES, len(account.labels))):
         page.figure(
             _course_plot(account, trace),
-            f"{account.labels[trace]}: dots as measured, the line as expected, the band holds 90 %; foreseen behind the dotted line",
+            f"{account.labels[trace]}: dots as measured, the line as expected, the band for 90 %; foreseen behind the dotted line",
         )
 
 
@@ -231,14 +231,11 @@ def _residual_plot(account: GokuAccount) -> Figure:
 
 
 def standardised(account: GokuAccount) -> np.ndarray:
-    """(trace, time, channel): measured less expected over the standard deviation of the predicted draws; NaN where missing."""
+    """(trace, time, channel): measured less what was expected given the samples before, over the standard deviation of
+    that; NaN where missing."""
     n_samples = min(account.series.n_samples, account.predicted.signal.shape[2])
-    measured = account.predicted.measured[:, :, :n_samples]
-    there = np.isfinite(measured)
-    count = np.maximum(there.sum(axis=0), 1)
-    middle = np.where(there, measured, 0.0).sum(axis=0) / count
-    spread = np.sqrt(np.where(there, np.square(measured - middle), 0.0).sum(axis=0) / count)
-    left = account.series.values[:, :n_samples] - middle
+    spread = account.predicted.ahead_sd[:, :n_samples]
+    left = account.series.values[:, :n_samples] - account.predicted.ahead_mean[:, :n_samples]
     result: np.ndarray = np.divide(left, spread, out=np.full_like(left, np.nan), where=spread > 0.0)
     return result
 

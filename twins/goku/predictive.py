@@ -33,7 +33,9 @@ _MOST_NUMBERS = 20_000_000  # of states held at once; more traces are taken in t
 class Predicted:
     """signal: (draw, trace, time, channel), what the channels show without noise of the instrument; measured: the same with
     it. times_s: (trace, time). n_seen: samples of each trace that were there; what follows is forecast. diverged: (draw,
-    trace), draws that ran away; they are NaN and count for nothing.
+    trace), draws that ran away; they are NaN and count for nothing. ahead_mean, ahead_sd: (trace, time, channel), mean and
+    standard deviation of each measured value given those before it (without noise of the equation's own: given none),
+    whereas the signal of an equation with noise knows the value itself as well.
     """
 
     signal: Float64[np.ndarray, "draw trace time channel"]
@@ -41,6 +43,8 @@ class Predicted:
     times_s: Float64[np.ndarray, "trace time"]
     n_seen: int
     diverged: Bool[np.ndarray, "draw trace"]
+    ahead_mean: Float64[np.ndarray, "trace time channel"]
+    ahead_sd: Float64[np.ndarray, "trace time channel"]
 
     def mean(self) -> Float64[np.ndarray, "trace time channel"]:
         """Of the signal, over the draws that did not run away; NaN where all did."""
@@ -60,6 +64,7 @@ class Predicted:
         return replace(
             self, signal=self.signal[cut], measured=self.measured[cut], times_s=self.times_s[:, start:stop],
             n_seen=min(max(self.n_seen - start, 0), stop - start),
+            ahead_mean=self.ahead_mean[:, start:stop], ahead_sd=self.ahead_sd[:, start:stop],
         )  # fmt: skip
 
     @classmethod
@@ -69,7 +74,10 @@ class Predicted:
             np.concatenate([getattr(part, name) for part in parts], axis=1)
             for name in ("signal", "measured", "diverged")
         )
-        return cls(signal, measured, np.concatenate([part.times_s for part in parts]), parts[0].n_seen, diverged)
+        times_s, mean, sd = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("times_s", "ahead_mean", "ahead_sd")
+        )
+        return cls(signal, measured, times_s, parts[0].n_seen, diverged, mean, sd)
 
 
 def predict_course(
@@ -156,8 +164,9 @@ class _Course:
             torch.from_numpy(np.take_along_axis(values, picked.numpy()[:, :, None], axis=1).swapaxes(0, 1).copy())
             for values in (posterior.parameters, posterior.initial, posterior.noise_sd)
         )
+        before: list[tuple[Tensor, Tensor]] = []
         if self._system.stochastic:
-            states, diverged = self._filtered(parameters, initial, noise_sd)
+            states, diverged = self._filtered(parameters, initial, noise_sd, before)
         else:
             states, diverged = self._solved(parameters, initial)
         n_traces, n_samples = self._data.n_traces, self._data.n_samples
@@ -167,8 +176,16 @@ class _Course:
         signal[diverged.reshape(n_draws, n_traces)] = torch.nan
         unit = torch.randn(signal.shape, dtype=signal.dtype, generator=self._generator)
         measured = signal + noise_sd.unsqueeze(2) * unit
+        lost = diverged.reshape(n_draws, n_traces)
+        mean, sd = _mixed(measured, lost)
+        for k, (means, variances) in enumerate(before):
+            there = self._data.seen[k].unsqueeze(0).expand_as(signal[:, :, k])
+            ahead, spread = _mixed(means.reshape(n_draws, n_traces, -1), lost)
+            inside, _ = _mixed(variances.reshape(n_draws, n_traces, -1), lost)
+            mean[:, k] = torch.where(there[0], ahead, mean[:, k])
+            sd[:, k] = torch.where(there[0], (spread.square() + inside).sqrt(), sd[:, k])
         return Predicted(
-            signal.numpy(), measured.numpy(), self._whole.times_s, self._n_seen, diverged.reshape(n_draws, -1).numpy()
+            signal.numpy(), measured.numpy(), self._whole.times_s, self._n_seen, lost.numpy(), mean.numpy(), sd.numpy()
         )
 
     def _solved(self, parameters: Tensor, initial: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,7 +196,11 @@ class _Course:
         )  # fmt: skip
         return solved.states, solved.diverged
 
-    def _filtered(self, parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> tuple[Tensor, Tensor]:
+    def _filtered(
+        self, parameters: Tensor, initial: Tensor, noise_sd: Tensor, before: list[tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """(states drawn given the samples so far, and on from the last one; diverged). before: gets mean and variance of each
+        sample before it was looked at."""
         copies, data = len(parameters), self._data
         flat = parameters.flatten(0, 1)
         flow = _Flow(self._system, flat, self._substeps)
@@ -188,7 +209,8 @@ class _Course:
         P = m.new_zeros(*m.shape, m.shape[-1])
         states = []
         for k in range(self._n_seen):
-            m, P, _, _ = look(m, P, data.values[k].repeat(copies, 1), data.seen[k].repeat(copies, 1))
+            m, P, mean, covariance = look(m, P, data.values[k].repeat(copies, 1), data.seen[k].repeat(copies, 1))
+            before.append((mean, covariance.diagonal(dim1=-2, dim2=-1)))
             states.append(self._drawn(m, P))
             if k + 1 < self._n_seen:
                 step = data.step_s[k].repeat(copies).unsqueeze(-1) if isinstance(data.step_s, Tensor) else data.step_s
@@ -218,6 +240,15 @@ class _Course:
     def _drive(self, copies: int, start: int) -> Tensor | None:
         drive = self._data.drive
         return None if drive is None else drive[start:].repeat(1, copies, 1)
+
+
+def _mixed(values: Tensor, lost: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean, standard deviation) over the draws (first axis) that did not run away; NaN where all did."""
+    kept = (~lost).reshape(*lost.shape, *(1 for _ in values.shape[2:]))
+    count = kept.sum(0).to(values.dtype)
+    count = torch.where(count > 0, count, torch.nan)
+    mean = torch.where(kept, values, 0.0).sum(0) / count
+    return mean, (torch.where(kept, (values - mean).square(), 0.0).sum(0) / count).sqrt()
 
 
 def _over_draws(values: np.ndarray, reduce: object) -> np.ndarray:

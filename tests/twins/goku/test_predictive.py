@@ -81,6 +81,9 @@ def test_what_an_equation_with_noise_is_forecast_to_do_happens_as_often_as_promi
     low, high = predicted.part(n_seen, n_seen + n_forecast).band()
     inside = (low[..., 0] <= measured[:, n_seen:]) & (measured[:, n_seen:] <= high[..., 0])
     assert abs(inside.mean() - 0.9) < 0.03
+    white = (values[:, 1:, 0] - predicted.ahead_mean[:, 1:n_seen, 0]) / predicted.ahead_sd[:, 1:n_seen, 0]
+    assert abs(np.nanstd(white) - 1.0) < 0.04
+    assert abs(np.nanmean(white[:, 1:] * white[:, :-1])) < 0.05
     assert np.abs(predicted.mean()[:, 4, 0] - x[:, 4]).std() < 0.05 < np.abs(predicted.mean()[:, 7, 0] - x[:, 7]).std()
 
 
