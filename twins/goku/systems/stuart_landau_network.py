@@ -115,11 +115,15 @@ class StuartLandauNetwork(System):
         n = self.n_oscillators
         swap, cycle = [1, 0, *range(2, n)], [*range(1, n), 0]
         orders = {1: [], 2: [swap]}.get(n, [swap, cycle])
-        names = tuple(f"x[{index}]" for index in range(n))
         return (
             *(Symmetry(f"order {order}", self._reordered_states(order), self._reordered(order)) for order in orders),
-            Symmetry("other sense of rotation", self._y_turned, self._frequency_turned, outputs=names),
+            *self.symmetries_in_place(),
         )
+
+    def symmetries_in_place(self) -> tuple[Symmetry, ...]:
+        """Those that do not change the order: all turning the other way."""
+        names = tuple(f"x[{index}]" for index in range(self.n_oscillators))
+        return (Symmetry("other sense of rotation", self._y_turned, self._frequency_turned, outputs=names),)
 
     @property
     def exchangeable(self) -> int:
@@ -129,6 +133,11 @@ class StuartLandauNetwork(System):
     def reordered(self, parameters: Tensor, order: list[int]) -> Tensor:
         """Parameters (…, parameter) of the same network with oscillator order[j] at place j."""
         return self._reordered(order)(parameters)
+
+    def unit_parameters(self, parameters: Tensor) -> Tensor:
+        """(…, N, 2): growth and angular frequency of each oscillator."""
+        n = self.n_oscillators
+        return torch.stack((parameters[..., :n], parameters[..., n : 2 * n]), dim=-1)
 
     def _matrix(self, p: Values) -> Tensor:
         if self.coupling == "full":
