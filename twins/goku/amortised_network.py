@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from twins.goku.amortised_features import all_features, filled_gaps, n_features, trace_summary
 from twins.goku.amortised_mixture import Mixture, numbers_needed
 
 _LONGEST_FLAT = 4096  # numbers that are handed to the dense network one by one, beside the convolutions
@@ -43,8 +44,8 @@ class PosteriorNetwork(nn.Module):
     channel_sd: Tensor
     drive_mean: Tensor
     drive_sd: Tensor
-    summary_mean: Tensor
-    summary_sd: Tensor
+    features_mean: Tensor
+    features_sd: Tensor
     typical_step_s: Tensor
 
     def __init__(self, shape: NetworkShape) -> None:
@@ -52,14 +53,15 @@ class PosteriorNetwork(nn.Module):
         self.shape = shape
         inputs = shape.n_channels + shape.n_channels * ("gaps" in shape.varying)
         inputs += ("times" in shape.varying) + shape.n_drives * ("drive" in shape.varying)
-        for name, size in (("channel", shape.n_channels), ("drive", shape.n_drives), ("summary", 4 * shape.n_channels)):
+        extra = n_features(shape.n_samples, shape.n_channels)
+        for name, size in (("channel", shape.n_channels), ("drive", shape.n_drives), ("features", extra)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_sd", torch.ones(size))
         self.register_buffer("typical_step_s", torch.ones(()))
         self.convolutions, length = _convolutions(inputs, shape.n_samples)
         flat = inputs * shape.n_samples if inputs * shape.n_samples <= _LONGEST_FLAT else 0
         self.flat = flat > 0
-        self.first = nn.Linear(_CHANNELS * length + flat + 4 * shape.n_channels, shape.width)
+        self.first = nn.Linear(_CHANNELS * length + flat + extra, shape.width)
         self.blocks = nn.ModuleList(_Block(shape.width) for _ in range(shape.blocks))
         self.last = nn.Linear(shape.width, numbers_needed(shape.n_coordinates, shape.components))
 
@@ -90,9 +92,9 @@ class PosteriorNetwork(nn.Module):
             spread = drive.std(dim=(0, 1))
             self.drive_sd.copy_(torch.where(spread > 0.0, spread, 1.0))
         filled = filled_gaps(values, steps_s)
-        summary = trace_summary((filled - self.channel_mean) / self.channel_sd)
-        self.summary_mean.copy_(summary.mean(dim=0))
-        self.summary_sd.copy_(summary.std(dim=0).clamp_min(1e-6))
+        features = all_features(((filled - self.channel_mean) / self.channel_sd).to(torch.float32))
+        self.features_mean.copy_(features.mean(dim=0))
+        self.features_sd.copy_(features.std(dim=0).clamp_min(1e-6))
 
     def scaled(self, values: Tensor, steps_s: Tensor) -> Float[Tensor, "trace time channel"]:
         """Values without gaps, in units of the simulations' spread."""
@@ -100,7 +102,8 @@ class PosteriorNetwork(nn.Module):
 
     def summary(self, scaled: Tensor) -> Float[Tensor, "trace summary"]:
         """A few plain statistics of each trace, in units of their spread over simulations."""
-        return (trace_summary(scaled) - self.summary_mean) / self.summary_sd
+        n = 4 * self.shape.n_channels
+        return (trace_summary(scaled) - self.features_mean[:n]) / self.features_sd[:n]
 
     def forward(
         self,
@@ -119,7 +122,8 @@ class PosteriorNetwork(nn.Module):
         if "drive" in self.shape.varying and drive is not None:
             parts.append(((drive - self.drive_mean) / self.drive_sd).to(torch.float32))
         stacked = torch.cat(parts, dim=-1)
-        features = [self.convolutions(stacked.mT).flatten(1), self.summary(scaled)]
+        plain = (all_features(scaled) - self.features_mean) / self.features_sd
+        features = [self.convolutions(stacked.mT).flatten(1), plain]
         if self.flat:
             features.append(stacked.flatten(1))
         hidden = self.first(torch.cat(features, dim=-1))
@@ -145,38 +149,3 @@ def _convolutions(inputs: int, n_samples: int) -> tuple[nn.Sequential, int]:
         layers += [nn.Conv1d(channels, _CHANNELS, kernel_size=5, stride=2, padding=2), nn.SiLU()]
         length, channels = (length + 1) // 2, _CHANNELS
     return nn.Sequential(*layers), length
-
-
-def filled_gaps(
-    values: Float[Tensor, "trace time channel"], steps_s: Float[Tensor, "trace step"]
-) -> Float[Tensor, "trace time channel"]:
-    """Straight lines over missing samples (NaN); the nearest seen value before the first and after the last."""
-    seen = ~torch.isnan(values)
-    if bool(seen.all()):
-        return values
-    n = values.shape[1]
-    place = torch.arange(n).reshape(1, n, 1).expand_as(values)
-    before = torch.where(seen, place, -1).cummax(dim=1).values
-    after = torch.where(seen, place, n).flip(1).cummin(dim=1).values.flip(1)
-    before, after = torch.where(before < 0, after, before), torch.where(after >= n, before, after)
-    before, after = before.clamp(0, n - 1), after.clamp(0, n - 1)  # a channel without any sample: NaN becomes 0 below
-    times = functional.pad(steps_s.cumsum(dim=1), (1, 0)).unsqueeze(-1).expand_as(values)
-    left, right = values.gather(1, before), values.gather(1, after)
-    begin, end = times.gather(1, before), times.gather(1, after)
-    weight = torch.where(end > begin, (times - begin) / torch.where(end > begin, end - begin, 1.0), 0.0)
-    filled = torch.where(seen, values, left + weight * (right - left))
-    return torch.where(seen.any(dim=1, keepdim=True), filled, 0.0)
-
-
-def trace_summary(scaled: Float[Tensor, "trace time channel"]) -> Float[Tensor, "trace summary"]:
-    """Mean, and logarithms of the spread of the values, of their differences and of their second differences."""
-    first, second = scaled.diff(dim=1), scaled.diff(dim=1).diff(dim=1)
-    spreads = [scaled.std(dim=1), first.square().mean(dim=1).sqrt(), second.square().mean(dim=1).sqrt()]
-    if scaled.shape[1] < 3:
-        spreads[2] = spreads[1]
-    return torch.cat((scaled.mean(dim=1), *(torch.log(spread + 1e-6) for spread in spreads)), dim=-1)
-
-
-def seen_everywhere(values: Float[Tensor, "trace time channel"]) -> Bool[Tensor, " trace"]:
-    """Traces without gaps."""
-    return ~torch.isnan(values).any(-1).any(-1)

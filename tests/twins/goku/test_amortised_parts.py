@@ -9,8 +9,8 @@ import torch
 from twins.errors import EquationInvalid, SeriesInvalid
 from twins.goku.amortised_calibration import LevelMap, calibrated_draws, coverage_of
 from twins.goku.amortised_design import Design, Simulator, enough_substeps
+from twins.goku.amortised_features import filled_gaps, linear_prediction, log_spectrum
 from twins.goku.amortised_mixture import LARGEST_FULL, Mixture, numbers_needed
-from twins.goku.amortised_network import filled_gaps
 from twins.goku.observation import KnownObservation
 from twins.goku.series import Series
 from twins.goku.system import System
@@ -153,3 +153,19 @@ def test_a_drive_that_the_equation_does_not_have_is_refused(pendulum: System) ->
     series = even(5, 2, drive=np.zeros((1, 5, 1)), drive_names=("torque",), drive_units=("N m",))
     with pytest.raises(SeriesInvalid, match="its drives are none"):
         Design.of(series, pendulum)
+
+
+def test_the_linear_prediction_of_an_oscillation_tells_its_frequency_and_its_noise(generator: torch.Generator) -> None:
+    frequency, noise = 0.7, 1e-3
+    angle = frequency * torch.arange(400, dtype=torch.float64) + 1.0
+    trace = (torch.sin(angle) + noise * torch.randn(400, dtype=torch.float64, generator=generator)).reshape(1, -1, 1)
+    found = linear_prediction(trace)[0]
+    coefficients, rest = found[:8], found[-1]
+    roots = np.roots([1.0, *(-coefficients).tolist()])
+    assert np.abs(np.angle(roots) - frequency).min() < 1e-3
+    assert math.exp(0.5 * float(rest)) == pytest.approx(noise, rel=0.5)
+
+
+def test_the_spectrum_is_highest_at_the_frequency_of_an_oscillation() -> None:
+    trace = torch.sin(2.0 * math.pi * 12.0 / 100.0 * torch.arange(100)).reshape(1, -1, 1)
+    assert int(log_spectrum(trace)[0].argmax()) == 12
