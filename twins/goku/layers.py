@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import mish, relu
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import relu
 
-ACTIVATIONS = {"mish": mish, "relu": relu}
+
+class _Mish(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        exponential = x.clamp(max=20.0).exp_()  # beyond 20 mish(x) = x, to rounding
+        n = (exponential + 2.0).mul_(exponential)
+        slope = n.div_(n + 2.0)
+        ctx.save_for_backward(x, exponential, slope)
+        return x * slope
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        x, exponential, slope = ctx.saved_tensors
+        sigmoid = exponential / (exponential + 1.0)
+        inner = torch.addcmul(x, slope * x, slope, value=-1.0)
+        return inner.mul_(sigmoid).add_(slope).mul_(gradient)
+
+
+def mish(x: Tensor) -> Tensor:
+    """x tanh(log(1 + exp x)) (Misra, 2019), by one exponential: tanh(log(1 + e)) = e (e + 2) / (e (e + 2) + 2).
+
+    torch's own takes a logarithm and a tanh beside it, and nearly twice the time. First derivatives only.
+    """
+    result: Tensor = _Mish.apply(x)  # type: ignore[no-untyped-call]
+    return result
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"mish": mish, "relu": relu}
 
 
 def dense(n_in: int, n_out: int, *, bias: bool = True) -> nn.Linear:

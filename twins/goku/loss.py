@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from twins.goku.batch import Batch
 from twins.goku.model import GokuNet, GokuOutput
@@ -38,7 +39,8 @@ def goku_loss(net: GokuNet, batch: Batch, output: GokuOutput, *, kl_share: float
 
     A trace that diverged, or of which nothing was seen, is left out.
     """
-    kept = ~output.diverged & batch.seen.any(2).any(1)
+    complete = bool(batch.seen.all())
+    kept = ~output.diverged if complete else ~output.diverged & batch.seen.any(2).any(1)
     if not bool(kept.any()):
         return None
     values, seen, expected = batch.values, batch.seen, output.reconstruction
@@ -47,27 +49,35 @@ def goku_loss(net: GokuNet, batch: Batch, output: GokuOutput, *, kl_share: float
         values, seen, expected = values[kept], seen[kept], expected[kept]
         continuity, kl = continuity[kept], kl[kept]
     normal = net.normalisation
-    reconstruction = _of_data(net, normal.normalised(values), normal.normalised(expected), seen)
+    values, expected = normal.normalised(values), normal.normalised(expected)
+    reconstruction = _of_data(net, values, expected, None if complete else seen)
     total, spec = reconstruction, net.spec
     if spec.posterior != "physical":
         total = total + spec.continuity_weight * continuity.mean()
     if spec.variational and kl_share > 0.0:
-        per = seen.sum() if spec.loss == "likelihood" else len(kl)
-        total = total + (kl_share * spec.kl_weight) * kl.sum() / per
+        per = int(seen.count_nonzero()) if spec.loss == "likelihood" else len(kl)
+        total = total + (kl_share * spec.kl_weight / per) * kl.sum()
     return GokuLoss(total, reconstruction, continuity.mean(), kl.mean())
 
 
-def _of_data(net: GokuNet, values: Tensor, expected: Tensor, seen: Tensor) -> Tensor:
-    complete = bool(seen.all())
-    squared = (values - expected).square()
-    if not complete:
-        squared = squared.where(seen, 0.0)
-    if net.spec.loss == "likelihood":
-        variance = (2.0 * net.log_noise_sd).exp() + _SMALLEST_NOISE**2
-        count = seen.sum(dim=(0, 1))
-        nats = 0.5 * (squared.sum(dim=(0, 1)) / variance + count * (variance.log() + math.log(2.0 * math.pi)))
-        return nats.sum() / count.sum()
-    mean = squared.sum() / seen.sum()
+def _of_data(net: GokuNet, values: Tensor, expected: Tensor, seen: Tensor | None) -> Tensor:
+    """seen: None where all are."""
+    n = values.numel() if seen is None else int(seen.count_nonzero())
+    if net.spec.loss != "likelihood" and seen is None:
+        mean = mse_loss(expected, values)
+    else:
+        squared = (values - expected).square()
+        if seen is not None:
+            squared = squared.where(seen, 0.0)
+        if net.spec.loss == "likelihood":
+            variance = (2.0 * net.log_noise_sd).exp() + _SMALLEST_NOISE**2
+            count = values.new_full((values.shape[2],), n // values.shape[2])
+            if seen is not None:
+                count = seen.count_nonzero(dim=(0, 1)).to(values)
+            nats = 0.5 * (squared.sum(dim=(0, 1)) / variance + count * (variance.log() + math.log(2.0 * math.pi)))
+            return nats.sum() / n
+        mean = squared.sum() / n
     if net.spec.loss == "summed":
         return mean * values.shape[2]
-    return mean / (values.abs().where(seen, 0.0).sum() / seen.sum())
+    size = values.abs() if seen is None else values.abs().where(seen, 0.0)
+    return mean / (size.sum() / n)

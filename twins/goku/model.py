@@ -69,7 +69,7 @@ class GokuNet(nn.Module):
         self.latents = Latents(system, spec)
         self.observation = observation_for(system, spec, n_channels, observation, generator)
         self.transition = Transition(system, spec)
-        self.normalisation = Normalisation(n_channels, len(system.drives))
+        self.normalisation = Normalisation(n_channels, len(system.drives), spec.normalisation)
         for part in (self.encoder, self.latents):
             initialise(part, generator)
         if spec.observation == "decoder":
@@ -94,7 +94,7 @@ class GokuNet(nn.Module):
         """
         self.check(series, named=False)
         self.names, self.units = series.names, series.units
-        self.normalisation.adopt(series, self.spec.normalisation)
+        self.normalisation.adopt(series)
         with torch.no_grad():
             self.log_noise_sd.copy_(torch.log(0.5 * self.normalisation.spread(series)))
 

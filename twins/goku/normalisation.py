@@ -11,21 +11,25 @@ from twins.goku.series import Series
 
 
 class Normalisation(nn.Module):
-    """value = offset + scale · normalised, for every channel and drive; and the usual time step (s)."""
+    """value = offset + scale · normalised, for every channel and drive; and the usual time step (s).
 
-    def __init__(self, n_channels: int, n_drives: int) -> None:
+    how: of the channels: "none", "standardise" (mean 0, deviation 1) or "min_max" (0..1).
+    """
+
+    def __init__(self, n_channels: int, n_drives: int, how: str) -> None:
         super().__init__()
         for name, n in (("", n_channels), ("drive_", n_drives)):
             self.register_buffer(f"{name}offset", torch.zeros(n))
             self.register_buffer(f"{name}scale", torch.ones(n))
         self.register_buffer("step_s", torch.ones((), dtype=torch.float64))
         self.register_buffer("adopted", torch.zeros((), dtype=torch.bool))
+        self.how = how
 
-    def adopt(self, series: Series, how: str) -> None:
-        """how: of the channels: "none", "standardise" (mean 0, deviation 1) or "min_max" (0..1). Drives: standardised."""
-        if how == "standardise":
+    def adopt(self, series: Series) -> None:
+        """Take the scales from data. Drives are standardised."""
+        if self.how == "standardise":
             self._set("", np.nanmean(series.values, axis=(0, 1)), np.nanstd(series.values, axis=(0, 1)))
-        elif how == "min_max":
+        elif self.how == "min_max":
             low = np.nanmin(series.values, axis=(0, 1))
             self._set("", low, np.nanmax(series.values, axis=(0, 1)) - low)
         if series.drive is not None:
@@ -41,11 +45,11 @@ class Normalisation(nn.Module):
 
     def normalised(self, values: Float[Tensor, "... channel"]) -> Float[Tensor, "... channel"]:
         """Of values in the channels' units."""
-        return (values - self.get_buffer("offset")) / self.get_buffer("scale")
+        return values if self.how == "none" else (values - self.get_buffer("offset")) / self.get_buffer("scale")
 
     def physical(self, normalised: Float[Tensor, "... channel"]) -> Float[Tensor, "... channel"]:
         """The inverse."""
-        return self.get_buffer("offset") + self.get_buffer("scale") * normalised
+        return normalised if self.how == "none" else self.get_buffer("offset") + self.get_buffer("scale") * normalised
 
     def normalised_drive(self, drive: Float[Tensor, "... drive"] | None) -> Float[Tensor, "... drive"] | None:
         """Of a drive in its units."""

@@ -62,7 +62,7 @@ def test_continuity_is_the_published_sum_over_gaps(examples):
         begin, after = output.states[:, 4 * w], output.states[:, 4 * w + 4]
         end = solve_system(net.system, begin, output.parameters, step_s=0.1, n_steps=4)[-1]
         total += float((end - after).detach().square().sum())
-    assert float(output.continuity.mean()) == pytest.approx(total / (2 * 2 * 3), rel=1e-4)
+    assert float(output.continuity.detach().mean()) == pytest.approx(total / (2 * 2 * 3), rel=1e-4)
 
 
 def test_summed_is_the_loss_of_2021_with_its_kl(examples, batch, output):

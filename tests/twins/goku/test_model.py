@@ -10,7 +10,7 @@ from twins.errors import GokuSpecInvalid, SeriesInvalid
 from twins.goku.batch import batch_of
 from twins.goku.encoder import Encoder, StatePath, held_over_gaps, pooled
 from twins.goku.latent import Drawn, gaussian_kl, uniform_prior_kl
-from twins.goku.layers import DenseStack, dense, initialise
+from twins.goku.layers import DenseStack, dense, initialise, mish
 from twins.goku.model import GokuNet
 from twins.goku.observation import KnownObservation
 from twins.goku.quantity import Quantity
@@ -74,6 +74,14 @@ def test_attention_pools_over_time_channel_by_channel():
         weights = [math.exp(scores[t][c]) for t in range(3)]
         by_hand.append(sum(w * float(outputs[t, 0, c]) for t, w in enumerate(weights)) / sum(weights))
     np.testing.assert_allclose(pooled(outputs, attention)[0].detach(), by_hand, rtol=1e-5)
+
+
+def test_mish_and_its_gradient_are_torchs():
+    x = torch.linspace(-40.0, 40.0, 4001, dtype=torch.float64, requires_grad=True)
+    for ours, theirs in ((mish(x), torch.nn.functional.mish(x)),):
+        np.testing.assert_allclose(ours.detach(), theirs.detach(), rtol=1e-12, atol=1e-15)
+        gradients = [torch.autograd.grad((y * y).sum(), x)[0] for y in (ours, theirs)]
+        np.testing.assert_allclose(*gradients, rtol=1e-10, atol=1e-14)
 
 
 def test_dense_layers_of_equal_width_add_to_what_they_are_given():
