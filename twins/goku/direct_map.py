@@ -91,14 +91,14 @@ class MapSettings:
     """n_starts random turns of the map are tried for first_updates; the best `n_kept` go on for kept_updates, the best of
     these for last_updates. traces, samples: at most so many are looked at in the first and last of these."""
 
-    n_starts: int = 12
+    n_starts: int = 10
     n_kept: int = 3
     first_updates: int = 150
     kept_updates: int = 300
-    last_updates: int = 500
+    last_updates: int = 1500
     first_traces: int = 32
     first_samples: int = 60
-    last_traces: int = 256
+    last_traces: int = 128
     last_rows: int = 12_000
     rate: float = 0.03
     substeps: int = 1
