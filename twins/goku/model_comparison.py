@@ -1,0 +1,278 @@
+"""Which of several equations says best what was NOT shown to it: compared on held-out data.
+
+Every candidate is refined on what it may see; the rest is judged by its predictive density (what the posterior of
+parameters, initial states and noise says of the held-out samples, draws averaged) and by the error of the predicted
+course. Differences come with standard errors over traces; within two of them, two equations cannot be told apart.
+
+Sources: Gneiting and Raftery, J. Am. Stat. Assoc. 102 (2007), for the logarithmic score; Vehtari, Gelman and Gabry,
+Stat. Comput. 27 (2017), for differences with standard errors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from twins.errors import EquationInvalid, SeriesInvalid
+from twins.goku.comparison_data import Shown, shown_of
+from twins.goku.coordinates import noise_sd_range_from
+from twins.goku.likelihood import TraceLikelihood
+from twins.goku.observation import Observation
+from twins.goku.posterior import Guess, Posterior
+from twins.goku.predictive import predict_course
+from twins.goku.refine import refine
+from twins.goku.refine_settings import Refined, RefineEvent, RefineSettings
+from twins.goku.scores import nrmse
+from twins.goku.series import Series
+from twins.goku.system import System
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """An equation that may be the right one. observation: from its outputs to the channels that all candidates share;
+    None: the channels are its outputs. guess: of the training traces, where to begin; None: from the prior."""
+
+    name: str
+    system: System
+    observation: Observation | None = None
+    guess: Guess | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonSettings:
+    """refine: of every candidate; a noise_sd_range that it does not give is taken from the data, the same for all.
+    warm_up: samples of a held-out trace that tell its initial state (and are not judged), where it is not the
+    continuation of a training trace. n_draws: of the predicted course. clear: standard errors from which on two
+    candidates can be told apart."""
+
+    refine: RefineSettings = field(default_factory=RefineSettings)
+    warm_up: int = 20
+    n_draws: int = 200
+    clear: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.warm_up < 2 or self.n_draws < 2 or not self.clear > 0.0:
+            raise SeriesInvalid("comparison settings: warm_up and n_draws must be at least 2, clear positive")
+
+
+@dataclass(frozen=True, slots=True)
+class CompareEvent:
+    """candidate: its name. number, n_candidates: how far through them. refining: what its refinement says, or None when it
+    is judged; log_density and nrmse are then its scores."""
+
+    candidate: str
+    number: int
+    n_candidates: int
+    refining: RefineEvent | None = None
+    log_density: float | None = None
+    nrmse: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CandidateScore:
+    """log_density: (trace,), natural logarithm of the predictive density per held-out sample (of one channel), in the
+    channels' units; -inf where the equation ran away. nrmse: (trace,), of the predicted course over the held-out samples:
+    see ``twins.goku.scores``. difference, standard_error: of the mean log_density to the
+    best candidate's (0 for the best), over traces. n_untrusted: traces whose posterior is not trusted."""
+
+    name: str
+    n_parameters: int
+    log_density: Float64[np.ndarray, " trace"]
+    nrmse: Float64[np.ndarray, " trace"]
+    difference: float
+    standard_error: float
+    tied: bool
+    n_untrusted: int
+    refined: Refined
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EquationComparison:
+    """scores: the best first. n_judged: held-out samples of all traces. verdict: in words."""
+
+    scores: tuple[CandidateScore, ...]
+    n_judged: int
+    verdict: str
+
+    @property
+    def best(self) -> str:
+        """Name of the candidate with the highest density."""
+        return self.scores[0].name
+
+    @property
+    def tied(self) -> tuple[str, ...]:
+        """Names of those that cannot be told from the best, itself included."""
+        return tuple(score.name for score in self.scores if score.tied)
+
+    def lines(self) -> list[str]:
+        """In words."""
+        text = [self.verdict]
+        for score in self.scores:
+            line = (
+                f"{score.name}: {score.log_density.mean():.4g} nats a sample, NRMSE {score.nrmse.mean():.3g}, "
+                f"{score.n_parameters} parameters"
+            )
+            if score is not self.scores[0]:
+                line += f"; {score.difference:+.3g} ± {score.standard_error:.2g} nats a sample to the best"
+            if score.n_untrusted:
+                line += f"; the posterior of {score.n_untrusted} traces is not trusted"
+            text.append(line)
+        return text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, without posteriors."""
+        rows = []
+        for score in self.scores:
+            row = {name: getattr(score, name) for name in CandidateScore.__dataclass_fields__ if name != "refined"}
+            rows.append({k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in row.items()})
+        return {
+            "scores": rows,
+            "n_judged": self.n_judged,
+            "best": self.best,
+            "tied": self.tied,
+            "verdict": self.verdict,
+        }
+
+
+def compare_equations(
+    candidates: Sequence[Candidate],
+    training: Series,
+    held_out: Series,
+    *,
+    seed: int,
+    settings: ComparisonSettings | None = None,
+) -> Generator[CompareEvent, None, EquationComparison]:
+    """Refine every candidate on `training`, judge it on `held_out`.
+
+    held_out: the continuation of every training trace (see ``split_in_time``: the same traces and groups, later times
+    on the same clock), or other traces of the same groups, of which the first ``warm_up`` samples are shown.
+    Raises SeriesInvalid where held-out traces share nothing with training, EquationInvalid for candidates that are
+    fewer than two or named alike.
+    """
+    settings = settings or ComparisonSettings()
+    names = [candidate.name for candidate in candidates]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise EquationInvalid(f"a comparison needs at least two candidates with different names, not {names}")
+    shown = shown_of(training, held_out, settings.warm_up)
+    own = settings.refine
+    low, high = noise_sd_range_from(own.noise_sd_range, shown.visible)
+    fields = {name: getattr(own, name) for name in RefineSettings.__dataclass_fields__}
+    refining = RefineSettings(**{**fields, "noise_sd_range": (low, high)})
+    found: list[tuple[Candidate, Refined, np.ndarray, np.ndarray]] = []
+    for number, candidate in enumerate(candidates):
+        guess = None if candidate.guess is None else shown.guess(candidate.guess, training)
+        events = refine(
+            candidate.system, candidate.observation, shown.visible, guess, seed=seed + number, settings=refining
+        )
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as stopped:
+                refined: Refined = stopped.value
+                break
+            yield CompareEvent(candidate.name, number, len(names), event)
+        density = predictive_density(candidate, shown, refined)
+        error = _course_error(candidate, shown, refined, settings, seed)
+        found.append((candidate, refined, density, error))
+        yield CompareEvent(
+            candidate.name, number, len(names), None, float(density.mean()), float(error.mean())
+        )  # fmt: skip
+    return _compared(found, shown, settings)
+
+
+def predictive_density(candidate: Candidate, shown: Shown, refined: Refined) -> Float64[np.ndarray, " trace"]:
+    """Natural logarithm of p(held-out samples | shown ones) of every judged trace, per held-out sample: draws averaged by
+    their weights."""
+    posterior = refined.posterior.select(shown.judged)
+    draws = [
+        torch.from_numpy(np.ascontiguousarray(part.swapaxes(0, 1)))
+        for part in (posterior.parameters, posterior.initial, posterior.noise_sd)
+    ]
+    both = [
+        TraceLikelihood(
+            candidate.system, candidate.observation, series.select(shown.judged), substeps=refined.substeps
+        ).log_likelihood(*draws)
+        for series in (shown.whole, shown.visible)
+    ]
+    gain = torch.where(torch.isfinite(both[0]), both[0] - both[1], -torch.inf)
+    weights = torch.from_numpy(np.array(posterior.weights.T)).clamp(min=0.0)
+    density: np.ndarray = torch.logsumexp(gain + weights.log(), dim=0).numpy() / shown.n_judged
+    return density
+
+
+def _course_error(
+    candidate: Candidate, shown: Shown, refined: Refined, settings: ComparisonSettings, seed: int
+) -> Float64[np.ndarray, " trace"]:
+    """Of the predicted course where it was held out; inf where it ran away."""
+    visible = shown.visible.select(shown.judged)
+    posterior: Posterior = refined.posterior.select(shown.judged)
+    course = predict_course(
+        candidate.system, candidate.observation, visible, posterior, n_draws=settings.n_draws,
+        substeps=refined.substeps, generator=torch.Generator().manual_seed(seed),
+    )  # fmt: skip
+    truth = np.where(visible.seen, np.nan, shown.whole.values[shown.judged])
+    return nrmse(course.mean(), truth)
+
+
+def _compared(
+    found: list[tuple[Candidate, Refined, np.ndarray, np.ndarray]], shown: Shown, settings: ComparisonSettings
+) -> EquationComparison:
+    order = sorted(range(len(found)), key=lambda k: -float(found[k][2].mean()))
+    best = found[order[0]][2]
+    scores = []
+    for k in order:
+        candidate, refined, density, by_course = found[k]
+        apart, error = _difference(density, best)
+        tied = k == order[0] or not abs(apart) > settings.clear * error
+        n_untrusted = int((~refined.posterior.trusted[shown.judged]).sum())
+        scores.append(
+            CandidateScore(
+                candidate.name,
+                candidate.system.n_parameters,
+                density,
+                by_course,
+                apart,
+                error,
+                tied,
+                n_untrusted,
+                refined,
+            )
+        )
+    return EquationComparison(tuple(scores), int(shown.n_judged.sum()), _verdict(scores, settings.clear))
+
+
+def _difference(density: np.ndarray, best: np.ndarray) -> tuple[float, float]:
+    """(mean, standard error) over traces; the error is NaN for a single trace, 0 where one side ran away."""
+    if density is best:
+        return 0.0, 0.0
+    if not np.isfinite(density).all():
+        return -math.inf, 0.0
+    apart = density - best
+    error = float(apart.std(ddof=1) / math.sqrt(len(apart))) if len(apart) > 1 else math.nan
+    return float(apart.mean()), error
+
+
+def _verdict(scores: list[CandidateScore], clear: float) -> str:
+    first = scores[0]
+    if not np.isfinite(first.log_density).all():
+        return "no candidate predicts the held-out data: all ran away"
+    if len(first.log_density) == 1:
+        return f"{first.name} is ahead, but with one trace nothing is known of the error: cannot be told apart"
+    tied = [score.name for score in scores if score.tied]
+    if len(tied) == 1:
+        return f"{first.name} predicts best, by more than {clear:g} standard errors"
+    others = [score.name for score in scores if not score.tied]
+    behind = f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} behind" if others else ""
+    return f"{' and '.join(tied)} cannot be told apart within {clear:g} standard errors{behind}"
+
+
+__all__ = [
+    "Candidate", "CandidateScore", "CompareEvent", "ComparisonSettings", "EquationComparison",
+    "compare_equations", "predictive_density",
+]  # fmt: skip
