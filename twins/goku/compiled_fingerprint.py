@@ -6,6 +6,7 @@ again; one that holds what cannot be compared is not compiled at all.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import types
 from collections.abc import Hashable, Mapping
@@ -92,9 +93,18 @@ def _frozen(value: Any, name: str) -> Hashable:
         return tuple((_frozen(key, name), _frozen(one, name)) for key, one in value.items())
     if isinstance(value, set | frozenset):
         return frozenset(value)
-    if isinstance(value, Tensor) and value.device.type == "cpu" and value.numel() <= _LARGEST_ARRAY:
-        numbers = value.detach()
-        return value.requires_grad, numbers.dtype, tuple(numbers.shape), numbers.numpy().tobytes()
-    if isinstance(value, np.ndarray | np.generic) and value.dtype != object and value.size <= _LARGEST_ARRAY:
-        return str(value.dtype), value.shape, value.tobytes()
+    numbers = value.detach().numpy() if isinstance(value, Tensor) and value.device.type == "cpu" else value
+    if isinstance(numbers, np.ndarray | np.generic) and numbers.dtype != object and numbers.size <= _LARGEST_ARRAY:
+        return getattr(value, "requires_grad", False), str(numbers.dtype), numbers.shape, numbers.tobytes()
+    return _frozen_parts(value, name)
+
+
+def _frozen_parts(value: Any, name: str) -> Hashable:
+    """Of what is made of named parts: an equation within another one, a frozen dataclass."""
+    if isinstance(value, System):
+        return fingerprint(value)
+    settings = getattr(type(value), "__dataclass_params__", None)
+    if settings is not None and settings.frozen:
+        parts = (part.name for part in dataclasses.fields(value) if part.compare)
+        return type(value), tuple(_frozen(getattr(value, part), f"{name}.{part}") for part in parts)
     raise NotTraceable(f"its {name!r} is a {type(value).__name__}, of which changes would not be seen")

@@ -6,7 +6,7 @@ import ast
 import keyword
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -71,7 +71,7 @@ class Expression:
 
     text: str
     names: frozenset[str]
-    evaluate: _Evaluate
+    evaluate: _Evaluate = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

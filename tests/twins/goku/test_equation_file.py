@@ -7,8 +7,10 @@ import torch
 
 from twins.errors import EquationInvalid
 from twins.goku.bound import BoundSystem
+from twins.goku.compiled_fingerprint import fingerprint
 from twins.goku.equation_file import equation_from, load_equation
 from twins.goku.expression import DEEPEST, FUNCTIONS, LONGEST_TEXT, MOST_PARTS, read_expression
+from twins.goku.held import HeldSystem
 from twins.goku.systems import system_named
 from twins.goku.trajectories import solve_system
 
@@ -122,6 +124,38 @@ def test_the_example_is_the_damped_pendulum_with_noise_and_a_zero():
     )  # fmt: skip
     _, diffusion = BoundSystem(text, parameters).coefficients_at(initial, None)
     torch.testing.assert_close(diffusion, torch.stack((torch.zeros(4).double(), parameters[:, 3]), dim=-1))
+
+
+def test_the_same_text_has_the_same_fingerprint_and_another_one_another():
+    """So that it is compiled once, and again where it was changed."""
+    one, same = load_equation(EXAMPLE), load_equation(EXAMPLE)
+    assert fingerprint(one) == fingerprint(same)
+    content = one.as_mapping()
+    for other in (
+        {**content, "constants": {"g": 1.62}},
+        {**content, "let": {"stiffness": "2 * g / length"}},
+        {**content, "time_unit_s": 2.0},
+    ):
+        assert fingerprint(equation_from(other)) != fingerprint(one)
+    held = HeldSystem(one, {"damping": 0.1})
+    assert fingerprint(held) == fingerprint(HeldSystem(same, {"damping": 0.1}))
+    assert fingerprint(held) != fingerprint(HeldSystem(one, {"damping": 0.2}))
+
+
+def test_every_backend_solves_it_alike():
+    system = load_equation(EXAMPLE)
+    generator = torch.Generator().manual_seed(0)
+    initial, parameters = system.draw_states(4, generator), system.draw_parameters(4, generator)
+    for one in (system, HeldSystem(system, {"length": 1.0})):
+        p = parameters if one is system else parameters[:, 1:]
+        paths = [
+            solve_system(
+                one, initial, p, step_s=0.05, n_steps=20, noisy=True, backend=backend,
+                generator=torch.Generator().manual_seed(1),
+            )
+            for backend in ("auto", "loop")
+        ]  # fmt: skip
+        torch.testing.assert_close(*paths)
 
 
 CONTENT = {
