@@ -84,13 +84,15 @@ def solve_compiled(
     kernel: Kernel, system: System, problem: Problem, parameters: Tensor, lengths: Tensor | None
 ) -> Tensor:
     """(n_steps + 1, …, state) by the kernel that kernel_for gave."""
-    x0, n_drives = problem.history[..., 0, :], len(system.drives)
+    x0, n_drives = problem.history.squeeze(-2), len(system.drives)
     batch = x0.shape[:-1]
 
     def rows(values: Tensor | None, n_axes: int = 0) -> Tensor | None:
         """(…, number) -> (trajectory, number), after n_axes of time."""
         if values is None:
             return None
+        if values.shape[n_axes:-1] == batch and values.ndim == n_axes + 2:
+            return values.contiguous()
         missing = len(batch) + n_axes + 1 - values.ndim
         wide = values.reshape(*values.shape[:n_axes], *(1,) * missing, *values.shape[n_axes:])
         wide = wide.expand(*values.shape[:n_axes], *batch, values.shape[-1])
@@ -120,7 +122,7 @@ def solve_compiled(
     path: Tensor = CompiledRun.apply(  # type: ignore[no-untyped-call]
         course, rows(x0), rows(parameters), drive, rows(problem.noise, 1)
     )
-    return path.reshape(problem.n_steps + 1, *batch, -1)
+    return path if len(batch) == 1 else path.reshape(problem.n_steps + 1, *batch, -1)
 
 
 def _kernel(system: System, kind: _Kind) -> Kernel | str:
