@@ -43,14 +43,12 @@ def goku_loss(net: GokuNet, batch: Batch, output: GokuOutput, *, kl_share: float
     kept = ~output.diverged if complete else ~output.diverged & batch.seen.any(2).any(1)
     if not bool(kept.any()):
         return None
-    values, seen, expected = batch.values, batch.seen, output.reconstruction
+    values, seen, expected = batch.values, batch.seen, output.expected
     continuity, kl = output.continuity, output.kl
     if not bool(kept.all()):
         values, seen, expected = values[kept], seen[kept], expected[kept]
         continuity, kl = continuity[kept], kl[kept]
-    normal = net.normalisation
-    values, expected = normal.normalised(values), normal.normalised(expected)
-    reconstruction = _of_data(net, values, expected, None if complete else seen)
+    reconstruction = _of_data(net, net.normalisation.normalised(values), expected, None if complete else seen)
     total, spec = reconstruction, net.spec
     if spec.posterior != "physical":
         total = total + spec.continuity_weight * continuity.mean()

@@ -28,19 +28,25 @@ from twins.goku.transition import Transition
 class GokuOutput:
     """What a network says of a batch of traces. Everything is finite.
 
-    reconstruction: in the channels' units; states: joined over windows; parameters and initial (at the trace's first
-    sample) in their units. continuity: (trace,), mean squared gap between windows over states and gaps, in scaled
-    states; kl: (trace,), nats, zero without a posterior. diverged: (trace,), where a window of the trace ran away;
-    its states stay where they began, and it has no part in any loss.
+    expected: at the channels, normalised; reconstruction: the same in the channels' units. states: joined over windows;
+    parameters and initial (at the trace's first sample) in their units. continuity: (trace,), mean squared gap between
+    windows over states and gaps, in scaled states; kl: (trace,), nats, zero without a posterior. diverged: (trace,), where
+    a window of the trace ran away; its states stay where they began, and it has no part in any loss.
     """
 
-    reconstruction: Float[Tensor, "trace time channel"]
+    expected: Float[Tensor, "trace time channel"]
     states: Float[Tensor, "trace time state"]
     parameters: Float[Tensor, "trace parameter"]
     initial: Float[Tensor, "trace state"]
     continuity: Float[Tensor, " trace"]
     kl: Float[Tensor, " trace"]
     diverged: Bool[Tensor, " trace"]
+    normalisation: Normalisation
+
+    @property
+    def reconstruction(self) -> Float[Tensor, "trace time channel"]:
+        """What is expected at the channels, in their units."""
+        return self.normalisation.physical(self.expected)
 
 
 class GokuNet(nn.Module):
@@ -137,13 +143,14 @@ class GokuNet(nn.Module):
             kl = kl + self.transition.kl(drawn, scaled, states, windows, times_s, drive, self.latents)
         joined = windows.joined(states)
         return GokuOutput(
-            reconstruction=self.observe(joined, drawn.parameters),
+            expected=self._expected(joined, drawn.parameters),
             states=joined,
             parameters=drawn.parameters,
             initial=drawn.initial[:, 0],
             continuity=windows.gaps(scaled).square().mean(dim=(1, 2)) if windows.count > 1 else torch.zeros_like(kl),
             kl=kl,
             diverged=diverged,
+            normalisation=self.normalisation,
         )
 
     def encode(
@@ -166,8 +173,12 @@ class GokuNet(nn.Module):
         self, states: Float[Tensor, "trace time state"], parameters: Float[Tensor, "trace parameter"]
     ) -> Float[Tensor, "trace time channel"]:
         """What is expected at the channels, in their units."""
+        return self.normalisation.physical(self._expected(states, parameters))
+
+    def _expected(self, states: Tensor, parameters: Tensor) -> Tensor:
+        """The same, normalised, as training needs it. A known observation gives physical values."""
         expected: Tensor = self.observation(self.system.outputs_of(states, parameters.unsqueeze(1)))
-        return expected if self.spec.observation == "known" else self.normalisation.physical(expected)
+        return self.normalisation.normalised(expected) if self.spec.observation == "known" else expected
 
     def infer(self, series: Series, *, n_draws: int = 200, generator: torch.Generator) -> Posterior:
         """Parameters and initial states of every trace, as draws; without a posterior all draws are the same point."""

@@ -45,11 +45,16 @@ class Normalisation(nn.Module):
 
     def normalised(self, values: Float[Tensor, "... channel"]) -> Float[Tensor, "... channel"]:
         """Of values in the channels' units."""
-        return values if self.how == "none" else (values - self.get_buffer("offset")) / self.get_buffer("scale")
+        if self.how == "none":
+            return values
+        slope = 1.0 / self.get_buffer("scale")
+        return torch.addcmul(-slope * self.get_buffer("offset"), values, slope)  # one pass over what may be large
 
     def physical(self, normalised: Float[Tensor, "... channel"]) -> Float[Tensor, "... channel"]:
         """The inverse."""
-        return normalised if self.how == "none" else self.get_buffer("offset") + self.get_buffer("scale") * normalised
+        if self.how == "none":
+            return normalised
+        return torch.addcmul(self.get_buffer("offset"), normalised, self.get_buffer("scale"))
 
     def normalised_drive(self, drive: Float[Tensor, "... drive"] | None) -> Float[Tensor, "... drive"] | None:
         """Of a drive in its units."""
