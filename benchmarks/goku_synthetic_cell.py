@@ -144,7 +144,7 @@ def train(method: str, training: Series, validation: Series, seed: int, size: Si
         return Trained(fitted, fitted.n_updates // 9)
     if method == "ours":
         ours = fit_direct(model, training, seed=seed)
-        return Trained((yield from _told(ours, key, lambda event: (0.5, {"nats": event.nats}))), 0)
+        return Trained((yield from _told(ours, key, lambda event: (event.progress, {"nats": event.nats}))), 0)
     if method == "vector_autoregression":
         settings_of = AutoregressionSettings(context_samples=CROP_SAMPLES, horizon_samples=FORECAST_SAMPLES)
         return Trained(fit_autoregression(training, validation, settings=settings_of), 0)

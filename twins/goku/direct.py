@@ -28,6 +28,9 @@ from twins.goku.series import Series
 from twins.goku.system import System
 from twins.goku.trajectories import solve_system
 
+MOST_UNEXPLAINED = 0.05
+"""Of the channels' variance; with more of it outside, the states cannot be said to be seen."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectSettings:
@@ -55,26 +58,37 @@ class FittedDirect:
     unexplained: float
 
     def infer(self, series: Series, *, n_draws: int = 200, generator: torch.Generator) -> Posterior:
-        """Draws from the Gaussian around each trace's likeliest parameters (in the logits of their ranges)."""
+        """Draws from the Gaussian around each trace's likeliest parameters (in the logits of their ranges).
+
+        The states are taken as seen: the initial state is the same in all draws, and noise_sd is what the components
+        leave over. Not trusted where that is much, or where the equation runs away.
+        """
         data = self._data(series)
         logits = self._logits(data)
-        root = torch.linalg.cholesky(logits.covariance)
+        finite = torch.isfinite(logits.covariance).all(-1).all(-1) & torch.isfinite(logits.mean).all(-1)
+        wide = torch.diag(LogitPrior.of_ranges(self.system).sd.square())
+        root = torch.linalg.cholesky(torch.where(finite[:, None, None], logits.covariance, wide))
         normal = torch.randn((len(root), n_draws, self.system.n_parameters), dtype=root.dtype, generator=generator)
-        draws = self.system.parameters_from_unit(torch.sigmoid(logits.mean[:, None] + normal @ root.mT))
-        initial = self.map.states(data.scores)[:, :1].expand(-1, n_draws, -1)
-        noise = np.zeros((series.n_traces, n_draws, series.n_channels))  # none is assumed: the states are seen
-        units = tuple(quantity.unit for quantity in self.system.flat_parameters)
-        weights = np.full((series.n_traces, n_draws), 1.0 / n_draws)
-        trusted = np.ones(series.n_traces, dtype=bool)
+        mean = torch.where(finite[:, None], logits.mean, 0.0)
+        draws = self.system.parameters_from_unit(torch.sigmoid(mean[:, None] + normal @ root.mT))
+        trusted = finite.numpy() & (self.unexplained < MOST_UNEXPLAINED)
+        elsewhere = f"{self.unexplained:.1%} of the variance is not in the components that stand for the states"
+        why = {
+            int(trace): elsewhere if finite[trace] else "the equation runs away from this trace"
+            for trace in np.flatnonzero(~trusted)
+        }
+        variance = self.components.left_out + float(self.components.variances.sum())
+        noise_sd = np.sqrt(max(self.components.left_out, 1e-12 * variance) / series.n_channels)
         return Posterior(
-            self.system.parameter_names,
-            units,
-            draws.numpy(),
-            initial.numpy().copy(),
-            noise,
-            weights,
-            "laplace",
-            trusted,
+            parameter_names=self.system.parameter_names,
+            parameter_units=tuple(quantity.unit for quantity in self.system.flat_parameters),
+            parameters=draws.numpy(),
+            initial=self.map.states(data.scores)[:, :1].repeat(1, n_draws, 1).numpy(),
+            noise_sd=np.full((series.n_traces, n_draws, series.n_channels), noise_sd),
+            weights=np.full((series.n_traces, n_draws), 1.0 / n_draws),
+            how="laplace",
+            trusted=trusted,
+            why=why,
         )
 
     def reconstruct(self, series: Series) -> Float64[np.ndarray, "trace time channel"]:

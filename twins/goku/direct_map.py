@@ -103,14 +103,26 @@ class MapSettings:
     rate: float = 0.03
     substeps: int = 1
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_kept <= self.n_starts or min(self.first_updates, self.kept_updates, self.last_updates) < 1:
+            raise SeriesInvalid(
+                "a search for the map needs 1 <= n_kept <= n_starts, and at least one update of each kind"
+            )
+
+    @property
+    def n_updates(self) -> int:
+        """Of the whole search."""
+        return self.n_starts * self.first_updates + self.n_kept * self.kept_updates + self.last_updates
+
 
 @dataclass(frozen=True, slots=True)
 class MapFound:
-    """A start, or the whole search, came to an end: nats a step and state, lower is better."""
+    """A start, or the whole search, came to an end: nats a step and state, lower is better. progress: 0..1."""
 
     stage: str
     start: int
     nats: float
+    progress: float
 
 
 @dataclass(slots=True, eq=False)
@@ -157,23 +169,26 @@ def find_map(
     for start in range(settings.n_starts):
         trial = Trial(_turned(moments, few, generator), torch.zeros(len(few.scores), system.n_parameters).double())
         _climb(system, few, trial, settings.first_updates, settings)
-        yield MapFound("first", start, trial.nats)
+        done = (start + 1) * settings.first_updates
+        yield MapFound("first", start, trial.nats, done / settings.n_updates)
         trials.append(trial)
     trials = sorted(trials, key=lambda trial: trial.nats)[: settings.n_kept]
     for start, trial in enumerate(trials):
         _climb(system, few, trial, settings.kept_updates, settings)
-        yield MapFound("kept", start, trial.nats)
+        done += settings.kept_updates
+        yield MapFound("kept", start, trial.nats, done / settings.n_updates)
     best = min(trials, key=lambda trial: trial.nats)
     many = _portion(data, settings.last_traces, settings.last_rows)
     last = Trial(best.map, torch.zeros(len(many.scores), system.n_parameters).double())
     _climb(system, many, last, settings.last_updates, settings)
-    yield MapFound("last", 0, last.nats)
+    yield MapFound("last", 0, last.nats, 1.0)
     return last
 
 
 def _portion(data: Scores, n_traces: int, n_rows: int) -> Scores:
     n_traces = min(n_traces, len(data.scores))
-    return data.part(slice(0, n_traces), slice(0, min(data.scores.shape[1], max(3, n_rows // n_traces))))
+    evenly = torch.linspace(0, len(data.scores) - 1, n_traces).long()
+    return data.part(evenly, slice(0, min(data.scores.shape[1], max(3, n_rows // n_traces))))
 
 
 def _climb(system: System, data: Scores, trial: Trial, n_updates: int, settings: MapSettings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,8 @@ def test_parameters_are_recovered_with_their_intervals(fitted: FittedDirect) -> 
     frequency = posterior.parameter_names.index("angular_frequency[0]")
     found, true = posterior.mean()[:, frequency], truth[:, frequency]
     assert error(found, true) < 0.02
+    assert posterior.trusted.all()
+    assert bool((posterior.noise_sd > 0.0).all())
     covered = posterior.covers(truth)[:, frequency].mean()
     assert 0.75 < covered < 1.0
 
@@ -145,3 +149,11 @@ def test_a_driven_system_with_uneven_times_is_fitted_too() -> None:
     assert quiet.shape == loud.shape == series.values[:, :5].shape
     assert fit.reconstruct(series).shape == series.values.shape
     assert error(quiet, loud) > 0.0
+
+
+def test_a_posterior_is_not_trusted_where_the_channels_hold_much_else(fitted: FittedDirect) -> None:
+    series, _ = traces(7, 3, 30)
+    doubtful = dataclasses.replace(fitted, unexplained=0.2)
+    posterior = doubtful.infer(series, n_draws=5, generator=torch.Generator().manual_seed(1))
+    assert not posterior.trusted.any()
+    assert "20.0%" in posterior.why[0]
