@@ -1,0 +1,199 @@
+"""One equation of goku_parameters.py: train on simulations, infer traces never seen, refine some or all of them, score."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from goku_parameters_cases import CASES, Case, noise_range
+from goku_parameters_oscillator import NAME as OSCILLATOR
+from goku_parameters_oscillator import NOISE_V, equation, record
+from goku_parameters_score import bound_factors, matched_posterior, scores
+
+from twins.goku.amortised import AmortisedPosterior
+from twins.goku.amortised_fit import fit_amortised
+from twins.goku.amortised_settings import AmortisedSettings
+from twins.goku.cramer_rao import cramer_rao_bound
+from twins.goku.generate import Design, generate
+from twins.goku.observation import KnownObservation
+from twins.goku.posterior import Guess, Posterior
+from twins.goku.refine import refine
+from twins.goku.refine_settings import RefineSettings
+from twins.goku.series import Series
+from twins.goku.system import System
+
+_Result = TypeVar("_Result")
+N_DRAWS = 1000
+N_REFINED_RECORDED = 40  # of the recorded traces, by --quick
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything. n_devices: of the oscillator; its traces are n_traces in all."""
+
+    n_traces: int
+    refine_all: bool
+    n_devices: int
+    settings: AmortisedSettings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What a cell infers from: an equation, its observation, traces, the truth behind them, and what was known before."""
+
+    system: System
+    observation: KnownObservation
+    series: Series
+    truth: np.ndarray  # (trace, parameter)
+    behind: Guess | None  # the same with initial states and noise levels, where these are known
+    noise_sd_range: tuple[np.ndarray, np.ndarray]
+    n_refined: int
+
+
+def run_cell(name: str, seed: int, size: Size) -> dict[str, Any]:
+    """The figures of one equation."""
+    torch.set_num_threads(1)
+    began = time.process_time()
+    number = [OSCILLATOR, *(case.name for case in CASES)].index(name)
+    material = _recorded(seed, size) if name == OSCILLATOR else _simulated(CASES[number - 1], 100 * seed + number, size)
+    posterior, training = _trained(material, 100 * seed + number, size.settings)
+    generator = torch.Generator().manual_seed(1000 * seed + number)
+    found = posterior.infer(material.series, N_DRAWS, generator=generator)
+    amortised = _scored(material, found, np.arange(material.series.n_traces))
+    refined = _refined(material, found, seed)
+    headline, stage = (refined["refined"], "refined") if size.refine_all else (amortised, "amortised")
+    return {
+        "name": name,
+        "n": headline["n"],
+        "stage": stage,
+        "relative_error": headline["relative_error"],
+        "coverage90": headline["coverage90"],
+        "cramer_rao_factor": refined.get("cramer_rao_factor"),
+        "parameters": list(material.system.parameter_names),
+        "simulated": True,
+        "training": training,
+        "amortised": amortised,
+        **refined,
+        "cpu_seconds": time.process_time() - began,
+    }
+
+
+def _simulated(case: Case, seed: int, size: Size) -> Material:
+    """Truth and traces from streams of their own, each trace with noise levels of its own, as even in the logarithm."""
+    system, design = case.system(), case.design(seed)
+    observation = KnownObservation.of_outputs(system, case.observed)
+    low, high = noise_range(system, observation, design, seed)
+    clean = generate(
+        system,
+        size.n_traces,
+        Design(
+            times_s=design.times_s[0],
+            drive=None if design.drive is None else design.drive[0],
+            observation=observation,
+            channel_names=design.names,
+            channel_units=design.units,
+        ),
+        seed=seed,
+        name="test",
+    )
+    rng = np.random.default_rng([seed, 1])
+    noise_sd = low * (high / low) ** rng.uniform(size=(size.n_traces, len(low)))
+    values = clean.series.values + noise_sd[:, None] * rng.standard_normal(clean.series.values.shape)
+    return Material(
+        system=system,
+        observation=observation,
+        series=replace(clean.series, values=values),
+        truth=clean.parameters,
+        behind=Guess(clean.parameters, clean.initial, noise_sd),
+        noise_sd_range=(low, high),
+        n_refined=size.n_traces if size.refine_all else case.refined_quick,
+    )
+
+
+def _recorded(seed: int, size: Size) -> Material:
+    """The oscillator's traces, in an order that mixes the devices."""
+    system = equation()
+    recorded = record(size.n_devices, -(-size.n_traces // size.n_devices), seed=seed)
+    order = np.random.default_rng([seed, 2]).permutation(len(recorded.truth))[: size.n_traces]
+    return Material(
+        system=system,
+        observation=KnownObservation.of_outputs(system, ["voltage"]),
+        series=recorded.series.select(order),
+        truth=recorded.truth[order],
+        behind=None,
+        noise_sd_range=(np.array([NOISE_V[0]]), np.array([NOISE_V[1]])),
+        n_refined=size.n_traces if size.refine_all else N_REFINED_RECORDED,
+    )
+
+
+def _trained(material: Material, seed: int, settings: AmortisedSettings) -> tuple[AmortisedPosterior, dict[str, Any]]:
+    began = time.process_time()
+    design = material.series.select([0])
+    low, high = material.noise_sd_range
+    posterior = finished(
+        fit_amortised(
+            material.system, material.observation, design, noise_sd_range=(low, high), seed=seed, settings=settings
+        )
+    )
+    return posterior, {
+        "cpu_seconds": time.process_time() - began,
+        "n_simulations": posterior.n_simulations,
+        "n_diverged": posterior.n_diverged,
+        "substeps": posterior.simulator.substeps,
+        "held_out_loss": posterior.held_out_loss,
+        "coverage90_on_simulations": dict(posterior.coverage90_after),
+        "coverage90_uncalibrated": dict(posterior.coverage90_before),
+    }
+
+
+def _refined(material: Material, found: Posterior, seed: int) -> dict[str, Any]:
+    """Refine the first traces from what the network said of them, and compare with the Cramér-Rao bound."""
+    chosen = np.arange(material.n_refined)
+    if not len(chosen):
+        return {"n_refined": 0, "cramer_rao_factor": None}
+    began = time.process_time()
+    series, truth = material.series.select(chosen), material.truth[chosen]
+    settings = RefineSettings(noise_sd_range=material.noise_sd_range)
+    refined = finished(
+        refine(
+            material.system, material.observation, series, Guess.of(found.select(chosen)), seed=seed, settings=settings
+        )
+    )
+    figures: dict[str, Any] = {
+        "n_refined": len(chosen),
+        "amortised_of_the_refined": _scored(material, found.select(chosen), chosen),
+        "refined": _scored(material, refined.posterior, chosen),
+        "refined_how_many": dict(refined.how_many),
+        "refined_converged": float(refined.converged.mean()),
+        "refining_cpu_seconds": time.process_time() - began,
+        "cramer_rao_factor": None,
+    }
+    if material.behind is not None and not material.system.stochastic:
+        known = material.behind
+        bound = cramer_rao_bound(
+            material.system, material.observation, series, known.parameters[chosen], known.initial[chosen],
+            known.noise_sd[chosen],
+        )  # fmt: skip
+        estimate = matched_posterior(material.system, series.names, refined.posterior, truth).median()
+        figures |= bound_factors(material.system, estimate, truth, np.asarray(bound), refined.posterior.trusted)
+    return figures
+
+
+def _scored(material: Material, posterior: Posterior, chosen: np.ndarray) -> dict[str, Any]:
+    truth = material.truth[chosen]
+    matched = matched_posterior(material.system, material.series.names, posterior, truth)
+    return scores(material.system, matched, truth)
+
+
+def finished(work: Generator[Any, None, _Result]) -> _Result:
+    """What a generator of events returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as stop:
+            result: _Result = stop.value
+            return result

@@ -1,0 +1,82 @@
+"""Figures of recovered parameters, for goku_parameters.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from twins.goku.posterior import Posterior
+from twins.goku.scoring import parameter_errors
+from twins.goku.system import System
+
+
+def tolerance(n: int) -> float:
+    """How far a coverage of n intervals may lie from 0.9."""
+    return float(max(0.03, 3.0 * np.sqrt(0.09 / n)))
+
+
+def matched_posterior(system: System, observed: tuple[str, ...], posterior: Posterior, truth: np.ndarray) -> Posterior:
+    """The draws after the change of parameters that no data can tell (a symmetry) and that brings them nearest to the truth."""
+    matching = parameter_errors(system, posterior.median(), truth, observed=observed).matching
+    return replace(posterior, parameters=matching.apply(posterior.parameters))
+
+
+def scores(system: System, posterior: Posterior, truth: np.ndarray) -> dict[str, Any]:
+    """Errors and coverage over all traces, trusted or not; lists are by parameter.
+
+    relative_error: median over traces (and parameters) of |median of the draws - truth| / |truth|. error_of_range: root
+    mean square, in units of the prior range (of its logarithm where the scale is). coverage90: of the central 90 %
+    interval, within_tolerance where that of every parameter is near enough to 0.9.
+    """
+    estimate = posterior.median()
+    relative = np.abs(estimate - truth) / np.abs(truth)
+    of_range = _unit(system, estimate) - _unit(system, truth)
+    covered = posterior.covers(truth).mean(axis=0)
+    return {
+        "n": len(truth),
+        "relative_error": float(np.median(relative)),
+        "relative_errors": np.median(relative, axis=0),
+        "error_of_range": float(np.sqrt(np.mean(of_range**2))),
+        "errors_of_range": np.sqrt(np.mean(of_range**2, axis=0)),
+        "coverage90": float(covered.mean()),
+        "coverages90": covered,
+        "tolerance": tolerance(len(truth)),
+        "coverage_within_tolerance": bool(np.abs(covered.mean() - 0.9) <= tolerance(len(truth))),
+        "coverages_within_tolerance": bool((np.abs(covered - 0.9) <= tolerance(len(truth))).all()),
+        "trusted": float(posterior.trusted.mean()),
+    }
+
+
+def bound_factors(
+    system: System, estimate: np.ndarray, truth: np.ndarray, bound: np.ndarray, trusted: np.ndarray
+) -> dict[str, Any]:
+    """Errors over the Cramér-Rao bound (trace, parameter), both in physical units.
+
+    A parameter of a trace counts where the bound is less than half of the prior's standard deviation, because only there
+    the data say more than the prior (which the estimate uses and the bound does not). cramer_rao_factor: root mean
+    square of error / bound, all traces; _trusted: of those traces that the refinement itself trusts; _median: median of
+    |error| / bound over 0.6745, which chance makes 1 and a few lost traces do not move.
+    """
+    low, high = (end.numpy() for end in system.parameter_range(torch.zeros(1, dtype=torch.float64)))
+    told = np.isfinite(bound) & (bound < 0.5 * (high - low) / np.sqrt(12.0))
+    ratio = np.where(told, (estimate - truth) / np.where(told, bound, 1.0), np.nan)
+    alone = np.where(trusted[:, None], ratio, np.nan)
+    return {
+        "cramer_rao_factor": _root_mean_square(ratio),
+        "cramer_rao_factor_trusted": _root_mean_square(alone),
+        "cramer_rao_factor_median": float(np.nanmedian(np.abs(ratio)) / 0.6745) if told.any() else None,
+        "cramer_rao_factors": [_root_mean_square(column) for column in ratio.T],
+        "cramer_rao_told_fraction": float(told.mean()),
+    }
+
+
+def _root_mean_square(ratio: np.ndarray) -> float | None:
+    return float(np.sqrt(np.nanmean(ratio**2))) if np.isfinite(ratio).any() else None
+
+
+def _unit(system: System, parameters: np.ndarray) -> np.ndarray:
+    unit: np.ndarray = system.parameters_to_unit(torch.from_numpy(np.array(parameters))).numpy()
+    return unit

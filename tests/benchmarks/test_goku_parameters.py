@@ -1,0 +1,109 @@
+"""Facts about the benchmark of recovered parameters: what it plays is what it says, and it scores as it says."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sim_devices.physics.stuart_landau import StuartLandau as Device
+from twins.goku.posterior import Posterior
+from twins.goku.systems import SYSTEMS, DampedPendulum
+from twins.goku.trajectories import solve_system
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripts' folder is on the path, as when one of them runs."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def test_every_equation_of_the_registry_is_in_it_and_is_well_formed() -> None:
+    CASES = importlib.import_module("goku_parameters_cases").CASES
+    assert {case.system_name or case.name for case in CASES} == set(SYSTEMS)
+    for case in CASES:
+        design = case.design(1)
+        assert design.n_channels == len(case.observed)
+        assert (design.drive is None) == (not case.system().drives)
+
+
+def test_the_simulated_device_follows_the_equation_that_is_fitted_with_the_parameters_of_its_file() -> None:
+    oscillator = importlib.import_module("goku_parameters_oscillator")
+    system = oscillator.equation()
+    parameters = system.draw_parameters(1, torch.Generator().manual_seed(4))
+    named = dict(zip(system.parameter_names, parameters[0].tolist(), strict=True))
+    values = oscillator.device_values({**named, "noise": 0.0})
+    device = Device(**values, initial_real=0.2, initial_imaginary=-0.1)
+    bias, step_s = 0.9, oscillator.DT_S
+    measured = [device.observe()["voltage"]]
+    rng = np.random.default_rng(1)
+    for _ in range(150):
+        measured.append(device.advance({"drive": np.full(4, bias)}, step_s=step_s / 4, generator=rng)["voltage"][-1])
+    states = solve_system(
+        system, torch.tensor([[0.2, -0.1]], dtype=torch.float64), parameters, step_s=step_s, n_steps=150,
+        drive=torch.full((150, 1, 1), bias, dtype=torch.float64), substeps=4,
+    )  # fmt: skip
+    expected = system.outputs_of(states, parameters)[:, 0, 0].numpy()
+    assert np.ptp(expected) > 0.1
+    assert np.array(measured) == pytest.approx(expected, abs=1e-5)
+
+
+def posterior_at(parameters: np.ndarray, sd: float, n_draws: int = 400) -> Posterior:
+    rng = np.random.default_rng(5)
+    draws = parameters[:, None] + sd * rng.standard_normal((len(parameters), n_draws, parameters.shape[1]))
+    return Posterior(
+        DampedPendulum().parameter_names, ("m", "1/s"), draws, np.zeros((*draws.shape[:2], 2)), np.ones((*draws.shape[:2], 1)),
+        np.full(draws.shape[:2], 1.0 / n_draws), "sampler", np.ones(len(parameters), dtype=bool),
+    )  # fmt: skip
+
+
+def test_intervals_of_the_right_width_cover_and_narrow_ones_do_not() -> None:
+    scores = importlib.import_module("goku_parameters_score").scores
+    tolerance = importlib.import_module("goku_parameters_score").tolerance
+    rng = np.random.default_rng(6)
+    truth = DampedPendulum().draw_parameters(500, torch.Generator().manual_seed(1)).numpy()
+    estimate = truth + 1e-3 * rng.standard_normal(truth.shape)
+    right = scores(DampedPendulum(), posterior_at(estimate, 1e-3), truth)
+    narrow = scores(DampedPendulum(), posterior_at(estimate, 5e-4), truth)
+    assert right["coverage_within_tolerance"]
+    assert right["coverages_within_tolerance"]
+    assert narrow["coverage90"] < 0.75
+    assert not narrow["coverage_within_tolerance"]
+    assert tolerance(1000) == 0.03
+    assert tolerance(100) == pytest.approx(0.09)
+
+
+def test_the_factor_over_the_bound_is_one_for_an_estimate_at_the_bound() -> None:
+    bound_factors = importlib.import_module("goku_parameters_score").bound_factors
+    rng = np.random.default_rng(7)
+    truth = DampedPendulum().draw_parameters(2000, torch.Generator().manual_seed(1)).numpy()
+    bound = rng.uniform(0.5, 2.0, truth.shape) * np.array([0.01, 0.01])
+    estimate = truth + bound * rng.standard_normal(truth.shape)
+    bound[::2, 1] = np.inf  # of half of the traces the data do not tell the damping
+    trusted = np.ones(len(truth), dtype=bool)
+    found = bound_factors(DampedPendulum(), estimate, truth, bound, trusted)
+    assert found["cramer_rao_factor"] == pytest.approx(1.0, abs=0.05)
+    assert found["cramer_rao_factor_median"] == pytest.approx(1.0, abs=0.05)
+    assert found["cramer_rao_told_fraction"] == pytest.approx(0.75)
+    assert (
+        bound_factors(DampedPendulum(), estimate, truth, np.full_like(bound, np.inf), trusted)["cramer_rao_factor"]
+        is None
+    )
+
+
+def test_an_aim_that_was_missed_is_named() -> None:
+    aims_of = importlib.import_module("goku_parameters").aims_of
+    good = {"coverage_within_tolerance": True}
+    systems = [
+        {"name": "one", "cramer_rao_factor": 1.2, "amortised": good, "refined": good},
+        {"name": "two", "cramer_rao_factor": 2.0, "amortised": {"coverage_within_tolerance": False}, "refined": good},
+        {"name": "noisy", "cramer_rao_factor": None, "amortised": good},
+    ]
+    aims = aims_of(systems)
+    assert aims["coverage_missed"] == {"amortised": ["two"], "refined": []}
+    assert aims["factor_missed"] == {"two": 2.0}
+    assert not aims["all_met"]
+    assert aims_of(systems[::2])["all_met"]
