@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from labctl.errors import CampaignError
 from labctl.own_task import is_own_task, module_of
+from twins.errors import EquationInvalid
 
 if TYPE_CHECKING:
     from twins.goku.system import System
@@ -126,7 +127,10 @@ class EquationSource:
             content = tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:
             raise CampaignError(f"{self.named}: no TOML: {error}") from error
-        return equation_from(content)
+        try:
+            return equation_from(content)
+        except EquationInvalid as error:
+            raise EquationInvalid(f"{self.named}: {error}") from error
 
 
 def sources_differ(one: EquationSource, other: EquationSource) -> bool:

@@ -55,6 +55,7 @@ def judge_goku(model: GokuModel, series: Series, *, key: str, seed: int) -> Camp
     import torch
 
     from labctl.background import in_background
+    from labctl.campaigns.goku_settings import JUDGING
     from labctl.campaigns.infer_goku import refined
     from twins.goku.predictive import predict_course
 
@@ -63,7 +64,7 @@ def judge_goku(model: GokuModel, series: Series, *, key: str, seed: int) -> Camp
     beginning = series.span(0, n_seen)
     hidden = beginning if model.training == "measured" else _hidden(series, n_seen)
     guess = yield from in_background(lambda: model.infer(hidden, n_draws=N_DRAWS, generator=generator), key=key)
-    found = yield from refined(model, beginning, guess, key=key, seed=seed)
+    found = yield from refined(model, beginning, guess, key=key, seed=seed, settings=JUDGING)
     posterior = found.posterior
     drive = None if series.drive is None else series.drive[:, n_seen:]
     predicted = yield from in_background(

@@ -17,6 +17,7 @@ from labctl.report import MEASURED, PROMISED
 if TYPE_CHECKING:
     from labctl.goku_judging import GokuJudgement
     from labctl.goku_model import GokuModel
+    from twins.goku.identifiability import Identifiability
     from twins.goku.posterior import Posterior
     from twins.goku.predictive import Predicted
     from twins.goku.series import Series
@@ -246,6 +247,19 @@ def _mean_there(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     total = np.where(there, values, 0.0).sum(axis=axes)
     result: np.ndarray = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return result
+
+
+def identifiability_sections(told: Sequence[tuple[str, Identifiability]]) -> list[Section]:
+    """What the data can and cannot tell apart, of each of these (traces in words, findings)."""
+    header = ("parameter", "standard deviation over the prior's", "by the data alone", "were all others known", "")
+    sections: list[Section] = []
+    for traces, one in told:
+        rows = [
+            (each.name, f"{each.sd_over_prior:.3g}", f"{each.by_data:.3g}", f"{each.alone:.3g}", each.verdict)
+            for each in one.parameters
+        ]
+        sections.append((f"What the data tell: {traces}", one.lines(), header, rows))
+    return sections
 
 
 def calibration_sections(model: GokuModel) -> list[Section]:

@@ -94,7 +94,7 @@ def fit_goku(
         segment=segment,
         reading=reading,
     )
-    for warning in told:
+    for warning in (*told, *_aliasing(origin)):
         yield Warned(key, warning)
     kinds: list[Training] = ["simulated", "measured"] if settings.training == "both" else [settings.training]
     fitted = []
@@ -172,6 +172,13 @@ def _split(measured: Measured, settings: GokuSettings, seed: int) -> tuple[Measu
     held = {units[index] for index in np.random.default_rng(seed).permutation(len(units))[:n_held]}
     parts = [[number for number, one in enumerate(keys) if (one in held) == wanted] for wanted in (False, True)]
     return measured.select(parts[0]), measured.select(parts[1])
+
+
+def _aliasing(origin: _Origin) -> list[str]:
+    """Where samples are too far apart for this equation in these ranges."""
+    from twins.goku.aliasing import aliasing_warnings
+
+    return [str(one) for one in aliasing_warnings(origin.system, origin.series, seed=origin.seed)]
 
 
 def _trained(

@@ -60,7 +60,8 @@ class InferSettings:
     """refine: every trace's own likelihood beginning at the network's guess. sampler: what draws the refined posterior where
     importance draws are not trusted: "chains" (ours), "none", or "emcee", the established one, which then draws for all
     traces. initial: "range": traces begin in the states' ranges; "free": anywhere. share: which traces have their
-    parameters in common (labctl.goku_series.SHARING). n_draws: a trace.
+    parameters in common (labctl.goku_series.SHARING). n_draws: a trace, of the network; refined_draws: of the refinement,
+    which climbs from n_starts points.
 
     Raises CampaignError.
     """
@@ -70,6 +71,8 @@ class InferSettings:
     initial: str = "range"
     share: str = "none"
     n_draws: int = 1000
+    refined_draws: int = 600
+    n_starts: int = 4
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -84,3 +87,7 @@ class InferSettings:
             raise CampaignError(f"{self.n_draws} draws say nothing of the ends of an interval; give at least 100")
         if self.share != "none" and not self.refine:
             raise CampaignError("the network takes traces one by one: traces that share parameters need refinement")
+
+
+JUDGING = InferSettings(sampler="none", refined_draws=300, n_starts=2, n_draws=300)
+"""For the traces that a model is judged on: quick, and what chains would have to mend counts as not to be trusted."""

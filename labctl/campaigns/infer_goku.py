@@ -23,6 +23,7 @@ from labctl.provenance import collect_provenance
 from labctl.twin_data import sha256_of
 
 if TYPE_CHECKING:
+    from twins.goku.identifiability import Identifiability
     from twins.goku.posterior import Posterior
     from twins.goku.refine_settings import Refined
     from twins.goku.series import Series
@@ -34,7 +35,7 @@ _PHASES = {"climb": (0.0, 0.6), "draw": (0.6, 0.1), "sample": (0.7, 0.3)}
 @dataclass(frozen=True, slots=True, eq=False)
 class Inferred:
     """measured, series: what was asked about, as measured and as the model takes it. rows: the table. substeps: of the solver, a
-    sample."""
+    sample. refined: what the likelihood gave, if it was asked."""
 
     model: GokuModel
     measured: Measured
@@ -43,6 +44,7 @@ class Inferred:
     rows: tuple[TraceRow, ...]
     about: dict[str, Any]
     substeps: int
+    refined: Refined | None = None
     files: tuple[Path, ...] = ()
 
     @property
@@ -83,7 +85,7 @@ def infer_goku(
     inferred = _kept(model, measured, series, guess, about, files)
     if settings.refine:
         found = yield from refined(model, series, guess, key=key, seed=seed, settings=settings)
-        inferred = _kept(model, measured, series, found.posterior, about, files, substeps=found.substeps)
+        inferred = _kept(model, measured, series, found.posterior, about, files, found)
         for remark in _remarks(found):
             yield Warned(key, remark)
     left = len(inferred.rows) - inferred.n_trusted
@@ -111,7 +113,7 @@ def refined(
         model.system, model.observation(), series, Guess.of(guess), seed=seed,
         settings=RefineSettings(
             noise_sd_range=noise_range(model, series), initial=settings.initial, sampler=settings.sampler,
-            always_sample=settings.sampler == "emcee",
+            always_sample=settings.sampler == "emcee", n_draws=settings.refined_draws, n_starts=settings.n_starts,
         ),
     )  # fmt: skip
     try:
@@ -152,14 +154,14 @@ def _kept(
     posterior: Posterior,
     about: dict[str, Any],
     files: Sequence[Path],
-    *,
-    substeps: int | None = None,
+    found: Refined | None = None,
 ) -> Inferred:
     rows = tuple(rows_of(posterior, measured.labels, series.groups.tolist()))
     told = {**about, "how": posterior.how}
     for path in files:
         write_inferred(path, rows, posterior, told)
-    return Inferred(model, measured, series, posterior, rows, told, substeps or model.substeps, tuple(files))
+    substeps = model.substeps if found is None else found.substeps
+    return Inferred(model, measured, series, posterior, rows, told, substeps, found, tuple(files))
 
 
 def about_of(model: GokuModel, measured: Measured, *, seed: int, extra: dict[str, Any]) -> dict[str, Any]:
@@ -181,6 +183,38 @@ def about_of(model: GokuModel, measured: Measured, *, seed: int, extra: dict[str
             extra=extra,
         ),
     }
+
+
+def what_can_be_told(inferred: Inferred, *, seed: int, most: int = 4) -> list[tuple[str, Identifiability]]:
+    """Which parameters the data tell and which they do not, for the first groups of traces: (traces in words, findings).
+
+    Nothing where the likelihood was not asked, or for groups whose every start ran away.
+    """
+    from twins.goku.identifiability import identifiability
+    from twins.goku.posterior import Guess
+
+    found = inferred.refined
+    if found is None:
+        return []
+    series = inferred.series
+    groups = [
+        group for group in dict.fromkeys(series.groups.tolist()) if not found.diverged[series.groups == group].any()
+    ]
+    chosen = np.flatnonzero(np.isin(series.groups, groups[:most]))
+    if not len(chosen):
+        return []
+    estimate = Guess(*(getattr(found.estimate, name)[chosen] for name in ("parameters", "initial", "noise_sd")))
+    findings = identifiability(
+        inferred.model.system, inferred.model.observation(), series.select(chosen), estimate,
+        posterior=inferred.posterior.select(chosen), substeps=found.substeps, seed=seed,
+    )  # fmt: skip
+    told = []
+    for one in findings:
+        labels = [inferred.rows[int(k)].trace for k in np.flatnonzero(series.groups == one.group)]
+        told.append(
+            (labels[0] if len(labels) == 1 else f"{labels[0]} and {len(labels) - 1} more that share parameters", one)
+        )
+    return told
 
 
 def measured_in_words(measured: Measured) -> str:

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
+from labctl.background import in_background
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.goku_settings import InferSettings
-from labctl.campaigns.infer_goku import Inferred, infer_goku
+from labctl.campaigns.infer_goku import Inferred, infer_goku, what_can_be_told
 from labctl.events import Reported
 from labctl.goku_judging import judge_goku
 from labctl.goku_model import GokuModel
-from labctl.goku_report import GokuAccount, calibration_sections, facts_of, write_goku_report
+from labctl.goku_report import (
+    GokuAccount,
+    calibration_sections,
+    facts_of,
+    identifiability_sections,
+    write_goku_report,
+)
 from labctl.goku_series import Measured
 
 N_SHOWN = 8
@@ -34,6 +41,7 @@ def report_inferred(inferred: Inferred, *, path: Path, seed: int) -> Campaign[Pa
     key = f"goku/report/{model.name}"
     step = Step(key, f"Report {path.name}")
     yield step.started()
+    told = yield from in_background(lambda: what_can_be_told(inferred, seed=seed), key=key)
     shown = _shown(inferred)
     judgement = yield from judge_goku(model, inferred.series.select(shown), key=key, seed=seed)
     account = GokuAccount(
@@ -50,7 +58,7 @@ def report_inferred(inferred: Inferred, *, path: Path, seed: int) -> Campaign[Pa
             "whole traces.",
             f"For the figures, of {len(shown)} traces: {judgement.in_words()}.",
         ),
-        sections=calibration_sections(model),
+        sections=[*identifiability_sections(told), *calibration_sections(model)],
         facts={**facts_of(model), "traces": [source.get("path") for source in measured.sources], "seed": seed},
     )
     write_goku_report(path, account)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.commands import goku_characterise, goku_systems
+from labctl.commands import goku_characterise, goku_compare, goku_systems
 from labctl.commands.arguments import check_folder, positive_integer, positive_seconds, seed
 from labctl.commands.goku_arguments import (
     add_channel_arguments,
@@ -44,6 +44,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_infer(actions)
     _add_forecast(actions)
     _add_report(actions)
+    goku_compare.add_action(actions)
     goku_characterise.add_action(actions)
 
 
@@ -135,6 +136,11 @@ def _add_infer(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     _add_inference(infer)
     infer.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    infer.add_argument(
+        "--identifiability",
+        action="store_true",
+        help="also which parameters the data tell, and which only in combination",
+    )
     _add_out(infer, "draws")
     infer.set_defaults(run=run_infer)
 
@@ -246,7 +252,8 @@ def _asked(options: argparse.Namespace) -> tuple[GokuModel, Measured, InferSetti
 def run_infer(options: argparse.Namespace) -> int:
     """Print the table; 3 if a trace is not to be trusted."""
     from labctl.campaign import run
-    from labctl.campaigns.infer_goku import check_writable, infer_goku
+    from labctl.campaigns.finish_twin import plain
+    from labctl.campaigns.infer_goku import check_writable, infer_goku, what_can_be_told
     from labctl.console import Console
     from labctl.goku_table import check_ending, table_text
 
@@ -257,11 +264,15 @@ def run_infer(options: argparse.Namespace) -> int:
     inferred = run(
         infer_goku(model, measured, seed=options.seed, settings=settings, files=options.out), on_event=Console()
     )
+    told = what_can_be_told(inferred, seed=options.seed) if options.identifiability else []
     if options.json:
-        _print_json(inferred.as_dict())
+        findings = {"identifiability": [{"traces": traces, **one.as_dict()} for traces, one in told]} if told else {}
+        _print_json(plain({**inferred.as_dict(), **findings}))
     else:
         simulated = "SIMULATED data\n" if inferred.about["simulated"] else ""
         sys.stdout.write(simulated + table_text(inferred.rows))
+        for traces, one in told:
+            sys.stdout.write("\n".join([f"\n{traces}:", *(f"  {line}" for line in one.lines())]) + "\n")
     return 0 if inferred.n_trusted == len(inferred.rows) else EXIT_NOT_TRUSTED
 
 
