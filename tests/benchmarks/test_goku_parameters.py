@@ -44,7 +44,7 @@ def test_the_simulated_device_follows_the_equation_that_is_fitted_with_the_param
         measured.append(device.advance({"drive": np.full(4, bias)}, step_s=step_s / 4, generator=rng)["voltage"][-1])
     states = solve_system(
         system, torch.tensor([[0.2, -0.1]], dtype=torch.float64), parameters, step_s=step_s, n_steps=150,
-        drive=torch.full((150, 1, 1), bias, dtype=torch.float64), substeps=4,
+        drive=torch.full((150, 1, 1), bias, dtype=torch.float64), substeps=4, backend="loop",
     )  # fmt: skip
     expected = system.outputs_of(states, parameters)[:, 0, 0].numpy()
     assert np.ptp(expected) > 0.1

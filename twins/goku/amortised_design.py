@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from twins.errors import EquationInvalid, SeriesInvalid
+from twins.goku.amortised_calibration import scores
 from twins.goku.observation import Observation
 from twins.goku.series import Series
 from twins.goku.system import System
@@ -142,9 +143,16 @@ class Simulator:
         levels: Tensor = torch.special.ndtr(coordinates)
         return self.noise_low * (self.noise_high / self.noise_low) ** levels
 
+    def prior(self, n: int, generator: torch.Generator) -> Float[Tensor, "simulation coordinate"]:
+        """Coordinates of parameters and initial states as the system draws them. Standard normal, unless its ``draw_states``
+        is not uniform in the ranges."""
+        parameters, initial = self.system.draw_parameters(n, generator), self.system.draw_states(n, generator)
+        low, high = self.system.state_range(initial)
+        return scores(torch.cat((self.system.parameters_to_unit(parameters), (initial - low) / (high - low)), dim=-1))
+
     def draw(self, n: int, generator: torch.Generator) -> Simulations:
         """n draws from the prior, less those that run away. Raises EquationInvalid if nearly all do."""
-        coordinates = torch.randn((n, self.n_process), dtype=torch.float64, generator=generator)
+        coordinates = self.prior(n, generator)
         rows = torch.randint(len(self.design.steps_s), (n,), generator=generator)
         clean, kept = self.observed(coordinates, rows, generator)
         index = kept.nonzero().squeeze(-1)
@@ -207,7 +215,7 @@ def enough_substeps(simulator: Simulator, generator: torch.Generator, *, n: int 
     Judged by twice as many, without the system's own noise, on nine of ten draws from the prior: where solutions are
     chaotic, no number of steps suits all. Of an equation with noise of its own that depends on the state: at least 4.
     """
-    coordinates = torch.randn((n, simulator.n_process), dtype=torch.float64, generator=generator)
+    coordinates = simulator.prior(n, generator)
     rows = torch.randint(len(simulator.design.steps_s), (n,), generator=generator)
     least = 1 if simulator.system.noise in ("none", "additive") else 4
     coarse, kept = simulator.observed(coordinates, rows, generator, substeps=least, noisy=False)

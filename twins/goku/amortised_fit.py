@@ -171,6 +171,9 @@ def _simulator(
     settings: AmortisedSettings,
     generator: torch.Generator,
 ) -> Simulator:
+    open_ended = [quantity.name for quantity in system.flat_states if not quantity.bounded]
+    if open_ended:
+        raise EquationInvalid(f"{system.name}: the state {open_ended[0]!r} needs a finite range of initial values")
     observation = observation or KnownObservation(torch.eye(system.n_outputs))
     middle = torch.zeros((1, system.n_outputs), dtype=torch.float64)
     n_channels = observation(middle).shape[-1]
