@@ -2,12 +2,14 @@
 
 The drift and the diffusion are traced once into scalar expressions, from which the whole trajectory and its exact discrete
 adjoint are written in C. Results equal the loop's to rounding, in float32 and float64; what cannot be traced, what is not on
-a CPU, and tensors of forward mode or torch.func go by the loop. Derivatives of gradients go by the loop as well.
+a CPU, and tensors of torch.func go by the loop. Tangents of forward mode have a kernel of their own; derivatives of gradients
+go by the loop.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -18,7 +20,7 @@ from twins.goku.bound import BoundSystem
 from twins.goku.compiled_check import check
 from twins.goku.compiled_expressions import in_order
 from twins.goku.compiled_fingerprint import fingerprint
-from twins.goku.compiled_kernel import CompiledRun, Course, Kernel, plain
+from twins.goku.compiled_kernel import CompiledRun, Course, Kernel, is_dual, wrapped
 from twins.goku.compiled_library import NoLibrary, load
 from twins.goku.compiled_plan import SCHEMES, plan
 from twins.goku.compiled_source import LANES, source
@@ -40,6 +42,7 @@ class _Kind:
     dtype: torch.dtype
     noisy: bool
     interpolated: bool
+    dual: bool = False  # with tangents
 
 
 _kernels: dict[object, Kernel | str] = {}
@@ -62,28 +65,52 @@ def why_not(
     return found if isinstance(found, str) else ""
 
 
-def kernel_for(system: System, problem: Problem, parameters: Tensor, lengths: Tensor | None) -> Kernel | str:
-    """The kernel for a problem with its tensors, or why there is none; lengths: of the steps, where they differ."""
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """What solves a problem: the kernel, and where an input has a tangent (forward mode) the one that takes it along."""
+
+    kernel: Kernel
+    dual: Kernel | None = None
+
+
+def kernels_for(system: System, problem: Problem, parameters: Tensor, lengths: Tensor | None) -> Kernels | str:
+    """The kernels for a problem with its tensors, or why there are none; lengths: of the steps, where they differ."""
     x0 = problem.history
     tensors = [one for one in (x0, parameters, problem.u, problem.noise, lengths) if one is not None]
-    if any(one.device.type != "cpu" for one in tensors) or x0.dtype not in LANES:
-        return f"kernels are for float32 and float64 on a CPU, not for {x0.dtype} on {x0.device}"
-    if not all(plain(one) for one in tensors):
-        return "a tensor is a dual number of forward mode, a wrapper of torch.func or of a class of its own"
-    if any(one.dtype != x0.dtype for one in tensors if one is not lengths):
-        return "the precision of its tensors differs"
-    if lengths is not None and lengths.requires_grad:
-        return "it has no gradient to the lengths of steps"
-    if x0.numel() == 0:
-        return "the batch is empty"
-    noisy = problem.scheme.noise_type != "none"
-    return _kernel(system, _Kind(problem.method, x0.dtype, noisy, problem.interpolated))
+    dual = any(is_dual(one) for one in tensors if not wrapped(one))
+    refused = _refused(tensors, problem.noise, lengths, dual=dual)
+    if refused:
+        return refused
+    kind = _Kind(problem.method, x0.dtype, problem.scheme.noise_type != "none", problem.interpolated)
+    found = _kernel(system, kind)
+    if isinstance(found, str) or not dual:
+        return found if isinstance(found, str) else Kernels(found)
+    along = _kernel(system, dataclasses.replace(kind, dual=True))
+    return along if isinstance(along, str) else Kernels(found, along)
+
+
+def _refused(tensors: Sequence[Tensor], noise: Tensor | None, lengths: Tensor | None, *, dual: bool) -> str:
+    """Why no kernel takes these tensors, the states first, or nothing."""
+    x0, without_tangent = tensors[0], [one for one in (noise, lengths) if one is not None]
+    reasons = {
+        f"kernels are for float32 and float64 on a CPU, not for {x0.dtype} on {x0.device}":
+            x0.dtype not in LANES or any(one.device.type != "cpu" for one in tensors),
+        "a tensor is a wrapper of torch.func or of a class of its own": any(wrapped(one) for one in tensors),
+        "the precision of its tensors differs": any(one.dtype != x0.dtype for one in tensors if one is not lengths),
+        "it has no gradient to the lengths of steps": lengths is not None and lengths.requires_grad,
+        "forward mode and gradients are asked for at once":
+            dual and torch.is_grad_enabled() and any(one.requires_grad for one in tensors),
+        "it has no derivative along noise or the lengths of steps in forward mode":
+            dual and any(is_dual(one) for one in without_tangent if not wrapped(one)),
+        "the batch is empty": x0.numel() == 0,
+    }  # fmt: skip
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def solve_compiled(
-    kernel: Kernel, system: System, problem: Problem, parameters: Tensor, lengths: Tensor | None
+    kernels: Kernels, system: System, problem: Problem, parameters: Tensor, lengths: Tensor | None
 ) -> Tensor:
-    """(n_steps + 1, …, state) by the kernel that kernel_for gave."""
+    """(n_steps + 1, …, state) by the kernels that kernels_for gave."""
     x0, n_drives = problem.history.squeeze(-2), len(system.drives)
     batch = x0.shape[:-1]
 
@@ -118,7 +145,9 @@ def solve_compiled(
             )
         )  # fmt: skip
 
-    course = Course(kernel, problem.n_steps, problem.substeps, problem.dt / unit_s, each, by_loop)
+    course = Course(
+        kernels.kernel, problem.n_steps, problem.substeps, problem.dt / unit_s, each, by_loop, kernels.dual
+    )  # fmt: skip
     path: Tensor = CompiledRun.apply(  # type: ignore[no-untyped-call]
         course, rows(x0), rows(parameters), drive, rows(problem.noise, 1)
     )
@@ -155,12 +184,14 @@ def _made(system: System, kind: _Kind) -> Kernel:
     if numbers * LANES[kind.dtype] * kind.dtype.itemsize > _LARGEST_TILE_BYTES:
         raise NotTraceable("it has too many numbers for a tile of trajectories")
     text = source(
-        planned, dataclasses.replace(scheme, milstein=milstein), kind.dtype,
-        interpolated=kind.interpolated, ito=system.sde_type == "ito",
+        planned.doubled() if kind.dual else planned, dataclasses.replace(scheme, milstein=milstein), kind.dtype,
+        interpolated=kind.interpolated, ito=system.sde_type == "ito", adjoint=not kind.dual,
     )  # fmt: skip
     try:
-        kernel = Kernel.of(load(text), len(in_order((*planned.drift, *planned.diffusion))))
+        n_operations = len(in_order((*planned.drift, *planned.diffusion))) * (3 if kind.dual else 1)
+        kernel = Kernel.of(load(text), n_operations, adjoint=not kind.dual)
     except AttributeError as error:
         raise NoLibrary(f"a library without the kernel's functions: {error}") from error
-    check(system, kernel, kind.method, kind.dtype, noisy=kind.noisy, interpolated=kind.interpolated)
+    if not kind.dual:  # its expressions are those of the other kernel, which was checked
+        check(system, kernel, kind.method, kind.dtype, noisy=kind.noisy, interpolated=kind.interpolated)
     return kernel

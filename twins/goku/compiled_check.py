@@ -29,7 +29,7 @@ _OF_THE_STATE = {torch.float32: 1e-5, torch.float64: 1e-13}
 @torch.enable_grad()  # whoever solves first may do so without gradients
 def check(system: System, kernel: Kernel, method: str, dtype: torch.dtype, *, noisy: bool, interpolated: bool) -> None:
     """Compare one small step and its gradients with the loop's. Raises NotTraceable where they differ."""
-    from twins.goku.compiled import solve_compiled
+    from twins.goku.compiled import Kernels, solve_compiled
 
     generator = torch.Generator().manual_seed(0)
     initial, parameters = _states(system, generator).to(dtype), system.draw_parameters(_SAMPLES, generator).to(dtype)
@@ -44,7 +44,9 @@ def check(system: System, kernel: Kernel, method: str, dtype: torch.dtype, *, no
     def answers(*, by_kernel: bool) -> list[Tensor]:
         inputs = [one.clone().requires_grad_() for one in (initial, parameters)]
         problem = _problem(system, inputs, drive, noise, method, interpolated=interpolated)
-        path = solve_compiled(kernel, system, problem, inputs[1], None) if by_kernel else solve_by_loop(problem)
+        path = (
+            solve_compiled(Kernels(kernel), system, problem, inputs[1], None) if by_kernel else solve_by_loop(problem)
+        )
         moved = path[-1] - inputs[0]
         return [moved.detach(), *_gradients((moved * weight).sum(), inputs)]
 

@@ -34,25 +34,27 @@ class _Run(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """forward, backward: functions of the library; n_operations: of one stage, about."""
+    """forward, backward: functions of the library (None without an adjoint); n_operations: of one stage, about."""
 
     forward: Any
     backward: Any
     n_operations: int
 
     @classmethod
-    def of(cls, library: Any, n_operations: int) -> Kernel:
+    def of(cls, library: Any, n_operations: int, *, adjoint: bool) -> Kernel:
         """Raises AttributeError if this is no kernel."""
-        for function in (library.forward, library.backward):
+        functions = [library.forward, *([library.backward] if adjoint else [])]
+        for function in functions:
             function.argtypes, function.restype = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long], ctypes.c_int
-        return cls(library.forward, library.backward, n_operations)
+        return cls(library.forward, library.backward if adjoint else None, n_operations)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Course:
     """What is the same forward and backward. length: of a step, in the equation's unit of time; lengths: of each one.
 
-    by_loop: the same solution by differentiable steps of torch, for derivatives of the gradient.
+    by_loop: the same solution by differentiable steps of torch, for derivatives of the gradient. dual: the kernel that
+    takes tangents along, where an input has one.
     """
 
     kernel: Kernel
@@ -61,6 +63,7 @@ class Course:
     length: float
     lengths: Tensor | None
     by_loop: Callable[..., Tensor]
+    dual: Kernel | None = None
 
 
 class CompiledRun(torch.autograd.Function):
@@ -75,8 +78,25 @@ class CompiledRun(torch.autograd.Function):
         given = {"initial": initial, "parameters": parameters, "drive": drive, "noise": noise, "path": path}
         _call(course, course.kernel.forward, len(initial), initial.dtype, given)
         ctx.course = course
-        ctx.save_for_backward(initial, parameters, drive, noise, path)
+        if course.dual is not None:
+            ctx.save_for_forward(initial, parameters, drive, noise)
+        else:
+            ctx.save_for_backward(initial, parameters, drive, noise, path)
         return path
+
+    @staticmethod
+    def jvp(ctx: Any, _course: None, *tangents: Tensor | None) -> Tensor:
+        """Of the path: solved once more, with the tangents as states beside the states."""
+        inputs, course = ctx.saved_tensors, ctx.course
+        n_states = inputs[0].shape[-1]
+        names = ("initial", "parameters", "drive")
+        given = {name: _beside(*pair) for name, pair in zip(names, zip(inputs, tangents, strict=True), strict=False)}
+        noise = inputs[3]
+        given["noise"] = None if noise is None else torch.cat((noise, noise), dim=-1)
+        path = inputs[0].new_empty(course.n_steps + 1, len(inputs[0]), 2 * n_states)
+        _call(course, course.dual.forward, len(inputs[0]), path.dtype, {**given, "path": path})
+        tangent: Tensor = path[..., n_states:].contiguous()
+        return tangent
 
     @staticmethod
     def backward(ctx: Any, grad_path: Tensor) -> Any:
@@ -97,6 +117,12 @@ class CompiledRun(torch.autograd.Function):
         return None, *(grad if wanted else None for grad, wanted in zip(grads.values(), needed, strict=True))
 
 
+def _beside(values: Tensor | None, tangent: Tensor | None) -> Tensor | None:
+    if values is None:
+        return None
+    return torch.cat((values, torch.zeros_like(values) if tangent is None else tangent), dim=-1)
+
+
 def _by_loop(
     course: Course, inputs: tuple[Tensor | None, ...], needed: tuple[bool, ...], grad_path: Tensor
 ) -> list[Tensor | None]:
@@ -110,10 +136,18 @@ def _by_loop(
 
 def plain(tensor: Tensor) -> bool:
     """Whether a tensor is an ordinary one: no dual number of forward mode, no wrapper of torch.func, no subclass."""
-    if type(tensor) not in (Tensor, torch.nn.Parameter) or torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-        return False
+    return not wrapped(tensor) and not is_dual(tensor)
+
+
+def wrapped(tensor: Tensor) -> bool:
+    """Whether it is a wrapper of torch.func or of a class of its own."""
+    return type(tensor) not in (Tensor, torch.nn.Parameter) or torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+
+
+def is_dual(tensor: Tensor) -> bool:
+    """Whether it has a tangent, in forward mode."""
     in_forward_mode = torch.autograd.forward_ad._current_level >= 0
-    return not in_forward_mode or torch._C._VariableFunctions._unpack_dual(tensor, level=0)[1] is None
+    return in_forward_mode and torch._C._VariableFunctions._unpack_dual(tensor, level=0)[1] is not None
 
 
 def _call(course: Course, function: Any, batch: int, dtype: torch.dtype, tensors: dict[str, Tensor | None]) -> None:

@@ -77,6 +77,22 @@ class Plan:
         first, second = sizes["x"], sizes["x"] + sizes["c"]
         return found[:first], found[first:second], found[second:]
 
+    def doubled(self) -> Plan:
+        """The same with tangents: states, parameters, drives and rates are followed by theirs, as many again."""
+        graph, sizes = self.graph, {"x": self.n_states, "c": len(self.coefficients), "u": self.n_drives}
+        tangents = {graph.symbol(kind, i): graph.symbol(kind, n + i) for kind, n in sizes.items() for i in range(n)}
+        of_parameters = {
+            graph.symbol("p", i): graph.symbol("p", self.n_parameters + i) for i in range(self.n_parameters)
+        }  # fmt: skip
+
+        def both(outputs: tuple[Node, ...], along: dict[Node, Node]) -> tuple[Node, ...]:
+            return (*outputs, *pushed_forward(graph, outputs, along))
+
+        return Plan(
+            graph, both(self.coefficients, of_parameters), both(self.drift, tangents), both(self.diffusion, tangents),
+            both(self.milstein, tangents), 2 * self.n_parameters, 2 * self.n_drives,
+        )  # fmt: skip
+
     def coefficients_back(self) -> list[Node]:
         """What the adjoints "a" of the coefficients add to those of the parameters."""
         adjoints = [self.graph.symbol("a", index) for index in range(len(self.coefficients))]

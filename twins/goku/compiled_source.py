@@ -19,8 +19,10 @@ LANES = {torch.float32: 16, torch.float64: 8}
 """Trajectories in a tile: a vector register of 64 bytes."""
 
 
-def source(plan: Plan, scheme: Scheme, dtype: torch.dtype, *, interpolated: bool, ito: bool) -> str:
-    """The whole text. ito: Milstein's term is Itô's."""
+def source(
+    plan: Plan, scheme: Scheme, dtype: torch.dtype, *, interpolated: bool, ito: bool, adjoint: bool = True
+) -> str:
+    """The whole text. ito: Milstein's term is Itô's. adjoint: with the adjoint."""
     single, noisy = dtype == torch.float32, bool(plan.diffusion)
     sizes = {
         "S": plan.n_states, "C": len(plan.coefficients), "P": plan.n_parameters, "D": plan.n_drives,
@@ -31,9 +33,12 @@ def source(plan: Plan, scheme: Scheme, dtype: torch.dtype, *, interpolated: bool
         "typedef double T;", "typedef long M;", "#define F(name) name"
     ]  # fmt: skip
     lines += [_HEADER, _vector_functions(single=single)]
-    lines += [_function("prepare", "p", plan.coefficients, {"c": "="}), _coefficients_back(plan)]
-    lines += [_drive_between(), *_rates(plan, scheme), _step(scheme, noisy), _step_back(scheme, noisy)]
-    return "\n".join([*lines, _DRIVERS])
+    lines += [_function("prepare", "p", plan.coefficients, {"c": "="}), _drive_between()]
+    lines += [*_rates(plan, scheme, adjoint=False), _step(scheme, noisy), _FORWARD]
+    if not adjoint:
+        return "\n".join(lines)
+    lines += [_coefficients_back(plan), *_rates(plan, scheme, adjoint=True), _step_back(scheme, noisy), _BACKWARD]
+    return "\n".join(lines)
 
 
 _HEADER = """
@@ -127,13 +132,15 @@ def _name(kind: tuple[bool, bool]) -> str:
     return "f" + "g" * kind[0] + "m" * kind[1]
 
 
-def _rates(plan: Plan, scheme: Scheme) -> list[str]:
+def _rates(plan: Plan, scheme: Scheme, *, adjoint: bool) -> list[str]:
     """Functions r_… (x, c, u -> rates) and r_…_back (x, c, u, a -> adjoints y of x; added to those d of c, w of u)."""
     lines = []
     for diffusion, milstein in sorted(set(_kinds(scheme, bool(plan.diffusion)))):
         name = f"r_{_name((diffusion, milstein))}"
         rates = plan.rates(diffusion=diffusion, milstein=milstein)
-        lines.append(_function(name, "xcu", rates, {"r": "="}))
+        if not adjoint:
+            lines.append(_function(name, "xcu", rates, {"r": "="}))
+            continue
         of_x, of_c, of_u = plan.rates_back(diffusion=diffusion, milstein=milstein)
         statements = [(f"y[{i}][l]", "=", node) for i, node in enumerate(of_x)]
         statements += [(f"d[{i}][l]", "+=", node) for i, node in enumerate(of_c)]
@@ -227,7 +234,7 @@ def _step_back(scheme: Scheme, noisy: bool) -> str:
     return f"static void step_back({arguments}, lanes *restrict kb)\n{{\n    {body}\n}}"
 
 
-_DRIVERS = """
+_FORWARD = """
 /* Rows of memory (trajectory, number) to and from lanes; lanes beyond the batch repeat its last trajectory. */
 static void load(lanes *restrict into, const T *restrict from, long n, long filled)
 {
@@ -297,6 +304,9 @@ int forward(const run *r, long first, long end)
     return 0;
 }
 
+"""
+
+_BACKWARD = """
 int backward(const run *r, long first, long end)
 {
     lanes (*x)[S] = malloc(sizeof(lanes[S]) * (size_t)r->substeps);  /* at the beginning of every substep */

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from twins.errors import EquationInvalid, SolverRefused
 from twins.goku.bound import BoundSystem
-from twins.goku.compiled import kernel_for, solve_compiled
+from twins.goku.compiled import kernels_for, solve_compiled
 from twins.solver import draw_noise
 from twins.solver.loop import solve_by_loop
 from twins.solver.problem import checked_problem
@@ -106,11 +106,11 @@ def solve_system(
     )
     if backend != "loop":
         of_each, numbers = step_s if isinstance(step_s, Tensor) else None, parameters.to(initial)
-        kernel = kernel_for(system, problem, numbers, of_each)
-        if not isinstance(kernel, str):
-            return solve_compiled(kernel, system, problem, numbers, of_each)
+        kernels = kernels_for(system, problem, numbers, of_each)
+        if not isinstance(kernels, str):
+            return solve_compiled(kernels, system, problem, numbers, of_each)
         if backend == "compiled":
-            raise SolverRefused(f"backend='compiled' cannot take this: {kernel}; use backend='loop'")
+            raise SolverRefused(f"backend='compiled' cannot take this: {kernels}; use backend='loop'")
     return solve_by_loop(problem)
 
 

@@ -127,7 +127,30 @@ def test_gradients_equal_finite_differences() -> None:
     assert torch.autograd.gradgradcheck(solve, inputs, fast_mode=True)
 
 
-def test_tensors_of_forward_mode_and_of_torch_func_go_by_the_loop() -> None:
+@pytest.mark.parametrize("case", ["network", "rings", "heun"])
+def test_tangents_equal_the_loops(case: str) -> None:
+    make, options = CASES[case]
+    system, generator = make(), torch.Generator().manual_seed(2)
+    values = [system.draw_states(5, generator), system.draw_parameters(5, generator)]
+    drive = torch.randn((4, 5, 1), generator=generator, dtype=torch.float64) if system.drives else None
+    values += [drive] if drive is not None else []
+    tangents = [torch.randn(one.shape, generator=generator, dtype=torch.float64) for one in values]
+
+    def along(backend: str) -> tuple[Tensor, Tensor]:
+        with forward_ad.dual_level():
+            duals = [forward_ad.make_dual(*pair) for pair in zip(values, tangents, strict=True)]  # type: ignore[no-untyped-call]
+            path = solve_system(
+                system, duals[0], duals[1], step_s=0.05, n_steps=4, drive=duals[2] if drive is not None else None,
+                noisy=options["noisy"], generator=torch.Generator().manual_seed(3), backend=backend,
+            )  # fmt: skip
+            unpacked = forward_ad.unpack_dual(path)  # type: ignore[no-untyped-call]
+            return unpacked.primal, unpacked.tangent
+
+    for expected, found in zip(along("loop"), along("compiled"), strict=True):
+        assert float((found - expected).abs().max()) <= 1e-13 * float(expected.abs().max())
+
+
+def test_tensors_of_torch_func_and_hessians_go_by_the_loop() -> None:
     system = system_named("pendulum")
     initial, parameters = torch.tensor([[0.5, 0.1]]), torch.tensor([[1.5]])
 
@@ -136,15 +159,13 @@ def test_tensors_of_forward_mode_and_of_torch_func_go_by_the_loop() -> None:
 
     tangent = torch.tensor([[1.0, -1.0]])
     by_func = torch.func.jvp(solve, (initial,), (tangent,))[1]
-    with forward_ad.dual_level():  # type: ignore[no-untyped-call]
-        dual = forward_ad.make_dual(initial, tangent)  # type: ignore[no-untyped-call]
-        by_dual = forward_ad.unpack_dual(solve(dual)).tangent  # type: ignore[no-untyped-call]
-        with pytest.raises(SolverRefused, match="dual number"):
-            solve_system(system, dual, parameters, step_s=0.1, n_steps=3, backend="compiled")
     jacobian = torch.autograd.functional.jacobian(solve, initial)  # type: ignore[no-untyped-call]
-    expected = torch.einsum("tbsij,ij->tbs", jacobian, tangent)
-    assert torch.allclose(by_func, expected, atol=1e-5)
-    assert torch.allclose(by_dual, expected, atol=1e-5)
+    assert torch.allclose(by_func, torch.einsum("tbsij,ij->tbs", jacobian, tangent), atol=1e-5)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(initial.clone().requires_grad_(), tangent)  # type: ignore[no-untyped-call]
+        with pytest.raises(SolverRefused, match="at once"):
+            solve_system(system, dual, parameters, step_s=0.1, n_steps=3, backend="compiled")
+        assert solve(dual).shape == (4, 1, 2)
 
 
 def test_a_diverging_trajectory_harms_no_other() -> None:
