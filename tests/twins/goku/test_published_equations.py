@@ -34,7 +34,8 @@ def van_der_pol(z, p, _u):
 
 def duffing(z, p, u):
     force = p.get("drive_gain", 0.0) * u
-    return np.array([z[1], force - p["damping"] * z[1] - p["stiffness"] * z[0] - p["hardening"] * z[0] ** 3])
+    spring = p["stiffness"] * z[0] + p.get("asymmetry", 0.0) * z[0] ** 2 + p["hardening"] * z[0] ** 3
+    return np.array([z[1], force + p.get("offset", 0.0) - p["damping"] * z[1] - spring])
 
 
 def lorenz(z, p, _u):
@@ -113,7 +114,10 @@ DRIVEN = ("duffing", "fitzhugh_nagumo", "stuart_landau", "macrospin", "relaxatio
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [(name, {}) for name in SYSTEMS] + [(name, {"driven": True}) for name in DRIVEN]
+    ("name", "options"),
+    [(name, {}) for name in SYSTEMS]
+    + [(name, {"driven": True}) for name in DRIVEN]
+    + [("duffing", {"driven": True, "asymmetric": True})],
 )
 def test_a_trajectory_is_that_of_the_published_equation(name, options):
     system = system_named(name, **options)

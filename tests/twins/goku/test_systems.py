@@ -65,6 +65,8 @@ def test_gradients_are_those_of_finite_differences(name, options):
     [
         *CASES,
         *((name, {"noisy": True}) for name in NOISY),
+        ("duffing", {"asymmetric": True}),
+        ("duffing", {"asymmetric": True, "driven": True}),
         ("stuart_landau", {"gain": None, "saturation": 1.0}),
         ("stuart_landau_network", {"n_oscillators": 4, "coupling": "off_diagonal", "learn_noise": True}),
         ("stuart_landau_network", {"n_oscillators": 2}),
@@ -158,7 +160,7 @@ def test_a_macrospin_in_a_field_spirals_into_it_on_the_unit_sphere():
 
 
 def test_a_macrospin_off_the_sphere_returns_to_it_and_starts_on_it():
-    system = system_named("macrospin").with_ranges({name: (-1.0, 1.0) for name in ("mx", "my", "mz")})
+    system = system_named("macrospin").with_ranges(dict.fromkeys(("mx", "my", "mz"), (-1.0, 1.0)))
     states, parameters = draws(system, 50)
     assert states.norm(dim=-1).numpy() == pytest.approx(1.0)
     assert states.mean(0).abs().max() < 0.4

@@ -20,6 +20,7 @@ CASES = [
     ("stuart_landau_network", {"coupling": "off_diagonal"}),
     *((name, {"driven": True}) for name in ("duffing", "fitzhugh_nagumo", "macrospin", "relaxation")),
     ("stuart_landau", {"driven": True, "noisy": False, "gain": 0.4}),
+    ("duffing", {"driven": True, "asymmetric": True}),
 ]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from twins.goku.quantity import Quantity, Values
 from twins.goku.system import Symmetry, System
-from twins.goku.systems.pendulum import mirror
+from twins.goku.systems.signs import turned
 from twins.goku.systems.units import per_time
 
 
@@ -75,5 +75,6 @@ class Duffing(System):
         return 0.0, p.noise
 
     def symmetries(self) -> tuple[Symmetry, ...]:
-        """Up and down, where no force tells them apart."""
-        return () if self.driven or self.asymmetric else (mirror(),)
+        """Everything upside down, with what pushes or bends to one side."""
+        change = turned(self.parameters, ("drive_gain", "asymmetry", "offset"))
+        return (Symmetry("upside down", lambda state: -state, change),)

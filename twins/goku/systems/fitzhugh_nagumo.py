@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from twins.goku.quantity import Quantity, Values
 from twins.goku.system import Symmetry, System
+from twins.goku.systems.signs import turned
 from twins.goku.systems.units import per_time
 
 
@@ -68,10 +68,5 @@ class FitzHughNagumo(System):
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         """Everything upside down, offset and current too."""
-        names = ("offset", "current", "drive_gain")
-        signs = [-1.0 if quantity.name in names else 1.0 for quantity in self.parameters]
-
-        def turned(parameters: Tensor) -> Tensor:
-            return parameters * torch.tensor(signs, dtype=parameters.dtype, device=parameters.device)
-
-        return (Symmetry("upside down", lambda state: -state, turned),)
+        change = turned(self.parameters, ("offset", "current", "drive_gain"))
+        return (Symmetry("upside down", lambda state: -state, change),)

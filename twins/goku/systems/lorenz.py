@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from twins.goku.quantity import Quantity, Values
 from twins.goku.system import Symmetry, System
+from twins.goku.systems.signs import turned
 from twins.goku.systems.units import per_time
 
 
@@ -44,8 +44,5 @@ class Lorenz(System):
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         """Half a turn about z."""
-
-        def turned(state: Tensor) -> Tensor:
-            return state * torch.tensor([-1.0, -1.0, 1.0], dtype=state.dtype, device=state.device)
-
-        return (Symmetry("half turn about z", turned, lambda parameters: parameters, outputs=("z",)),)
+        change = turned(self.states, ("x", "y"))
+        return (Symmetry("half turn about z", change, lambda parameters: parameters, outputs=("z",)),)

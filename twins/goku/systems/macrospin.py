@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 from twins.errors import EquationInvalid
 from twins.goku.quantity import Quantity, Values
 from twins.goku.system import Symmetry, System
+from twins.goku.systems.signs import scaled
 from twins.goku.systems.units import per_time
 
 GYROMAGNETIC_RATIO_RAD_PER_S_T = 1.76085963e11  # of the free electron, CODATA 2018
@@ -140,7 +140,7 @@ class Macrospin(System):
             if field and torque:
                 factor = {"field": field, "torque": torque, "torque_per_mA": torque}
                 by_parameter = [factor.get(quantity.name, 1.0) for quantity in self.parameters]
-                turned, changed = _scaling(signs), _scaling(by_parameter)
+                turned, changed = scaled(signs), scaled(by_parameter)
                 found.append(Symmetry(f"half turn about {'xyz'[axis]}", turned, changed, (_COMPONENTS[axis],)))
         return tuple(found)
 
@@ -164,7 +164,3 @@ def _sign(vector: tuple[float, float, float], signs: list[float]) -> float:
     """1 or -1 if the vector is mapped onto itself or its opposite, else 0."""
     kept = {sign for component, sign in zip(vector, signs, strict=True) if component != 0.0}
     return kept.pop() if len(kept) == 1 else 0.0
-
-
-def _scaling(signs: list[float]) -> Callable[[Tensor], Tensor]:
-    return lambda values: values * torch.tensor(signs, dtype=values.dtype, device=values.device)

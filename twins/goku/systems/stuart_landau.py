@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from twins.errors import EquationInvalid
 from twins.goku.quantity import Quantity, Values
 from twins.goku.system import Symmetry, System
+from twins.goku.systems.signs import turned
 from twins.goku.systems.units import per_time
 
 
@@ -110,23 +109,13 @@ class StuartLandau(System):
 
     def symmetries(self) -> tuple[Symmetry, ...]:
         """The sense of rotation, which one quadrature cannot tell; the sign of an unknown gain."""
-        names = [quantity.name for quantity in self.parameters]
-        back = _signs(names, ("angular_frequency", "shear"))
-        mirrored = Symmetry("other sense of rotation", lambda c: _signed(c, [1.0, -1.0]), back, outputs=("voltage",))
+        back = turned(self.parameters, ("angular_frequency", "shear"))
+        mirrored = Symmetry("other sense of rotation", turned(self.states, ("imaginary",)), back, outputs=("voltage",))
         if self.gain is not None:
             return (mirrored,)
-        gain = _signs(names, ("gain",))
+        gain = turned(self.parameters, ("gain",))
         return mirrored, Symmetry("other sign of the gain", lambda c: -c, gain, outputs=("voltage",))
 
 
 def _per_power(time_unit_s: float, what: str, power: str) -> str:
     return f"{what}/({power}{per_time(time_unit_s)[2:]})" if power else per_time(time_unit_s, what)
-
-
-def _signed(values: Tensor, signs: list[float]) -> Tensor:
-    return values * torch.tensor(signs, dtype=values.dtype, device=values.device)
-
-
-def _signs(names: list[str], turned: tuple[str, ...]) -> Callable[[Tensor], Tensor]:
-    signs = [-1.0 if name in turned else 1.0 for name in names]
-    return lambda parameters: _signed(parameters, signs)
