@@ -8,33 +8,39 @@ from jaxtyping import Float
 from torch import Tensor
 
 from twins.errors import SeriesInvalid
-from twins.goku.batch import Batch, batch_of
-from twins.goku.fit import chunks
+from twins.goku.batch import Batch, batch_of, chunks
 from twins.goku.latent import Drawn
-from twins.goku.model import GokuNet
+from twins.goku.model import GokuNet, GokuOutput
 from twins.goku.posterior import Posterior
 from twins.goku.series import Series
 from twins.goku.shooting import Windows
 from twins.goku.trajectories import solve_guarded
 
+_LARGEST_MISFIT = 4.0  # mean square, in noise levels
+
 
 def infer(net: GokuNet, series: Series, *, n_draws: int, generator: torch.Generator) -> Posterior:
     """Draws of parameters and of the state at each trace's first sample.
 
-    Not trusted: points (a network without a posterior) and traces whose solution from the means runs away.
+    Not trusted: points (a network without a posterior), traces whose solution from the means runs away, and traces that the
+    means reconstruct worse than twice the noise level.
     """
     net.check(series)
-    parameters, initial, diverged = [], [], []
+    parameters, initial, diverged, misfit = [], [], [], []
     with torch.no_grad():
         for part in chunks(batch_of(series)):
-            diverged.append(net(*part.arguments).diverged)
+            output = net(*part.arguments)
+            diverged.append(output.diverged)
+            misfit.append(_misfit(net, part, output))
             drawn = [_encoded(net, part, generator) for _ in range(n_draws)] if net.spec.variational else []
             drawn = drawn or [_encoded(net, part, None)] * n_draws
             parameters.append(torch.stack([one.parameters for one in drawn], dim=1))
             initial.append(torch.stack([one.initial[:, 0] for one in drawn], dim=1))
-    ran = torch.cat(diverged).numpy()
+    ran, far = torch.cat(diverged).numpy(), torch.cat(misfit).numpy() > _LARGEST_MISFIT
     point = "a point: this network gives no posterior; refine it, or fit one with posterior='physical'"
     why = {} if net.spec.variational else dict.fromkeys(range(series.n_traces), point)
+    unlike = "the trace is not reconstructed: what is left over is more than twice what it was in training"
+    why |= {int(trace): unlike for trace in np.flatnonzero(far)}
     why |= {int(trace): "the solution from the inferred values runs away" for trace in np.flatnonzero(ran)}
     noise = net.noise_sd.detach().double().numpy()
     return Posterior(
@@ -45,9 +51,15 @@ def infer(net: GokuNet, series: Series, *, n_draws: int, generator: torch.Genera
         noise_sd=np.broadcast_to(noise, (series.n_traces, n_draws, net.n_channels)).copy(),
         weights=np.full((series.n_traces, n_draws), 1.0 / n_draws),
         how="amortised",
-        trusted=~ran if net.spec.variational else np.zeros(series.n_traces, dtype=bool),
+        trusted=~(ran | far) if net.spec.variational else np.zeros(series.n_traces, dtype=bool),
         why=why,
     )
+
+
+def _misfit(net: GokuNet, part: Batch, output: GokuOutput) -> Tensor:
+    """(trace,): mean square of what is left over, in noise levels."""
+    left = ((part.values - output.reconstruction) / net.noise_sd).square().where(part.seen, 0.0)
+    return left.sum(dim=(1, 2)) / part.seen.sum(dim=(1, 2))
 
 
 def reconstruct(net: GokuNet, series: Series) -> Float[np.ndarray, "trace time channel"]:

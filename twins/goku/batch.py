@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,22 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.values)
+
+
+def chunks(batch: Batch, size: int = 256) -> Iterator[Batch]:
+    """The batch in parts of `size` traces, where nothing is learned and memory counts."""
+    for start in range(0, len(batch), size):
+        yield _rows(batch, slice(start, start + size))
+
+
+def repeated(batch: Batch, n: int) -> Batch:
+    """n traces: these over and over."""
+    return _rows(batch, torch.arange(n) % len(batch))
+
+
+def _rows(batch: Batch, rows: slice | Tensor) -> Batch:
+    drive = None if batch.drive is None else batch.drive[rows]
+    return Batch(batch.values[rows], batch.seen[rows], batch.times_s[rows], drive)
 
 
 def batch_of(series: Series, *, dtype: torch.dtype = torch.float32) -> Batch:

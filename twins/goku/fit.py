@@ -12,15 +12,14 @@ from torch import Tensor
 
 from twins.errors import SeriesInvalid
 from twins.fitting.adam import FlatAdam
-from twins.goku.batch import Batch, batch_of
+from twins.goku.batch import Batch, batch_of, chunks
 from twins.goku.fit_settings import FittedGoku, GokuEpoch, GokuEvent, GokuFitSettings
 from twins.goku.held_out import held_out_traces
 from twins.goku.loss import goku_loss
 from twins.goku.model import GokuNet
 from twins.goku.schedule import LearningRate
 from twins.goku.series import Series
-
-_CHUNK = 256  # traces at once where nothing is learned
+from twins.goku.widening import Widened, widen
 
 
 def fit_goku(
@@ -79,16 +78,18 @@ class _Training:
         self.diverged: set[int] = set()
         self.best, self.best_epoch, self.stopped = math.inf, 0, "max_epochs"
         self.kept: dict[str, Tensor] = {}
+        self.annealing = False
+        self.widened: Widened | None = None
+        net.latents.narrow()
         self.began = time.monotonic()
 
     def run(self) -> Iterator[GokuEvent]:
         batches = self._batches()
         for epoch in range(self.settings.max_epochs):
-            if self.net.spec.transition == "annealed":
-                self.net.transition.get_buffer("annealed_sd").fill_(self.settings.transition_at(epoch))
+            self._anneal(epoch)
             event = self._epoch(epoch, batches)
             yield event
-            if self.rate.judge(event.validation, self.n_batches):
+            if not self.annealing and self.rate.judge(event.validation, self.n_batches):
                 self.stopped = "no gain"
                 return
             if self.settings.max_seconds is not None and event.seconds >= self.settings.max_seconds:
@@ -115,7 +116,7 @@ class _Training:
         self.n_epochs, self.n_skipped = epoch + 1, self.n_skipped + n_skipped
         self.diverged |= diverged
         validation = self._validate()
-        if validation < self.best or not self.kept:
+        if validation < self.best or not self.kept or self.annealing:
             self.best, self.best_epoch = validation, epoch + 1
             self.kept = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         total, reconstruction, continuity, kl = (sums / n_taken).tolist() if n_taken else [math.inf] * 4
@@ -126,6 +127,14 @@ class _Training:
             epoch + 1, total, reconstruction, continuity, kl, validation, rate, self.best_epoch == epoch + 1,
             tuple(sorted(diverged)), n_skipped, seconds, min(1.0, progress),
         )  # fmt: skip
+
+    def _anneal(self, epoch: int) -> None:
+        """While the windows' deviation falls the loss changes its meaning: no score can be compared with the next one."""
+        spec = self.net.spec
+        if spec.posterior == "physical" and spec.transition == "annealed" and spec.window_samples is not None:
+            annealed = self.settings.annealed(epoch, time.monotonic() - self.began)
+            self.net.transition.get_buffer("annealed_sd").fill_(self.settings.transition_at(annealed))
+            self.annealing = annealed < 1.0
 
     def _validate(self) -> float:
         """Reconstruction by the means; where the noise is learned the whole loss, by draws from a seed of its own."""
@@ -156,11 +165,18 @@ class _Training:
                 yield order[start : start + size]
 
     def keep_best(self) -> None:
-        """The best weights into the network; where the noise is not learned, its level from what they leave over."""
-        if self.kept:
-            self.net.load_state_dict(self.kept)
-        if self.net.spec.loss == "likelihood":
+        """The best weights into the network, its noise level and its posterior's widths to them."""
+        if not self.kept:
             return
+        self.net.load_state_dict(self.kept)
+        if self.net.spec.loss != "likelihood":
+            self._noise_left_over()
+        if self.net.spec.posterior == "physical" and self.settings.calibration_simulations:
+            design = self._cropped(self.data, np.arange(len(self.data)))
+            n, draws = self.settings.calibration_simulations, torch.Generator().manual_seed(self.seed + 2)
+            self.widened = widen(self.net, design, n_simulations=n, generator=draws)
+
+    def _noise_left_over(self) -> None:
         squares, count = torch.zeros(self.net.n_channels), torch.zeros(self.net.n_channels)
         with torch.no_grad():
             for part in chunks(self._cropped(self.data, np.arange(len(self.data)))):
@@ -177,12 +193,5 @@ class _Training:
         return FittedGoku(
             self.net, self.seed, self.best, self.best_epoch, self.n_epochs, time.monotonic() - self.began,
             self.stopped, tuple(int(i) for i in self.held_out), self.alone, tuple(sorted(self.diverged)), self.n_skipped,
+            self.widened,
         )  # fmt: skip
-
-
-def chunks(batch: Batch, size: int = _CHUNK) -> Iterator[Batch]:
-    """The batch in parts, where nothing is learned and memory counts."""
-    for start in range(0, len(batch), size):
-        rows = slice(start, start + size)
-        drive = None if batch.drive is None else batch.drive[rows]
-        yield Batch(batch.values[rows], batch.seen[rows], batch.times_s[rows], drive)

@@ -11,6 +11,9 @@ from twins.goku.schedule import PlateauCosine
 
 if TYPE_CHECKING:
     from twins.goku.model import GokuNet
+    from twins.goku.widening import Widened
+
+_ANNEALED_TIME = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,9 @@ class GokuFitSettings:
     crop_samples: train on random crops of this length, drawn anew for every batch (None: whole traces).
     validation_fraction: of the traces, held out by group where no validation series are given.
     kl_annealing_epochs: over which the KL's share rises from 0 to 1. transition_sd: (first, last) of a spec with
-    transition = "annealed", geometrically over transition_epochs. largest_gradient: of its norm; beyond it is scaled down.
+    transition = "annealed", geometrically over transition_epochs, or over 0.6 of max_seconds where that is shorter.
+    largest_gradient: of its norm; beyond it is scaled down.
+    calibration_simulations: by which the widths of a "physical" posterior are set after the fit (0: they stay).
 
     Raises GokuSpecInvalid.
     """
@@ -37,9 +42,10 @@ class GokuFitSettings:
     crop_samples: int | None = None
     validation_fraction: float = 0.15
     kl_annealing_epochs: int = 0
-    transition_sd: tuple[float, float] = (1.0, 0.01)
-    transition_epochs: int = 200
+    transition_sd: tuple[float, float] = (0.3, 0.03)
+    transition_epochs: int = 150
     largest_gradient: float = math.inf
+    calibration_simulations: int = 1024
 
     def __post_init__(self) -> None:
         if min(self.batch, self.batches_per_epoch, self.max_epochs) < 1 or self.weight_decay < 0:
@@ -61,10 +67,15 @@ class GokuFitSettings:
         """Of the KL in the loss of this epoch (counted from 0)."""
         return 1.0 if epoch >= self.kl_annealing_epochs else epoch / self.kl_annealing_epochs
 
-    def transition_at(self, epoch: int) -> float:
-        """Deviation between windows in this epoch, in scaled states."""
+    def annealed(self, epoch: int, seconds: float) -> float:
+        """How far (0..1) the windows' deviation has come: by epochs, or by 0.6 of the time allowed where that is less."""
+        spent = seconds / (_ANNEALED_TIME * self.max_seconds) if self.max_seconds else 0.0
+        return min(1.0, max(epoch / self.transition_epochs, spent))
+
+    def transition_at(self, annealed: float) -> float:
+        """Deviation between windows, in scaled states."""
         first, last = self.transition_sd
-        return float(first * (last / first) ** min(1.0, epoch / self.transition_epochs))
+        return float(first * (last / first) ** annealed)
 
 
 def settings_2021(**changes: object) -> GokuFitSettings:
@@ -108,6 +119,7 @@ class FittedGoku:
     stopped: "no gain", "max_epochs" or "max_seconds". validation: of the kept weights. held_out: indices of the traces
     held out of the series, empty where validation series were given. validated_on_training: there was only one group, so
     nothing could be held out. n_skipped and diverged: over the whole fit.
+    widened: how the posterior's widths were set.
     """
 
     net: GokuNet
@@ -121,3 +133,4 @@ class FittedGoku:
     validated_on_training: bool
     diverged: tuple[int, ...]
     n_skipped: int
+    widened: Widened | None = None

@@ -51,6 +51,22 @@ class Drawn:
     state_sd: Float[Tensor, "trace window state"] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Of a Gaussian posterior: scaled states (trace, window, state), logits of the parameters (trace, parameter) and the
+    lower triangular factor of their covariance."""
+
+    state_mean: Float[Tensor, "trace window state"]
+    state_sd: Float[Tensor, "trace window state"]
+    logits: Float[Tensor, "trace parameter"]
+    factor: Float[Tensor, "trace parameter parameter"]
+
+    def drawn(self, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """(scaled states, logits): one draw, or without a generator the means."""
+        logits = self.logits + (self.factor @ _normal(self.logits, generator).unsqueeze(-1)).squeeze(-1)
+        return self.state_mean + self.state_sd * _normal(self.state_mean, generator), logits
+
+
 class Latents(nn.Module):
     """Latent in and latent out, for the initial states and for the parameters."""
 
@@ -75,6 +91,8 @@ class Latents(nn.Module):
         middle, half = state_scale(system, spec)
         self.register_buffer("state_middle", middle)
         self.register_buffer("state_half", half)
+        self.register_buffer("parameter_widening", torch.ones(p))
+        self.register_buffer("state_widening", torch.ones(n))
 
     def forward(
         self,
@@ -91,17 +109,43 @@ class Latents(nn.Module):
                 parameter_latent, self.parameter_log_variance(of_parameters), generator
             )
             kl = first.sum(1) + second
+        if self.state_spread is not None:
+            return self.of_moments(self._moments(state_latent, parameter_latent), generator)[0]
+        scaled = self.state_out(self.activation(self.state_hidden(state_latent)))
+        logits = self.parameter_out(self.activation(self.parameter_hidden(parameter_latent)))
+        return Drawn(self.unscaled(scaled), self._physical(logits), kl)
+
+    def moments(self, of_states: Float[Tensor, "trace window n"], of_parameters: Float[Tensor, "trace m"]) -> Moments:
+        """Where posterior = "physical"."""
+        return self._moments(self.state_in(of_states), self.parameter_in(of_parameters))
+
+    def of_moments(self, moments: Moments, generator: torch.Generator | None) -> tuple[Drawn, Tensor]:
+        """(one draw or the means with their KL, the drawn logits)."""
+        states, logits = moments.drawn(generator)
+        mean, sd = moments.state_mean, moments.state_sd
+        kl = uniform_prior_kl(logits, moments.factor) + gaussian_kl(mean[:, 0], sd[:, 0], 0.0, 1.0).sum(-1)
+        return Drawn(self.unscaled(states), self._physical(logits), kl, mean, sd), logits
+
+    def widen(self, of_parameters: Float[Tensor, " parameter"], of_states: Float[Tensor, " state"]) -> None:
+        """Multiply the posterior's widths from now on (``twins.goku.widening``)."""
+        self.get_buffer("parameter_widening").copy_(of_parameters)
+        self.get_buffer("state_widening").copy_(of_states)
+
+    def narrow(self) -> None:
+        """Widths as the network gives them, which is what it is trained with."""
+        self.get_buffer("parameter_widening").fill_(1.0)
+        self.get_buffer("state_widening").fill_(1.0)
+
+    def _moments(self, state_latent: Tensor, parameter_latent: Tensor) -> Moments:
+        assert self.state_spread is not None and self.parameter_spread is not None
         of_states = self.activation(self.state_hidden(state_latent))
         of_parameters = self.activation(self.parameter_hidden(parameter_latent))
-        scaled, logits = self.state_out(of_states), self.parameter_out(of_parameters)
-        if self.state_spread is None or self.parameter_spread is None:
-            return Drawn(self.unscaled(scaled), self._physical(logits), kl)
-        state_sd = _sd(self.state_spread(of_states))
-        factor = self._factor(self.parameter_spread(of_parameters))
-        drawn_logits = logits + (factor @ _normal(logits, generator).unsqueeze(-1)).squeeze(-1)
-        drawn_states = scaled + state_sd * _normal(scaled, generator)
-        kl = uniform_prior_kl(drawn_logits, factor) + gaussian_kl(scaled[:, 0], state_sd[:, 0], 0.0, 1.0).sum(-1)
-        return Drawn(self.unscaled(drawn_states), self._physical(drawn_logits), kl, scaled, state_sd)
+        return Moments(
+            self.state_out(of_states),
+            _sd(self.state_spread(of_states)) * self.get_buffer("state_widening"),
+            self.parameter_out(of_parameters),
+            self._factor(self.parameter_spread(of_parameters)) * self.get_buffer("parameter_widening").unsqueeze(-1),
+        )
 
     def begin(self) -> None:
         """Set what weights of zero bias would leave too wide."""

@@ -10,9 +10,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from twins.errors import SeriesInvalid
+from twins.goku.batch import Batch
 from twins.goku.decoder import observation_for
 from twins.goku.encoder import Encoder
-from twins.goku.latent import Drawn, Latents
+from twins.goku.latent import Drawn, Latents, Moments
 from twins.goku.layers import initialise
 from twins.goku.normalisation import Normalisation
 from twins.goku.observation import Observation
@@ -164,10 +165,26 @@ class GokuNet(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Drawn:
         """Initial states of all windows and parameters, one draw of them or the means."""
+        drawn: Drawn = self.latents(*self._heard(values, seen, times_s, drive, windows), generator)
+        return drawn
+
+    def moments(self, batch: Batch) -> Moments:
+        """The posterior of every trace, where posterior = "physical"."""
+        return self.latents.moments(
+            *self._heard(*batch.arguments, Windows(batch.values.shape[1], self.spec.window_samples))
+        )
+
+    def draw_with_logits(self, batch: Batch, generator: torch.Generator) -> tuple[Drawn, Tensor]:
+        """A draw, with the logits of its parameters, where posterior = "physical"."""
+        return self.latents.of_moments(self.moments(batch), generator)
+
+    def _heard(
+        self, values: Tensor, seen: Tensor, times_s: Tensor, drive: Tensor | None, windows: Windows
+    ) -> tuple[Tensor, Tensor]:
         normal = self.normalisation
         frames = normal.normalised(values), seen, normal.log_steps(times_s).to(values), normal.normalised_drive(drive)
-        drawn: Drawn = self.latents(*self.encoder(*frames, windows), generator)
-        return drawn
+        heard: tuple[Tensor, Tensor] = self.encoder(*frames, windows)
+        return heard
 
     def observe(
         self, states: Float[Tensor, "trace time state"], parameters: Float[Tensor, "trace parameter"]

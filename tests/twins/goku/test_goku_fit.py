@@ -18,6 +18,7 @@ from twins.goku.posterior import Guess
 from twins.goku.schedule import PlateauCosine
 from twins.goku.series import Series
 from twins.goku.trajectories import solve_system
+from twins.goku.widening import widen
 
 QUICK = GokuFitSettings(batches_per_epoch=3, max_epochs=3, batch=8)
 
@@ -195,6 +196,42 @@ def test_annealed_windows_close(examples):
     events = fit_goku(net, series, seed=0, settings=settings)
     seen = [float(net.transition.annealed_sd) for _ in events]
     np.testing.assert_allclose(seen, [1.0, 0.1, 0.01], rtol=1e-5)
+
+
+def test_annealing_fits_into_the_time_allowed():
+    settings = GokuFitSettings(max_seconds=10.0, transition_epochs=100)
+    assert settings.annealed(0, 0.0) == 0.0 and settings.annealed(1, 3.0) == pytest.approx(0.5)
+    assert settings.annealed(50, 0.1) == pytest.approx(0.5) and settings.annealed(1, 6.0) == 1.0
+
+
+def test_widths_are_set_so_that_intervals_hold_the_truth_of_simulations(examples):
+    """An untrained network, which knows nothing and is sure of it."""
+    series, _ = examples.swings(40)
+    net = net_for(examples.Swing(), examples.small(observation="known", posterior="physical", loss="likelihood"))
+    net.adopt(series)
+    with torch.no_grad():
+        net.latents.parameter_spread.bias.fill_(-5.0)
+        net.latents.parameter_out.weight.mul_(30.0)  # so that what it says differs from trace to trace
+    narrow = net.infer(series, n_draws=200, generator=torch.Generator().manual_seed(1)).sd()
+    widened = widen(net, batch_of(series), n_simulations=1200, generator=torch.Generator().manual_seed(0))
+    assert widened is not None and widened.coverage90_before < 0.7 and widened.factors[0] > 1.5
+    assert widened.coverage90_after == pytest.approx(0.9, abs=0.05)
+    wide = net.infer(series, n_draws=200, generator=torch.Generator().manual_seed(1)).sd()
+    assert np.median(wide / narrow) > 1.5
+    net.latents.narrow()
+    again = net.infer(series, n_draws=200, generator=torch.Generator().manual_seed(1)).sd()
+    np.testing.assert_array_equal(again, narrow)
+
+
+def test_a_trace_that_is_not_reconstructed_is_not_trusted(examples):
+    series, _ = examples.swings(12)
+    net = net_for(examples.Swing(), examples.small(posterior="physical", loss="likelihood"))
+    net.adopt(series)
+    with torch.no_grad():
+        net.log_noise_sd.copy_(torch.log(torch.tensor([2.0])))
+    odd = Series(np.where(np.arange(12)[:, None, None] == 3, 30.0, series.values), series.times_s, ("angle",), ("rad",))
+    posterior = net.infer(odd, n_draws=2, generator=torch.Generator().manual_seed(0))
+    assert np.flatnonzero(~posterior.trusted).tolist() == [3] and "not reconstructed" in posterior.why[3]
 
 
 def test_settings_that_cannot_be_are_refused():
