@@ -7,6 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labctl.campaign import run
+from labctl.campaigns.fit_goku import fit_goku
+from labctl.campaigns.goku_settings import GokuSettings
+from labctl.goku_equation import EquationSource
+from labctl.goku_series import Measured, of_loose
+from labctl.outside_data import Treatments
+from labctl.outside_data.loose import LooseColumnMap, read_loose
+
 DECAY = """
 name = "relaxing"
 
@@ -52,3 +60,36 @@ def equation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four traces, as another program would write them."""
     return write_csv(tmp_path_factory.mktemp("traces") / "traces.csv", relaxing())
+
+
+@pytest.fixture(scope="session")
+def alike(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three traces of one rate."""
+    return write_csv(tmp_path_factory.mktemp("alike") / "alike.csv", relaxing((1.2, 1.2, 1.2), seed=1))
+
+
+def measured_from(path: Path) -> Measured:
+    """As `labctl goku fit --response x --time t --trial trial --simulated` reads it."""
+    columns = LooseColumnMap(drive=(), response=("x",), time="t", trial="trial")
+    return of_loose(0, read_loose(path, columns, Treatments(), simulated=True))
+
+
+@pytest.fixture(scope="session")
+def model(equation: Path, traces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that was trained for a moment: what it says is only where refinement begins."""
+    from twins.goku.amortised_settings import AmortisedSettings
+
+    campaign = fit_goku(
+        "goku",
+        measured_from(traces),
+        None,
+        EquationSource.of(str(equation)),
+        seed=0,
+        settings=GokuSettings(n_judged=2),
+        folder=tmp_path_factory.mktemp("model"),
+        reading={"response": ["x"], "time": "t", "trial": "trial"},
+        amortised=AmortisedSettings(
+            chunk=500, chunks=2, passes=2, batch=100, width=32, blocks=1, components=2, held_out=100, calibration=200
+        ),
+    )
+    return run(campaign)[0].model.path
