@@ -172,7 +172,7 @@ class _Training:
         if self.net.spec.loss != "likelihood":
             self._noise_left_over()
         if self.net.spec.posterior == "physical" and self.settings.calibration_simulations:
-            design = self._cropped(self.data, np.arange(len(self.data)))
+            design = self._cropped(self.judged, np.arange(len(self.judged)))  # what was trained on is known too well
             n, draws = self.settings.calibration_simulations, torch.Generator().manual_seed(self.seed + 2)
             self.widened = widen(self.net, design, n_simulations=n, generator=draws)
 

@@ -161,3 +161,16 @@ def goku_2021(**changes: Any) -> GokuSpec:
         normalisation="min_max", loss="summed", kl_weight=1e-5,
     )  # fmt: skip
     return original.but(**changes)
+
+
+def goku_posterior(**changes: Any) -> GokuSpec:
+    """Beyond the published ones: GOKU-UI's networks with distributions over parameters and initial states, and a learned
+    noise level, trained by the evidence lower bound; windows that grow together during the fit.
+
+    For a system with noise of its own use transition="process", process_noise=False: windows then begin beside the end of the
+    one before by what that noise does, whose strength is learned.
+    """
+    own = GokuSpec(
+        posterior="physical", loss="likelihood", transition="annealed", initial_map="range", normalisation="standardise"
+    )
+    return own.but(**changes)
