@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from twins.goku.baselines.nets import FEATURES, WIDTH, drawn_from, frame_net
+from twins.goku.baselines.nets import FEATURES, WIDTH, drawn_from, frame_net, remember
 from twins.goku.baselines.scaling import Frames
 from twins.goku.baselines.training import BaselineEpoch, BaselineFitSettings, FittedSequence, fit_sequence
 from twins.goku.schedule import PlateauCosine
@@ -37,6 +37,7 @@ class LatentOde(nn.Module):
                 nn.Linear(WIDTH, states),
             )  # fmt: skip
             self.decoder = frame_net(states + n_drives, n_channels, linear_end=True)
+        remember(self.encoder)
         with torch.no_grad():  # a slow start: fast latent dynamics make the first gradients useless
             last = self.rate[-1]
             assert isinstance(last, nn.Linear)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from twins.goku.baselines.nets import FEATURES, drawn_from, frame_net
+from twins.goku.baselines.nets import FEATURES, drawn_from, frame_net, remember
 from twins.goku.baselines.scaling import Frames
 from twins.goku.baselines.training import BaselineEpoch, BaselineFitSettings, FittedSequence, fit_sequence
 from twins.goku.series import Series
@@ -32,6 +32,8 @@ class LstmAutoencoder(nn.Module):
             self.cell = nn.LSTMCell(code + n_drives, FEATURES)
             self.read_out = nn.Linear(FEATURES, code)
             self.decoder = frame_net(code + n_drives, n_channels, linear_end=True)
+        remember(self.encoder)
+        remember(self.cell)
 
     def forward(self, frames: Frames, drive: Tensor, _steps: Tensor) -> Float[Tensor, "trace time channel"]:
         """Decode as many samples as `drive` (trace, time, drive channel) has, from what `frames` hold. Scaled."""
