@@ -29,7 +29,8 @@ class Case:
     drive_sd: float = 0.0
     system_name: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-    refined_quick: int = 60  # traces refined by --quick
+    refined_quick: int = 150  # traces refined by --quick
+    components: int = 6  # of the mixture of Gaussians; fewer where there are many unknowns, which make them dear
     full_only: bool = False
 
     def system(self) -> System:
@@ -80,6 +81,7 @@ def smooth_noise(shape: tuple[int, int, int], rng: np.random.Generator) -> np.nd
     return smooth
 
 
+NETWORK = {"ranges": "data", "coupling": "off_diagonal", "n_oscillators": 3}
 CASES = (
     Case("pendulum", 0.1, outputs=("angle",)),
     Case("damped_pendulum", 0.1, outputs=("angle",)),
@@ -87,18 +89,16 @@ CASES = (
     Case("lotka_volterra", 0.1),
     Case("van_der_pol", 0.2, outputs=("position",)),
     Case("duffing", 0.2, outputs=("position",)),
-    Case("lorenz", 0.02),
+    Case("lorenz", 0.02, refined_quick=60),
     Case("fitzhugh_nagumo", 0.8, outputs=("voltage",)),
-    Case("stuart_landau", 5e-5, n_samples=150, options={"gain": None, "saturation": 1.0}),
-    Case(
-        "stuart_landau_network", 0.05, options={"ranges": "data", "coupling": "off_diagonal", "n_oscillators": 3}
-    ),
-    Case("macrospin", 2e-11, outputs=("mx", "my", "mz")),
+    Case("stuart_landau", 5e-5, n_samples=150, options={"gain": None, "saturation": 1.0}, refined_quick=40),
+    Case("stuart_landau_network", 0.05, options=NETWORK, components=2, refined_quick=30),
+    Case("macrospin", 2e-11, outputs=("mx", "my", "mz"), refined_quick=60),
     Case("relaxation", 5e-4, outputs=("voltage",)),
     Case("duffing_noisy", 0.2, system_name="duffing", options={"noisy": True}, outputs=("position",), full_only=True),
     Case(
         "stuart_landau_network_noisy", 0.05, system_name="stuart_landau_network", full_only=True,
-        options={"ranges": "data", "coupling": "off_diagonal", "n_oscillators": 3, "noise_strength": 0.02},
+        options={**NETWORK, "noise_strength": 0.02}, components=2,
     ),
     Case("fitzhugh_nagumo_driven", 0.8, outputs=("voltage",), system_name="fitzhugh_nagumo", drive_sd=0.3,
          options={"driven": True}, full_only=True),

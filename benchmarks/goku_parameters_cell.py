@@ -12,7 +12,7 @@ import torch
 from goku_parameters_cases import CASES, Case, noise_range
 from goku_parameters_oscillator import NAME as OSCILLATOR
 from goku_parameters_oscillator import NOISE_V, equation, record
-from goku_parameters_score import bound_factors, matched_posterior, scores
+from goku_parameters_score import Answers, bound_factors, matched_posterior, scores
 
 from twins.goku.amortised import AmortisedPosterior
 from twins.goku.amortised_fit import fit_amortised
@@ -52,6 +52,7 @@ class Material:
     behind: Guess | None  # the same with initial states and noise levels, where these are known
     noise_sd_range: tuple[np.ndarray, np.ndarray]
     n_refined: int
+    components: int = 6  # of the mixture
 
 
 def run_cell(name: str, seed: int, size: Size) -> dict[str, Any]:
@@ -60,10 +61,12 @@ def run_cell(name: str, seed: int, size: Size) -> dict[str, Any]:
     began = time.process_time()
     number = [OSCILLATOR, *(case.name for case in CASES)].index(name)
     material = _recorded(seed, size) if name == OSCILLATOR else _simulated(CASES[number - 1], 100 * seed + number, size)
-    posterior, training = _trained(material, 100 * seed + number, size.settings)
+    settings = replace(size.settings, components=material.components)
+    posterior, training = _trained(material, 100 * seed + number, settings)
     generator = torch.Generator().manual_seed(1000 * seed + number)
     found = posterior.infer(material.series, N_DRAWS, generator=generator)
-    amortised = _scored(material, found, np.arange(material.series.n_traces))
+    answers = _answers(material, found, np.arange(material.series.n_traces))
+    amortised = scores(material.system, answers, material.truth)
     refined = _refined(material, found, seed)
     headline, stage = (refined["refined"], "refined") if size.refine_all else (amortised, "amortised")
     return {
@@ -111,6 +114,7 @@ def _simulated(case: Case, seed: int, size: Size) -> Material:
         behind=Guess(clean.parameters, clean.initial, noise_sd),
         noise_sd_range=(low, high),
         n_refined=size.n_traces if size.refine_all else case.refined_quick,
+        components=case.components,
     )
 
 
@@ -163,10 +167,13 @@ def _refined(material: Material, found: Posterior, seed: int) -> dict[str, Any]:
             material.system, material.observation, series, Guess.of(found.select(chosen)), seed=seed, settings=settings
         )
     )
+    before = _answers(material, found.select(chosen), chosen)
+    after = _answers(material, refined.posterior, chosen)
     figures: dict[str, Any] = {
         "n_refined": len(chosen),
-        "amortised_of_the_refined": _scored(material, found.select(chosen), chosen),
-        "refined": _scored(material, refined.posterior, chosen),
+        "amortised_of_the_refined": scores(material.system, before, truth),
+        "refined": scores(material.system, after, truth),
+        "refined_where_trusted": scores(material.system, after.where_trusted_else(before), truth),
         "refined_how_many": dict(refined.how_many),
         "refined_converged": float(refined.converged.mean()),
         "refining_cpu_seconds": time.process_time() - began,
@@ -178,15 +185,13 @@ def _refined(material: Material, found: Posterior, seed: int) -> dict[str, Any]:
             material.system, material.observation, series, known.parameters[chosen], known.initial[chosen],
             known.noise_sd[chosen],
         )  # fmt: skip
-        estimate = matched_posterior(material.system, series.names, refined.posterior, truth).median()
-        figures |= bound_factors(material.system, estimate, truth, np.asarray(bound), refined.posterior.trusted)
+        figures |= bound_factors(material.system, after.estimate, truth, np.asarray(bound), after.trusted)
     return figures
 
 
-def _scored(material: Material, posterior: Posterior, chosen: np.ndarray) -> dict[str, Any]:
+def _answers(material: Material, posterior: Posterior, chosen: np.ndarray) -> Answers:
     truth = material.truth[chosen]
-    matched = matched_posterior(material.system, material.series.names, posterior, truth)
-    return scores(material.system, matched, truth)
+    return Answers.of(matched_posterior(material.system, material.series.names, posterior, truth), truth)
 
 
 def finished(work: Generator[Any, None, _Result]) -> _Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,17 +24,40 @@ def matched_posterior(system: System, observed: tuple[str, ...], posterior: Post
     return replace(posterior, parameters=matching.apply(posterior.parameters))
 
 
-def scores(system: System, posterior: Posterior, truth: np.ndarray) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What is said of each trace: estimate (posterior median) and whether the 90 % interval holds the truth (trace,
+    parameter), and whether it is trusted (trace,)."""
+
+    estimate: np.ndarray
+    covered: np.ndarray
+    trusted: np.ndarray
+
+    @classmethod
+    def of(cls, posterior: Posterior, truth: np.ndarray) -> Answers:
+        """Of a posterior, after matching."""
+        return cls(posterior.median(), posterior.covers(truth), posterior.trusted)
+
+    def where_trusted_else(self, other: Answers) -> Answers:
+        """These where they are trusted, else the others: what a user is left with."""
+        mine = self.trusted[:, None]
+        return Answers(
+            np.where(mine, self.estimate, other.estimate),
+            np.where(mine, self.covered, other.covered),
+            self.trusted | other.trusted,
+        )
+
+
+def scores(system: System, answers: Answers, truth: np.ndarray) -> dict[str, Any]:
     """Errors and coverage over all traces, trusted or not; lists are by parameter.
 
     relative_error: median over traces (and parameters) of |median of the draws - truth| / |truth|. error_of_range: root
     mean square, in units of the prior range (of its logarithm where the scale is). coverage90: of the central 90 %
     interval, within_tolerance where that of every parameter is near enough to 0.9.
     """
-    estimate = posterior.median()
-    relative = np.abs(estimate - truth) / np.abs(truth)
-    of_range = _unit(system, estimate) - _unit(system, truth)
-    covered = posterior.covers(truth).mean(axis=0)
+    relative = np.abs(answers.estimate - truth) / np.abs(truth)
+    of_range = _unit(system, answers.estimate) - _unit(system, truth)
+    covered = answers.covered.mean(axis=0)
     return {
         "n": len(truth),
         "relative_error": float(np.median(relative)),
@@ -46,7 +69,7 @@ def scores(system: System, posterior: Posterior, truth: np.ndarray) -> dict[str,
         "tolerance": tolerance(len(truth)),
         "coverage_within_tolerance": bool(np.abs(covered.mean() - 0.9) <= tolerance(len(truth))),
         "coverages_within_tolerance": bool((np.abs(covered - 0.9) <= tolerance(len(truth))).all()),
-        "trusted": float(posterior.trusted.mean()),
+        "trusted": float(answers.trusted.mean()),
     }
 
 

@@ -61,13 +61,13 @@ def posterior_at(parameters: np.ndarray, sd: float, n_draws: int = 400) -> Poste
 
 
 def test_intervals_of_the_right_width_cover_and_narrow_ones_do_not() -> None:
-    scores = importlib.import_module("goku_parameters_score").scores
-    tolerance = importlib.import_module("goku_parameters_score").tolerance
+    score = importlib.import_module("goku_parameters_score")
+    tolerance = score.tolerance
     rng = np.random.default_rng(6)
     truth = DampedPendulum().draw_parameters(500, torch.Generator().manual_seed(1)).numpy()
     estimate = truth + 1e-3 * rng.standard_normal(truth.shape)
-    right = scores(DampedPendulum(), posterior_at(estimate, 1e-3), truth)
-    narrow = scores(DampedPendulum(), posterior_at(estimate, 5e-4), truth)
+    right = score.scores(DampedPendulum(), score.Answers.of(posterior_at(estimate, 1e-3), truth), truth)
+    narrow = score.scores(DampedPendulum(), score.Answers.of(posterior_at(estimate, 5e-4), truth), truth)
     assert right["coverage_within_tolerance"]
     assert right["coverages_within_tolerance"]
     assert narrow["coverage90"] < 0.75
@@ -107,3 +107,13 @@ def test_an_aim_that_was_missed_is_named() -> None:
     assert aims["factor_missed"] == {"two": 2.0}
     assert not aims["all_met"]
     assert aims_of(systems[::2])["all_met"]
+
+
+def test_untrusted_answers_give_way_to_the_others() -> None:
+    Answers = importlib.import_module("goku_parameters_score").Answers
+    one = Answers(np.ones((2, 1)), np.ones((2, 1), dtype=bool), np.array([True, False]))
+    other = Answers(np.zeros((2, 1)), np.zeros((2, 1), dtype=bool), np.array([False, True]))
+    both = one.where_trusted_else(other)
+    assert both.estimate[:, 0].tolist() == [1.0, 0.0]
+    assert both.covered[:, 0].tolist() == [True, False]
+    assert both.trusted.tolist() == [True, True]
