@@ -4,7 +4,8 @@ What it does differently from GOKU-UI (Abrevaya et al., TMLR 2024): channels are
 exactly where they are combinations of few; one linear map from there to the states is learned by the likelihood of
 single steps with the noise of the steps (``direct_map``); a trace's parameters are found by optimisation, not guessed by a
 network (``direct_parameters``); a forecast begins at the last state that was seen. Hidden states, or observation noise that
-is not small beside what a step changes, need ``fit_goku`` and ``refine``.
+is not small beside what a step changes, need ``fit_goku`` and ``refine``; so do traces that share their parameters, which
+are here found trace by trace (``FittedDirect.observation`` goes on to ``refine``).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from twins.goku.baselines.drives import checked_drive
 from twins.goku.direct_map import MapFound, MapSettings, Scores, StateMap, find_map, flow
 from twins.goku.direct_parameters import LogitPrior, Logits, likeliest
 from twins.goku.direct_windows import windowed
+from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Posterior
 from twins.goku.principal import PrincipalComponents
 from twins.goku.series import Series
@@ -56,6 +58,13 @@ class FittedDirect:
     settings: DirectSettings
     nats: float
     unexplained: float
+
+    @property
+    def observation(self) -> KnownObservation:
+        """From states to channels, as ``refine`` and ``fit_goku`` take it."""
+        to_scores = torch.linalg.inv(self.map.weight)
+        matrix = torch.tensor(self.components.components) @ to_scores
+        return KnownObservation(matrix, torch.tensor(self.components.offset) - matrix @ self.map.offset)
 
     def infer(self, series: Series, *, n_draws: int = 200, generator: torch.Generator) -> Posterior:
         """Draws from the Gaussian around each trace's likeliest parameters (in the logits of their ranges).

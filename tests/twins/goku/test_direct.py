@@ -157,3 +157,9 @@ def test_a_posterior_is_not_trusted_where_the_channels_hold_much_else(fitted: Fi
     posterior = doubtful.infer(series, n_draws=5, generator=torch.Generator().manual_seed(1))
     assert not posterior.trusted.any()
     assert "20.0%" in posterior.why[0]
+
+
+def test_its_observation_takes_states_back_to_the_channels(fitted: FittedDirect) -> None:
+    series, _ = traces(8, 2, 20)
+    states = fitted.map.states(Scores.of(series, fitted.components).scores)
+    np.testing.assert_allclose(fitted.observation(states).numpy(), series.values, atol=1e-9)
