@@ -29,7 +29,7 @@ def infer(net: GokuNet, series: Series, *, n_draws: int, generator: torch.Genera
     parameters, initial, diverged, misfit = [], [], [], []
     with torch.no_grad():
         for part in chunks(batch_of(series)):
-            output = net(*part.arguments)
+            output = net(*part.arguments, shared=part.shared)
             diverged.append(output.diverged)
             misfit.append(_misfit(net, part, output))
             drawn = [_encoded(net, part, generator) for _ in range(n_draws)] if net.spec.variational else []
@@ -66,7 +66,7 @@ def reconstruct(net: GokuNet, series: Series) -> Float[np.ndarray, "trace time c
     """By the means, without process noise; missing samples are filled. A trace that diverges stays where it began."""
     net.check(series)
     with torch.no_grad():
-        parts = [net(*part.arguments).reconstruction for part in chunks(batch_of(series))]
+        parts = [net(*part.arguments, shared=part.shared).reconstruction for part in chunks(batch_of(series))]
     return torch.cat(parts).double().numpy()
 
 
@@ -124,7 +124,8 @@ def _forecast_once(
 
 
 def _encoded(net: GokuNet, part: Batch, generator: torch.Generator | None) -> Drawn:
-    return net.encode(*part.arguments, Windows(part.values.shape[1], net.spec.window_samples), generator=generator)
+    windows = Windows(part.values.shape[1], net.spec.window_samples)
+    return net.encode(*part.arguments, windows, generator=generator, shared=part.shared)
 
 
 def _later_times(series: Series, n_samples: int, times_s: np.ndarray | None) -> Tensor:

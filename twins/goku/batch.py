@@ -11,16 +11,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from twins.goku.series import Series
+from twins.goku.shared import Shared
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some traces: values (zero where missing), seen, times_s (float64) and drive, in their units."""
+    """Some traces: values (zero where missing), seen, times_s (float64) and drive, in their units; which traces share their
+    parameters, if any do."""
 
     values: Float[Tensor, "trace time channel"]
     seen: Bool[Tensor, "trace time channel"]
     times_s: Float[Tensor, "trace time"]
     drive: Float[Tensor, "trace time drive"] | None
+    shared: Shared | None = None
 
     @property
     def arguments(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -32,21 +35,30 @@ class Batch:
         rows = torch.from_numpy(traces)[:, None]
         places = torch.from_numpy(starts)[:, None] + torch.arange(length)
         drive = None if self.drive is None else self.drive[rows, places]
-        return Batch(self.values[rows, places], self.seen[rows, places], self.times_s[rows, places], drive)
+        shared = None if self.shared is None else Shared.of(self.shared.index[rows[:, 0]])
+        return Batch(self.values[rows, places], self.seen[rows, places], self.times_s[rows, places], drive, shared)
 
     def __len__(self) -> int:
         return len(self.values)
 
 
 def chunks(batch: Batch, size: int = 256) -> Iterator[Batch]:
-    """The batch in parts of `size` traces, where nothing is learned and memory counts."""
+    """The batch in parts of `size` traces, where nothing is learned and memory counts; whole, if traces share parameters."""
+    if batch.shared is not None:
+        yield batch
+        return
     for start in range(0, len(batch), size):
         yield _rows(batch, slice(start, start + size))
 
 
 def repeated(batch: Batch, n: int) -> Batch:
-    """n traces: these over and over."""
-    return _rows(batch, torch.arange(n) % len(batch))
+    """n traces: these over and over, each time anew; whole copies, if traces share parameters."""
+    if batch.shared is None:
+        return _rows(batch, torch.arange(n) % len(batch))
+    copies = max(1, n // len(batch.shared.sizes))
+    index = torch.cat([batch.shared.index + copy * len(batch.shared.sizes) for copy in range(copies)])
+    rows = _rows(batch, torch.arange(len(batch)).repeat(copies))
+    return Batch(*rows.arguments, Shared(index))
 
 
 def _rows(batch: Batch, rows: slice | Tensor) -> Batch:
@@ -61,4 +73,5 @@ def batch_of(series: Series, *, dtype: torch.dtype = torch.float32) -> Batch:
         torch.from_numpy(series.seen),
         torch.from_numpy(series.times_s.copy()),
         None if series.drive is None else torch.from_numpy(series.drive.copy()).to(dtype),
+        Shared.of(series.groups),
     )

@@ -103,7 +103,7 @@ class _Training:
         for _ in range(self.settings.batches_per_epoch):
             traces, rate = next(batches), self.rate.of_batch(self.n_batches)
             batch = self._cropped(self.data, traces)
-            output = self.net(*batch.arguments, generator=self.draws)
+            output = self.net(*batch.arguments, generator=self.draws, shared=batch.shared)
             diverged.update(self.trained[traces[output.diverged.numpy()]].tolist())
             loss = goku_loss(self.net, batch, output, kl_share=share)
             if loss is not None and self.adam.step(loss.total, rate):
@@ -144,7 +144,7 @@ class _Training:
         total, n = 0.0, 0
         with torch.no_grad():
             for part in chunks(batch):
-                loss = goku_loss(self.net, part, self.net(*part.arguments, generator=draws))
+                loss = goku_loss(self.net, part, self.net(*part.arguments, generator=draws, shared=part.shared))
                 if loss is not None:
                     total += float(loss.total if drawn else loss.reconstruction) * len(part)
                     n += len(part)
@@ -156,8 +156,19 @@ class _Training:
         return data.cropped(traces, starts, self.crop)
 
     def _batches(self) -> Iterator[np.ndarray]:
-        """Shuffled passes through the traces, cut into full batches; what is left of a pass is left away."""
+        """Shuffled passes through the traces, cut into full batches; what is left of a pass is left away.
+
+        Where traces share parameters whole groups are drawn, as many as make a batch on average.
+        """
         n = len(self.trained)
+        if self.data.shared is not None:
+            index = self.data.shared.index.numpy()
+            n_groups = int(index.max()) + 1
+            size = max(1, min(n_groups, round(self.settings.batch * n_groups / n)))
+            while True:
+                order = self.rng.permutation(n_groups)
+                for start in range(0, n_groups - size + 1, size):
+                    yield np.flatnonzero(np.isin(index, order[start : start + size]))
         size = min(self.settings.batch, n)
         while True:
             order = self.rng.permutation(n)
@@ -180,7 +191,7 @@ class _Training:
         squares, count = torch.zeros(self.net.n_channels), torch.zeros(self.net.n_channels)
         with torch.no_grad():
             for part in chunks(self._cropped(self.data, np.arange(len(self.data)))):
-                output = self.net(*part.arguments)
+                output = self.net(*part.arguments, shared=part.shared)
                 left = (part.values - output.reconstruction) / self.net.normalisation.get_buffer("scale")
                 used = part.seen & ~output.diverged[:, None, None]
                 squares += left.square().where(used, 0.0).sum(dim=(0, 1))

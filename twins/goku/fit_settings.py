@@ -45,7 +45,7 @@ class GokuFitSettings:
     transition_sd: tuple[float, float] = (0.3, 0.03)
     transition_epochs: int = 150
     largest_gradient: float = math.inf
-    calibration_simulations: int = 1024
+    calibration_simulations: int = 512
 
     def __post_init__(self) -> None:
         if min(self.batch, self.batches_per_epoch, self.max_epochs) < 1 or self.weight_decay < 0:

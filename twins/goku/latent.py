@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
 from twins.goku.layers import ACTIVATIONS, dense
+from twins.goku.shared import Shared
 from twins.goku.spec import GokuSpec
 from twins.goku.system import System
 
@@ -99,37 +100,42 @@ class Latents(nn.Module):
         of_states: Float[Tensor, "trace window n"],
         of_parameters: Float[Tensor, "trace m"],
         generator: torch.Generator | None,
+        shared: Shared | None = None,
     ) -> Drawn:
-        """One draw, or without a generator the means."""
+        """One draw, or without a generator the means. of_parameters: of each trace, or of each group that is shared."""
         state_latent, parameter_latent = self.state_in(of_states), self.parameter_in(of_parameters)
-        kl = of_parameters.new_zeros(len(of_parameters))
+        kl = of_states.new_zeros(len(of_states))
         if self.state_log_variance is not None and self.parameter_log_variance is not None:
             state_latent, first = _reparameterised(state_latent, self.state_log_variance(of_states), generator)
             parameter_latent, second = _reparameterised(
                 parameter_latent, self.parameter_log_variance(of_parameters), generator
             )
-            kl = first.sum(1) + second
+            kl = first.sum(1) + (second if shared is None else shared.divided(second))
         if self.state_spread is not None:
-            return self.of_moments(self._moments(state_latent, parameter_latent), generator)[0]
+            return self.of_moments(self._moments(state_latent, parameter_latent), generator, shared)[0]
         scaled = self.state_out(self.activation(self.state_hidden(state_latent)))
         logits = self.parameter_out(self.activation(self.parameter_hidden(parameter_latent)))
-        return Drawn(self.unscaled(scaled), self._physical(logits), kl)
+        return Drawn(self.unscaled(scaled), self._of_traces(logits, shared), kl)
 
     def moments(self, of_states: Float[Tensor, "trace window n"], of_parameters: Float[Tensor, "trace m"]) -> Moments:
         """Where posterior = "physical"."""
         return self._moments(self.state_in(of_states), self.parameter_in(of_parameters))
 
-    def of_moments(self, moments: Moments, generator: torch.Generator | None) -> tuple[Drawn, Tensor]:
+    def of_moments(
+        self, moments: Moments, generator: torch.Generator | None, shared: Shared | None = None
+    ) -> tuple[Drawn, Tensor]:
         """(one draw or the means with their KL, the drawn logits)."""
         states, logits = moments.drawn(generator)
         mean, sd = moments.state_mean, moments.state_sd
-        kl = uniform_prior_kl(logits, moments.factor) + gaussian_kl(mean[:, 0], sd[:, 0], 0.0, 1.0).sum(-1)
-        return Drawn(self.unscaled(states), self._physical(logits), kl, mean, sd), logits
+        of_parameters = uniform_prior_kl(logits, moments.factor)
+        kl = of_parameters if shared is None else shared.divided(of_parameters)
+        kl = kl + gaussian_kl(mean[:, 0], sd[:, 0], 0.0, 1.0).sum(-1)
+        return Drawn(self.unscaled(states), self._of_traces(logits, shared), kl, mean, sd), logits
 
     def widen(self, of_parameters: Float[Tensor, " parameter"], of_states: Float[Tensor, " state"]) -> None:
-        """Multiply the posterior's widths from now on (``twins.goku.widening``)."""
-        self.get_buffer("parameter_widening").copy_(of_parameters)
-        self.get_buffer("state_widening").copy_(of_states)
+        """Multiply the posterior's widths, as they are now, from now on (``twins.goku.widening``)."""
+        self.get_buffer("parameter_widening").mul_(of_parameters)
+        self.get_buffer("state_widening").mul_(of_states)
 
     def narrow(self) -> None:
         """Widths as the network gives them, which is what it is trained with."""
@@ -161,6 +167,9 @@ class Latents(nn.Module):
     def unscaled(self, scaled: Float[Tensor, "... state"]) -> Float[Tensor, "... state"]:
         """The inverse."""
         return self.get_buffer("state_middle") + self.get_buffer("state_half") * scaled
+
+    def _of_traces(self, logits: Tensor, shared: Shared | None) -> Tensor:
+        return self._physical(logits if shared is None else logits[shared.index])
 
     def _physical(self, logits: Tensor) -> Tensor:
         if self.spec.parameter_map == "softplus":

@@ -19,6 +19,7 @@ from twins.goku.normalisation import Normalisation
 from twins.goku.observation import Observation
 from twins.goku.posterior import Posterior
 from twins.goku.series import Series
+from twins.goku.shared import Shared
 from twins.goku.shooting import Windows, solve_windows
 from twins.goku.spec import GokuSpec
 from twins.goku.system import System
@@ -126,13 +127,15 @@ class GokuNet(nn.Module):
         drive: Float[Tensor, "trace time drive"] | None = None,
         *,
         generator: torch.Generator | None = None,
+        shared: Shared | None = None,
     ) -> GokuOutput:
         """One draw of everything (latents, process noise) from `generator`; without one the means, without noise.
 
-        values: in the channels' units; what they hold where not `seen` has no influence. times_s: float64.
+        values: in the channels' units; what they hold where not `seen` has no influence. times_s: float64. shared: which
+        traces share their parameters, if any do.
         """
         windows = Windows(values.shape[1], self.spec.window_samples)
-        drawn = self.encode(values, seen, times_s, drive, windows, generator=generator)
+        drawn = self.encode(values, seen, times_s, drive, windows, generator=generator, shared=shared)
         states, ran = solve_windows(
             self.system, windows, drawn.initial, drawn.parameters, times_s, drive,
             substeps=self.spec.substeps, noisy=self.spec.process_noise and generator is not None, generator=generator,
@@ -163,28 +166,35 @@ class GokuNet(nn.Module):
         windows: Windows,
         *,
         generator: torch.Generator | None = None,
+        shared: Shared | None = None,
     ) -> Drawn:
         """Initial states of all windows and parameters, one draw of them or the means."""
-        drawn: Drawn = self.latents(*self._heard(values, seen, times_s, drive, windows), generator)
+        drawn: Drawn = self.latents(*self._heard(values, seen, times_s, drive, windows, shared), generator, shared)
         return drawn
 
     def moments(self, batch: Batch) -> Moments:
         """The posterior of every trace, where posterior = "physical"."""
         return self.latents.moments(
-            *self._heard(*batch.arguments, Windows(batch.values.shape[1], self.spec.window_samples))
+            *self._heard(*batch.arguments, Windows(batch.values.shape[1], self.spec.window_samples), batch.shared)
         )
 
     def draw_with_logits(self, batch: Batch, generator: torch.Generator) -> tuple[Drawn, Tensor]:
         """A draw, with the logits of its parameters, where posterior = "physical"."""
-        return self.latents.of_moments(self.moments(batch), generator)
+        return self.latents.of_moments(self.moments(batch), generator, batch.shared)
 
     def _heard(
-        self, values: Tensor, seen: Tensor, times_s: Tensor, drive: Tensor | None, windows: Windows
+        self,
+        values: Tensor,
+        seen: Tensor,
+        times_s: Tensor,
+        drive: Tensor | None,
+        windows: Windows,
+        shared: Shared | None,
     ) -> tuple[Tensor, Tensor]:
         normal = self.normalisation
         frames = normal.normalised(values), seen, normal.log_steps(times_s).to(values), normal.normalised_drive(drive)
-        heard: tuple[Tensor, Tensor] = self.encoder(*frames, windows)
-        return heard
+        of_states, of_parameters = self.encoder(*frames, windows)
+        return of_states, (of_parameters if shared is None else shared.mean(of_parameters))
 
     def observe(
         self, states: Float[Tensor, "trace time state"], parameters: Float[Tensor, "trace parameter"]

@@ -21,7 +21,7 @@ from twins.goku.shooting import Windows, solve_windows
 
 _Z90 = 1.6448536269514722
 _FEWEST = 50
-_CHUNK = 256
+_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +35,31 @@ class Widened:
 
 
 def widen(net: GokuNet, batch: Batch, *, n_simulations: int, generator: torch.Generator) -> Widened | None:
-    """Set the factors of a network with posterior = "physical"; half of the simulations judge what the others say.
+    """Set the factors of a network with posterior = "physical".
 
-    None, and nothing set, where fewer than 50 simulations of each half did not diverge.
+    n_simulations: of each round. Wider posteriors draw from a wider population, in which the network errs otherwise: so a few
+    rounds, and fresh simulations to judge the last one. None, and nothing set, where fewer than 50 did not diverge.
     """
     net.latents.narrow()
+    coverage = []
+    for _ in range(_ROUNDS):
+        parameters, states = _simulated(net, batch, n_simulations, generator)
+        if len(parameters) < _FEWEST:
+            net.latents.narrow()
+            return None
+        coverage.append(float((parameters <= _Z90).double().mean()))
+        net.latents.widen(parameters.quantile(0.9, dim=0) / _Z90, states.quantile(0.9, dim=0) / _Z90)
+    judged, _ = _simulated(net, batch, n_simulations, generator)
+    factors = tuple(float(factor) for factor in net.latents.get_buffer("parameter_widening"))
+    return Widened(n_simulations, coverage[0], float((judged <= _Z90).double().mean()), factors)
+
+
+def _simulated(net: GokuNet, batch: Batch, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Sizes of the deviations of n simulations, in widths."""
     with torch.no_grad():
-        parts = [
-            _deviations(net, part, generator)
-            for part in chunks(repeated(batch, n_simulations), min(_CHUNK, n_simulations))
-        ]
-    parameters, states = (torch.cat(side) for side in zip(*parts, strict=True))
-    half = len(parameters) // 2
-    if half < _FEWEST:
-        return None
-    of_parameters, of_states = (side[:half].abs().quantile(0.9, dim=0) / _Z90 for side in (parameters, states))
-    net.latents.widen(of_parameters, of_states)
-    judged = parameters[half:].abs()
-    return Widened(
-        len(parameters),
-        float((judged <= _Z90).double().mean()),
-        float((judged <= _Z90 * of_parameters).double().mean()),
-        tuple(float(factor) for factor in of_parameters),
-    )
+        parts = [_deviations(net, part, generator) for part in chunks(repeated(batch, n))]
+    parameters, states = (torch.cat(side).abs() for side in zip(*parts, strict=True))
+    return parameters, states
 
 
 def _deviations(
@@ -72,8 +74,9 @@ def _deviations(
     )  # fmt: skip
     values = net.observe(states[:, 0], drawn.parameters)
     values = values + net.noise_sd * torch.randn(values.shape, generator=generator, dtype=values.dtype)
-    moments = net.moments(Batch(values, batch.seen, batch.times_s, batch.drive))
+    moments = net.moments(Batch(values, batch.seen, batch.times_s, batch.drive, batch.shared))
     kept = ~diverged.any(1)
+    of_groups = kept if batch.shared is None else ~batch.shared.any(~kept)
     width = moments.factor.square().sum(-1).sqrt()
     of_states = (net.latents.scaled(drawn.initial[:, 0]) - moments.state_mean[:, 0]) / moments.state_sd[:, 0]
-    return ((logits - moments.logits) / width)[kept], of_states[kept]
+    return ((logits - moments.logits) / width)[of_groups], of_states[kept]

@@ -1,5 +1,6 @@
 """Training: it recovers parameters, tells what diverged, stops, and never leaves anything that is not finite."""
 
+import dataclasses
 import itertools
 import math
 
@@ -49,7 +50,7 @@ def test_training_recovers_lengths_of_pendulums_it_has_not_seen(examples):
     )  # fmt: skip
     net = net_for(examples.Swing(), spec)
     schedule = PlateauCosine(warm_up_batches=30, peak=0.01)
-    settings = GokuFitSettings(schedule=schedule, max_epochs=36, batch=40, largest_gradient=10.0)
+    settings = GokuFitSettings(schedule=schedule, max_epochs=30, batch=40, largest_gradient=10.0)
     told, fitted = drained(fit_goku(net, series, seed=0, settings=settings))
     posterior = net.infer(others, n_draws=50, generator=torch.Generator().manual_seed(3))
     relative = np.abs(posterior.median() / lengths - 1.0)
@@ -213,7 +214,7 @@ def test_widths_are_set_so_that_intervals_hold_the_truth_of_simulations(examples
         net.latents.parameter_spread.bias.fill_(-5.0)
         net.latents.parameter_out.weight.mul_(30.0)  # so that what it says differs from trace to trace
     narrow = net.infer(series, n_draws=200, generator=torch.Generator().manual_seed(1)).sd()
-    widened = widen(net, batch_of(series), n_simulations=1200, generator=torch.Generator().manual_seed(0))
+    widened = widen(net, batch_of(series), n_simulations=600, generator=torch.Generator().manual_seed(0))
     assert widened is not None and widened.coverage90_before < 0.7 and widened.factors[0] > 1.5
     assert widened.coverage90_after == pytest.approx(0.9, abs=0.05)
     wide = net.infer(series, n_draws=200, generator=torch.Generator().manual_seed(1)).sd()
@@ -221,6 +222,24 @@ def test_widths_are_set_so_that_intervals_hold_the_truth_of_simulations(examples
     net.latents.narrow()
     again = net.infer(series, n_draws=200, generator=torch.Generator().manual_seed(1)).sd()
     np.testing.assert_array_equal(again, narrow)
+
+
+def test_traces_of_a_group_have_the_same_parameters_said_once(examples):
+    series, _ = examples.swings(12)
+    grouped = dataclasses.replace(series, group=np.arange(12) // 3)
+    for changes in (
+        {},
+        {"posterior": "physical", "loss": "likelihood"},
+        {"posterior": "latent", "window_samples": None},
+    ):
+        net = net_for(examples.Swing(), examples.small(**changes))
+        drained(fit_goku(net, grouped, seed=0, settings=QUICK))
+        draws = net.infer(grouped, n_draws=5, generator=torch.Generator().manual_seed(0)).parameters
+        assert np.array_equal(draws.reshape(4, 3, 5), np.repeat(draws[::3].reshape(4, 1, 5), 3, axis=1))
+        assert len(np.unique(draws[::3].reshape(4, 5)[:, 0])) == 4
+    net = net_for(examples.Swing(), examples.small(posterior="latent", window_samples=None))
+    apart, shared = (net(*batch.arguments, shared=batch.shared).kl for batch in map(batch_of, (series, grouped)))
+    assert shared.shape == apart.shape and float(shared.detach().sum()) < float(apart.detach().sum())
 
 
 def test_a_trace_that_is_not_reconstructed_is_not_trusted(examples):
