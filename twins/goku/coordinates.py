@@ -8,22 +8,23 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from twins.errors import EquationInvalid, SeriesInvalid
+from twins.goku.prediction import LOG_TWO_PI
 from twins.goku.series import Series
 from twins.goku.system import System
 
 INITIAL = ("range", "free")
 _INSIDE = 0.01  # of a range: a start on its edge would have no slope
-_FARTHEST = 30.0  # beyond it a range's end is reached in float64
 
 
 class FreeCoordinates:
     """Parameters, initial state and noise sd of one trace, in this order, as numbers without limits.
 
-    A quantity with a range is range(sigmoid(x)), linear or in the logarithm, and uniform there before the data: the
-    density of x is the logistic one. Noise levels are uniform in the logarithm of their range.
+    A quantity with a range is range(Φ(x)), Φ the normal distribution function, linear or in the logarithm. Uniform there
+    before the data means that x is standard normal: its prior has the same curvature everywhere, so that posteriors cut
+    by an end of a range stay near a Gaussian (under a logistic map they get long tails, and steps by the local
+    information get lost there). Noise levels are uniform in the logarithm of their range.
     initial: "range": the state at the first sample is uniform in the states' ranges; "free": they tell its scale
     only, and nothing is known of it (where a trace may begin anywhere, as after a transient).
     noise_sd_range: (low, high), each a number or one a channel, in the channels' units.
@@ -74,7 +75,7 @@ class FreeCoordinates:
 
     def physical(self, free: Float[Tensor, "*batch unknown"]) -> Float[Tensor, "*batch unknown"]:
         """In physical units."""
-        unit = torch.where(self.bounded, torch.sigmoid(free), 0.5 + 0.5 * free)
+        unit = torch.where(self.bounded, torch.special.ndtr(free), 0.5 + 0.5 * free)
         straight = self._low + (self._high - self._low) * unit
         return torch.where(self._is_log, torch.where(self._is_log, straight, 0.0).exp(), straight)
 
@@ -84,7 +85,7 @@ class FreeCoordinates:
 
     def slope(self, free: Float[Tensor, "*batch unknown"]) -> Float[Tensor, "*batch unknown"]:
         """How fast each physical value changes with its coordinate."""
-        share = torch.sigmoid(free) * torch.sigmoid(-free)
+        share = torch.exp(-0.5 * free.square() - 0.5 * LOG_TWO_PI)
         by_free = (self._high - self._low) * torch.where(self.bounded, share, 0.5)
         return torch.where(self._is_log, self.physical(free) * by_free, by_free)
 
@@ -93,31 +94,25 @@ class FreeCoordinates:
         inside = torch.where(self._is_log & (physical <= 0.0), 1e-300, physical)
         straight = torch.where(self._is_log, torch.where(self._is_log, inside, 1.0).log(), physical)
         unit = (straight - self._low) / (self._high - self._low)
-        return torch.where(self.bounded, torch.logit(unit.clamp(_INSIDE, 1.0 - _INSIDE)), 2.0 * unit - 1.0)
+        return torch.where(self.bounded, torch.special.ndtri(unit.clamp(_INSIDE, 1.0 - _INSIDE)), 2.0 * unit - 1.0)
 
     def at_edge(self, free: Float[Tensor, "*batch unknown"], share: float = 0.002) -> Tensor:
         """Which coordinates lie within this share of an end of their range."""
-        return self.bounded & (free.abs() > float(np.log((1.0 - share) / share)))
+        near: Tensor = self.bounded & (torch.special.ndtr(-free.abs()) < share)
+        return near
 
     def log_prior(self, free: Float[Tensor, "*batch unknown"]) -> Float[Tensor, "*batch unknown"]:
         """Logarithm of the prior density of each coordinate (0 for those that nothing is known of)."""
-        density = functional.logsigmoid(free) + functional.logsigmoid(-free)
-        return torch.where(self.bounded, density, 0.0)
+        return torch.where(self.bounded, -0.5 * free.square() - 0.5 * LOG_TWO_PI, 0.0)
 
     def prior_slope(self, free: Float[Tensor, "*batch unknown"]) -> tuple[Tensor, Tensor]:
         """(slope, negative second derivative) of ``log_prior``."""
-        unit = torch.sigmoid(free)
         zero = torch.zeros_like(free)
-        return (
-            torch.where(self.bounded, 1.0 - 2.0 * unit, zero),
-            torch.where(self.bounded, 2.0 * unit * (1.0 - unit), zero),
-        )
+        return torch.where(self.bounded, -free, zero), torch.where(self.bounded, zero + 1.0, zero)
 
     def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "n unknown"]:
-        """From the prior (a standard normal where nothing is known)."""
-        unit = torch.rand((n, self.size), dtype=torch.float64, generator=generator)
-        normal = torch.randn((n, self.size), dtype=torch.float64, generator=generator)
-        return torch.where(self.bounded, torch.logit(unit).clamp(-_FARTHEST, _FARTHEST), normal)
+        """From the prior (standard normal as well where nothing is known)."""
+        return torch.randn((n, self.size), dtype=torch.float64, generator=generator)
 
 
 def noise_sd_range_of(series: Series) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from twins.goku.pareto import smooth_weights
 
 DEGREES_OF_FREEDOM = 5.0
 _WIDER = 1.1  # than the top's own covariance
+_MORE_DRAWS = (1, 2, 4, 8)  # in the rounds for those that fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def draw_weighted(
     largest_k_hat: float,
     least_effective: float,
     generator: torch.Generator,
-) -> Generator[int, None, tuple[Draws, Mixture]]:
+) -> Generator[int, None, Draws]:
     """Importance draws with Pareto-smoothed weights; where they fail, the proposal is fitted to them and they are drawn
     anew, `rounds` times at most. Yields the number of rows that fail so far.
 
@@ -100,25 +101,30 @@ def draw_weighted(
     Monte Carlo, J. Comput. Graph. Stat. 13 (2004).
     """
     draws = _weigh(density, groups, proposal, proposal.draw(n_draws, generator))
-    for _ in range(rounds - 1):
+    for turn in range(rounds - 1):
         failed = (~draws.good(largest_k_hat, least_effective)).nonzero().squeeze(-1)
         yield len(failed)
         if not len(failed):
             break
         some = Draws(*(getattr(draws, name)[..., failed] if name != "x" else draws.x[:, failed] for name in _FIELDS))
         wider = _adapted(some, _rows(proposal, failed))
-        again = _weigh(density, groups[failed], wider, wider.draw(n_draws, generator))
+        n_more = n_draws * _MORE_DRAWS[min(turn, len(_MORE_DRAWS) - 1)]
+        again = _thinned(_weigh(density, groups[failed], wider, wider.draw(n_more, generator)), n_draws, generator)
         better = (again.effective > some.effective) & (again.k_hat < some.k_hat.clamp(min=largest_k_hat))
-        draws = _put(draws, failed[better], again, better)
+        draws = put(draws, failed[better], again, better)
         proposal = _put_mixture(proposal, failed[better], wider, better)
-    return draws, proposal
+    return draws
 
 
 _FIELDS = ("x", "weights", "k_hat", "effective", "log_evidence")
 
 
 def _weigh(density: GroupDensity, groups: Tensor, proposal: Mixture, x: Tensor) -> Draws:
-    ratio = density.value(x, groups) - proposal.log_density(x)
+    return weighted(x, density.value(x, groups) - proposal.log_density(x))
+
+
+def weighted(x: Float[Tensor, "draw row free"], ratio: Float[Tensor, "draw row"]) -> Draws:
+    """Draws with smoothed weights. ratio: logarithm of the density over that of the draws."""
     log_weights, k_hat = smooth_weights(ratio.T.numpy())
     log_sum = torch.from_numpy(np.logaddexp.reduce(log_weights, axis=1))
     weights = torch.nan_to_num((torch.from_numpy(log_weights) - log_sum.unsqueeze(-1)).exp()).T
@@ -133,14 +139,20 @@ def _weigh(density: GroupDensity, groups: Tensor, proposal: Mixture, x: Tensor) 
     )
 
 
+def _thinned(draws: Draws, n: int, generator: torch.Generator) -> Draws:
+    """n equal draws of the weighted ones (systematic resampling), where these are more; the figures stay theirs."""
+    if len(draws.x) <= n:
+        return draws
+    offset = torch.rand((draws.x.shape[1], 1), dtype=torch.float64, generator=generator)
+    at = (torch.arange(n, dtype=torch.float64) + offset) / n
+    pick = torch.searchsorted(draws.weights.cumsum(0).T.contiguous(), at).clamp(max=len(draws.x) - 1).T
+    x = draws.x[pick, torch.arange(draws.x.shape[1])]
+    return replace(draws, x=x, weights=torch.full_like(draws.weights[:n], 1.0 / n))
+
+
 def _adapted(draws: Draws, proposal: Mixture) -> Mixture:
-    """The proposal with a part more: mean and covariance of the draws, their weights tempered until they have some
-    spread (the square root of the weights, again and again)."""
-    weights = draws.weights
-    wanted = 5.0 * draws.x.shape[-1]
-    for _ in range(6):
-        few = 1.0 / weights.square().sum(0) < wanted
-        weights = torch.where(few, weights.sqrt() / weights.sqrt().sum(0), weights)
+    """The proposal with a part more: mean and covariance of the draws, their weights flattened until some count."""
+    weights = flattened(draws.weights, 5.0 * draws.x.shape[-1])
     mean = torch.einsum("nr,nrd->rd", weights, draws.x)
     apart = draws.x - mean
     covariance = torch.einsum("nr,nrd,nre->rde", weights, apart, apart)
@@ -153,11 +165,20 @@ def _adapted(draws: Draws, proposal: Mixture) -> Mixture:
     )
 
 
+def flattened(weights: Float[Tensor, "draw row"], worth: float) -> Float[Tensor, "draw row"]:
+    """Their square root, again and again, until they are worth so many equal draws (of those that are not 0)."""
+    for _ in range(8):
+        few = 1.0 / weights.square().sum(0) < worth
+        weights = torch.where(few, weights.sqrt() / weights.sqrt().sum(0), weights)
+    return weights
+
+
 def _rows(proposal: Mixture, rows: Tensor) -> Mixture:
     return Mixture(proposal.centre[rows], proposal.factor[rows], proposal.share[rows])
 
 
-def _put(draws: Draws, rows: Tensor, again: Draws, chosen: Tensor) -> Draws:
+def put(draws: Draws, rows: Tensor, again: Draws, chosen: Tensor) -> Draws:
+    """`again` instead of these rows, where chosen."""
     x, weights = draws.x.clone(), draws.weights.clone()
     x[:, rows], weights[:, rows] = again.x[:, chosen], again.weights[:, chosen]
     single = {}

@@ -22,28 +22,30 @@ class RefineSettings:
     before the data; None: 1e-4 to 3 times the spread of each channel.
     initial: "range": the state at a trace's first sample is uniform in the states' ranges before the data; "free":
     nothing is known of it (recordings that begin anywhere).
-    n_starts: climbs for each group of traces, the guess among them; without a guess four times as many.
+    n_starts: climbs for each group of traces, the guess among them; without a guess four times as many, and more for
+    groups whose best top only one of them reaches.
     n_spans: the climbs begin on the first part of the traces, which is doubled n_spans - 1 times up to the whole
     (long or chaotic traces have many false tops); 1: on the whole at once. max_iterations: of a climb.
-    n_draws: importance draws a trace; they are trusted up to largest_k_hat (the shape of their weights' tail) and from
-    least_effective equal draws on; where they are not, `sampler` takes over: "chains" (ours, batched), "emcee" (the
-    established one, to be installed with the extra `samplers`) or "none". always_sample: for all traces.
+    n_draws: importance draws a trace, around the top, and along the density's bends where these fail; they are trusted up
+    to largest_k_hat (the shape of their weights' tail) and from least_effective equal draws on; where they are not,
+    `sampler` takes over: "chains" (ours, batched), "emcee" (the established one, to be installed with the extra
+    `samplers`) or "none". always_sample: for all traces.
     n_chains, n_sweeps: of the sampler, at most. largest_r_hat: of chains that are trusted.
     """
 
     substeps: int | None = None
     noise_sd_range: tuple[object, object] | None = None
     initial: str = "range"
-    n_starts: int = 4
+    n_starts: int = 8
     n_spans: int = 3
     max_iterations: int = 60
     n_draws: int = 600
-    largest_k_hat: float = 0.7
-    least_effective: float = 100.0
+    largest_k_hat: float = 0.4
+    least_effective: float = 150.0
     sampler: str = "chains"
     always_sample: bool = False
-    n_chains: int = 48
-    n_sweeps: int = 1200
+    n_chains: int = 16
+    n_sweeps: int = 360
     largest_r_hat: float = 1.05
 
     def __post_init__(self) -> None:

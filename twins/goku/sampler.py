@@ -11,17 +11,20 @@ from torch import Tensor
 
 from twins.goku.chains import run_chains
 from twins.goku.group_density import GroupDensity
-from twins.goku.importance import Draws, Mixture, draw_weighted, mixture_of_tops
+from twins.goku.importance import Draws, draw_weighted, flattened, mixture_of_tops, put
 from twins.goku.refine_settings import RefineEvent, RefineSettings
 from twins.goku.starts import Tops
+from twins.goku.straightened import draw_straightened
 
-_ROUNDS = 3
+_ROUNDS = 2
+_ONE_TOP = 0.9  # share from which a density counts as having one
+_STARTS_WORTH = 40.0  # equal draws
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of the groups of one density: tops, draws, how each group's draws were made ("importance", "chains",
-    "emcee") and why they cannot be trusted ("" where they can)."""
+    """What is known of the groups of one density: tops and draws. how: each group's draws were made, by "importance",
+    "straightened" (importance draws along the bends), "chains" or "emcee". why: they cannot be trusted ("" where they can)."""
 
     density: GroupDensity
     tops: Tops
@@ -46,24 +49,53 @@ def sample_where_needed(
         try:
             n_failed = next(drawing)
         except StopIteration as stopped:
-            draws, proposal = stopped.value
+            draws = stopped.value
             break
         number += 1
         yield RefineEvent("draw", number / _ROUNDS, n_failed, n_diverged)
-    good = draws.good(settings.largest_k_hat, settings.least_effective) & ~tops.diverged
     how = ["importance"] * density.n_groups
+    draws = yield from _straightened(density, tops, draws, how, settings, n_diverged, generator)
+    good = draws.good(settings.largest_k_hat, settings.least_effective) & ~tops.diverged
     why = [_why(draws, tops, group, settings) if not good[group] else "" for group in range(density.n_groups)]
     wanted = ~tops.diverged if settings.always_sample else ~good & ~tops.diverged
     chosen = wanted.nonzero().squeeze(-1)
     if settings.sampler == "none" or not len(chosen):
         return Found(density, tops, draws, how, why)
-    sampled, doubts = yield from _sampled(density, chosen, proposal, draws, settings, n_diverged, generator)
+    sampled, doubts = yield from _sampled(density, chosen, draws, settings, n_diverged, generator)
     x, weights = draws.x.clone(), draws.weights.clone()
     x[:, chosen], weights[:, chosen] = sampled, 1.0 / settings.n_draws
     for group, doubt in zip(chosen.tolist(), doubts, strict=True):
         how[group], why[group] = settings.sampler, doubt
     kept = Draws(x, weights, draws.k_hat, draws.effective, draws.log_evidence)
     return Found(density, tops, kept, how, why)
+
+
+def _straightened(
+    density: GroupDensity,
+    tops: Tops,
+    draws: Draws,
+    how: list[str],
+    settings: RefineSettings,
+    n_diverged: int,
+    generator: torch.Generator,
+) -> Generator[RefineEvent, None, Draws]:
+    """Draws along the bends for the groups with one top whose plain draws fail; kept where they are better."""
+    failed = ~draws.good(settings.largest_k_hat, settings.least_effective) & ~tops.diverged
+    rows = (failed & (tops.share()[:, 0] > _ONE_TOP)).nonzero().squeeze(-1)
+    if not len(rows):
+        return draws
+    drawing = draw_straightened(density, rows, tops.x[rows, 0], n_draws=settings.n_draws, generator=generator)
+    while True:
+        try:
+            yield RefineEvent("draw", next(drawing), len(rows), n_diverged)
+        except StopIteration as stopped:
+            again: Draws = stopped.value
+            break
+    better = again.good(settings.largest_k_hat, settings.least_effective)
+    better |= (again.k_hat < draws.k_hat[rows]) & (again.effective > draws.effective[rows])
+    for row in rows[better].tolist():
+        how[row] = "straightened"
+    return put(draws, rows[better], again, better)
 
 
 def _why(draws: Draws, tops: Tops, group: int, settings: RefineSettings) -> str:
@@ -78,48 +110,38 @@ def _why(draws: Draws, tops: Tops, group: int, settings: RefineSettings) -> str:
 def _sampled(
     density: GroupDensity,
     chosen: Tensor,
-    proposal: Mixture,
     draws: Draws,
     settings: RefineSettings,
     n_diverged: int,
     generator: torch.Generator,
 ) -> Generator[RefineEvent, None, tuple[Float[Tensor, "draw row free"], list[str]]]:
     """(draws, doubts) of the chosen groups."""
-    some = Mixture(proposal.centre[chosen], proposal.factor[chosen], proposal.share[chosen])
-    start = _start(draws, chosen, some, max(settings.n_chains, 4 * draws.x.shape[-1]), generator)
+    start = _start(draws, chosen, 2 * max(settings.n_chains, 4 * draws.x.shape[-1]), generator)
     if settings.sampler == "emcee":
         from twins.goku.emcee_sampler import run_emcee
 
         return (yield from run_emcee(density, chosen, start, settings, n_diverged, generator))
     running = run_chains(
-        density, chosen, start, n_chains=settings.n_chains, n_sweeps=settings.n_sweeps,
+        density, chosen, start, n_chains=settings.n_chains, n_sweeps=settings.n_sweeps, n_draws=settings.n_draws,
         largest_r_hat=settings.largest_r_hat, generator=generator,
     )  # fmt: skip
     while True:
         try:
-            yield RefineEvent("sample", next(running), len(chosen), n_diverged)
+            progress, n_left = next(running)
         except StopIteration as stopped:
             chains = stopped.value
             break
-    flat = chains.x.flatten(0, 1)
-    at = torch.linspace(0, len(flat) - 1, settings.n_draws).round().to(torch.int64)
+        yield RefineEvent("sample", progress, n_left, n_diverged)
     doubts = [
         "" if r_hat <= settings.largest_r_hat else f"Markov chains do not agree: R-hat {r_hat:.2f} "
         f"(at most {settings.largest_r_hat:g}) after {settings.n_sweeps} sweeps; more n_sweeps may help"
         for r_hat in chains.r_hat.tolist()
     ]  # fmt: skip
-    return flat[at], doubts
+    return chains.x, doubts
 
 
-def _start(
-    draws: Draws, chosen: Tensor, proposal: Mixture, n_least: int, generator: torch.Generator
-) -> Float[Tensor, "draw row free"]:
-    """Half from the weighted draws, half wider: from the proposal."""
-    weights, x = draws.weights[:, chosen], draws.x[:, chosen]
-    n = 2 * n_least
+def _start(draws: Draws, chosen: Tensor, n: int, generator: torch.Generator) -> Float[Tensor, "draw row free"]:
+    """From the weighted draws, their weights flattened until some tens of them count, so that chains start apart."""
+    weights, x = flattened(draws.weights[:, chosen], _STARTS_WORTH), draws.x[:, chosen]
     pick = torch.multinomial(weights.T, n, replacement=True, generator=generator).T
-    taken = x[pick, torch.arange(len(chosen))]
-    drawn = proposal.draw(n, generator)
-    drawn = drawn[torch.randperm(n, generator=generator)]
-    from_draws = (torch.arange(n) % 2 == 0)[:, None, None]
-    return torch.where(from_draws, taken, drawn)
+    return x[pick, torch.arange(len(chosen))]
