@@ -34,7 +34,7 @@ class MirrorDecoder(nn.Module):
 def observation_for(
     system: System, spec: GokuSpec, n_channels: int, given: Observation | None, generator: torch.Generator
 ) -> Observation:
-    """The module that the spec asks for. Raises GokuSpecInvalid if `given` is not what it asks for."""
+    """The module that the spec asks for (a known one as a copy, in the network's float32). Raises GokuSpecInvalid if `given` is not what it asks for."""
     if spec.observation == "known":
         if not isinstance(given, KnownObservation):
             raise GokuSpecInvalid("observation='known' needs observation=KnownObservation(...) with the network")
@@ -44,7 +44,7 @@ def observation_for(
                 f"the known observation's matrix is {shape}; {n_channels} channels of {system.n_outputs} outputs "
                 f"need {(n_channels, system.n_outputs)}"
             )
-        return given
+        return KnownObservation(given.get_buffer("matrix").float(), given.get_buffer("offset").float())
     if given is not None:
         raise GokuSpecInvalid(f"observation={spec.observation!r} is made here; hand one over only with 'known'")
     if spec.observation == "linear":

@@ -24,7 +24,9 @@ EQUATION = {
 def net_of(examples, system, **changes) -> GokuNet:
     n_channels, observation = 2, None
     if changes.get("observation") == "known":
-        observation = KnownObservation(torch.arange(2.0 * system.n_outputs).reshape(2, -1), torch.tensor([0.5, -1.0]))
+        observation = KnownObservation(
+            torch.arange(2.0 * system.n_outputs).reshape(2, -1), torch.tensor([0.5, -1.0], dtype=torch.float64)
+        )
     net = GokuNet(
         system, examples.small(**changes), n_channels=n_channels, observation=observation,
         generator=torch.Generator().manual_seed(0),
