@@ -74,10 +74,8 @@ class Wired:
         from twins.goku.observation import KnownObservation
 
         plain = KnownObservation.of_outputs(system, self.outputs)
-        gains = torch.tensor(self.gains, dtype=torch.float64)
-        return KnownObservation(
-            plain.get_buffer("matrix").double() * gains.unsqueeze(-1), torch.tensor(self.offsets, dtype=torch.float64)
-        )
+        gains = torch.tensor(self.gains)
+        return KnownObservation(plain.get_buffer("matrix") * gains.unsqueeze(-1), torch.tensor(self.offsets))
 
     def in_words(self) -> list[str]:
         """One line a channel and a drive."""

@@ -84,7 +84,12 @@ def infer_goku(
     guess = yield from in_background(lambda: model.infer(series, n_draws=n_draws, generator=generator), key=key)
     inferred = _kept(model, measured, series, guess, about, files)
     if settings.refine:
-        found = yield from refined(model, series, guess, key=key, seed=seed, settings=settings)
+        try:
+            found = yield from refined(model, series, guess, key=key, seed=seed, settings=settings)
+        except KeyboardInterrupt as stopped:
+            if files:
+                stopped.add_note(f"what the network says, not refined, is in {', '.join(map(str, files))}")
+            raise
         inferred = _kept(model, measured, series, found.posterior, about, files, found)
         for remark in _remarks(found):
             yield Warned(key, remark)

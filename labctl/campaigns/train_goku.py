@@ -62,6 +62,11 @@ def train_simulated(
             except StopIteration as finished:
                 posterior: AmortisedPosterior = finished.value
                 break
+            except KeyboardInterrupt as stopped:
+                stopped.add_note(
+                    "nothing is kept of a training on simulations before it is calibrated; --seconds ends it in time"
+                )
+                raise
             if isinstance(event, AmortisedCalibrated):
                 coverage = dict(zip(event.names, event.coverage90_after, strict=True))
                 yield Progress(key, 1.0, 1.0, f"90 % intervals hold {_told(coverage)} of the truth in simulations")
@@ -140,10 +145,12 @@ def train_measured(
     epochs = fit_goku(network, series, seed=seed, settings=options(max_seconds=max_seconds))
     try:
         return (yield from _epochs(key, epochs))
-    except BaseException:
+    except BaseException as stopped:
         epochs.close()  # the network has the best weights so far
         if network.fitted:
             keep(network)
+            if isinstance(stopped, KeyboardInterrupt):
+                stopped.add_note("the network as far as it was trained is kept")
         raise
 
 

@@ -48,23 +48,34 @@ def test_its_equation_is_one() -> None:
     assert system.parameter_names == ("length", "friction")
 
 
-def test_its_way_from_traces_to_a_page_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def way(folder: Path, monkeypatch: pytest.MonkeyPatch, *actions: str) -> None:
+    """Make the traces, and run these of the page's commands on them."""
+    monkeypatch.chdir(folder)
     [block] = blocks("python")
     exec(compile(block, "docs/goku.md", "exec"), {})
-    assert np.loadtxt("swings.csv", delimiter=",", skiprows=1).shape == (600, 3)
-    shown = [words for words in commands() if "swings.csv" in words and "swing.toml" not in words]
-    assert [words[1] for words in shown] == ["fit", "infer", "forecast", "report", "compare"]
-    for words in shown:
-        status = main([*words, *(BRIEF if words[1] == "fit" else [])])
-        assert status in (0, 3), capsys.readouterr().err
-    said = capsys.readouterr()
-    assert re.search(r"swings\.csv, trial 0 \(from row 0\) .*\[.*\] m ", said.out)
-    assert "damped_pendulum" in said.out
-    assert "Parameters" in Path("swings.html").read_text(encoding="utf-8")
+    shown = {words[1]: words for words in commands() if "swings.csv" in words and "swing.toml" not in words}
+    assert list(shown) == ["fit", "infer", "forecast", "report", "compare"]
+    for action in actions:
+        assert main([*shown[action], *(BRIEF if action == "fit" else [])]) in (0, 3)
+
+
+def test_its_way_from_traces_to_a_table_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    way(tmp_path, monkeypatch, "fit", "infer")
+    assert np.loadtxt("swings.csv", delimiter=",", skiprows=1).shape == (360, 3)
+    assert re.search(r"swings\.csv, trial 0 \(from row 0\) .*\[.*\] m ", capsys.readouterr().out)
     assert Path("table.csv").read_text(encoding="utf-8").count("length") == 6
+
+
+@pytest.mark.slow
+def test_its_way_from_traces_to_a_page_and_a_verdict_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    way(tmp_path, monkeypatch, "fit", "forecast", "report", "compare")
+    assert "damped_pendulum" in capsys.readouterr().out
+    assert "Parameters" in Path("swings.html").read_text(encoding="utf-8")
+    assert Path("ahead.csv").read_text(encoding="utf-8").count("angle") == 120
 
 
 def test_every_link_leads_somewhere() -> None:
