@@ -27,7 +27,6 @@ from twins.goku.system import System
 
 _WARM_UP = 0.05
 _LAST_RATE = 0.01
-_AT_ONCE = 1024
 _CALIBRATION_DRAWS = 200
 
 Measured = tuple[Tensor, Tensor, Tensor]  # values with NaN, coordinates, rows of the design

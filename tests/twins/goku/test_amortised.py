@@ -182,3 +182,22 @@ def test_series_of_another_length_or_other_channels_are_refused(posterior: Amort
 def test_a_noise_range_that_is_empty_is_refused(noise: tuple[float, float], design: Series) -> None:
     with pytest.raises(EquationInvalid, match="lowest < highest"):
         next(fit_amortised(DampedPendulum(), None, design, noise_sd_range=noise, seed=1))
+
+
+def test_drives_that_differ_reach_the_network_and_a_drive_it_never_saw_is_told(decay: System) -> None:
+    tiny = AmortisedSettings(
+        chunk=512, chunks=1, passes=2, width=16, blocks=1, components=2, held_out=64, calibration=200
+    )
+    drive = np.sin(np.arange(12.0))[None, :, None] * np.array([0.5, 1.0])[:, None, None]
+
+    def design(chosen: np.ndarray) -> Series:
+        n = len(chosen)
+        return Series(np.zeros((n, 12, 1)), 0.1 * np.arange(12), ("a",), ("V",), chosen, ("input",), ("V",))
+
+    differing, _ = trained(decay, design(drive), tiny)
+    assert differing.network.shape.varying == ("drive",)
+    same, _ = trained(decay, design(drive[:1]), tiny)
+    assert same.network.shape.varying == ()
+    other = design(drive[1:])
+    assert "its drive is not that of the design" in same.infer(other, 30, generator=generator()).why[0]
+    assert "drive" not in differing.infer(other, 30, generator=generator()).why.get(0, "")
