@@ -42,7 +42,7 @@ def infer(net: GokuNet, series: Series, *, n_draws: int, generator: torch.Genera
     unlike = "the trace is not reconstructed: what is left over is more than twice what it was in training"
     why |= {int(trace): unlike for trace in np.flatnonzero(far)}
     why |= {int(trace): "the solution from the inferred values runs away" for trace in np.flatnonzero(ran)}
-    noise = net.noise_sd.detach().double().numpy()
+    noise = net.noise_sd.double().numpy()
     return Posterior(
         parameter_names=net.system.parameter_names,
         parameter_units=tuple(quantity.unit for quantity in net.system.flat_parameters),

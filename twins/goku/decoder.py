@@ -34,7 +34,10 @@ class MirrorDecoder(nn.Module):
 def observation_for(
     system: System, spec: GokuSpec, n_channels: int, given: Observation | None, generator: torch.Generator
 ) -> Observation:
-    """The module that the spec asks for (a known one as a copy, in the network's float32). Raises GokuSpecInvalid if `given` is not what it asks for."""
+    """The module that the spec asks for; a known one as a copy, in the network's float32.
+
+    Raises GokuSpecInvalid if `given` is not what it asks for.
+    """
     if spec.observation == "known":
         if not isinstance(given, KnownObservation):
             raise GokuSpecInvalid("observation='known' needs observation=KnownObservation(...) with the network")

@@ -147,6 +147,9 @@ def _check_tensors(net: GokuNet, tensors: Mapping[str, Tensor], path: Path) -> N
     for name in ("scale", "drive_scale", "step_s"):
         if not bool((tensors[f"normalisation.{name}"] > 0).all()):
             raise CheckpointInvalid(f"{path}: normalisation.{name} must be positive")
+    for name in ("parameter_widening", "state_widening"):
+        if not bool((tensors[f"latents.{name}"] > 0).all()):
+            raise CheckpointInvalid(f"{path}: latents.{name} must be positive")
     if not bool(tensors["normalisation.adopted"]):
         raise CheckpointInvalid(f"{path}: the network has seen no data")
 

@@ -93,7 +93,7 @@ class GokuNet(nn.Module):
     @property
     def noise_sd(self) -> Float[Tensor, " channel"]:
         """Standard deviation of the observation noise, in the channels' units: learned, or of the fit's residuals."""
-        return self.log_noise_sd.exp() * self.normalisation.get_buffer("scale")
+        return self.log_noise_sd.detach().exp() * self.normalisation.get_buffer("scale")
 
     def adopt(self, series: Series) -> None:
         """Take names, units, the channels' scales and the usual time step from data, before a fit.

@@ -44,6 +44,20 @@ class Relaxer(System):
         return (p.noise,)
 
 
+class Wandering(System):
+    """A noisy decay, whose noise may be weak or strong."""
+
+    states = (Quantity("level", "V", -1.0, 1.0),)
+    parameters = (Quantity("decay", "1/s", 0.5, 5.0), Quantity("strength", "V/sqrt(s)", 0.05, 1.0, scale="log"))
+    noise = "additive"
+
+    def drift(self, z, p, u):
+        return (-p.decay * z.level,)
+
+    def diffusion(self, z, p, u):
+        return (p.strength,)
+
+
 class Explosive(System):
     """Blows up in finite time where it begins above zero, and more so for a large growth."""
 

@@ -18,6 +18,7 @@ from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Guess
 from twins.goku.schedule import PlateauCosine
 from twins.goku.series import Series
+from twins.goku.spec import goku_posterior
 from twins.goku.trajectories import solve_system
 from twins.goku.widening import widen
 
@@ -259,3 +260,28 @@ def test_settings_that_cannot_be_are_refused():
         GokuFitSettings(crop_samples=1)
     with pytest.raises(GokuSpecInvalid, match="validation_fraction"):
         GokuFitSettings(validation_fraction=1.0)
+
+
+@pytest.mark.slow
+def test_the_strength_of_a_systems_own_noise_is_learned_by_the_bound(examples):
+    """Under squared error it would shrink. A decay with noise, observed with noise beside it."""
+    system = examples.Wandering()
+
+    def simulated(n, seed):
+        generator = torch.Generator().manual_seed(seed)
+        parameters, initial = system.draw_parameters(n, generator), system.draw_states(n, generator)
+        states = solve_system(
+            system, initial, parameters, step_s=0.05, n_steps=80, noisy=True, generator=generator
+        ).transpose(0, 1)
+        values = states + 0.02 * torch.randn(states.shape, generator=generator, dtype=torch.float64)
+        return Series(values.numpy(), 0.05 * np.arange(81), ("level",), ("V",)), parameters.numpy()
+
+    (series, _), (others, truth) = simulated(400, 1), simulated(150, 2)
+    sizes = {**examples.SMALL, "feature_widths": (32, 16), "state_hidden": 16, "parameter_hidden": 16}
+    spec = goku_posterior(**sizes, observation="known", transition="process", process_noise=False, window_samples=5)
+    net = net_for(system, spec)
+    settings = GokuFitSettings(max_epochs=50, largest_gradient=1.0, schedule=PlateauCosine(warm_up_batches=60))
+    drained(fit_goku(net, series, seed=0, settings=settings))
+    posterior = net.infer(others, n_draws=100, generator=torch.Generator().manual_seed(0))
+    found, strength = np.log(posterior.median()[:, 1]), np.log(truth[:, 1])
+    assert np.corrcoef(found, strength)[0, 1] > 0.8 and abs(np.mean(found - strength)) < 0.2
