@@ -7,12 +7,12 @@ given by us; nothing a user wrote becomes text.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 
-from twins.goku.compiled_expressions import COMPARISONS, FUNCTIONS, Node, in_order
+from twins.goku.compiled_expressions import Node
+from twins.goku.compiled_loops import Statement, loops, number
 from twins.goku.compiled_plan import Plan, Scheme
 
 LANES = {torch.float32: 16, torch.float64: 8}
@@ -63,60 +63,15 @@ def _vector_functions(*, single: bool) -> str:
     return "\n".join(["#ifdef VECTOR_FUNCTIONS", *lines, "#endif"])
 
 
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "(T)NAN"
-    return f"(T){'-' if value < 0 else ''}INFINITY" if math.isinf(value) else f"(T)({value.hex()})"
-
-
-def _expression(node: Node, names: dict[Node, str]) -> str:
-    """One operation in C."""
-    a, b, c = ([names[one] for one in node.arguments] + ["", "", ""])[:3]
-    signs = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", **COMPARISONS}
-    if node.operation in signs:
-        return f"{a} {signs[node.operation]} {b}"
-    if node.operation in (*FUNCTIONS, "floor", "ceil"):
-        return f"F({node.operation})({a})"
-    return {
-        "neg": f"-{a}",
-        "not": f"!{a}",
-        "abs": f"F(fabs)({a})",
-        "sign": f"(T)(({a} > 0) - ({a} < 0))",
-        "sigmoid": f"(T)1 / ((T)1 + F(exp)(-{a}))",
-        "pow": f"F(pow)({a}, {b})",
-        "atan2": f"F(atan2)({a}, {b})",
-        "max": f"(({a} > {b}) | ({a} != {a})) ? {a} : {b}",  # NaN stays
-        "min": f"(({a} < {b}) | ({a} != {a})) ? {a} : {b}",
-        "where": f"{a} ? {b} : {c}",
-    }[node.operation]
-
-
-def _body(outputs: Sequence[tuple[str, str, Node]]) -> list[str]:
-    """Statements for (target, "=" or "+=", node); nothing is added where there is nothing to add."""
-    wanted = [one for one in outputs if one[1] == "=" or not one[2].is_constant(0.0)]
-    names: dict[Node, str] = {}
-    lines = []
-    for node in in_order(node for _, _, node in wanted):
-        if node.operation == "constant":
-            names[node] = _number(node.value)
-        else:
-            names[node] = f"v{len(names)}"
-            kind, index, _ = node.key
-            value = f"{kind}[{index}][l]" if node.operation == "symbol" else _expression(node, names)
-            lines.append(f"const {'M' if node.is_condition else 'T'} {names[node]} = {value};")
-    return lines + [f"{target} {how} {names[node]};" for target, how, node in wanted]
-
-
 def _function(name: str, inputs: str, outputs: Sequence[Node], into: dict[str, str]) -> str:
     ((target, how),) = into.items()
     return _written(name, inputs, [(f"{target}[{i}][l]", how, node) for i, node in enumerate(outputs)], target)
 
 
-def _written(name: str, inputs: str, statements: Sequence[tuple[str, str, Node]], targets: str) -> str:
+def _written(name: str, inputs: str, statements: Sequence[Statement], targets: str) -> str:
     given = [f"const lanes *restrict {one}" for one in inputs]
     filled = [f"lanes *restrict {one}" for one in targets]
-    body = "\n        ".join(_body(statements))
-    return f"static void {name}({', '.join([*given, *filled])})\n{{\n    EACH_LANE {{\n        {body}\n    }}\n}}"
+    return f"static void {name}({', '.join([*given, *filled])})\n{{\n{loops(statements)}\n}}"
 
 
 def _coefficients_back(plan: Plan) -> str:
@@ -174,13 +129,11 @@ def _stages(scheme: Scheme, noisy: bool, *, last: bool) -> list[str]:
         state = "x"
         if i:
             state = f"s{i}"
-            kick = (
-                f" + {_number(scheme.kicked[i])} * k[s][l] * r{i - 1}[S + s][l]" if noisy and scheme.kicked[i] else ""
-            )
+            kick = f" + {number(scheme.kicked[i])} * k[s][l] * r{i - 1}[S + s][l]" if noisy and scheme.kicked[i] else ""
             lines.append(f"lanes s{i}[S];")
-            lines.append(f"EACH s{i}[s][l] = x[s][l] + {_number(ahead)} * h[l] * r{i - 1}[s][l]{kick};")
+            lines.append(f"EACH s{i}[s][l] = x[s][l] + {number(ahead)} * h[l] * r{i - 1}[s][l]{kick};")
         lines.append("#if BETWEEN")
-        lines.append(f"lanes q{i}[AT_LEAST_1(D)]; between(u0, u1, since + {_number(ahead)} * each, q{i});")
+        lines.append(f"lanes q{i}[AT_LEAST_1(D)]; between(u0, u1, since + {number(ahead)} * each, q{i});")
         lines.append("#else")
         lines.append(f"const lanes *q{i} = u0;")
         lines.append("#endif")
@@ -190,10 +143,10 @@ def _stages(scheme: Scheme, noisy: bool, *, last: bool) -> list[str]:
 
 
 def _step(scheme: Scheme, noisy: bool) -> str:
-    total = " + ".join(f"{_number(weight)} * r{i}[s][l]" for i, weight in enumerate(scheme.drift) if weight)
+    total = " + ".join(f"{number(weight)} * r{i}[s][l]" for i, weight in enumerate(scheme.drift) if weight)
     lines = [*_stages(scheme, noisy, last=True), f"EACH y[s][l] = x[s][l] + h[l] * ({total});"]
     if noisy:
-        spread = " + ".join(f"{_number(weight)} * r{i}[S + s][l]" for i, weight in enumerate(scheme.noise) if weight)
+        spread = " + ".join(f"{number(weight)} * r{i}[S + s][l]" for i, weight in enumerate(scheme.noise) if weight)
         lines.append(f"EACH y[s][l] += k[s][l] * ({spread});")
     if noisy and scheme.milstein:
         lines.append("EACH y[s][l] += (T)0.5 * r0[2 * S + s][l] * (k[s][l] * k[s][l] - ITO * h[l]);")
@@ -208,14 +161,12 @@ def _step_back(scheme: Scheme, noisy: bool) -> str:
     for i in reversed(range(count)):
         diffusion, milstein = kinds[i]
         following = i + 1 < count
-        ahead = f" + {_number(scheme.ahead[i + 1])} * b{i + 1}[s][l]" if following else ""
+        ahead = f" + {number(scheme.ahead[i + 1])} * b{i + 1}[s][l]" if following else ""
         lines.append(f"lanes a{i}[{1 + diffusion + milstein} * S], b{i}[S];")
-        lines.append(f"EACH a{i}[s][l] = h[l] * ({_number(scheme.drift[i])} * y[s][l]{ahead});")
+        lines.append(f"EACH a{i}[s][l] = h[l] * ({number(scheme.drift[i])} * y[s][l]{ahead});")
         if diffusion:
-            kicked = (
-                f" + {_number(scheme.kicked[i + 1])} * b{i + 1}[s][l]" if following and scheme.kicked[i + 1] else ""
-            )
-            weight = f"({_number(scheme.noise[i])} * y[s][l]{kicked})"
+            kicked = f" + {number(scheme.kicked[i + 1])} * b{i + 1}[s][l]" if following and scheme.kicked[i + 1] else ""
+            weight = f"({number(scheme.noise[i])} * y[s][l]{kicked})"
             lines.append(f"EACH {{ a{i}[S + s][l] = k[s][l] * {weight}; kb[s][l] += r{i}[S + s][l] * {weight}; }}")
         if milstein:
             lines.append(f"EACH a{i}[2 * S + s][l] = (T)0.5 * (k[s][l] * k[s][l] - ITO * h[l]) * y[s][l];")
@@ -224,7 +175,7 @@ def _step_back(scheme: Scheme, noisy: bool) -> str:
         lines.append("#if BETWEEN")
         lines.append(f"lanes w_{i}[AT_LEAST_1(D)] = {{{{0}}}};")
         lines.append(f"r_{_name(kinds[i])}_back({state}, c, q{i}, a{i}, b{i}, d, w_{i});")
-        lines.append(f"between_back(w_{i}, since + {_number(scheme.ahead[i])} * each, w0, w1);")
+        lines.append(f"between_back(w_{i}, since + {number(scheme.ahead[i])} * each, w0, w1);")
         lines.append("#else")
         lines.append(f"r_{_name(kinds[i])}_back({state}, c, q{i}, a{i}, b{i}, d, w0);")
         lines.append("#endif")

@@ -67,6 +67,7 @@ class Strato(Market):
 CASES: dict[str, tuple[Callable[[], System], dict[str, Any]]] = {
     "pendulum": (lambda: system_named("pendulum"), {}),
     "network": (lambda: system_named("stuart_landau_network", n_oscillators=3, noise_strength=0.02), {"noisy": True}),
+    "many_loops": (lambda: system_named("stuart_landau_network", n_oscillators=9), {}),
     "rings": (Rings, {"noisy": True, "substeps": 3, "driven": True}),
     "rings_interpolated": (Rings, {"driven": True, "substeps": 2, "drive_between": "interpolated"}),
     "rings_stepped": (Rings, {"driven": True, "stepped": True, "noisy": True}),
