@@ -18,7 +18,7 @@ from twins.errors import SamplerMissing
 from twins.goku.group_density import GroupDensity
 from twins.goku.refine_settings import RefineEvent, RefineSettings
 
-_LEAST_TIMES = 30.0  # autocorrelation times that a run must last, for its quantiles to be worth something
+_LEAST_TIMES = 10.0  # autocorrelation times that the later half must last; each walker adds as many draws
 _BLOCKS = 10
 
 

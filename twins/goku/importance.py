@@ -109,7 +109,7 @@ def draw_weighted(
         some = Draws(*(getattr(draws, name)[..., failed] if name != "x" else draws.x[:, failed] for name in _FIELDS))
         wider = _adapted(some, _rows(proposal, failed))
         n_more = n_draws * _MORE_DRAWS[min(turn, len(_MORE_DRAWS) - 1)]
-        again = _thinned(_weigh(density, groups[failed], wider, wider.draw(n_more, generator)), n_draws, generator)
+        again = resampled(_weigh(density, groups[failed], wider, wider.draw(n_more, generator)), n_draws, generator)
         better = (again.effective > some.effective) & (again.k_hat < some.k_hat.clamp(min=largest_k_hat))
         draws = put(draws, failed[better], again, better)
         proposal = _put_mixture(proposal, failed[better], wider, better)
@@ -139,15 +139,15 @@ def weighted(x: Float[Tensor, "draw row free"], ratio: Float[Tensor, "draw row"]
     )
 
 
-def _thinned(draws: Draws, n: int, generator: torch.Generator) -> Draws:
-    """n equal draws of the weighted ones (systematic resampling), where these are more; the figures stay theirs."""
-    if len(draws.x) <= n:
+def resampled(draws: Draws, n: int, generator: torch.Generator) -> Draws:
+    """n equal draws of the weighted ones (systematic resampling), unless they are n; the figures stay theirs."""
+    if len(draws.x) == n:
         return draws
     offset = torch.rand((draws.x.shape[1], 1), dtype=torch.float64, generator=generator)
     at = (torch.arange(n, dtype=torch.float64) + offset) / n
     pick = torch.searchsorted(draws.weights.cumsum(0).T.contiguous(), at).clamp(max=len(draws.x) - 1).T
     x = draws.x[pick, torch.arange(draws.x.shape[1])]
-    return replace(draws, x=x, weights=torch.full_like(draws.weights[:n], 1.0 / n))
+    return replace(draws, x=x, weights=torch.full((n, x.shape[1]), 1.0 / n, dtype=x.dtype))
 
 
 def _adapted(draws: Draws, proposal: Mixture) -> Mixture:

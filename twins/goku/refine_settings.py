@@ -40,8 +40,8 @@ class RefineSettings:
     n_spans: int = 3
     max_iterations: int = 60
     n_draws: int = 600
-    largest_k_hat: float = 0.4
-    least_effective: float = 150.0
+    largest_k_hat: float = 0.7
+    least_effective: float = 100.0
     sampler: str = "chains"
     always_sample: bool = False
     n_chains: int = 16

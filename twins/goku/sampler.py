@@ -17,6 +17,10 @@ from twins.goku.starts import Tops
 from twins.goku.straightened import draw_straightened
 
 _ROUNDS = 2
+_BETTER_THAN_STUCK = 30.0  # equal draws: so many are kept rather than chains that do not agree
+_SURE_K_HAT, _SURE_SHARE = 0.4, 0.25
+"""Plain draws count from here on: their weights look better than they are where a bent ridge is left at its ends, which
+draws along the bends are not, so that those are made for all others."""
 _ONE_TOP = 0.9  # share from which a density counts as having one
 _STARTS_WORTH = 40.0  # equal draws
 
@@ -41,8 +45,8 @@ def sample_where_needed(
     n_diverged = int(tops.n_diverged.sum())
     drawing = draw_weighted(
         density, groups, mixture_of_tops(tops.x, tops.covariance, tops.share()),
-        n_draws=settings.n_draws, rounds=_ROUNDS, largest_k_hat=settings.largest_k_hat,
-        least_effective=settings.least_effective, generator=generator,
+        n_draws=settings.n_draws, rounds=_ROUNDS, largest_k_hat=min(_SURE_K_HAT, settings.largest_k_hat),
+        least_effective=max(_SURE_SHARE * settings.n_draws, settings.least_effective), generator=generator,
     )  # fmt: skip
     number = 0
     while True:
@@ -63,8 +67,11 @@ def sample_where_needed(
         return Found(density, tops, draws, how, why)
     sampled, doubts = yield from _sampled(density, chosen, draws, settings, n_diverged, generator)
     x, weights = draws.x.clone(), draws.weights.clone()
-    x[:, chosen], weights[:, chosen] = sampled, 1.0 / settings.n_draws
-    for group, doubt in zip(chosen.tolist(), doubts, strict=True):
+    for place, (group, doubt) in enumerate(zip(chosen.tolist(), doubts, strict=True)):
+        if doubt and draws.effective[group] > _BETTER_THAN_STUCK and draws.k_hat[group] < 1.0:
+            why[group] = f"{why[group]}; {doubt}" if why[group] else ""
+            continue
+        x[:, group], weights[:, group] = sampled[:, place], 1.0 / settings.n_draws
         how[group], why[group] = settings.sampler, doubt
     kept = Draws(x, weights, draws.k_hat, draws.effective, draws.log_evidence)
     return Found(density, tops, kept, how, why)
@@ -80,7 +87,10 @@ def _straightened(
     generator: torch.Generator,
 ) -> Generator[RefineEvent, None, Draws]:
     """Draws along the bends for the groups with one top whose plain draws fail; kept where they are better."""
-    failed = ~draws.good(settings.largest_k_hat, settings.least_effective) & ~tops.diverged
+    sure = draws.good(
+        min(_SURE_K_HAT, settings.largest_k_hat), max(_SURE_SHARE * settings.n_draws, settings.least_effective)
+    )
+    failed = ~sure & ~tops.diverged
     rows = (failed & (tops.share()[:, 0] > _ONE_TOP)).nonzero().squeeze(-1)
     if not len(rows):
         return draws

@@ -21,13 +21,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from twins.goku.group_density import GroupDensity
-from twins.goku.importance import DEGREES_OF_FREEDOM, Draws, weighted
+from twins.goku.importance import DEGREES_OF_FREEDOM, Draws, resampled, weighted
 from twins.goku.likelihood import MOST_NUMBERS
 from twins.goku.slopes import Slopes, difference_slopes
 
 _WIDER = 1.1
 _PATH_STEPS = 4  # from the top to the drawn variable
 _NEWTON_STEPS = 6  # at its end, at most
+_LEAST_POINTS = 200
 _MOST_MISSED = 0.05  # share of draws whose point is not found
 _CLOSE = 1e-3  # of a standard deviation; the weights are exact for the point reached
 
@@ -40,8 +41,12 @@ def draw_straightened(
     n_draws: int,
     generator: torch.Generator,
 ) -> Generator[float, None, Draws]:
-    """Weighted draws around one top a row. Yields the share that is done."""
+    """Weighted draws around one top a row. Yields the share that is done.
+
+    Half as many points as draws are looked for, since each costs many solutions; they are drawn from by their weights.
+    """
     n_rows, size = top.shape
+    n_asked, n_draws = n_draws, max(_LEAST_POINTS, n_draws // 2)
     normal = torch.randn((n_draws, n_rows, size), dtype=torch.float64, generator=generator)
     chi = torch.randn((int(DEGREES_OF_FREEDOM), n_draws, n_rows), dtype=torch.float64, generator=generator)
     length = (DEGREES_OF_FREEDOM / chi.square().sum(0)).sqrt()
@@ -56,7 +61,8 @@ def draw_straightened(
         yield (number + 1) / len(chunks)
     found = weighted(x, ratio)
     missed = torch.isinf(ratio).double().mean(0) > _MOST_MISSED
-    return dataclasses.replace(found, k_hat=torch.where(missed, torch.inf, found.k_hat))
+    found = dataclasses.replace(found, k_hat=torch.where(missed, torch.inf, found.k_hat))
+    return resampled(found, n_asked, generator)
 
 
 class _Projection:
