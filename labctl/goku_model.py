@@ -169,8 +169,9 @@ def _read(json_path: Path) -> tuple[Training, dict[str, Any]]:
     from twins.files import read_whole
     from twins.goku import amortised_file, goku_file
 
+    payload = read_whole(json_path, _LARGEST_JSON)
     try:
-        content = json.loads(read_whole(json_path, _LARGEST_JSON))
+        content = json.loads(payload)
     except (ValueError, RecursionError) as error:
         raise CampaignError(f"{json_path} is no model of an equation: {error}") from error
     kinds: dict[object, Training] = {amortised_file.FORMAT: "simulated", goku_file.FORMAT: "measured"}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from twins.goku.system import System
 
 Section = tuple[str, Sequence[str], Sequence[str], Sequence[Sequence[object]]]
-SHOWN_TRACES = 4
+SHOWN_TRACES = 3
 MOST_CHANNELS = 3
 """So many are drawn; the tables have all."""
 _MOST_PANELS = 12

@@ -100,19 +100,27 @@ def characterise_and_infer(
         )[0]
         model = fitted.model
     inferred, page = yield from infer_and_report(
-        model, measured, folder=folder, name=device, seed=seed, settings=inferring
+        model, measured, folder=folder, name=device, seed=seed, settings=inferring, fitted=fitted
     )
     return CharacterisedParameters(paths, fitted, inferred, page)
 
 
 def infer_and_report(
-    model: GokuModel, measured: Measured, *, folder: Path, name: str, seed: int, settings: InferSettings | None = None
+    model: GokuModel,
+    measured: Measured,
+    *,
+    folder: Path,
+    name: str,
+    seed: int,
+    settings: InferSettings | None = None,
+    fitted: FittedModel | None = None,
 ) -> Campaign[tuple[Inferred, Path]]:
-    """NAME.parameters.json, .csv and .h5, and NAME.parameters.html."""
+    """NAME.parameters.json, .csv and .h5, and NAME.parameters.html. fitted: where the model was judged on these traces."""
     files = [folder / f"{name}.parameters{ending}" for ending in (".json", ".csv", ".h5")]
     cut = model.fitting(measured, None)
     inferred = yield from infer_goku(model, cut, seed=seed, settings=settings, files=files)
-    page = yield from report_inferred(inferred, path=folder / f"{name}.parameters.html", seed=seed)
+    judged = None if fitted is None else (fitted.judgement, fitted.judged)
+    page = yield from report_inferred(inferred, path=folder / f"{name}.parameters.html", seed=seed, judged=judged)
     return inferred, page
 
 

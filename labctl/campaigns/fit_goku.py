@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedModel:
-    """model: as saved. judgement: on traces that did not train it. figures: of both, as plain data. report: its page."""
+    """model: as saved. judgement: on the traces `judged`, which did not train it. figures: plain data. report: its page."""
 
     model: GokuModel
     judgement: GokuJudgement
+    judged: Sequence[str]
     figures: Mapping[str, Any]
     report: Path
 
@@ -241,7 +242,7 @@ def _finished(origin: _Origin, model: GokuModel, folder: Path) -> Campaign[Fitte
     write_goku_report(report, fit_account(model, judgement, origin.held_measured.labels, origin.how))
     yield Reported(key, {"model": origin.name, **figures}, (str(model.path), str(report)))
     yield step.finished(judgement.in_words())
-    return FittedModel(model, judgement, figures, report)
+    return FittedModel(model, judgement, origin.held_measured.labels, figures, report)
 
 
 def _save(

@@ -15,6 +15,7 @@ from labctl.campaign import Campaign, Step
 from labctl.campaigns.goku_settings import InferSettings
 from labctl.errors import CampaignError
 from labctl.events import Progress, Reported, Warned
+from labctl.goku_channels import FREE_KINDS
 from labctl.goku_model import GokuModel
 from labctl.goku_noise import noise_levels
 from labctl.goku_series import Measured
@@ -77,6 +78,12 @@ def infer_goku(
     key = f"goku/infer/{model.name}"
     step = Step(key, f"Infer {measured_in_words(measured)} with {model.name}")
     yield step.started()
+    if model.wired.kind in FREE_KINDS:
+        yield Warned(
+            key,
+            f"the {model.wired.kind} operator between equation and channels was learned and counts as exact: the intervals do not "
+            "hold its error, and parameters that it can make up for have no meaning of their own",
+        )
     series = model.series(measured, share=settings.share)
     generator = torch.Generator().manual_seed(seed)
     about = about_of(model, measured, seed=seed, extra={"share": settings.share, "sampler": settings.sampler})

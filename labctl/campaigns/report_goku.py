@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from labctl.campaign import Campaign, Step
 from labctl.campaigns.goku_settings import InferSettings
 from labctl.campaigns.infer_goku import Inferred, infer_goku, what_can_be_told
 from labctl.events import Reported
-from labctl.goku_judging import judge_goku
+from labctl.goku_judging import GokuJudgement, judge_goku
 from labctl.goku_model import GokuModel
 from labctl.goku_report import (
     GokuAccount,
@@ -35,15 +36,20 @@ def report_goku(
     return inferred
 
 
-def report_inferred(inferred: Inferred, *, path: Path, seed: int) -> Campaign[Path]:
-    """The page of traces that were inferred already."""
+def report_inferred(
+    inferred: Inferred, *, path: Path, seed: int, judged: tuple[GokuJudgement, Sequence[str]] | None = None
+) -> Campaign[Path]:
+    """The page of traces that were inferred already. judged: of some of them, with their names, where that was done already."""
     model, measured = inferred.model, inferred.measured
     key = f"goku/report/{model.name}"
     step = Step(key, f"Report {path.name}")
     yield step.started()
     told = yield from in_background(lambda: what_can_be_told(inferred, seed=seed), key=key)
-    shown = _shown(inferred)
-    judgement = yield from judge_goku(model, inferred.series.select(shown), key=key, seed=seed)
+    if judged is None:
+        shown = _shown(inferred)
+        judgement = yield from judge_goku(model, inferred.series.select(shown), key=key, seed=seed)
+        judged = judgement, [inferred.rows[index].trace for index in shown]
+    judgement, labels = judged
     account = GokuAccount(
         title=f"{model.system.name}: parameters of {len(inferred.rows)} traces",
         simulated=bool(inferred.about["simulated"]),
@@ -52,11 +58,11 @@ def report_inferred(inferred: Inferred, *, path: Path, seed: int) -> Campaign[Pa
         posterior=inferred.posterior,
         rows=inferred.rows,
         predicted=judgement.predicted,
-        labels=[inferred.rows[index].trace for index in shown],
+        labels=labels,
         first=(
             f"Inferred with the model {model.name}, {'refined' if inferred.posterior.how != 'amortised' else 'not refined'}, from "
             "whole traces.",
-            f"For the figures, of {len(shown)} traces: {judgement.in_words()}.",
+            f"For the figures, of {len(labels)} traces: {judgement.in_words()}.",
         ),
         sections=[*identifiability_sections(told), *calibration_sections(model)],
         facts={**facts_of(model), "traces": [source.get("path") for source in measured.sources], "seed": seed},

@@ -60,6 +60,13 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add("--seconds", type=positive_seconds, default=120.0, help="wall time of the training (default 120)")
     add("--simulations", type=positive_integer, help="at most so many (default: as time allows)")
     add("--seed", type=seed, default=0, help="seed of drives, training and inference (default 0)")
+    add(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="refine each trace by its own likelihood (default), or leave it at what the network says",
+    )
+    add("--sampler", choices=("chains", "emcee", "none"), default="chains", help="as of labctl goku infer")
     add_share_argument(characterise)
     characterise.set_defaults(run=run)
 
@@ -75,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
     from labctl.goku_model import load_goku_model
 
     design = _design(options)
+    inferring = InferSettings(share=options.share, refine=options.refine, sampler=options.sampler)
     model = None
     if options.model is not None:
         if options.option or options.range or options.fix:
@@ -103,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
             design=design,
             model=model,
             settings=settings,
-            inferring=InferSettings(share=options.share),
+            inferring=inferring,
         )
         done = run_campaign(campaign, on_event=Console(), journal=journal)
         sys.stdout.write(_told(done))
