@@ -60,6 +60,7 @@ NOISY_RIVALS = {
 }  # fmt: skip
 NOT_QUICK = ("diffrax_bosh3", "torchsde_euler")  # never the best
 STEP_WAYS = {
+    "step_floor": "",
     "step_ours": "",
     "step_ours_windows": "",
     "step_ours_torchdiffeq": "torchdiffeq",
@@ -315,6 +316,10 @@ def measure_step(here: Mapping[str, str], options: argparse.Namespace) -> dict[s
     figures["cpu_ms"] = {way: 1000 * statistics.median(one.cpu_s for one in times) for way, times in spent.items()}
     if "step_2021" in spent:
         figures["ratio_to_goku_2021"] = measuring.median_ratio(spent["step_2021"], spent["step_ours"])
+        figures["ratio_windows_to_goku_2021"] = measuring.median_ratio(spent["step_2021"], spent["step_ours_windows"])
+        cpu_ms = figures["cpu_ms"]
+        figures["ratio_to_goku_2021_cpu"] = cpu_ms["step_2021"] / cpu_ms["step_ours"]
+        figures["ratio_windows_to_goku_2021_cpu"] = cpu_ms["step_2021"] / cpu_ms["step_ours_windows"]
         figures["ratio_of_the_solve_alone"] = measuring.median_ratio(spent["step_ours_torchdiffeq"], spent["step_ours"])
     print("\ntraining step: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items() if name != "cpu_ms"))
     print(f"  CPU ms: {figures['cpu_ms']}", flush=True)

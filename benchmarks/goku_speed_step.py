@@ -4,7 +4,8 @@ step_ours: GokuNet with the preset goku_2021, its loss, its optimiser, as fit_go
 same, but solved by odeint_adjoint: what the solve alone is worth. step_ours_windows: windows of 8 samples in place of
 single shooting (with the posterior that windows need). step_2021: the networks of the 2021 code (github orilinial/GOKU,
 models/GOKU_pixel_pendulum.py), written anew in plain torch: same layers and sizes, batch-first recurrent networks,
-parameters in the state, odeint_adjoint with rk4, squared error, KL, torch's Adam.
+parameters in the state, odeint_adjoint with rk4, squared error, KL, torch's Adam. step_floor: the products of the dense
+layers alone, forward and backward, which both have in common.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def video(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def make(way: str, seed: int) -> Step:
     """The step of this name."""
+    if way == "step_floor":
+        return step_floor()
     frames, times = video(seed)
     if way == "step_2021":
         return step_2021(frames, times, seed)
@@ -112,6 +115,24 @@ def adjoint_path(initial: Tensor, parameters: Tensor, times: Tensor) -> Tensor:
     state = torch.cat((initial, parameters), dim=1)
     path: Tensor = torchdiffeq.odeint_adjoint(_Pendulum(), state, times.to(initial), method="rk4")
     return path[..., :2]
+
+
+def step_floor() -> Step:
+    """Into fixed memory."""
+    n_pixels, rows = PIXELS**2, BATCH * SAMPLES
+    pairs = ((n_pixels, 200), (200, 200), (200, 200), (200, 32), (2, 200), (200, 200), (200, 200), (200, n_pixels))
+    ways = [(torch.randn(rows, a), torch.randn(a, b), torch.empty(rows, b)) for a, b in pairs]
+    into = [(torch.empty(rows, a), torch.empty(a, b)) for a, b in pairs]
+
+    def step() -> None:
+        for x, weight, y in ways:
+            torch.mm(x, weight, out=y)
+        for number, ((x, weight, y), (of_x, of_weight)) in enumerate(zip(ways, into, strict=True)):
+            torch.mm(x.T, y, out=of_weight)
+            if number:  # the frames need no gradient
+                torch.mm(y, weight.T, out=of_x)
+
+    return step
 
 
 class Net2021(nn.Module):
