@@ -8,29 +8,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.commands import goku_characterise, goku_compare, goku_systems
-from labctl.commands.arguments import check_folder, positive_integer, positive_seconds, seed
+from labctl.commands import goku_characterise, goku_compare, goku_fit, goku_systems
+from labctl.commands.arguments import positive_integer, seed
 from labctl.commands.goku_arguments import (
-    add_channel_arguments,
-    add_equation_arguments,
     add_share_argument,
     add_traces_arguments,
-    equation_of,
     measured_of,
-    noise_span,
     read_as,
-    reading_of,
-    wishes_of,
 )
 
 if TYPE_CHECKING:
-    from labctl.campaigns.fit_goku import FittedModel
     from labctl.campaigns.goku_settings import InferSettings
     from labctl.goku_model import GokuModel
     from labctl.goku_series import Measured
 
 EXIT_NOT_TRUSTED = 3
-DEFAULT_SECONDS = 120.0
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,57 +32,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     actions = goku.add_subparsers(title="actions", metavar="ACTION", required=True)
     goku_systems.add_action(actions)
-    _add_fit(actions)
+    goku_fit.add_action(actions)
     _add_infer(actions)
     _add_forecast(actions)
     _add_report(actions)
     goku_compare.add_action(actions)
     goku_characterise.add_action(actions)
-
-
-def _add_fit(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    fit = actions.add_parser(
-        "fit",
-        help="train a model of an equation for traces like these, judge it, save it with a report",
-        description="By default the model is trained on simulations of the equation, measured as the traces are, and few traces "
-        "suffice; --training measured trains the published networks on the traces themselves. Results go to stdout as JSON, "
-        "the verdict in words to stderr.",
-    )
-    add_equation_arguments(fit)
-    add_channel_arguments(fit)
-    add_traces_arguments(fit, test_rows=True)
-    fit.add_argument("--heldout", type=Path, help="traces to judge it on")
-    fit.add_argument("--name", default="goku", help="name of the model's files (default goku)")
-    fit.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the model and its report go")
-    fit.add_argument(
-        "--training", choices=("simulated", "measured", "both"), default="simulated", help="default simulated"
-    )
-    fit.add_argument(
-        "--preset",
-        choices=("goku_ui", "goku_ui_basic", "goku_2021"),
-        default="goku_ui",
-        help="network that measured traces train (default goku_ui)",
-    )
-    fit.add_argument(
-        "--noise-sd",
-        type=noise_span,
-        action="append",
-        metavar="[CHANNEL=]LOW..HIGH",
-        help="standard deviation of the instrument's noise (default: as the traces show, with much room)",
-    )
-    fit.add_argument(
-        "--seconds",
-        type=positive_seconds,
-        default=DEFAULT_SECONDS,
-        help=f"wall time of all training; judgement and report come on top (default {DEFAULT_SECONDS:g})",
-    )
-    fit.add_argument(
-        "--simulations", type=positive_integer, help="at most so many (default: some 100 000, as time allows)"
-    )
-    fit.add_argument("--judged", type=positive_integer, default=16, help="traces that it is judged on (default 16)")
-    fit.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
-    add_share_argument(fit)
-    fit.set_defaults(run=run_fit)
 
 
 def _add_inference(parser: argparse.ArgumentParser) -> None:
@@ -174,62 +121,6 @@ def _add_report(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_inference(report)
     report.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page (.html)")
     report.set_defaults(run=run_report)
-
-
-def run_fit(options: argparse.Namespace) -> int:
-    """Fit, with a progress bar; print what the model is worth."""
-    from labctl.campaign import run
-    from labctl.campaigns.fit_goku import fit_goku, listed
-    from labctl.campaigns.goku_settings import GokuSettings
-    from labctl.console import Console
-
-    check_folder(options.out)
-    settings = GokuSettings(
-        training=options.training,
-        preset=options.preset,
-        noise_sd=dict(options.noise_sd or []),
-        max_seconds=options.seconds,
-        simulations=options.simulations,
-        n_judged=options.judged,
-        share=options.share,
-    )
-    source, wishes = equation_of(options), wishes_of(options)
-    measured = measured_of(options, options.data)
-    campaign = fit_goku(
-        options.name,
-        measured,
-        _heldout(options),
-        source,
-        wishes,
-        seed=options.seed,
-        settings=settings,
-        folder=options.out,
-        segment=options.segment,
-        reading=reading_of(options),
-    )
-    fitted = run(campaign, on_event=Console())
-    _print_json(listed(fitted))
-    sys.stdout.flush()
-    sys.stderr.write(_summary(fitted))
-    return 0
-
-
-def _heldout(options: argparse.Namespace) -> Measured | None:
-    if options.heldout is None:
-        return None
-    whole = argparse.Namespace(**vars(options) | {"rows": None, "test_rows": None})
-    return measured_of(whole, [options.heldout])
-
-
-def _summary(fitted: list[FittedModel]) -> str:
-    lines = [""]
-    for one in fitted:
-        lines += [
-            f"{one.model.name}: {one.judgement.in_words()}",
-            *(f"  {line}" for line in one.model.wired.in_words()),
-        ]
-        lines.append(f"model {one.model.path}, report {one.report}")
-    return "\n".join(lines) + "\n"
 
 
 def _asked(options: argparse.Namespace) -> tuple[GokuModel, Measured, InferSettings]:
