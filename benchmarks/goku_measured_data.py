@@ -98,6 +98,7 @@ def physical(parameters: np.ndarray, names: tuple[str, ...]) -> dict[str, tuple[
     found = {
         "natural_frequency": ("Hz", np.sqrt(p["stiffness"]) / (2.0 * math.pi * TIME_UNIT_S)),
         "damping": ("1/s", p["damping"] / TIME_UNIT_S),
+        "damping_ratio": ("%", 50.0 * p["damping"] / np.sqrt(p["stiffness"])),
         "hardening_by_stiffness": ("1/V^2", p["hardening"] / p["stiffness"]),
         "static_gain": ("V/V", p["drive_gain"] / p["stiffness"]),
         "asymmetry_by_stiffness": ("1/V", p["asymmetry"] / p["stiffness"]),
