@@ -23,7 +23,8 @@ from labctl.excitation import Excitation, repeats, shuffled
 from labctl.goku_channels import Wishes, wire
 from labctl.goku_equation import EquationSource
 from labctl.goku_model import GokuModel
-from labctl.goku_series import Measured, of_recordings
+from labctl.goku_reading import of_recordings
+from labctl.goku_series import Measured
 from labctl.network_bench import apply_conditions
 from labctl.recording import Recording
 

@@ -124,7 +124,7 @@ def measured_of(options: argparse.Namespace, paths: Sequence[Path], *, moving: b
 
     moving: whether a channel that never moves is an error. Raises RecordingError, UsageError.
     """
-    from labctl.goku_series import joined, of_loose, of_recordings
+    from labctl.goku_reading import joined, of_loose, of_recordings
     from labctl.outside_data import is_recording, own_recording
     from labctl.outside_data.recordings import refuse_mapping
 

@@ -11,7 +11,8 @@ from labctl.campaign import run
 from labctl.campaigns.fit_goku import fit_goku
 from labctl.campaigns.goku_settings import GokuSettings
 from labctl.goku_equation import EquationSource
-from labctl.goku_series import Measured, of_loose
+from labctl.goku_reading import of_loose
+from labctl.goku_series import Measured
 from labctl.outside_data import Treatments
 from labctl.outside_data.loose import LooseColumnMap, read_loose
 

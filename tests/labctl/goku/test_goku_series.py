@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labctl.errors import RecordingError, UsageError
-from labctl.goku_series import joined, of_loose, of_recordings
+from labctl.goku_reading import joined, of_loose, of_recordings
 from labctl.outside_data import OutsideDataError, Treatments
 from labctl.outside_data.loose import LooseColumnMap, LooseData, read_loose
 from labctl.recording import Recording, RecordingHeader
