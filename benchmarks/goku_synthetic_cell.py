@@ -27,6 +27,7 @@ from twins.goku.fit import fit_goku
 from twins.goku.fit_settings import GokuFitSettings
 from twins.goku.generate import CROP_SAMPLES, FORECAST_SAMPLES, goku_ui_synthetic
 from twins.goku.model import GokuNet
+from twins.goku.principal import PrincipalComponents
 from twins.goku.schedule import PlateauCosine
 from twins.goku.scores import nrmse
 from twins.goku.series import Series
@@ -41,7 +42,10 @@ GOKU: dict[str, Callable[[], GokuSpec]] = {
     "goku_basic_multiple_shooting": goku_ui_basic,
     "goku_basic": lambda: goku_ui_basic(window_samples=None),
 }
-BASELINES = ("lstm", "latent_ode", "naive", "vector_autoregression")
+ON_COMPONENTS = "_on_components"
+BASELINES = (
+    "lstm", "latent_ode", f"lstm{ON_COMPONENTS}", f"latent_ode{ON_COMPONENTS}", "naive", "vector_autoregression",
+)  # fmt: skip
 METHODS = (*GOKU, *BASELINES, "ours")
 
 
@@ -92,6 +96,20 @@ class _Net:
         return forecast
 
 
+@dataclass(frozen=True, slots=True)
+class _OnComponents:
+    """A method fitted on principal components, asked on channels."""
+
+    fitted: Fitted
+    components: PrincipalComponents
+
+    def reconstruct(self, series: Series) -> np.ndarray:
+        return self.components.values(self.fitted.reconstruct(self.components.series(series)))
+
+    def forecast(self, series: Series, *, n_samples: int) -> np.ndarray:
+        return self.components.values(self.fitted.forecast(self.components.series(series), n_samples=n_samples))
+
+
 def score(method: str, n_training: int, seed: int, size: Size) -> Campaign[dict[str, Any]]:
     """Train and score; per test trajectory and in the mean."""
     torch.set_num_threads(1)
@@ -133,15 +151,8 @@ def train(method: str, training: Series, validation: Series, seed: int, size: Si
     model = StuartLandauNetwork(ranges="model", noise_strength=NOISE_STRENGTH)
     if method in GOKU:
         return (yield from _train_goku(GOKU[method](), model, training, validation, seed, size, key))
-    if method in ("lstm", "latent_ode"):
-        fit = fit_lstm if method == "lstm" else fit_latent_ode
-        schedule = _schedule(size, PlateauCosine().peak if method == "lstm" else PEAK_RATE)
-        settings = BaselineFitSettings(
-            window_samples=CROP_SAMPLES, max_updates=9 * size.max_epochs, cpu_s=size.cpu_s, schedule=schedule
-        )
-        fitting = fit(training, validation, seed=seed, settings=settings)
-        fitted = yield from _told(fitting, key, lambda event: (event.progress, {"validation": event.validation_error}))
-        return Trained(fitted, fitted.n_updates // 9)
+    if method.startswith(("lstm", "latent_ode")):
+        return (yield from _train_network(method, training, validation, seed, size, key))
     if method == "ours":
         ours = fit_direct(model, training, seed=seed)
         return Trained((yield from _told(ours, key, lambda event: (event.progress, {"nats": event.nats}))), 0)
@@ -150,6 +161,24 @@ def train(method: str, training: Series, validation: Series, seed: int, size: Si
         return Trained(fit_autoregression(training, validation, settings=settings_of), 0)
     assert method == "naive", method
     return Trained(TemporalMean(), 0)
+
+
+def _train_network(
+    method: str, training: Series, validation: Series, seed: int, size: Size, key: str
+) -> Campaign[Trained]:
+    """A rival network, on the channels as published or on their principal components, which lose nothing here."""
+    fit = fit_lstm if method.startswith("lstm") else fit_latent_ode
+    settings = BaselineFitSettings(
+        window_samples=CROP_SAMPLES, max_updates=9 * size.max_epochs, cpu_s=size.cpu_s,
+        schedule=_schedule(size, PEAK_RATE),
+    )  # fmt: skip
+    components = PrincipalComponents.of(training) if method.endswith(ON_COMPONENTS) else None
+    if components is not None:
+        training, validation = components.series(training), components.series(validation)
+    fitting = fit(training, validation, seed=seed, settings=settings)
+    fitted = yield from _told(fitting, key, lambda event: (event.progress, {"validation": event.validation_error}))
+    scored = fitted if components is None else _OnComponents(fitted, components)
+    return Trained(scored, fitted.n_updates // 9)
 
 
 def _train_goku(

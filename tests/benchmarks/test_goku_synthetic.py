@@ -82,7 +82,7 @@ def test_another_budget_is_another_experiment(script, monkeypatch, tmp_path):
 
 SLOW = [
     pytest.param(name, marks=pytest.mark.slow)
-    for name in ("goku_ui", "goku_ui_single_shooting", "lstm", "latent_ode", "ours")
+    for name in ("goku_ui", "goku_ui_single_shooting", "lstm_on_components", "latent_ode", "ours")
 ]
 
 
