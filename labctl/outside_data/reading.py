@@ -122,7 +122,16 @@ def read_mapped(
     tests, apart = cut_tests(
         [trial for trial in whole if trial.is_test], len(pieces[0]) if cutting else 0, has_inputs=mapped.has_inputs
     )
-    records = [*file.treatments, *channel_records(mapped), *clock.records, *filling, *clipping, *alignment, *apart, *cutting]
+    records = [
+        *file.treatments,
+        *channel_records(mapped),
+        *clock.records,
+        *filling,
+        *clipping,
+        *alignment,
+        *apart,
+        *cutting,
+    ]
     as_traces = _maker(mapped, clock.dt_s)
     traces, repeats = as_traces(pieces)
     test, _ = as_traces(tests)
