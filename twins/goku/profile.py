@@ -129,6 +129,12 @@ def profile(
         raise SeriesInvalid(f"level must lie between 0 and 1, not {level}")
     coordinates = FreeCoordinates(system, noise_sd_range_from(settings.noise_sd_range, series), initial="free")
     parts = [torch.from_numpy(np.array(part)) for part in (estimate.parameters, estimate.initial, estimate.noise_sd)]
+    wanted = [(series.n_traces, size) for size in coordinates.sizes]
+    if [tuple(part.shape) for part in parts] != wanted:
+        raise SeriesInvalid(
+            f"the estimate needs parameters, initial and noise_sd of shapes {wanted} for this series, "
+            f"not {[tuple(part.shape) for part in parts]}"
+        )
     likelihood = TraceLikelihood(system, observation, series, substeps=settings.substeps or 1)
     if settings.substeps is None:
         likelihood = with_substeps(likelihood, enough_substeps(likelihood, *parts))

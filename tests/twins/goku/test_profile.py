@@ -143,3 +143,5 @@ def test_what_cannot_be_profiled_is_refused() -> None:
         next(profile(Ramp(), None, series, guess, "speed"))
     with pytest.raises(SeriesInvalid, match="level"):
         next(profile(Ramp(), None, series, guess, "slope", level=1.5))
+    with pytest.raises(SeriesInvalid, match="the estimate needs"):
+        next(profile(Ramp(), None, series, Guess(guess.parameters, guess.initial, guess.noise_sd[:, :0]), "slope"))
