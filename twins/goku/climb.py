@@ -11,7 +11,7 @@ from torch import Tensor
 
 from twins.goku.group_density import GroupDensity, Quadratic
 
-_LONGEST_STEP = 2.0  # in free coordinates: from the middle of a range to 0.88 of it
+_LONGEST_STEP = 1.2  # in free coordinates: from the middle of a range to 0.88 of it
 _MOST_DAMPING = 1e8
 
 

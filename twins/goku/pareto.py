@@ -31,7 +31,7 @@ def smooth_weights(
     tail_at = order[:, n_draws - length :]
     cut = np.take_along_axis(ratios, order[:, n_draws - length - 1 : n_draws - length], axis=1)
     excess = np.take_along_axis(ratios, tail_at, axis=1) - cut
-    fits = (length >= _LEAST_TAIL) & (excess[:, length // 4] > 0.0) & np.isfinite(largest[:, 0])
+    fits = (length >= _LEAST_TAIL) & (excess[:, length // 4] > 1e-150) & np.isfinite(largest[:, 0])
     k_hat = np.full(n_rows, math.inf)
     if fits.any():
         shape, scale = fit_tail(excess[fits])
