@@ -44,8 +44,8 @@ def main() -> int:
         os.environ[variable] = "1"  # of the workers, which are started anew
     from goku_parameters_cell import AmortisedSettings, Size
 
-    full = Size(n_traces=1000, refine_all=True, n_devices=50, settings=AmortisedSettings(chunks=60, calibration=8192))
-    quick = Size(n_traces=300, refine_all=False, n_devices=20, settings=AmortisedSettings())
+    full = Size(n_traces=1000, refine_all=True, n_devices=500, settings=AmortisedSettings(chunks=60, calibration=8192))
+    quick = Size(n_traces=300, refine_all=False, n_devices=100, settings=AmortisedSettings())
     size = quick if options.quick else full
     names = [name for name in _names(options.quick) if not options.system or name in options.system]
     parts = None if options.json is None or options.quick else options.json.with_suffix(".parts")
