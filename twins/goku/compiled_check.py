@@ -32,7 +32,10 @@ def check(system: System, kernel: Kernel, method: str, dtype: torch.dtype, *, no
     from twins.goku.compiled import Kernels, solve_compiled
 
     generator = torch.Generator().manual_seed(0)
-    initial, parameters = _states(system, generator).to(dtype), system.draw_parameters(_SAMPLES, generator).to(dtype)
+    initial, parameters = (
+        some_states(system, generator).to(dtype),
+        system.draw_parameters(_SAMPLES, generator).to(dtype),
+    )
 
     def drawn(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=dtype)
@@ -56,7 +59,8 @@ def check(system: System, kernel: Kernel, method: str, dtype: torch.dtype, *, no
             raise NotTraceable("what was traced of it is not what it computes; does it draw numbers, or change?")
 
 
-def _states(system: System, generator: torch.Generator) -> Tensor:
+def some_states(system: System, generator: torch.Generator) -> Tensor:
+    """Three initial states, in their ranges where they have some."""
     unit = torch.rand((_SAMPLES, system.n_states), dtype=torch.float64, generator=generator)
     low, high = system.state_range(unit)
     bounded = torch.isfinite(low) & torch.isfinite(high)

@@ -104,7 +104,7 @@ def plan(traced: Traced, *, n_parameters: int, n_drives: int, milstein: bool) ->
     """Split what is known beforehand from what is not."""
     graph = traced.graph
     coefficients: dict[Node, Node] = {}
-    found = _split(graph, (*traced.drift, *traced.diffusion), coefficients)
+    found = split_off_coefficients(graph, (*traced.drift, *traced.diffusion), coefficients)
     drift, diffusion = found[: len(traced.drift)], found[len(traced.drift) :]
     slopes: Sequence[Node] = ()
     if milstein and diffusion:  # (∂g/∂x) g
@@ -115,7 +115,7 @@ def plan(traced: Traced, *, n_parameters: int, n_drives: int, milstein: bool) ->
     )  # fmt: skip
 
 
-def _split(graph: Graph, outputs: Sequence[Node], coefficients: dict[Node, Node]) -> list[Node]:
+def split_off_coefficients(graph: Graph, outputs: Sequence[Node], coefficients: dict[Node, Node]) -> list[Node]:
     """The outputs, with a symbol "c" for each part that depends on parameters alone; `coefficients` is filled."""
     known: dict[Node, bool] = {}  # depends on parameters alone (or on nothing)
     for node in in_order(outputs):

@@ -32,7 +32,7 @@ def source(
     lines += ["typedef float T;", "typedef int M;", "#define F(name) name##f"] if single else [
         "typedef double T;", "typedef long M;", "#define F(name) name"
     ]  # fmt: skip
-    lines += [_HEADER, _vector_functions(single=single)]
+    lines += [_HEADER, vector_functions(single=single)]
     lines += [_function("prepare", "p", plan.coefficients, {"c": "="}), _drive_between()]
     lines += [*_rates(plan, scheme, adjoint=False), _step(scheme, noisy), _FORWARD]
     if not adjoint:
@@ -51,7 +51,7 @@ typedef T lanes[W];
 """
 
 
-def _vector_functions(*, single: bool) -> str:
+def vector_functions(*, single: bool) -> str:
     """The C library's own vector functions, declared as such: elsewhere only -ffast-math declares them."""
     suffix = "f" if single else ""
     takes = {"pow": 2, "atan2": 2} | dict.fromkeys(("sin", "cos", "exp", "log", "tan", "tanh", "sinh", "cosh"), 1)

@@ -34,11 +34,13 @@ class NotTraceable(Exception):  # noqa: N818 - it says what is wrong
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """Expressions of one sample, of symbols "x" (states), "p" (parameters) and "u" (drives); diffusion: () without noise."""
+    """Expressions of one sample, of symbols "x" (states), "p" (parameters) and "u" (drives); diffusion: () without noise;
+    outputs: () where they were not asked for."""
 
     graph: Graph
     drift: tuple[Node, ...]
     diffusion: tuple[Node, ...]
+    outputs: tuple[Node, ...] = ()
 
 
 class _Symbolic(torch.Tensor):
@@ -131,21 +133,29 @@ def _wrapped(elements: Array, graph: Graph, dtype: torch.dtype) -> _Symbolic:
     return _Symbolic(elements, graph, torch.bool if conditions else dtype)
 
 
-def trace(system: System, dtype: torch.dtype, *, noisy: bool) -> Traced:
-    """The expressions of drift and diffusion. Raises NotTraceable."""
+def trace(system: System, dtype: torch.dtype, *, noisy: bool, observed: bool = False) -> Traced:
+    """The expressions of drift and diffusion, and of the outputs where `observed`. Raises NotTraceable."""
     graph = Graph()
     try:
-        bound = BoundSystem(system, _symbols(graph, "p", system.n_parameters, dtype), noisy=noisy)
+        states, parameters = (
+            _symbols(graph, kind, n, dtype) for kind, n in (("x", system.n_states), ("p", system.n_parameters))
+        )
+        bound = BoundSystem(system, parameters, noisy=noisy)
         drive = _symbols(graph, "u", len(system.drives), dtype) if system.drives else None
-        drift, diffusion = bound.coefficients_at(_symbols(graph, "x", system.n_states, dtype), drive)
+        drift, diffusion = bound.coefficients_at(states, drive)
+        outputs = system.outputs_of(states, parameters) if observed else None
     except NotTraceable:
         raise
     except Exception as error:  # the user's own code on tensors without numbers, of which anything may come
         raise NotTraceable(f"tracing it failed: {error!r}") from error
     if diffusion is not None and diffusion.ndim != 2:
         raise NotTraceable("its noise is general: the diffusion is a matrix")
-    parts = [_of_a_sample(graph, part, system) if part is not None else () for part in (drift, diffusion)]
-    return Traced(graph, parts[0], parts[1])
+    sizes = (system.n_states, system.n_states, system.n_outputs)
+    parts = [
+        _of_a_sample(graph, part, size) if part is not None else ()
+        for part, size in zip((drift, diffusion, outputs), sizes, strict=True)
+    ]
+    return Traced(graph, parts[0], parts[1], parts[2])
 
 
 def _symbols(graph: Graph, kind: str, count: int, dtype: torch.dtype) -> _Symbolic:
@@ -155,18 +165,18 @@ def _symbols(graph: Graph, kind: str, count: int, dtype: torch.dtype) -> _Symbol
     return _Symbolic(elements, graph, dtype)
 
 
-def _of_a_sample(graph: Graph, tensor: Tensor, system: System) -> tuple[Node, ...]:
+def _of_a_sample(graph: Graph, tensor: Tensor, size: int) -> tuple[Node, ...]:
     """The first sample's expressions, if the second's are the same of its own symbols and each has only its own."""
     if not isinstance(tensor, _Symbolic):
         tensor = _Symbolic(as_numbers(graph, tensor.numpy()), graph, tensor.dtype)
-    if tensor.elements.shape != (_SAMPLES, system.n_states):
-        raise NotTraceable(f"drift or diffusion has shape {tensor.elements.shape}")
+    if tensor.elements.shape != (_SAMPLES, size):
+        raise NotTraceable(f"drift, diffusion or outputs have shape {tensor.elements.shape}")
     first, second = tensor.elements.tolist()
     forms: dict[object, int] = {}
     if _forms(first, 0, forms) != _forms(second, 1, forms):
         raise NotTraceable("its samples do not follow the same equation, each by itself")
     if any(node.is_condition for node in first):
-        raise NotTraceable("drift or diffusion is true or false, not a number")
+        raise NotTraceable("drift, diffusion or an output is true or false, not a number")
     return tuple(first)
 
 

@@ -13,24 +13,42 @@ continuous time, Särkkä and Solin, Applied Stochastic Differential Equations (
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from twins.errors import SolverRefused
 from twins.goku.bound import BoundSystem
-from twins.goku.prediction import Prediction
+from twins.goku.compiled_filter import (
+    SMALLEST_SD,
+    Filtered,
+    FilterKernel,
+    filter_compiled,
+    filter_kernel,
+    why_not_these,
+)
+from twins.goku.compiled_filter_plan import NUDGE
+from twins.goku.prediction import LOG_TWO_PI, Prediction, log_density
 from twins.goku.small_matrices import lower_factor, solve_lower
 from twins.goku.trace_data import TraceData
-from twins.goku.trajectories import LARGEST_STATE
+from twins.goku.trajectories import BACKENDS, LARGEST_STATE
 
 if TYPE_CHECKING:
     from twins.goku.observation import Observation
     from twins.goku.system import System
 
-_SMALLEST_SD = 1e-6  # of a state's half-width, so that a covariance without spread has a factor
-_NUDGE = 1e-4  # of the noise, for its slope along itself
+
+@dataclass(frozen=True, slots=True)
+class Filtering:
+    """mean: (time, batch, channel), covariance: (time, batch, channel, channel) of each sample before it was seen;
+    diverged: (batch,)."""
+
+    mean: Float[Tensor, "time batch channel"]
+    covariance: Float[Tensor, "time batch channel channel"]
+    diverged: Bool[Tensor, " batch"]
 
 
 def predict_filtered(
@@ -42,19 +60,87 @@ def predict_filtered(
     noise_sd: Float[Tensor, "copy trace channel"],
     *,
     substeps: int,
+    backend: str = "auto",
 ) -> Prediction:
     """Mean and covariance of each sample given the earlier ones. The initial state is known: its uncertainty is that of
-    the unknown it is given as."""
-    copies, n_traces, _ = parameters.shape
-    batch = copies * n_traces
-    flow = _Flow(system, parameters.reshape(batch, -1), substeps)
-    look = _Look(system, observation, parameters.reshape(batch, -1), noise_sd.reshape(batch, -1).square())
-    m = initial.reshape(batch, -1)
-    P = m.new_zeros(batch, m.shape[-1], m.shape[-1])
+    the unknown it is given as.
+
+    backend: "compiled": in C, see ``twins.goku.compiled_filter``; SolverRefused where that cannot be. "loop": in torch,
+    with derivatives. "auto": compiled where it can be; the results are equal to rounding.
+    """
+    copies, n_traces, n_channels = noise_sd.shape
+    flat = _flat(parameters, initial, noise_sd)
+    kernel = _kernel(system, observation, flat, backend)
+    found: Filtering | Filtered
+    if isinstance(kernel, str):
+        found = filter_in_torch(system, observation, data, *flat, substeps=substeps)
+    else:
+        found = filter_compiled(kernel, system, observation, data, *flat, substeps=substeps, predictions=True)
+    assert found.mean is not None and found.covariance is not None
+    shape = (data.n_samples, copies, n_traces, n_channels)
+    return Prediction(
+        found.mean.reshape(shape), noise_sd.square(), found.covariance.reshape(*shape, n_channels),
+        found.diverged.reshape(copies, n_traces),
+    )  # fmt: skip
+
+
+def filtered_log_density(
+    system: System,
+    observation: Observation,
+    data: TraceData,
+    parameters: Float[Tensor, "copy trace parameter"],
+    initial: Float[Tensor, "copy trace state"],
+    noise_sd: Float[Tensor, "copy trace channel"],
+    *,
+    substeps: int,
+) -> Float[Tensor, "copy trace"]:
+    """``prediction.log_density`` of ``predict_filtered``, without the predictions where it is compiled."""
+    flat = _flat(parameters, initial, noise_sd)
+    kernel = _kernel(system, observation, flat, "auto")
+    if isinstance(kernel, str):
+        predicted = predict_filtered(system, observation, data, parameters, initial, noise_sd, substeps=substeps)
+        return log_density(data, predicted)
+    found = filter_compiled(kernel, system, observation, data, *flat, substeps=substeps, predictions=False)
+    count = data.seen.sum(dim=(0, -1)).double().repeat(len(parameters))
+    value = -0.5 * (found.surprise + count * LOG_TWO_PI)
+    return torch.where(found.diverged | ~torch.isfinite(value), -math.inf, value).reshape(parameters.shape[:2])
+
+
+def _flat(parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return parameters.flatten(0, 1), initial.flatten(0, 1), noise_sd.flatten(0, 1).square()
+
+
+def _kernel(
+    system: System, observation: Observation, flat: tuple[Tensor, Tensor, Tensor], backend: str
+) -> FilterKernel | str:
+    if backend not in BACKENDS:
+        raise SolverRefused(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    if backend == "loop":
+        return "it was not asked for"
+    found = why_not_these(flat) or filter_kernel(system, observation, flat[2].shape[-1])
+    if isinstance(found, str) and backend == "compiled":
+        raise SolverRefused(f"backend='compiled' cannot take this: {found}; use backend='loop'")
+    return found
+
+
+def filter_in_torch(
+    system: System,
+    observation: Observation,
+    data: TraceData,
+    parameters: Float[Tensor, "batch parameter"],
+    initial: Float[Tensor, "batch state"],
+    variance: Float[Tensor, "batch channel"],
+    *,
+    substeps: int,
+) -> Filtering:
+    """The filter step by step. batch: copies of all traces; the traces of a copy one after another."""
+    copies = len(parameters) // data.n_traces
+    flow, look = _Flow(system, parameters, substeps), _Look(system, observation, parameters, variance)
+    m = initial
+    P = m.new_zeros(*m.shape, m.shape[-1])
     means, covariances = [], []
     for k in range(data.n_samples):
-        seen = _copied(data.seen[k], copies)
-        m, P, mean, covariance = look(m, P, _copied(data.values[k], copies), seen)
+        m, P, mean, covariance = look(m, P, _copied(data.values[k], copies), _copied(data.seen[k], copies))
         means.append(mean)
         covariances.append(covariance)
         if k + 1 < data.n_samples:
@@ -65,11 +151,7 @@ def predict_filtered(
     with torch.no_grad():
         bad = ~torch.isfinite(mean).all(-1).all(0) | ~torch.isfinite(covariance).flatten(2).all(-1).all(0)
         bad |= ~torch.isfinite(m).all(-1) | flow.left
-    n, c = data.n_samples, noise_sd.shape[-1]
-    return Prediction(
-        mean.reshape(n, copies, n_traces, c), noise_sd.square(),
-        covariance.reshape(n, copies, n_traces, c, c), bad.reshape(copies, n_traces),
-    )  # fmt: skip
+    return Filtering(mean, covariance, bad)
 
 
 def _copied(values: Tensor, copies: int) -> Tensor:
@@ -104,7 +186,7 @@ class _Flow:
         self._corrected = self._state_dependent and system.sde_type == "stratonovich"
         low, high = system.state_range(parameters)
         half = torch.nan_to_num(0.5 * (high - low), posinf=1.0)
-        self._floor = torch.diag((_SMALLEST_SD * half).square())
+        self._floor = torch.diag((SMALLEST_SD * half).square())
         self._largest = LARGEST_STATE * torch.nan_to_num(0.5 * (high - low), posinf=1e4)
         self._middle = torch.nan_to_num(0.5 * (low + high))
         self.left = torch.zeros(len(parameters), dtype=torch.bool)
@@ -138,9 +220,9 @@ class _Flow:
         if not self._corrected:
             return drift
         columns = self._columns(x, drive)  # (channel, …, state): each column of g, and its slope along itself
-        ahead = torch.stack([self._columns(x + _NUDGE * column, drive)[j] for j, column in enumerate(columns)])
-        behind = torch.stack([self._columns(x - _NUDGE * column, drive)[j] for j, column in enumerate(columns)])
-        return drift + (0.25 / _NUDGE) * (ahead - behind).sum(0)
+        ahead = torch.stack([self._columns(x + NUDGE * column, drive)[j] for j, column in enumerate(columns)])
+        behind = torch.stack([self._columns(x - NUDGE * column, drive)[j] for j, column in enumerate(columns)])
+        return drift + (0.25 / NUDGE) * (ahead - behind).sum(0)
 
     def _columns(self, x: Tensor, drive: Tensor | None) -> Tensor:
         g = self._noisy.coefficients_at(x, drive)[1]
@@ -166,7 +248,7 @@ class _Look:
         self._variance, self._unit = variance, torch.eye(variance.shape[-1]).to(variance)
         low, high = system.state_range(parameters)
         half = torch.nan_to_num(0.5 * (high - low), posinf=1.0)
-        self._floor = torch.diag((_SMALLEST_SD * half).square())
+        self._floor = torch.diag((SMALLEST_SD * half).square())
 
     def __call__(self, m: Tensor, P: Tensor, values: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(mean, covariance) of the state after the sample, (mean, covariance) of the sample before it."""

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from twins.errors import EquationInvalid, SeriesInvalid
-from twins.goku.kalman import predict_filtered
-from twins.goku.observation import Observation
+from twins.goku.kalman import filtered_log_density, predict_filtered
+from twins.goku.observation import Observation, same_outputs
 from twins.goku.ode_prediction import predict_trajectory
 from twins.goku.prediction import Prediction, log_density
 from twins.goku.series import Series
@@ -113,7 +113,14 @@ class TraceLikelihood:
         ]
         each = max(1, MOST_NUMBERS // (self.n_traces * self._numbers_a_trace()))
         chunks = zip(*(torch.split(part, each) for part in parts), strict=True)
-        return torch.cat([log_density(self.data, self.predict(*chunk)) for chunk in chunks]).reshape(shape)
+        return torch.cat([self._log_density(*chunk) for chunk in chunks]).reshape(shape)
+
+    def _log_density(self, parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> Tensor:
+        if not self.system.stochastic:
+            return log_density(self.data, self.predict(parameters, initial, noise_sd))
+        return filtered_log_density(
+            self.system, self.observation, self.data, parameters, initial, noise_sd, substeps=self.substeps
+        )
 
     def derivatives(
         self,
@@ -214,11 +221,7 @@ class TraceLikelihood:
             )
 
 
-def _same(outputs: Tensor) -> Tensor:
-    return outputs
-
-
 def _frozen_observation(observation: Observation | None) -> Observation:
     if observation is None:
-        return _same
+        return same_outputs
     return copy.deepcopy(observation).double().requires_grad_(False).eval()

@@ -63,4 +63,9 @@ class LinearObservation(nn.Module):
         return outputs @ self.weight.mT.to(outputs) + self.bias.to(outputs)
 
 
+def same_outputs(outputs: Float[Tensor, "... output"]) -> Float[Tensor, "... output"]:
+    """The channels are the outputs."""
+    return outputs
+
+
 Observation = Any  # a module from (…, output) to (…, channel) with the attribute `kind`: the two above, or a decoder
