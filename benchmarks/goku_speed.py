@@ -61,8 +61,10 @@ NOISY_RIVALS = {
 NOT_QUICK = ("diffrax_bosh3", "torchsde_euler")  # never the best
 STEP_WAYS = {
     "step_floor": "",
+    "step_floor_onednn": "",
     "step_ours": "",
     "step_ours_windows": "",
+    "step_ours_torch_products": "",
     "step_ours_torchdiffeq": "torchdiffeq",
     "step_2021": "torchdiffeq",
 }
@@ -320,6 +322,7 @@ def measure_step(here: Mapping[str, str], options: argparse.Namespace) -> dict[s
         cpu_ms = figures["cpu_ms"]
         figures["ratio_to_goku_2021_cpu"] = cpu_ms["step_2021"] / cpu_ms["step_ours"]
         figures["ratio_windows_to_goku_2021_cpu"] = cpu_ms["step_2021"] / cpu_ms["step_ours_windows"]
+        figures["ratio_torch_products_to_goku_2021_cpu"] = cpu_ms["step_2021"] / cpu_ms["step_ours_torch_products"]
         figures["ratio_of_the_solve_alone"] = measuring.median_ratio(spent["step_ours_torchdiffeq"], spent["step_ours"])
     print("\ntraining step: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items() if name != "cpu_ms"))
     print(f"  CPU ms: {figures['cpu_ms']}", flush=True)

@@ -4,8 +4,11 @@ step_ours: GokuNet with the preset goku_2021, its loss, its optimiser, as fit_go
 same, but solved by odeint_adjoint: what the solve alone is worth. step_ours_windows: windows of 8 samples in place of
 single shooting (with the posterior that windows need). step_2021: the networks of the 2021 code (github orilinial/GOKU,
 models/GOKU_pixel_pendulum.py), written anew in plain torch: same layers and sizes, batch-first recurrent networks,
-parameters in the state, odeint_adjoint with rk4, squared error, KL, torch's Adam. step_floor: the products of the dense
-layers alone, forward and backward, which both have in common.
+parameters in the state, odeint_adjoint with rk4, squared error, KL, torch's Adam. Its decoder ends in a sigmoid, so ours does.
+
+step_floor: the products of the dense layers alone, forward and backward, which both have in common, by torch.mm, as the
+2021 code has them; step_floor_onednn: the large ones by oneDNN, as ours has them (twins/goku/products.py).
+step_ours_torch_products: ours without oneDNN: what is left of the ratio where MKL is as fast, as on Intel's processors.
 """
 
 from __future__ import annotations
@@ -42,11 +45,15 @@ def video(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def make(way: str, seed: int) -> Step:
     """The step of this name."""
-    if way == "step_floor":
-        return step_floor()
+    if way.startswith("step_floor"):
+        return step_floor(onednn=way.endswith("onednn"))
     frames, times = video(seed)
     if way == "step_2021":
         return step_2021(frames, times, seed)
+    if way == "step_ours_torch_products":
+        import twins.goku.products
+
+        twins.goku.products._HAS_ONEDNN = False
     if way == "step_ours_torchdiffeq":
         import twins.goku.shooting
 
@@ -76,10 +83,10 @@ def step_ours(frames: np.ndarray, times: np.ndarray, seed: int, *, windows: bool
     net.adopt(series)
     weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
     adam = FlatAdam(weights, largest_gradient=1e6, betas=(0.9, 0.999))
-    batch, draws = batch_of(series), torch.Generator().manual_seed(seed)
+    batch, draws = net.prepared(batch_of(series)), torch.Generator().manual_seed(seed)
 
     def step() -> None:
-        loss = goku_loss(net, batch, net(*batch.arguments, generator=draws))
+        loss = goku_loss(net, batch, net(*batch.arguments, generator=draws, normalised=True))
         assert loss is not None
         adam.step(loss.total, LEARNING_RATE)
 
@@ -117,12 +124,22 @@ def adjoint_path(initial: Tensor, parameters: Tensor, times: Tensor) -> Tensor:
     return path[..., :2]
 
 
-def step_floor() -> Step:
-    """Into fixed memory."""
+def step_floor(*, onednn: bool) -> Step:
+    """By torch.mm into fixed memory, or by oneDNN."""
+    from twins.goku.products import product, summed_outer
+
     n_pixels, rows = PIXELS**2, BATCH * SAMPLES
     pairs = ((n_pixels, 200), (200, 200), (200, 200), (200, 32), (2, 200), (200, 200), (200, 200), (200, n_pixels))
     ways = [(torch.randn(rows, a), torch.randn(a, b), torch.empty(rows, b)) for a, b in pairs]
     into = [(torch.empty(rows, a), torch.empty(a, b)) for a, b in pairs]
+
+    def step_onednn() -> None:
+        for x, weight, _ in ways:
+            product(x, weight.T)
+        for number, (x, weight, y) in enumerate(ways):
+            summed_outer(x, y)
+            if number:
+                product(y, weight)
 
     def step() -> None:
         for x, weight, y in ways:
@@ -132,7 +149,7 @@ def step_floor() -> Step:
             if number:  # the frames need no gradient
                 torch.mm(y, weight.T, out=of_x)
 
-    return step
+    return step_onednn if onednn else step
 
 
 class Net2021(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,13 +17,16 @@ from twins.goku.shared import Shared
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some traces: values (zero where missing), seen, times_s (float64) and drive, in their units; which traces share their
-    parameters, if any do."""
+    parameters, if any do. Where nothing is missing `seen` is one True, expanded: see ``all_seen``.
+
+    normalised: the values are not in their units but in the channels of a network (``GokuNet.prepared``)."""
 
     values: Float[Tensor, "trace time channel"]
     seen: Bool[Tensor, "trace time channel"]
     times_s: Float[Tensor, "trace time"]
     drive: Float[Tensor, "trace time drive"] | None
     shared: Shared | None = None
+    normalised: bool = False
 
     @property
     def arguments(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
@@ -36,7 +39,9 @@ class Batch:
         places = torch.from_numpy(starts)[:, None] + torch.arange(length)
         drive = None if self.drive is None else self.drive[rows, places]
         shared = None if self.shared is None else Shared.of(self.shared.index[rows[:, 0]])
-        return Batch(self.values[rows, places], self.seen[rows, places], self.times_s[rows, places], drive, shared)
+        values = self.values[rows, places]
+        seen = _taken(self.seen, (rows, places), values)
+        return Batch(values, seen, self.times_s[rows, places], drive, shared, self.normalised)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -58,19 +63,38 @@ def repeated(batch: Batch, n: int) -> Batch:
     copies = max(1, n // len(batch.shared.sizes))
     index = torch.cat([batch.shared.index + copy * len(batch.shared.sizes) for copy in range(copies)])
     rows = _rows(batch, torch.arange(len(batch)).repeat(copies))
-    return Batch(*rows.arguments, Shared(index))
+    return replace(rows, shared=Shared(index))
 
 
 def _rows(batch: Batch, rows: slice | Tensor) -> Batch:
     drive = None if batch.drive is None else batch.drive[rows]
-    return Batch(batch.values[rows], batch.seen[rows], batch.times_s[rows], drive)
+    values = batch.values[rows]
+    seen = _taken(batch.seen, (rows,), values)
+    return Batch(values, seen, batch.times_s[rows], drive, normalised=batch.normalised)
+
+
+def all_seen(seen: Bool[Tensor, "trace time channel"]) -> bool:
+    """Whether nothing is missing; without a look at every value where one stands for all of them."""
+    return bool(seen[:1, :1, :1].all() if _is_one(seen) else seen.all())
+
+
+def _is_one(seen: Tensor) -> bool:
+    return not any(seen.stride())
+
+
+def _taken(seen: Tensor, places: tuple[slice | Tensor, ...], values: Tensor) -> Tensor:
+    """Those of some values; one that stands for all still does."""
+    return seen[:1, :1, :1].expand(values.shape) if _is_one(seen) else seen[places]
 
 
 def batch_of(series: Series, *, dtype: torch.dtype = torch.float32) -> Batch:
     """All traces of the series."""
+    complete = bool(series.seen.all())
     return Batch(
         torch.from_numpy(np.nan_to_num(series.values, nan=0.0)).to(dtype),
-        torch.from_numpy(series.seen),
+        torch.ones(1, 1, 1, dtype=torch.bool).expand(series.values.shape)
+        if complete
+        else torch.from_numpy(series.seen),
         torch.from_numpy(series.times_s.copy()),
         None if series.drive is None else torch.from_numpy(series.drive.copy()).to(dtype),
         Shared.of(series.groups),

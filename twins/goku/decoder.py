@@ -10,6 +10,7 @@ from twins.errors import GokuSpecInvalid
 from twins.goku.layers import DenseStack
 from twins.goku.observation import KnownObservation, LinearObservation, Observation
 from twins.goku.spec import GokuSpec
+from twins.goku.squared_error import LastLayer
 from twins.goku.system import System
 
 
@@ -29,6 +30,12 @@ class MirrorDecoder(nn.Module):
         """What is expected at the channels."""
         result: Tensor = self.stack(outputs)
         return result
+
+    def before_last(self, outputs: Float[Tensor, "trace time output"]) -> LastLayer:
+        """The same, but for the last layer, which is still to be taken."""
+        layer = self.stack.layers[-1]
+        assert isinstance(layer, nn.Linear)
+        return LastLayer(self.stack.before_last(outputs), layer, self.stack.end)
 
 
 def observation_for(

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from twins.goku.batch import all_seen
 from twins.goku.layers import DenseStack, dense
 from twins.goku.shooting import Windows
 from twins.goku.spec import GokuSpec
@@ -42,8 +43,7 @@ class Encoder(nn.Module):
     ) -> tuple[Float[Tensor, "trace window n"], Float[Tensor, "trace m"]]:
         """(of each window's beginning, of the parameters). values: normalised; those not seen are filled here."""
         added: Tensor | None = None
-        complete = bool(seen.all())
-        if not complete:
+        if not all_seen(seen):
             values = held_over_gaps(values, seen)
             added = self.gap_layer((~seen).to(values))
         if float(log_steps.abs().max()) > 1e-4:

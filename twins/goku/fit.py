@@ -59,12 +59,12 @@ class _Training:
         if not net.fitted:
             net.adopt(learned_from)
         net.check(series)
-        self.data = batch_of(learned_from)
+        self.data = net.prepared(batch_of(learned_from))
         if validation is not None:
             net.check(validation)
             self.judged = batch_of(validation)
         else:
-            self.judged = self.data if self.alone else batch_of(series.select(self.held_out))
+            self.judged = batch_of(learned_from if self.alone else series.select(self.held_out))
         self.crop = settings.crop_samples or series.n_samples
         if self.crop > min(self.data.values.shape[1], self.judged.values.shape[1]):
             raise SeriesInvalid(f"crops of {self.crop} samples are longer than the traces")
@@ -103,7 +103,7 @@ class _Training:
         for _ in range(self.settings.batches_per_epoch):
             traces, rate = next(batches), self.rate.of_batch(self.n_batches)
             batch = self._cropped(self.data, traces)
-            output = self.net(*batch.arguments, generator=self.draws, shared=batch.shared)
+            output = self.net(*batch.arguments, generator=self.draws, shared=batch.shared, normalised=batch.normalised)
             diverged.update(self.trained[traces[output.diverged.numpy()]].tolist())
             loss = goku_loss(self.net, batch, output, kl_share=share)
             if loss is not None and self.adam.step(loss.total, rate):
@@ -191,8 +191,8 @@ class _Training:
         squares, count = torch.zeros(self.net.n_channels), torch.zeros(self.net.n_channels)
         with torch.no_grad():
             for part in chunks(self._cropped(self.data, np.arange(len(self.data)))):
-                output = self.net(*part.arguments, shared=part.shared)
-                left = (part.values - output.reconstruction) / self.net.normalisation.get_buffer("scale")
+                output = self.net(*part.arguments, shared=part.shared, normalised=part.normalised)
+                left = part.values - output.expected
                 used = part.seen & ~output.diverged[:, None, None]
                 squares += left.square().where(used, 0.0).sum(dim=(0, 1))
                 count += used.sum(dim=(0, 1))

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import relu
 
+from twins.goku.products import dense_layer
+
 
 class _Mish(torch.autograd.Function):
     @staticmethod
@@ -74,18 +76,25 @@ class DenseStack(nn.Module):
         sizes = (n_in, *widths)
         self.layers = nn.ModuleList(dense(*pair) for pair in pairwise(sizes))
         self.residual = [residual and 0 < k < len(widths) - 1 and a == b for k, (a, b) in enumerate(pairwise(sizes))]
-        self.activation, self.end = ACTIVATIONS[activation], end
+        self.activation, self.end = activation, end
 
     def forward(self, x: Float[Tensor, "... n"], added: Tensor | None = None) -> Float[Tensor, "... m"]:
         """added: goes into the first layer beside its own product, before the activation."""
-        last = len(self.layers) - 1
-        for k, layer in enumerate(self.layers):
-            y = layer(x)
-            if k == 0 and added is not None:
-                y = y + added
-            if k < last or self.end == "activation":
-                y = self.activation(y)
-            elif self.end == "sigmoid":
-                y = torch.sigmoid(y)
-            x = x + y if self.residual[k] else y
+        return self._through(len(self.layers), x, added)
+
+    def before_last(self, x: Float[Tensor, "... n"]) -> Float[Tensor, "... m"]:
+        """What the last layer is given."""
+        return self._through(len(self.layers) - 1, x, None)
+
+    def _through(self, n_layers: int, x: Tensor, added: Tensor | None) -> Tensor:
+        for k in range(n_layers):
+            end = self.activation if k < len(self.layers) - 1 or self.end == "activation" else self.end
+            layer = self.layers[k]
+            assert isinstance(layer, nn.Linear)
+            if end in ACTIVATIONS and (added is not None or end == "mish"):
+                y = dense_layer(x, layer.weight, layer.bias)
+                y = ACTIVATIONS[end](y if added is None else y + added)
+            else:
+                y = dense_layer(x, layer.weight, layer.bias, end)
+            x, added = x + y if self.residual[k] else y, None
         return x

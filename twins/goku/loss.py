@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.linalg import vector_norm
 
-from twins.goku.batch import Batch
+from twins.goku.batch import Batch, all_seen
 from twins.goku.model import GokuNet, GokuOutput
+from twins.goku.squared_error import LastLayer, sum_of_squares
 
 _SMALLEST_NOISE = 1e-4  # of the normalised channels; a perfect fit must not make the likelihood infinite
 
@@ -39,31 +40,35 @@ def goku_loss(net: GokuNet, batch: Batch, output: GokuOutput, *, kl_share: float
 
     A trace that diverged, or of which nothing was seen, is left out.
     """
-    complete = bool(batch.seen.all())
+    complete = all_seen(batch.seen)
     kept = ~output.diverged if complete else ~output.diverged & batch.seen.any(2).any(1)
     if not bool(kept.any()):
         return None
-    values, seen, expected = batch.values, batch.seen, output.expected
+    values, seen, outcome = net.normalised(batch), batch.seen, output.outcome
     continuity, kl = output.continuity, output.kl
     if not bool(kept.all()):
-        values, seen, expected = values[kept], seen[kept], expected[kept]
+        values, seen, outcome = values[kept], seen[kept], outcome[kept]
         continuity, kl = continuity[kept], kl[kept]
-    reconstruction = _of_data(net, net.normalisation.normalised(values), expected, None if complete else seen)
+    reconstruction = _of_data(net, values, outcome, None if complete else seen)
     total, spec = reconstruction, net.spec
     if spec.posterior != "physical":
         total = total + spec.continuity_weight * continuity.mean()
     if spec.variational and kl_share > 0.0:
-        per = int(seen.count_nonzero()) if spec.loss == "likelihood" else len(kl)
+        per = (values.numel() if complete else int(seen.count_nonzero())) if spec.loss == "likelihood" else len(kl)
         total = total + (kl_share * spec.kl_weight / per) * kl.sum()
     return GokuLoss(total, reconstruction, continuity.mean(), kl.mean())
 
 
-def _of_data(net: GokuNet, values: Tensor, expected: Tensor, seen: Tensor | None) -> Tensor:
+def _of_data(net: GokuNet, values: Tensor, outcome: Tensor | LastLayer, seen: Tensor | None) -> Tensor:
     """seen: None where all are."""
     n = values.numel() if seen is None else int(seen.count_nonzero())
     if net.spec.loss != "likelihood" and seen is None:
-        mean = mse_loss(expected, values)
+        if isinstance(outcome, LastLayer):
+            mean = outcome.squared_error(values) / n
+        else:
+            mean = sum_of_squares((values - outcome).flatten(0, -2)) / n
     else:
+        expected = outcome.expected if isinstance(outcome, LastLayer) else outcome
         squared = (values - expected).square()
         if seen is not None:
             squared = squared.where(seen, 0.0)
@@ -77,5 +82,5 @@ def _of_data(net: GokuNet, values: Tensor, expected: Tensor, seen: Tensor | None
         mean = squared.sum() / n
     if net.spec.loss == "summed":
         return mean * values.shape[2]
-    size = values.abs() if seen is None else values.abs().where(seen, 0.0)
-    return mean / (size.sum() / n)
+    size = vector_norm(values, 1, dim=-1).sum() if seen is None else values.abs().where(seen, 0.0).sum()
+    return mean / (size / n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from twins.errors import SeriesInvalid
 from twins.goku.batch import Batch
-from twins.goku.decoder import observation_for
+from twins.goku.decoder import MirrorDecoder, observation_for
 from twins.goku.encoder import Encoder
 from twins.goku.latent import Drawn, Latents, Moments
 from twins.goku.layers import initialise
@@ -22,6 +22,7 @@ from twins.goku.series import Series
 from twins.goku.shared import Shared
 from twins.goku.shooting import Windows, solve_windows
 from twins.goku.spec import GokuSpec
+from twins.goku.squared_error import LastLayer
 from twins.goku.system import System
 from twins.goku.transition import Transition
 
@@ -30,13 +31,14 @@ from twins.goku.transition import Transition
 class GokuOutput:
     """What a network says of a batch of traces. Everything is finite.
 
-    expected: at the channels, normalised; reconstruction: the same in the channels' units. states: joined over windows;
+    outcome: what is expected at the channels, normalised, or what it takes to compute it, which a squared error does at
+    less cost by itself; expected: computed, at every call. reconstruction: in the channels' units. states: joined over windows;
     parameters and initial (at the trace's first sample) in their units. continuity: (trace,), mean squared gap between
     windows over states and gaps, in scaled states; kl: (trace,), nats, zero without a posterior. diverged: (trace,), where
     a window of the trace ran away; its states stay where they began, and it has no part in any loss.
     """
 
-    expected: Float[Tensor, "trace time channel"]
+    outcome: Float[Tensor, "trace time channel"] | LastLayer
     states: Float[Tensor, "trace time state"]
     parameters: Float[Tensor, "trace parameter"]
     initial: Float[Tensor, "trace state"]
@@ -44,6 +46,11 @@ class GokuOutput:
     kl: Float[Tensor, " trace"]
     diverged: Bool[Tensor, " trace"]
     normalisation: Normalisation
+
+    @property
+    def expected(self) -> Float[Tensor, "trace time channel"]:
+        """What is expected at the channels, normalised."""
+        return self.outcome.expected if isinstance(self.outcome, LastLayer) else self.outcome
 
     @property
     def reconstruction(self) -> Float[Tensor, "trace time channel"]:
@@ -128,14 +135,17 @@ class GokuNet(nn.Module):
         *,
         generator: torch.Generator | None = None,
         shared: Shared | None = None,
+        normalised: bool = False,
     ) -> GokuOutput:
         """One draw of everything (latents, process noise) from `generator`; without one the means, without noise.
 
-        values: in the channels' units; what they hold where not `seen` has no influence. times_s: float64. shared: which
-        traces share their parameters, if any do.
+        values: in the channels' units, or `normalised` (``prepared``); what they hold where not `seen` has no influence.
+        times_s: float64. shared: which traces share their parameters, if any do.
         """
         windows = Windows(values.shape[1], self.spec.window_samples)
-        drawn = self.encode(values, seen, times_s, drive, windows, generator=generator, shared=shared)
+        normal = values if normalised else self.normalisation.normalised(values)
+        heard = self._heard(normal, seen, times_s, drive, windows, shared)
+        drawn: Drawn = self.latents(*heard, generator, shared)
         states, ran = solve_windows(
             self.system, windows, drawn.initial, drawn.parameters, times_s, drive,
             substeps=self.spec.substeps, noisy=self.spec.process_noise and generator is not None, generator=generator,
@@ -147,7 +157,7 @@ class GokuNet(nn.Module):
             kl = kl + self.transition.kl(drawn, scaled, states, windows, times_s, drive, self.latents)
         joined = windows.joined(states)
         return GokuOutput(
-            expected=self._expected(joined, drawn.parameters),
+            outcome=self._outcome(joined, drawn.parameters),
             states=joined,
             parameters=drawn.parameters,
             initial=drawn.initial[:, 0],
@@ -169,13 +179,23 @@ class GokuNet(nn.Module):
         shared: Shared | None = None,
     ) -> Drawn:
         """Initial states of all windows and parameters, one draw of them or the means."""
-        drawn: Drawn = self.latents(*self._heard(values, seen, times_s, drive, windows, shared), generator, shared)
+        normal = self.normalisation.normalised(values)
+        drawn: Drawn = self.latents(*self._heard(normal, seen, times_s, drive, windows, shared), generator, shared)
         return drawn
+
+    def prepared(self, batch: Batch) -> Batch:
+        """The batch with its values normalised, once for all that is learned from them."""
+        return batch if batch.normalised else replace(batch, values=self.normalised(batch), normalised=True)
+
+    def normalised(self, batch: Batch) -> Float[Tensor, "trace time channel"]:
+        """Its values, normalised."""
+        return batch.values if batch.normalised else self.normalisation.normalised(batch.values)
 
     def moments(self, batch: Batch) -> Moments:
         """The posterior of every trace, where posterior = "physical"."""
+        windows = Windows(batch.values.shape[1], self.spec.window_samples)
         return self.latents.moments(
-            *self._heard(*batch.arguments, Windows(batch.values.shape[1], self.spec.window_samples), batch.shared)
+            *self._heard(self.normalised(batch), batch.seen, batch.times_s, batch.drive, windows, batch.shared)
         )
 
     def draw_with_logits(self, batch: Batch, generator: torch.Generator) -> tuple[Drawn, Tensor]:
@@ -184,7 +204,7 @@ class GokuNet(nn.Module):
 
     def _heard(
         self,
-        values: Tensor,
+        normalised: Tensor,
         seen: Tensor,
         times_s: Tensor,
         drive: Tensor | None,
@@ -192,7 +212,7 @@ class GokuNet(nn.Module):
         shared: Shared | None,
     ) -> tuple[Tensor, Tensor]:
         normal = self.normalisation
-        frames = normal.normalised(values), seen, normal.log_steps(times_s).to(values), normal.normalised_drive(drive)
+        frames = normalised, seen, normal.log_steps(times_s).to(normalised), normal.normalised_drive(drive)
         of_states, of_parameters = self.encoder(*frames, windows)
         return of_states, (of_parameters if shared is None else shared.mean(of_parameters))
 
@@ -201,6 +221,11 @@ class GokuNet(nn.Module):
     ) -> Float[Tensor, "trace time channel"]:
         """What is expected at the channels, in their units."""
         return self.normalisation.physical(self._expected(states, parameters))
+
+    def _outcome(self, states: Tensor, parameters: Tensor) -> Tensor | LastLayer:
+        if isinstance(self.observation, MirrorDecoder):
+            return self.observation.before_last(self.system.outputs_of(states, parameters.unsqueeze(1)))
+        return self._expected(states, parameters)
 
     def _expected(self, states: Tensor, parameters: Tensor) -> Tensor:
         """The same, normalised, as training needs it. A known observation gives physical values."""

@@ -1,0 +1,41 @@
+"""Dense layers by oneDNN are torch's own, with their gradients."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from twins.goku.products import dense_layer, large, product, summed_outer
+
+ENDS = {"linear": lambda y: y, "relu": torch.relu, "sigmoid": torch.sigmoid}
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_large_layer_and_its_gradients_are_those_in_double_precision(end):
+    x, weight, bias = normal(64, 20, 100), normal(150, 100, seed=1) / 10, normal(150, seed=2)
+    away = normal(64, 20, 150, seed=3)
+    assert large(x, weight) == torch.backends.mkldnn.is_available()
+    found = [one.requires_grad_() for one in (x.clone(), weight.clone(), bias.clone())]
+    exact = [one.double().requires_grad_() for one in (x, weight, bias)]
+    of_found = torch.autograd.grad(dense_layer(*found, end), found, away)
+    of_exact = torch.autograd.grad(ENDS[end](functional.linear(*exact)), exact, away.double())
+    for one, other in zip(of_found, of_exact, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
+
+
+def test_products_of_transposes_are_torch_s_own():
+    a, b = normal(2000, 30), normal(2000, 50, seed=1)
+    torch.testing.assert_close(summed_outer(a, b), a.T @ b, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(summed_outer(b, a), b.T @ a, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(product(a[:, :20], b[:, :20]), a[:, :20] @ b[:, :20].T, rtol=1e-5, atol=1e-4)
+
+
+def test_what_is_small_or_in_double_precision_or_dual_goes_torch_s_own_way():
+    x, weight = normal(2000, 30), normal(50, 30, seed=1)
+    assert not large(x[:10], weight) and not large(x.double(), weight.double())
+    torch.testing.assert_close(dense_layer(x.double(), weight.double(), None), x.double() @ weight.double().T)
+    _, tangent = torch.func.jvp(lambda one: dense_layer(one, weight, None), (x,), (x,))
+    torch.testing.assert_close(tangent, x @ weight.T)
