@@ -78,7 +78,7 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
 def _add_infer(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     infer = actions.add_parser(
         "infer",
-        help="parameters of each trace with 90 % intervals",
+        help="parameters of each trace with 90 %% intervals",
         description=f"Exit status: 0 all traces are to be trusted, {EXIT_NOT_TRUSTED} some are not (the table says why).",
     )
     _add_inference(infer)
@@ -104,7 +104,7 @@ def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _add_forecast(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    forecast = actions.add_parser("forecast", help="how each trace goes on, with 90 % bands")
+    forecast = actions.add_parser("forecast", help="how each trace goes on, with 90 %% bands")
     _add_inference(forecast)
     forecast.add_argument("--samples", type=positive_integer, required=True, help="how many samples to foresee")
     forecast.add_argument("--drive-file", type=Path, metavar="FILE", help="data with the drive of the samples to come")
