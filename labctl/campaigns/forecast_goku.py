@@ -24,6 +24,8 @@ from labctl.goku_table import LEVEL
 from labctl.json_file import json_text
 
 if TYPE_CHECKING:
+    import torch
+
     from twins.goku.predictive import Predicted
 
 N_DRAWS = 200
@@ -32,7 +34,8 @@ _MOST_DIVERGED = 0.01
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
-    """inferred: what it follows from. predicted: the course of every trace, measured part and forecast (`n_seen`)."""
+    """inferred: what it follows from. predicted: the course of every trace, of which the first `n_seen` samples were measured;
+    of traces that differ in length the forecast alone (n_seen = 0), each from its own end on."""
 
     inferred: Inferred
     predicted: Predicted
@@ -75,38 +78,25 @@ def forecast_goku(
     hold_drive: bool = False,
     files: Sequence[Path] = (),
 ) -> Campaign[Forecast]:
-    """Infer every trace and go on for n_samples.
+    """Infer every trace and go on for n_samples beyond its own end, at its own median step.
 
     drive: traces whose drive channels are those of the samples to come, one for all traces or one each; hold_drive: the last
     value stays instead. files: written by their endings. Raises CampaignError, RecordingError, twins.TwinError.
     """
     import torch
 
-    from twins.goku.predictive import predict_course
-
     if n_samples < 1:
         raise CampaignError(f"a forecast has at least one sample, not {n_samples}")
-    short = [trace for trace in measured.traces if len(trace.times_s) < model.n_samples]
-    if short and len({len(trace.times_s) for trace in measured.traces}) > 1:
-        raise CampaignError(
-            f"traces of different lengths ({short[0].label}: {len(short[0].times_s)} samples) end at different times; forecast "
-            "those of one length (--rows)"
-        )
     ahead = _drive(model, measured, n_samples, drive, hold=hold_drive)
     inferred = yield from infer_goku(model, measured, seed=seed, settings=settings)
     key = f"goku/forecast/{model.name}"
     step = Step(key, f"Forecast {n_samples} samples of {len(measured.traces)} traces")
     yield step.started()
-    length = len(measured.traces[0].times_s)
-    series = inferred.series.span(0, length)
     generator = torch.Generator().manual_seed(seed)
     predicted = yield from in_background(
-        lambda: predict_course(
-            model.system, model.observation(), series, inferred.posterior, n_forecast=n_samples, drive=ahead, n_draws=N_DRAWS,
-            substeps=inferred.substeps, generator=generator,
-        ),
+        lambda: _predicted(inferred, n_samples, ahead, generator),
         key=key,
-    )  # fmt: skip
+    )
     away = float(predicted.diverged.mean())
     if away > _MOST_DIVERGED:
         yield Warned(key, f"{100 * away:.3g} % of the draws ran away and count for nothing in the bands")
@@ -116,6 +106,28 @@ def forecast_goku(
     yield Reported(key, {"samples": n_samples, "diverged": away}, tuple(map(str, files)))
     yield step.finished()
     return forecast
+
+
+def _predicted(inferred: Inferred, n_samples: int, drive: np.ndarray | None, generator: torch.Generator) -> Predicted:
+    """Lots of traces of one length each: the series hold missing samples behind the ends of the shorter ones."""
+    from twins.goku.predictive import Predicted, predict_course
+
+    model = inferred.model
+    lengths = np.array([len(trace.times_s) for trace in inferred.measured.traces])
+    order, parts = [], []
+    for length in np.unique(lengths):
+        lot = np.flatnonzero(lengths == length)
+        order += lot.tolist()
+        course = predict_course(
+            model.system, model.observation(), inferred.series.select(lot).span(0, int(length)), inferred.posterior.select(lot),
+            n_forecast=n_samples, drive=None if drive is None else drive[lot], n_draws=N_DRAWS, substeps=inferred.substeps,
+            generator=generator,
+        )  # fmt: skip
+        parts.append(course)
+    if len(parts) == 1:
+        return parts[0]
+    joined = Predicted.joined([part.part(part.n_seen, part.times_s.shape[1]) for part in parts])
+    return joined.select(np.argsort(order))
 
 
 def forecast_text(forecast: Forecast) -> str:

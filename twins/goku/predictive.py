@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from twins.errors import SeriesInvalid
@@ -65,6 +65,13 @@ class Predicted:
             self, signal=self.signal[cut], measured=self.measured[cut], times_s=self.times_s[:, start:stop],
             n_seen=min(max(self.n_seen - start, 0), stop - start),
             ahead_mean=self.ahead_mean[:, start:stop], ahead_sd=self.ahead_sd[:, start:stop],
+        )  # fmt: skip
+
+    def select(self, traces: Int64[np.ndarray, " chosen"]) -> Predicted:
+        """These traces, in this order."""
+        return replace(
+            self, signal=self.signal[:, traces], measured=self.measured[:, traces], times_s=self.times_s[traces],
+            diverged=self.diverged[:, traces], ahead_mean=self.ahead_mean[traces], ahead_sd=self.ahead_sd[traces],
         )  # fmt: skip
 
     @classmethod

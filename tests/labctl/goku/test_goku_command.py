@@ -73,6 +73,26 @@ def test_a_forecast_goes_on_as_the_equation_does(model: Path, traces: Path, tmp_
     assert all(low < high for low, high in zip(one["low"]["x"], one["high"]["x"], strict=True))
 
 
+def test_traces_that_end_at_different_times_are_each_forecast_from_their_own_end(
+    model: Path, traces: Path, tmp_path: Path
+) -> None:
+    lines = traces.read_text(encoding="utf-8").splitlines()
+    cut = tmp_path / "cut.csv"  # the second of four traces is shorter by six samples
+    cut.write_text("\n".join(lines[:55] + lines[61:]) + "\n", encoding="utf-8")
+    path = tmp_path / "ahead.json"
+    assert main(["goku", "forecast", str(model), str(cut), "--samples", "5", "--no-refine", "--out", str(path)]) in (
+        0,
+        3,
+    )
+    told = json.loads(path.read_text(encoding="utf-8"))["traces"]
+    assert [one["times_s"][0] for one in told] == pytest.approx([3.0, 2.4, 3.0, 3.0])
+    assert [one["trace"].partition("trial ")[2][0] for one in told] == list("0123")
+    ends = [one["expected"]["x"][-1] for one in told]
+    rates, starts = np.array([0.5, 1.0, 1.5, 2.0]), np.array([-1.5, 1.5, -1.5, 1.5])
+    expected = starts * np.exp(-rates * np.array([one["times_s"][-1] for one in told]))
+    assert ends == pytest.approx(expected, abs=0.15)
+
+
 def test_the_systems_are_listed_and_explained(equation: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["goku", "systems"]) == 0
     assert "stuart_landau" in capsys.readouterr().out
