@@ -91,7 +91,7 @@ def batch_of(series: Series, *, dtype: torch.dtype = torch.float32) -> Batch:
     """All traces of the series."""
     complete = bool(series.seen.all())
     return Batch(
-        torch.from_numpy(np.nan_to_num(series.values, nan=0.0)).to(dtype),
+        torch.from_numpy(np.nan_to_num(series.values, nan=0.0)).to(dtype).contiguous(),
         torch.ones(1, 1, 1, dtype=torch.bool).expand(series.values.shape)
         if complete
         else torch.from_numpy(series.seen),

@@ -1,8 +1,8 @@
-"""A decoder's last layer with the squared error behind it as one operation: what is expected is never kept.
+"""A decoder's last layer with the squared error behind it as one operation.
 
 Of s = Σ (end(h Wᵀ + b) - x)² the gradient with respect to what is under the sum is known as soon as s is, but for a factor
-of all of it. So it is made where the residual lies already, and goes on to h, W and b at once: two passes over as many
-numbers as x has, in place of the eight of layer, error and their gradients one after another.
+of all of it. So it is made there and then, in the place of what is expected, and goes on to h, W and b at once: what layer,
+error and their gradients do one after another in eight passes over as many numbers as x has is done in the cache.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from twins.goku.products import dense_layer, product, summed_outer
+
+_ROWS = 256  # at a time, so that the residual stays in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,21 @@ class _SquaredError(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, values: Tensor, end: str) -> Tensor:
         expected = product(hidden, weight, bias, end)
-        residual = torch.sub(expected, values) if end == "sigmoid" else expected.sub_(values)
-        total = sum_of_squares(residual)
-        if any(ctx.needs_input_grad):
+        total = expected.new_zeros(())
+        for first in range(0, len(expected), _ROWS):
+            y = expected[first : first + _ROWS]
+            residual = y - values[first : first + _ROWS]
+            total += sum_of_squares(residual)
             if end == "sigmoid":
-                torch.ops.aten.sigmoid_backward(residual, expected, grad_input=residual)
+                torch.ops.aten.sigmoid_backward(residual, y, grad_input=y)
+            else:
+                y.copy_(residual)
+        if any(ctx.needs_input_grad):
+            gradient = expected  # in its place now
             ctx.save_for_backward(
-                product(residual, weight.T) if ctx.needs_input_grad[0] else None,
-                summed_outer(residual, hidden) if ctx.needs_input_grad[1] else None,
-                residual.sum(0) if ctx.needs_input_grad[2] else None,
+                product(gradient, weight.T) if ctx.needs_input_grad[0] else None,
+                summed_outer(gradient, hidden) if ctx.needs_input_grad[1] else None,
+                gradient.sum(0) if ctx.needs_input_grad[2] else None,
             )
         return total
 

@@ -121,3 +121,22 @@ def test_the_loss_is_in_normalised_channels(examples, batch, output):
     error = (batch.values - output.reconstruction) / scale
     expected = (error[batch.seen] ** 2).mean() / normal.normalised(batch.values)[batch.seen].abs().mean()
     assert float(goku_loss(net, batch, output).reconstruction) == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["relative", "summed", "likelihood"])
+@pytest.mark.parametrize("end", ["linear", "sigmoid"])
+@pytest.mark.parametrize("gap", [False, True])
+def test_what_a_network_normalised_beforehand_gives_the_same_loss_by_hand(examples, loss, end, gap):
+    net = net_of(examples, normalisation="standardise", loss=loss, decoder_end=end)
+    values = np.random.default_rng(2).normal(3.0, 5.0, (4, 6, 2))
+    values[1, 2, 0] = np.nan if gap else 1.0
+    series = Series(values, 0.1 * np.arange(6), ("a", "b"), ("V", "V"))
+    net.adopt(series)
+    batch = batch_of(series)
+    prepared = net.prepared(batch)
+    output = net(*prepared.arguments, normalised=prepared.normalised)
+    by_hand = dataclasses.replace(output, outcome=output.expected)
+    plainly = goku_loss(net, batch, net(*batch.arguments))
+    for found in (goku_loss(net, prepared, output), goku_loss(net, prepared, by_hand)):
+        assert float(found.total.detach()) == pytest.approx(float(plainly.total.detach()), rel=1e-5)
+    assert net.prepared(prepared) is prepared
