@@ -139,24 +139,35 @@ def write_inferred(path: Path, rows: Sequence[TraceRow], posterior: Posterior, a
         case ".json":
             payload = json_text({**about, "traces": [row.as_dict() for row in rows]}).encode()
         case ".csv":
-            payload = _csv(rows, simulated=bool(about.get("simulated"))).encode()
+            payload = _csv(rows, about).encode()
         case _:
             payload = _hdf5(rows, posterior, about)
     write_whole(path, payload)
 
 
-def _csv(rows: Sequence[TraceRow], *, simulated: bool) -> str:
+def _csv(rows: Sequence[TraceRow], about: dict[str, Any]) -> str:
+    simulated, refinement = bool(about.get("simulated")), about.get("refinement", "")
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ("trace", "group", "parameter", "unit", "estimate", "low_90", "high_90", "how", "trusted", "why", "simulated")
+    names = (
+        "trace",
+        "group",
+        "parameter",
+        "unit",
+        "estimate",
+        "low_90",
+        "high_90",
+        "how",
+        "trusted",
+        "why",
+        "simulated",
     )
+    writer.writerow((*names, "refinement"))
     for row in rows:
         for one in row.estimates:
             figures = (f"{one.value:.9g}", f"{one.low:.9g}", f"{one.high:.9g}")
-            writer.writerow(
-                (row.trace, row.group, one.parameter, one.unit, *figures, row.how, row.trusted, row.why, simulated)
-            )
+            origin = (row.how, row.trusted, row.why, simulated, refinement)
+            writer.writerow((row.trace, row.group, one.parameter, one.unit, *figures, *origin))
     return file.getvalue()
 
 
@@ -168,6 +179,7 @@ def _hdf5(rows: Sequence[TraceRow], posterior: Posterior, about: dict[str, Any])
         file.attrs["simulated"] = bool(about.get("simulated"))
         file.attrs["about"] = json_text(about)
         file.attrs["how"] = posterior.how
+        file.attrs["refinement"] = about.get("refinement", "")
         for name in ("parameters", "initial", "noise_sd", "weights"):
             file.create_dataset(name, data=getattr(posterior, name), compression="gzip", compression_opts=4)
         file["trusted"] = posterior.trusted

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from twins.goku.refine_settings import Refined
     from twins.goku.series import Series
 
+ASKED, DONE, NOT_ASKED = "asked for, not finished", "done", "not asked for"
+"""The `refinement` that a file of inferred parameters tells of."""
 _PHASES = {"climb": (0.0, 0.6), "draw": (0.6, 0.1), "sample": (0.7, 0.3)}
 """Of a refinement: where each begins and what it takes of the whole."""
 
@@ -69,8 +71,8 @@ def infer_goku(
     """What `model` says of every trace, then what its likelihood says beginning there.
 
     measured: cut as the model takes it (``GokuModel.fitting``). files: written by their endings (.json, .csv, .h5), first
-    with what the network says, so that an interrupted refinement leaves that. Raises RecordingError, CampaignError,
-    twins.TwinError.
+    with what the network says, so that an interrupted refinement leaves that; their `refinement` tells.
+    Raises RecordingError, CampaignError, twins.TwinError.
     """
     import torch
 
@@ -89,15 +91,11 @@ def infer_goku(
     about = about_of(model, measured, seed=seed, extra={"share": settings.share, "sampler": settings.sampler})
     n_draws = settings.n_draws
     guess = yield from in_background(lambda: model.infer(series, n_draws=n_draws, generator=generator), key=key)
-    inferred = _kept(model, measured, series, guess, about, files)
+    state = ASKED if settings.refine else NOT_ASKED
+    inferred = _kept(model, measured, series, guess, {**about, "refinement": state}, files)
     if settings.refine:
-        try:
-            found = yield from refined(model, series, guess, key=key, seed=seed, settings=settings)
-        except KeyboardInterrupt as stopped:
-            if files:
-                stopped.add_note(f"what the network says, not refined, is in {', '.join(map(str, files))}")
-            raise
-        inferred = _kept(model, measured, series, found.posterior, about, files, found)
+        found = yield from refined(model, series, guess, key=key, seed=seed, settings=settings)
+        inferred = _kept(model, measured, series, found.posterior, {**about, "refinement": DONE}, files, found)
         for remark in _remarks(found):
             yield Warned(key, remark)
     left = len(inferred.rows) - inferred.n_trusted

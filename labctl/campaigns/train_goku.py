@@ -64,7 +64,7 @@ def train_simulated(
                 break
             except KeyboardInterrupt as stopped:
                 stopped.add_note(
-                    "nothing is kept of a training on simulations before it is calibrated; --seconds ends it in time"
+                    "of a training on simulations nothing is kept before it is calibrated; --seconds ends it in time"
                 )
                 raise
             if isinstance(event, AmortisedCalibrated):

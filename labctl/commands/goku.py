@@ -16,6 +16,7 @@ from labctl.commands.goku_arguments import (
     measured_of,
     read_as,
 )
+from labctl.commands.goku_stopped import told_when_stopped
 
 if TYPE_CHECKING:
     from labctl.campaigns.goku_settings import InferSettings
@@ -92,6 +93,11 @@ def _add_infer(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     infer.set_defaults(run=run_infer)
 
 
+def what_file_holds(_: Path) -> str:
+    """Of a file of an inference that was stopped."""
+    return "what the network says of every trace, NOT refined: the refinement was stopped, and nothing of it is kept"
+
+
 def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
         "--out",
@@ -152,9 +158,10 @@ def run_infer(options: argparse.Namespace) -> int:
         check_ending(path)
     check_writable(options.out)
     model, measured, settings = _asked(options)
-    inferred = run(
-        infer_goku(model, measured, seed=options.seed, settings=settings, files=options.out), on_event=Console()
-    )
+    with told_when_stopped(options.out, what_file_holds):
+        inferred = run(
+            infer_goku(model, measured, seed=options.seed, settings=settings, files=options.out), on_event=Console()
+        )
     told = what_can_be_told(inferred, seed=options.seed) if options.identifiability else []
     if options.json:
         findings = {"identifiability": [{"traces": traces, **one.as_dict()} for traces, one in told]} if told else {}

@@ -20,6 +20,7 @@ from labctl.commands.goku_arguments import (
     reading_of,
     wishes_of,
 )
+from labctl.commands.goku_stopped import told_when_stopped
 
 if TYPE_CHECKING:
     from labctl.campaigns.fit_goku import FittedModel
@@ -105,11 +106,18 @@ def run(options: argparse.Namespace) -> int:
         segment=options.segment,
         reading=reading_of(options),
     )
-    fitted = run_campaign(campaign, on_event=Console())
+    names = [options.name, f"{options.name}-measured"]
+    with told_when_stopped([options.out / f"{name}.json" for name in names], what_model_holds):
+        fitted = run_campaign(campaign, on_event=Console())
     sys.stdout.write(json.dumps(listed(fitted), indent=2) + "\n")
     sys.stdout.flush()
     sys.stderr.write(_summary(fitted))
     return 0
+
+
+def what_model_holds(path: Path) -> str:
+    """Of the model of a fit that was stopped."""
+    return f"the model as far as it was trained, not judged; labctl goku infer {path} uses it"
 
 
 def _heldout(options: argparse.Namespace) -> Measured | None:
