@@ -15,6 +15,7 @@ from torch import Tensor
 from twins.errors import EquationInvalid, SeriesInvalid
 from twins.fitting.adam import FlatAdam
 from twins.goku.amortised import AmortisedPosterior, coordinate_names
+from twins.goku.amortised_budget import Budget
 from twins.goku.amortised_calibration import LevelMap, calibrated_draws, coverage_of
 from twins.goku.amortised_design import Design, Simulations, Simulator, enough_substeps
 from twins.goku.amortised_mixture import Mixture
@@ -53,7 +54,7 @@ def fit_amortised(
     system.check()
     generator = torch.Generator().manual_seed(seed)
     simulator = _simulator(system, observation, design, noise_sd_range, settings, generator)
-    course = _Course(simulator, settings, generator, began)
+    course = _Course(simulator, settings, generator, Budget(settings, began))
     yield from course.train()
     posterior = _calibrated(course, design)
     after, before = posterior.coverage90_after, posterior.coverage90_before
@@ -68,9 +69,11 @@ class _Course:
     simulator: Simulator
     settings: AmortisedSettings
     generator: torch.Generator
-    began: float
+    budget: Budget
     network: PosteriorNetwork = field(init=False)
     held_out: Measured = field(init=False)
+    chunk: Simulations = field(init=False)  # the last one
+    ends_s: float = math.inf
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
     n_simulations: int = 0
@@ -79,15 +82,20 @@ class _Course:
     def train(self) -> Iterator[AmortisedPass]:
         """The network's weights, until the steps, the time or the patience are spent; the best are kept."""
         settings, number, stale = self.settings, 0, 0
-        self.held_out = self._measure(self._draw(settings.held_out))
-        chunk = self._draw(settings.chunk)
-        self.network = _network(self.simulator, settings, self._measure(chunk), self.generator)
+        budget = self.budget
+        budget.measure(self._draw)
+        self.held_out = self._measure(self._draw(budget.held_out))
+        size = budget.chunk
+        budget.drawn(size, self._fresh)
+        self.ends_s = budget.training_seconds
+        self.network = _network(self.simulator, settings, self._measure(self.chunk), self.generator)
         optimiser = FlatAdam(self.network.parameters(), largest_gradient=10.0, betas=(0.9, 0.99))
         for made in range(settings.chunks):
-            chunk = chunk if made == 0 else self._draw(settings.chunk)
+            if made and budget.worth(size):
+                self._fresh(size)
             for _ in range(settings.passes):
                 number += 1
-                train_loss = self._pass(chunk, number, optimiser)
+                train_loss = self._pass(self.chunk, number, optimiser)
                 loss = self._held_out_loss()
                 better = loss < self.best_loss
                 stale = 0 if better else stale + 1
@@ -111,16 +119,19 @@ class _Course:
     @property
     def seconds(self) -> float:
         """Since the beginning."""
-        return time.monotonic() - self.began
+        return self.budget.seconds
 
     def _progress(self, passes: float) -> float:
-        return max(passes / (self.settings.chunks * self.settings.passes), self.seconds / self.settings.max_seconds)
+        return max(passes / (self.settings.chunks * self.settings.passes), self.seconds / self.ends_s)
 
     def _draw(self, n: int) -> Simulations:
         drawn = self.simulator.draw(n, self.generator)
         self.n_simulations += n
         self.n_diverged += drawn.diverged
         return drawn
+
+    def _fresh(self, n: int) -> None:
+        self.chunk = self._draw(n)
 
     def _measure(self, simulations: Simulations) -> Measured:
         values, coordinates = self.simulator.measured(simulations, self.generator)
@@ -129,13 +140,15 @@ class _Course:
     def _pass(self, chunk: Simulations, number: int, optimiser: FlatAdam) -> float:
         order = torch.randperm(len(chunk), generator=self.generator)
         batches = torch.split(order, self.settings.batch)
-        total = 0.0
+        total, seen = 0.0, 0
         for place, batch in enumerate(batches):
             loss = -density(self.network, self.simulator, self._measure(chunk.take(batch))).mean()
             rate = _schedule(self._progress(number - 1 + place / len(batches)))
             optimiser.step(loss, self.settings.learning_rate * rate)
-            total += float(loss.detach()) * len(batch)
-        return total / len(chunk)
+            total, seen = total + float(loss.detach()) * len(batch), seen + len(batch)
+            if self.seconds >= self.ends_s:
+                break
+        return total / seen
 
     @torch.no_grad()
     def _held_out_loss(self) -> float:
@@ -224,7 +237,7 @@ def _network(
 @torch.no_grad()
 def _calibrated(course: _Course, series: Series) -> AmortisedPosterior:
     simulator, network, generator = course.simulator, course.network, course.generator
-    measured = course._measure(course._draw(course.settings.calibration))
+    measured = course._measure(course._draw(course.budget.calibration))
     values, coordinates, rows = measured
     mixture = mixture_of(network, simulator, measured).to(torch.float64)
     ranks = mixture.marginal_cdf(coordinates.unsqueeze(1)).squeeze(1)
@@ -252,7 +265,7 @@ def _calibrated(course: _Course, series: Series) -> AmortisedPosterior:
 def _reference(course: _Course, values: Tensor, draws: Tensor, rows: Tensor) -> TrustReference:
     simulator, network, generator = course.simulator, course.network, course.generator
     steps = simulator.design.steps_s
-    near_values, _, near_rows = course._measure(course._draw(course.settings.chunk))
+    near_values, _, near_rows = course._measure(course.chunk)  # others than those whose distances are measured
     near = network.summary(network.scaled(near_values, steps[near_rows]))
     own = network.summary(network.scaled(values, steps[rows]))
     fits = misfit(simulator, values, draws, rows, generator)

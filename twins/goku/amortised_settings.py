@@ -20,7 +20,8 @@ class AmortisedSettings:
     substeps: solver steps a sample; None finds the fewest that the observation noise hides. method: of the solver.
     held_out, calibration: simulations that judge the network and calibrate its intervals; neither is trained on.
     patience: evaluations (one a pass) without gain after which training stops; the best network is kept.
-    max_seconds: of training; the schedule then ends early, and the outcome depends on the machine.
+    max_seconds: of all of it, calibration as well; fewer simulations are then made where they are dear, the schedule ends
+    early, and the outcome depends on the machine. What cannot be done with less (see amortised_budget) is done all the same.
     """
 
     chunk: int = 8192

@@ -12,7 +12,8 @@ from twins.goku.amortised_design import Simulator
 
 _NEIGHBOUR = 5
 _RARE = 0.002  # of the simulations themselves are told to be odd
-_DRAWS = 12
+MISFIT_DRAWS = 12
+"""Of a trace's posterior, that are solved to see whether any explains it."""
 _SAME_TIME = 1e-3
 
 
@@ -63,7 +64,7 @@ def misfit(
 
     `rows` are the traces of the simulator's design, to whose times and drive the values belong.
     """
-    n = min(_DRAWS, draws.shape[1])
+    n = min(MISFIT_DRAWS, draws.shape[1])
     flat = draws[:, :n].reshape(-1, draws.shape[-1])
     expected, kept = simulator.observed(flat, rows.repeat_interleave(n), generator)
     sd = simulator.noise_sd(flat[:, simulator.n_process :]).unsqueeze(1)
