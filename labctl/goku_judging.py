@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SEEN_SHARE = 0.75
 """Of every judged trace, from its beginning: what is inferred from. The rest is foreseen."""
 N_DRAWS = 200
+HARDLY_ANY = 0.02
+"""Of the samples that were foreseen, in their 90 % band: the equation is another one, or its ranges are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +36,12 @@ class GokuJudgement:
     predicted: Predicted
     n_seen: int
     figures: Mapping[str, float | int | None]
+
+    @property
+    def describes(self) -> bool:
+        """Whether the equation describes the traces at all: some of what was foreseen came about."""
+        covered = self.figures["coverage_90"]
+        return covered is not None and float(covered) > HARDLY_ANY
 
     def in_words(self) -> str:
         """The most telling figures."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from labctl.errors import CampaignError
 from labctl.goku_channels import Wired
 from labctl.goku_equation import EquationSource, sources_differ
+from labctl.goku_plausible import check_size
 from labctl.goku_series import Measured
 
 if TYPE_CHECKING:
@@ -90,16 +91,27 @@ class GokuModel:
     def series(self, measured: Measured, *, share: str = "none") -> Series:
         """Traces as this model takes them: its channels and drives, cut or filled up to the samples it was trained for.
 
-        Raises RecordingError where the data lack a channel.
+        Raises RecordingError where the data lack a channel, CampaignError where they are in other units or too large.
         """
         from twins.goku.predictive import extended
 
         series = measured.series(self.wired.channels, self.wired.drives, share=share)
+        check_size(series)
+        self._check_units(series)
         short = self.n_samples - series.n_samples
         if short <= 0:
             return series
         drive = None if series.drive is None else series.drive[:, -1:].repeat(short, axis=1)
         return extended(series, short, drive)
+
+    def _check_units(self, series: Series) -> None:
+        """Nothing is converted, so other units would be other numbers."""
+        for name, unit, own in zip(series.names, series.units, self.wired.units, strict=True):
+            if unit != own:
+                raise CampaignError(
+                    f"{name} is in {unit or 'no unit'}, and {self.name} was fitted to it in {own or 'no unit'}: nothing is "
+                    f"converted; give the values in {own or 'the same unit'}, or, where only the label differs, --unit {name}={own}"
+                )
 
     def fitting(self, measured: Measured, segment: int | None) -> Measured:
         """The traces, cut to as many samples as the model takes. Raises CampaignError where another segment was asked for."""

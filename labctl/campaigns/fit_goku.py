@@ -19,6 +19,7 @@ from labctl.goku_channels import Wired, Wishes, wire
 from labctl.goku_equation import EquationSource
 from labctl.goku_judging import GokuJudgement, judge_goku
 from labctl.goku_model import PROVENANCE, GokuModel, Training
+from labctl.goku_plausible import check_plausible, remarks
 from labctl.goku_series import Measured
 from labctl.provenance import collect_provenance
 
@@ -95,7 +96,8 @@ def fit_goku(
         segment=segment,
         reading=reading,
     )
-    for warning in (*told, *_aliasing(origin)):
+    check_plausible(origin.system, origin.wired, origin.series, seed=seed, anyway=settings.anyway)
+    for warning in (*told, *remarks(origin.system, origin.series), *_aliasing(origin)):
         yield Warned(key, warning)
     kinds: list[Training] = ["simulated", "measured"] if settings.training == "both" else [settings.training]
     fitted = []
@@ -296,6 +298,7 @@ def listed(fitted: Sequence[FittedModel]) -> list[dict[str, Any]]:
             "report": str(one.report),
             "training": one.model.training,
             "simulated": one.model.simulated,
+            "describes_the_traces": one.judgement.describes,
             **one.figures,
         }
         for one in fitted

@@ -11,7 +11,7 @@ from labctl.errors import CampaignError
 
 TrainingChoice = Literal["simulated", "measured", "both"]
 TRAININGS: tuple[TrainingChoice, ...] = ("simulated", "measured", "both")
-PRESETS = ("goku_ui", "goku_ui_basic", "goku_2021")
+PRESETS = ("goku_ui", "goku_ui_basic", "goku_2021", "goku_posterior")
 SAMPLERS = ("chains", "emcee", "none")
 INITIAL = ("range", "free")
 
@@ -24,7 +24,7 @@ class GokuSettings:
     noise by channel, "" for all; channels that are not named take what their traces show. max_seconds: wall time of all
     training together. simulations: at most so many (None: as the time allows). n_judged: held-out traces that the model is
     judged on. held_out_fraction: of the traces, where measured ones train and none are given to judge on. share: traces that
-    have their parameters in common.
+    have their parameters in common. anyway: train even where the values are far from all that the equation gives.
 
     Raises CampaignError.
     """
@@ -37,6 +37,7 @@ class GokuSettings:
     n_judged: int = 16
     held_out_fraction: float = 0.2
     share: str = "none"
+    anyway: bool = False
 
     def __post_init__(self) -> None:
         if self.training not in TRAININGS:

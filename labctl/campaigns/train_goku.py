@@ -126,14 +126,17 @@ def train_measured(
     from twins.goku.fit import fit_goku
     from twins.goku.fit_settings import GokuFitSettings, settings_2021
     from twins.goku.model import GokuNet
-    from twins.goku.spec import goku_2021, goku_ui, goku_ui_basic
+    from twins.goku.spec import goku_2021, goku_posterior, goku_ui, goku_ui_basic
 
     if series.n_traces < FEWEST_MEASURED:
         raise CampaignError(
             f"{series.n_traces} traces are too few to train an encoder on, at least {FEWEST_MEASURED} are needed; cut them to "
             "shorter ones (--segment), or train on simulations (--training simulated)"
         )
-    make = {"goku_ui": goku_ui, "goku_ui_basic": goku_ui_basic, "goku_2021": goku_2021}[settings.preset]
+    presets = {
+        "goku_ui": goku_ui, "goku_ui_basic": goku_ui_basic, "goku_2021": goku_2021, "goku_posterior": goku_posterior,
+    }  # fmt: skip
+    make = presets[settings.preset]
     changes = {"observation": wired.kind, "initial_map": "range", "normalisation": "standardise", **(spec or {})}
     if settings.preset == "goku_2021" and wired.kind == "decoder":
         changes["normalisation"] = "min_max"

@@ -211,14 +211,16 @@ def number(text: str) -> float:
     return value
 
 
-def span(text: str) -> tuple[float, float]:
-    """LOW..HIGH. Raises ValueError."""
+def span(text: str, *, known: str = "a value that is known: --fix") -> tuple[float, float]:
+    """LOW..HIGH; known: what to do instead where there is no range. Raises ValueError."""
     low, dots, high = text.partition("..")
     if not (low and dots and high):
         raise ValueError(f"{text!r} is no range; write LOW..HIGH, as in 0.5..2")
     ends = number(low), number(high)
-    if not ends[0] < ends[1]:
-        raise ValueError(f"the range {text} is empty; LOW must lie below HIGH (a value that is known: --fix)")
+    if ends[0] > ends[1]:
+        raise ValueError(f"the range {text} is empty: LOW must lie below HIGH; turned round it is {high}..{low}")
+    if ends[0] == ends[1]:
+        raise ValueError(f"the range {text} is empty: LOW must lie below HIGH ({known})")
     return ends
 
 
@@ -226,7 +228,7 @@ def noise_span(text: str) -> tuple[str, tuple[float, float]]:
     """An argparse type: LOW..HIGH for all channels, or CHANNEL=LOW..HIGH."""
     name, equals, value = text.rpartition("=")
     try:
-        return (name if equals else ""), span(value)
+        return (name if equals else ""), span(value, known="a level that is known: a narrow range around it")
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -67,6 +67,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="refine each trace by its own likelihood (default), or leave it at what the network says",
     )
     add("--sampler", choices=("chains", "emcee", "none"), default="chains", help="as of labctl goku infer")
+    add("--anyway", action="store_true", help="as of labctl goku fit")
     add_share_argument(characterise)
     characterise.set_defaults(run=run)
 
@@ -96,7 +97,10 @@ def run(options: argparse.Namespace) -> int:
     check_folder(options.out)
     check_new(options.out / name for name in file_names(options.device, design))
     settings = GokuSettings(
-        noise_sd=dict(options.noise_sd or []), max_seconds=options.seconds, simulations=options.simulations
+        noise_sd=dict(options.noise_sd or []),
+        max_seconds=options.seconds,
+        simulations=options.simulations,
+        anyway=options.anyway,
     )
     with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
         if bench.simulated:

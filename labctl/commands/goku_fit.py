@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from labctl.goku_series import Measured
 
 DEFAULT_SECONDS = 120.0
+EXIT_DESCRIBES_NOT = 3
 
 
 def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,7 +37,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="train a model of an equation for traces like these, judge it, save it with a report",
         description="By default the model is trained on simulations of the equation, measured as the traces are, and few traces "
         "suffice; --training measured trains the published networks on the traces themselves. Results go to stdout as JSON, "
-        "the verdict in words to stderr.",
+        f"the verdict in words to stderr. Exit status: {EXIT_DESCRIBES_NOT} where the equation does not describe the traces.",
     )
     add_equation_arguments(fit)
     add_channel_arguments(fit)
@@ -49,9 +50,9 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     fit.add_argument(
         "--preset",
-        choices=("goku_ui", "goku_ui_basic", "goku_2021"),
+        choices=("goku_ui", "goku_ui_basic", "goku_2021", "goku_posterior"),
         default="goku_ui",
-        help="network that measured traces train (default goku_ui)",
+        help="network that measured traces train (default goku_ui); goku_posterior, ours, gives distributions",
     )
     fit.add_argument(
         "--noise-sd",
@@ -72,6 +73,9 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     fit.add_argument("--judged", type=positive_integer, default=16, help="traces that it is judged on (default 16)")
     fit.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
     add_share_argument(fit)
+    fit.add_argument(
+        "--anyway", action="store_true", help="train even where the values are far from all that the equation gives"
+    )
     fit.set_defaults(run=run)
 
 
@@ -91,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
         simulations=options.simulations,
         n_judged=options.judged,
         share=options.share,
+        anyway=options.anyway,
     )
     source, wishes = equation_of(options), wishes_of(options)
     measured = measured_of(options, options.data)
@@ -112,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.write(json.dumps(listed(fitted), indent=2) + "\n")
     sys.stdout.flush()
     sys.stderr.write(_summary(fitted))
-    return 0
+    return 0 if all(one.judgement.describes for one in fitted) else EXIT_DESCRIBES_NOT
 
 
 def what_model_holds(path: Path) -> str:
@@ -134,5 +139,10 @@ def _summary(fitted: list[FittedModel]) -> str:
             f"{one.model.name}: {one.judgement.in_words()}",
             *(f"  {line}" for line in one.model.wired.in_words()),
         ]
+        if not one.judgement.describes:
+            lines.append(
+                f"VERDICT: {one.model.system.name} in these ranges does not describe these traces: hardly anything of how they go "
+                "on was foreseen. Look at units (--gain), ranges (--range) and the equation; labctl goku compare tries others"
+            )
         lines.append(f"model {one.model.path}, report {one.report}")
     return "\n".join(lines) + "\n"

@@ -82,6 +82,8 @@ def read_loose(
     names = (*mapped.drive_names, *mapped.response_names)
     trials, infinite = _without_infinities(chosen_rows(mapped.trials, treatments))
     check_not_all_missing(trials, names)
+    if max(map(len, trials), default=0) < 2:
+        raise OutsideDataError(f"{file.path}: one sample; a trace needs at least two samples")
     if moving:
         check_moving([trial for trial in trials if not trial.is_test], mapped.drive_names, mapped.response_names)
     trials, clipping = _without_rails(trials, mapped.drive_names, mapped.response_names, treatments)

@@ -16,10 +16,11 @@ from twins.goku.amortised_trust import MISFIT_DRAWS
 
 _PROBE = 256  # simulations, of which a few come before the clock is looked at
 _WARM_UP = 16
-_HELD_OUT, _CHUNK, _CALIBRATION = 0.08, 0.3, 0.35  # of the time, at most
+_HELD_OUT, _CHUNK, _CALIBRATION = 0.08, 0.3, 0.3  # of the time, at most
 _FEWEST_HELD_OUT, _FEWEST_CHUNK = 200, 1000
 _FEWEST_CALIBRATION = 500
 """Fewer could not tell one odd trace in 500, which is what makes a trace not to be trusted."""
+_AROUND = 1.4  # times the time of its simulations is that of the calibration
 _LEAST_TRAINING = 0.2  # of the time, whatever the simulations cost
 _WORTH = 0.5  # of the training time that is left: fresh simulations may cost so much
 
@@ -75,7 +76,7 @@ class Budget:
         """When training must end, so that what follows is in time."""
         if not self.limited:
             return math.inf
-        after = self.calibration * (1 + MISFIT_DRAWS) / self.rate
+        after = _AROUND * self.calibration * (1 + MISFIT_DRAWS) / self.rate
         return max(self.settings.max_seconds - after, _LEAST_TRAINING * self.settings.max_seconds)
 
     def worth(self, n: int) -> bool:

@@ -109,7 +109,7 @@ def test_the_systems_are_listed_and_explained(equation: Path, capsys: pytest.Cap
     [
         (["--system", "pendulm"], "no equation named 'pendulm'; there are pendulum"),
         (["--system", "pendulum", "--option", "mass=2"], "no option 'mass'"),
-        (["--system", "pendulum", "--range", "length=2..1"], "empty"),
+        (["--system", "pendulum", "--range", "length=2..1"], "turned round it is 1..2"),
         (["--system", "pendulum", "--range", "width=1..2"], "no 'width' to give a range; it has length"),
         (["--system", "pendulum", "--fix", "length=1"], "nothing to infer"),
         (["--system", "pendulum", "--fix", "length"], "expected NAME=VALUE"),
