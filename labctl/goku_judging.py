@@ -21,14 +21,18 @@ SEEN_SHARE = 0.75
 N_DRAWS = 200
 HARDLY_ANY = 0.02
 """Of the samples that were foreseen, in their 90 % band: the equation is another one, or its ranges are."""
+FEWEST_FORESEEN = 10
+CLOSE = 0.3  # of the error of a forecast by the mean
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GokuJudgement:
     """series: the judged traces, whole; posterior: from their first n_seen samples; predicted: all samples, those and the rest.
 
-    figures: medians over the traces and channels of errors over mean absolute values (NRMSE): of the reconstruction, of the
-    forecast, and of a forecast by each trace's mean (naive); coverage_90: share of the samples foreseen in their 90 % band.
+    figures: medians over the traces of errors over mean absolute values (NRMSE): of the reconstruction, of the forecast, and
+    of a forecast by each trace's mean (naive); a trace of which every draw ran away counts as an infinite error, and
+    None is a median that is infinite (or of no samples). n_lost: traces of which nothing could be foreseen. coverage_90:
+    share of all later samples in their 90 % band, those of lost traces outside.
     """
 
     series: Series
@@ -39,19 +43,41 @@ class GokuJudgement:
 
     @property
     def describes(self) -> bool:
-        """Whether the equation describes the traces at all: some of what was foreseen came about."""
+        """Whether the equation describes the traces at all: some of what was foreseen came about, or too little was."""
         covered = self.figures["coverage_90"]
-        return covered is not None and float(covered) > HARDLY_ANY
+        if covered is None:
+            return False
+        return float(covered) > HARDLY_ANY or int(self.figures["foreseen"] or 0) < FEWEST_FORESEEN
+
+    @property
+    def verdict(self) -> str:
+        """In words, where it does not; else empty."""
+        if self.describes:
+            return ""
+        far, naive = self.figures["forecast_nrmse"], self.figures["naive_nrmse"]
+        if far is not None and naive is not None and far < CLOSE * naive:
+            return (
+                "the equation follows these traces, but not within its bands: it is not quite theirs, and the intervals of its "
+                "parameters say nothing"
+            )
+        return (
+            "the equation in these ranges does not describe these traces: hardly anything of how they go on was foreseen. Look at "
+            "units (--gain), ranges (--range) and the equation; labctl goku compare tries others"
+        )
 
     def in_words(self) -> str:
         """The most telling figures."""
         figures = self.figures
-        if figures["forecast_nrmse"] is None:
+        if figures["coverage_90"] is None:
+            return f"there is nothing to foresee: no samples after the first {self.n_seen}"
+        n_lost, n_traces = int(figures["n_lost"] or 0), int(figures["n_traces"] or 0)
+        if n_lost == n_traces:
             return "nothing could be foreseen: every draw of the posterior ran away"
         return (
             f"from the first {self.n_seen} of {self.series.n_samples} samples the rest is foreseen with an error (NRMSE) of "
-            f"{figures['forecast_nrmse']:.3g}, by the mean alone {figures['naive_nrmse']:.3g}; "
-            f"{100 * float(figures['coverage_90'] or 0.0):.1f} % of it lies in the 90 % band"
+            f"{_number(figures['forecast_nrmse'])}, by the mean alone {_number(figures['naive_nrmse'])}; "
+            f"{100 * float(figures['coverage_90']):.1f} % of it lies in the 90 % band"
+            + (f"; of {n_lost} of {n_traces} traces every draw of the posterior ran away" if n_lost else "")
         )
 
 
@@ -97,14 +123,17 @@ def _figures(series: Series, posterior: Posterior, predicted: Predicted, n_seen:
     low, high = predicted.band()
     seen, later = slice(0, n_seen), slice(n_seen, None)
     naive = np.repeat(_means(series.values[:, seen]), series.n_samples - n_seen, axis=1)
-    there = series.seen[:, later] & np.isfinite(low[:, later])
+    there = series.seen[:, later]
+    lost = (there & ~np.isfinite(expected[:, later])).any(axis=(1, 2))
     inside = (low[:, later] <= series.values[:, later]) & (series.values[:, later] <= high[:, later])
     return {
         "n_traces": series.n_traces,
+        "n_lost": int(lost.sum()),
         "trusted": int(posterior.trusted.sum()),
         "reconstruction_nrmse": _median_nrmse(expected[:, seen], series.values[:, seen]),
         "forecast_nrmse": _median_nrmse(expected[:, later], series.values[:, later]),
         "naive_nrmse": _median_nrmse(naive, series.values[:, later]),
+        "foreseen": int(there.sum()),
         "coverage_90": float(inside[there].mean()) if there.any() else None,
         "diverged_draws": float(predicted.diverged.mean()),
     }
@@ -118,10 +147,15 @@ def _means(values: np.ndarray) -> np.ndarray:
 
 
 def _median_nrmse(expected: np.ndarray, measured: np.ndarray) -> float | None:
-    """Of the traces that have samples there and could be foreseen."""
+    """Of the traces that have samples there; infinite errors count, so the median is None where half of them are."""
     from twins.goku.scores import nrmse
 
     some = np.nansum(np.abs(measured), axis=(1, 2)) > 0.0
-    scores = nrmse(expected[some], measured[some])
-    scores = scores[np.isfinite(scores)]
-    return float(np.median(scores)) if len(scores) else None
+    if not some.any():
+        return None
+    middle = float(np.median(nrmse(expected[some], measured[some])))
+    return middle if np.isfinite(middle) else None
+
+
+def _number(error: float | int | None) -> str:
+    return "beyond all numbers for half of the traces" if error is None else f"{error:.3g}"

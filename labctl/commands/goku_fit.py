@@ -139,10 +139,7 @@ def _summary(fitted: list[FittedModel]) -> str:
             f"{one.model.name}: {one.judgement.in_words()}",
             *(f"  {line}" for line in one.model.wired.in_words()),
         ]
-        if not one.judgement.describes:
-            lines.append(
-                f"VERDICT: {one.model.system.name} in these ranges does not describe these traces: hardly anything of how they go "
-                "on was foreseen. Look at units (--gain), ranges (--range) and the equation; labctl goku compare tries others"
-            )
+        if one.judgement.verdict:
+            lines.append(f"VERDICT: {one.judgement.verdict}")
         lines.append(f"model {one.model.path}, report {one.report}")
     return "\n".join(lines) + "\n"

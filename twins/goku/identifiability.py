@@ -22,7 +22,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from twins.errors import SeriesInvalid
-from twins.goku.identifiability_words import Direction, direction_of
+from twins.goku.identifiability_words import TAKES_PART, Direction, direction_of
 from twins.goku.likelihood import TraceLikelihood
 from twins.goku.observation import Observation
 from twins.goku.posterior import Guess, Posterior
@@ -213,14 +213,22 @@ def _report(
     by_data = np.where((touched & empty).any(1), np.inf, by_data)
     own = np.diag(information)
     alone = np.where(own > floor, 1.0 / np.sqrt(np.maximum(own, 1e-300)), np.inf) / PRIOR_SD
+    in_structure = (np.abs(vectors[:, :n_structural]) > TAKES_PART * np.abs(vectors[:, :n_structural]).max(0)).any(1)
+    learned = (
+        ()
+        if posterior_width is None
+        else [name for name, width in zip(system.parameter_names, posterior_width, strict=True) if width < NOT_LEARNED]
+    )
     directions = tuple(
-        direction_of(system.flat_parameters, vectors[:, k], at, float(along[k]), structural=k < n_structural)
+        direction_of(
+            system.flat_parameters, vectors[:, k], at, float(along[k]), structural=k < n_structural, learned=learned
+        )
         for k in range(len(at))
         if along[k] > LEARNED
     )
     standings = tuple(
         _standing(name, float(sd[k]), float(by_data[k]), float(alone[k]),
-                  None if posterior_width is None else float(posterior_width[k]))
+                  None if posterior_width is None else float(posterior_width[k]), structural=bool(in_structure[k]))
         for k, name in enumerate(system.parameter_names)
     )  # fmt: skip
     condition = float(values[-1] / values[0]) if not empty[0] else float("inf")
@@ -228,14 +236,20 @@ def _report(
     return Identifiability(group, n_traces, standings, condition, n_structural, directions, pairs)
 
 
-def _standing(name: str, sd: float, by_data: float, alone: float, posterior: float | None) -> ParameterStanding:
+def _standing(
+    name: str, sd: float, by_data: float, alone: float, posterior: float | None, *, structural: bool
+) -> ParameterStanding:
+    """structural: it has a part in what no traces of this kind can tell."""
     width = sd if posterior is None else posterior
     verdict = "learned" if width < LEARNED else "partly" if width < NOT_LEARNED else "not learned"
     why = ""
-    if verdict != "learned":
+    through_ranges = structural and posterior is not None and posterior < NOT_LEARNED
+    if through_ranges:
+        why = "told through the ranges of what it trades off against; the data alone cannot tell it"
+    elif verdict != "learned":
         told = "its effect on these data is too small" if alone > LEARNED else "known only together with others"
         why = f"{told} (were the others known: {alone:.2g})"
-    if posterior is not None and not 0.5 < posterior / sd < 2.0:
+    if posterior is not None and not through_ranges and not 0.5 < posterior / sd < 2.0:
         other = f"the information at the estimate says {sd:.2g}, so the likelihood is no parabola here: see its profile"
         why = f"{why}; {other}" if why else other
     return ParameterStanding(name, sd, by_data, alone, posterior, verdict, why)

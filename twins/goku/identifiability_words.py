@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float64
@@ -11,7 +11,8 @@ from numpy import ndarray
 
 from twins.goku.quantity import Quantity
 
-_TAKES_PART = 0.15  # of the largest coefficient
+TAKES_PART = 0.15
+"""Of the largest coefficient of a direction."""
 _SAME = 0.03  # exponents this near to 1 are written as 1
 
 
@@ -41,11 +42,15 @@ def direction_of(
     sd_over_prior: float,
     *,
     structural: bool,
+    learned: Collection[str] = (),
 ) -> Direction:
-    """Named. quantities: the flat parameters; vector: in unit coordinates; at: the estimate, in physical units."""
+    """Named. quantities: the flat parameters; vector: in unit coordinates; at: the estimate, in physical units.
+
+    learned: names of parameters whose posterior is narrower than the prior all the same.
+    """
     largest = max(range(len(vector)), key=lambda k: abs(float(vector[k])))
     sign = math.copysign(1.0, float(vector[largest]))
-    parts = [k for k in range(len(vector)) if abs(vector[k]) > _TAKES_PART * abs(vector[largest])]
+    parts = [k for k in range(len(vector)) if abs(vector[k]) > TAKES_PART * abs(vector[largest])]
     names = tuple(quantities[k].name for k in parts)
     coefficients = tuple(sign * float(vector[k]) for k in parts)
     changes = [sign * float(vector[k]) * _by_unit(quantities[k], float(at[k])) for k in parts]
@@ -54,7 +59,10 @@ def direction_of(
         for k, change in zip(parts, changes, strict=True)
     )
     combination = _combination(names, relative, changes) if len(parts) == 2 else ""
-    words = _words(names, relative, changes, combination, sd_over_prior, structural=structural)
+    if structural and len(names) > 1 and not set(names).isdisjoint(learned):
+        words = _words_of_ranges(names, combination)
+    else:
+        words = _words(names, relative, changes, combination, sd_over_prior, structural=structural)
     return Direction(names, coefficients, relative, combination, sd_over_prior, structural, words)
 
 
@@ -79,6 +87,15 @@ def _combination(names: tuple[str, ...], relative: tuple[float | None, ...], cha
     return f"{names[0]} {'+' if weight > 0.0 else '-'} {abs(weight):.3g} · {names[1]}"
 
 
+def _words_of_ranges(names: tuple[str, ...], combination: str) -> str:
+    """Where no traces of this kind tell parameters apart, what is known of each comes from elsewhere."""
+    told = f"only {combination}" if combination else "only what leaves the traces as they are"
+    return (
+        f"{', '.join(names[:-1])} and {names[-1]}: the data alone tell {told}; what is known of each by itself comes from "
+        "the ranges (of an initial state, or of another parameter), and is as sure as these are"
+    )
+
+
 def _words(
     names: tuple[str, ...],
     relative: tuple[float | None, ...],
@@ -89,9 +106,9 @@ def _words(
     structural: bool,
 ) -> str:
     if math.isinf(sd_over_prior):
-        far = "nothing is known of it beyond the prior"
+        far = "of it they say nothing"
     else:
-        far = f"open to {sd_over_prior:.2g} times the prior's width"
+        far = f"the data alone leave it open to {sd_over_prior:.2g} times the prior's width"
     why = "no traces of this kind can tell" if structural else "these data do not tell"
     if len(names) == 1:
         return f"{names[0]}: {why} ({far})"

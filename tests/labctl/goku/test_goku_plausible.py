@@ -98,9 +98,20 @@ def test_a_noise_level_given_the_wrong_way_round_is_shown_turned_round(
         assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("covered", "describes"), [(0.0, False), (None, False), (0.6, True)])
-def test_an_equation_of_which_nothing_came_about_does_not_describe_the_traces(
-    covered: float | None, describes: bool
+@pytest.mark.parametrize(
+    ("figures", "verdict"),
+    [
+        ({"coverage_90": 0.0, "foreseen": 40, "forecast_nrmse": 1.0, "naive_nrmse": 1.0}, "does not describe"),
+        ({"coverage_90": 0.0, "foreseen": 40, "forecast_nrmse": 0.01, "naive_nrmse": 1.0}, "not within its bands"),
+        ({"coverage_90": None, "foreseen": 0, "forecast_nrmse": None, "naive_nrmse": 1.0}, "does not describe"),
+        ({"coverage_90": 0.0, "foreseen": 1, "forecast_nrmse": 1.0, "naive_nrmse": 1.0}, ""),
+        ({"coverage_90": 0.6, "foreseen": 40, "forecast_nrmse": 1.0, "naive_nrmse": 1.0}, ""),
+    ],
+)
+def test_an_equation_of_whose_forecast_nothing_came_about_does_not_describe_the_traces(
+    figures: dict[str, float | int | None], verdict: str
 ) -> None:
-    judgement = GokuJudgement(None, None, None, 3, {"coverage_90": covered})  # type: ignore[arg-type]
-    assert judgement.describes is describes
+    judgement = GokuJudgement(None, None, None, 3, figures)  # type: ignore[arg-type]
+    assert judgement.describes is (verdict == "")
+    assert verdict in judgement.verdict
+    assert bool(verdict) == bool(judgement.verdict)

@@ -176,6 +176,25 @@ def test_a_posterior_as_wide_as_the_prior_says_not_learned() -> None:
     assert found.as_dict()["parameters"][1]["verdict"] == "not learned"
 
 
+def test_what_only_the_ranges_tell_apart_is_said_to_come_from_them() -> None:
+    series, truth = measured(Amplified(), [1.0, 2.0, 0.8], [0.5], n_traces=2)
+    rng, n = np.random.default_rng(0), 2000
+    strength = 2.0 * np.exp(0.1 * rng.normal(size=(2, n)))  # narrow, though the data tell the product alone
+    draws = np.stack((np.full((2, n), 1.0) * np.exp(0.02 * rng.normal(size=(2, n))), strength, 1.6 / strength), axis=-1)
+    posterior = Posterior(
+        Amplified().parameter_names, ("1/s", "1/s", ""), draws, np.zeros((2, n, 1)), np.ones((2, n, 1)),
+        np.full((2, n), 1 / n), "sampler", np.ones(2, dtype=bool),
+    )  # fmt: skip
+    (found,) = identifiability(Amplified(), first_state(Amplified()), series, truth, posterior=posterior, substeps=1)
+    rate, strength_told, gain = found.parameters
+    assert strength_told.verdict == gain.verdict == "learned"
+    assert all("told through the ranges" in one.why and "parabola" not in one.why for one in (strength_told, gain))
+    assert "ranges" not in rate.why
+    (direction,) = found.directions
+    assert "the data alone tell only strength · gain" in direction.words
+    assert "nothing is known" not in direction.words
+
+
 def test_an_estimate_of_another_shape_is_refused() -> None:
     series, truth = measured(Hardening(), [1.0, 0.5], [1.5, 0.0])
     with pytest.raises(SeriesInvalid, match="the estimate must hold"):
