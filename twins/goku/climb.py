@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from twins.goku.deadline import NEVER, Deadline
 from twins.goku.group_density import GroupDensity, Quadratic
 
 _LONGEST_STEP = 1.2  # in free coordinates: from the middle of a range to 0.88 of it
@@ -34,11 +35,13 @@ def climb(
     *,
     max_iterations: int,
     tolerance: float = 1e-4,
+    out_of_time: Deadline = NEVER,
 ) -> Generator[int, None, Top]:
     """Levenberg–Marquardt steps with the Fisher information as the curvature, each row with its own damping.
 
-    A row is done where a whole step would gain less than `tolerance` nats. Yields the number of rows still under way
-    after every iteration. Source: Marquardt, J. SIAM 11 (1963); scoring: Osborne, Int. Stat. Rev. 60 (1992).
+    A row is done where a whole step would gain less than `tolerance` nats. Yields the number of rows still under
+    way after every iteration; out of time, they stay where they are.
+    Source: Marquardt, J. SIAM 11 (1963); scoring: Osborne, Int. Stat. Rev. 60 (1992).
     """
     x = x.clone()
     here = density.quadratic(x, groups)
@@ -49,7 +52,7 @@ def climb(
     stuck = diverged.clone()
     for _ in range(max_iterations):
         rows = (~(converged | stuck)).nonzero().squeeze(-1)
-        if not len(rows):
+        if not len(rows) or out_of_time():
             break
         step, to_gain = scoring_step(gradient[rows], precision[rows], torch.zeros_like(damping[rows]))
         converged[rows] = to_gain < tolerance

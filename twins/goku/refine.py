@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from twins.errors import SeriesInvalid
+from twins.goku.blurred import blurred, sharpened
 from twins.goku.coordinates import FreeCoordinates, noise_sd_range_from
+from twins.goku.deadline import Deadline
 from twins.goku.group_density import GroupDensity
 from twins.goku.likelihood import TraceLikelihood
 from twins.goku.observation import Observation
@@ -38,14 +40,16 @@ def refine(
     ``series.group`` share their parameters; their initial states and noise levels are their own. The observation is
     used as it is. guess: where to begin, e.g. ``Guess.of(posterior)`` of a network; None: from draws of the prior.
 
-    Fisher scoring to the top, Gaussian there; importance draws from it against the exact likelihood; Markov chains
-    where these fail. Every step is one batch over all traces. Raises SeriesInvalid, EquationInvalid.
+    Fisher scoring to the top, Gaussian there; importance draws from it against the exact likelihood; where these fail,
+    along the density's bends, then from proposals fitted to the draws; Markov chains where all of these fail.
+    Every step is one batch over all traces. Raises SeriesInvalid, EquationInvalid.
     """
     settings = settings or RefineSettings()
     if settings.sampler == "emcee":
         from twins.goku.emcee_sampler import require_emcee
 
         require_emcee()
+    out_of_time = Deadline(settings.max_seconds)
     generator = torch.Generator().manual_seed(seed)
     noise_range = noise_sd_range_from(settings.noise_sd_range, series)
     coordinates = FreeCoordinates(system, noise_range, initial=settings.initial)
@@ -57,10 +61,12 @@ def refine(
         likelihood = with_substeps(likelihood, substeps)
     found = []
     for members in _groups_by_size(series):
-        density = GroupDensity(likelihood, coordinates, members)
+        shared = system.stochastic and members.shape[1] > 1
+        density = GroupDensity(blurred(likelihood) if shared else likelihood, coordinates, members)
         start = None if free is None else density.joined(free[members])
-        tops = yield from find_tops(density, start, settings, generator)
-        found.append((yield from sample_where_needed(density, tops, settings, generator)))
+        tops = yield from find_tops(density, start, settings, generator, out_of_time)
+        part = yield from sample_where_needed(density, tops, settings, generator, out_of_time)
+        found.append(sharpened(part, generator) if shared else part)
     return refined_of(likelihood, coordinates, found, noise_range, settings)
 
 

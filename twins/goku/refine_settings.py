@@ -31,6 +31,8 @@ class RefineSettings:
     `sampler` takes over: "chains" (ours, batched), "emcee" (the established one, to be installed with the extra
     `samplers`) or "none". always_sample: for all traces.
     n_chains, n_sweeps: of the sampler, at most. largest_r_hat: of chains that are trusted.
+    max_seconds: of wall time, for all traces together; after it each step under way is ended where it is: what is not
+    done comes back with the best there is, not trusted ("out of time"). None: no limit.
     """
 
     substeps: int | None = None
@@ -45,8 +47,9 @@ class RefineSettings:
     sampler: str = "chains"
     always_sample: bool = False
     n_chains: int = 16
-    n_sweeps: int = 360
+    n_sweeps: int = 960
     largest_r_hat: float = 1.05
+    max_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -57,6 +60,8 @@ class RefineSettings:
                 raise SeriesInvalid(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.n_draws < 50:
             raise SeriesInvalid(f"n_draws must be at least 50, not {self.n_draws}: intervals need them")
+        if self.max_seconds is not None and not self.max_seconds > 0.0:
+            raise SeriesInvalid(f"max_seconds must be above 0 or None, not {self.max_seconds}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,10 @@ def refined_of(
         weights[members] = part.draws.weights.T.unsqueeze(1).expand(-1, members.shape[1], -1)
         top[members] = density.by_trace(part.tops.x[:, 0])
         trusted = torch.tensor(
-            [not doubt and way in ("importance", "straightened") for doubt, way in zip(part.why, part.how, strict=True)]
+            [
+                not doubt and way in ("importance", "straightened", "adapted")
+                for doubt, way in zip(part.why, part.how, strict=True)
+            ]
         )
         proper = trusted & bool(coordinates.bounded.all())
         numbers["log_evidence"][members] = torch.where(proper, part.draws.log_evidence, torch.nan).unsqueeze(1)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from twins.goku.climb import Top, climb, covariance_of
+from twins.goku.deadline import NEVER, Deadline
 from twins.goku.group_density import GroupDensity
 from twins.goku.refine_settings import RefineEvent, RefineSettings
 
@@ -54,6 +55,7 @@ def find_tops(
     guess: Float[Tensor, "group free"] | None,
     settings: RefineSettings,
     generator: torch.Generator,
+    out_of_time: Deadline = NEVER,
 ) -> Generator[RefineEvent, None, Tops]:
     """Climb from the guess and from starts around it and over the prior (or over the prior alone, without a guess).
 
@@ -68,11 +70,11 @@ def find_tops(
     for turn in range(_ROUNDS):
         start = _starts(density, doubtful, guess, n_starts, generator, with_guess=turn == 0)
         direct = None if guess is None or turn > 0 else guess[doubtful].unsqueeze(1)
-        top, ran_away = yield from _climb_spans(density, doubtful, start, direct, settings, turn)
+        top, ran_away = yield from _climb_spans(density, doubtful, start, direct, settings, turn, out_of_time)
         n_diverged[doubtful] += ran_away
         pool = pool.joined(top, doubtful)
         doubtful = (pool.times_found() < 2).nonzero().squeeze(-1)
-        if not len(doubtful) or settings.n_starts == 1:
+        if not len(doubtful) or settings.n_starts == 1 or out_of_time():
             break
         n_starts *= 2
     return pool.tops(n_diverged)
@@ -85,6 +87,7 @@ def _climb_spans(
     direct: Float[Tensor, "chosen 1 free"] | None,
     settings: RefineSettings,
     turn: int,
+    out_of_time: Deadline,
 ) -> Generator[RefineEvent, None, tuple[Top, Tensor]]:
     """Tops of the whole traces, by way of growing spans; half of the climbs are given up on each. direct: a start on the
     whole at once (a short span may lead away from a good guess)."""
@@ -92,11 +95,13 @@ def _climb_spans(
     spans = _spans(density.likelihood.data.n_samples, settings.n_spans)
     for number, span in enumerate(spans):
         last = number + 1 == len(spans)
+        if not last and out_of_time():
+            continue
         if last and direct is not None and len(spans) > 1:
             x = torch.cat((direct, x), dim=1)
         rows = groups.repeat_interleave(x.shape[1])
         iterations = settings.max_iterations if last else min(_EARLY_ITERATIONS, settings.max_iterations)
-        climbing = climb(density.first(span), x.flatten(0, 1), rows, max_iterations=iterations)
+        climbing = climb(density.first(span), x.flatten(0, 1), rows, max_iterations=iterations, out_of_time=out_of_time)
         done = 0
         while True:
             try:
