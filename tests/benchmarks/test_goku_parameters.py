@@ -69,7 +69,7 @@ def test_intervals_of_the_right_width_cover_and_narrow_ones_do_not() -> None:
     right = score.scores(DampedPendulum(), score.Answers.of(posterior_at(estimate, 1e-3), truth), truth)
     narrow = score.scores(DampedPendulum(), score.Answers.of(posterior_at(estimate, 5e-4), truth), truth)
     assert right["coverage_within_tolerance"]
-    assert right["coverages_within_tolerance"]
+    assert right["coverages_missed"] == []
     assert narrow["coverage90"] < 0.75
     assert not narrow["coverage_within_tolerance"]
     assert tolerance(1000) == 0.03
@@ -94,19 +94,46 @@ def test_the_factor_over_the_bound_is_one_for_an_estimate_at_the_bound() -> None
     )
 
 
-def test_an_aim_that_was_missed_is_named() -> None:
+def test_a_parameter_that_is_covered_too_rarely_is_not_hidden_by_one_that_is_covered_too_often() -> None:
+    score = importlib.import_module("goku_parameters_score")
+    rng = np.random.default_rng(8)
+    truth = DampedPendulum().draw_parameters(500, torch.Generator().manual_seed(1)).numpy()
+    errors = 1e-3 * rng.standard_normal(truth.shape) * np.array([1.3, 0.4])  # covered 0.79 and 1.00
+    found = score.scores(DampedPendulum(), score.Answers.of(posterior_at(truth + errors, 1e-3), truth), truth)
+    assert abs(found["coverage90"] - 0.9) < score.tolerance(500)
+    assert set(found["coverages_missed"]) == set(DampedPendulum().parameter_names)
+    assert not found["coverage_within_tolerance"]
+
+
+def test_many_right_parameters_are_seldom_missed_and_one_wrong_among_them_is() -> None:
+    score = importlib.import_module("goku_parameters_score")
+    rng = np.random.default_rng(9)
+    n, n_parameters = 300, 15
+    covered = rng.binomial(n, 0.9, (4000, n_parameters)) / n
+    assert np.mean([bool(score.missed(one, n)) for one in covered]) < 0.012
+    covered[:, 3] = 0.8
+    assert all(3 in score.missed(one, n) for one in covered)
+    assert score.tolerance(n, of=n_parameters) > score.tolerance(n) == pytest.approx(3.0 * np.sqrt(0.09 / n))
+
+
+def test_an_aim_that_was_missed_is_named_and_so_is_a_factor_that_is_not_there() -> None:
     aims_of = importlib.import_module("goku_parameters").aims_of
-    good = {"coverage_within_tolerance": True}
+    good = {"coverage_within_tolerance": True, "coverages_missed": []}
+    bad = {"coverage_within_tolerance": False, "coverages_missed": ["mass"]}
+    recorded = {"name": "recorded", "cramer_rao_factor": None, "cramer_rao_not_computable": "why", "amortised": good}
     systems = [
         {"name": "one", "cramer_rao_factor": 1.2, "amortised": good, "refined": good},
-        {"name": "two", "cramer_rao_factor": 2.0, "amortised": {"coverage_within_tolerance": False}, "refined": good},
-        {"name": "noisy", "cramer_rao_factor": None, "amortised": good},
+        {"name": "two", "cramer_rao_factor": 2.0, "amortised": bad, "refined": good},
+        {"name": "not told", "cramer_rao_factor": None, "amortised": good},
+        recorded,
     ]
     aims = aims_of(systems)
-    assert aims["coverage_missed"] == {"amortised": ["two"], "refined": []}
-    assert aims["factor_missed"] == {"two": 2.0}
+    assert aims["coverage_missed"] == {"amortised": {"two": ["mass"]}, "refined": {}}
+    assert aims["factor_missed"] == {"two": 2.0, "not told": None}
+    assert aims["factor_not_computable"] == ["recorded"]
     assert not aims["all_met"]
-    assert aims_of(systems[::2])["all_met"]
+    assert not aims_of([systems[0], systems[2]])["all_met"]
+    assert aims_of([systems[0], recorded])["all_met"]
 
 
 def test_untrusted_answers_give_way_to_the_others() -> None:
