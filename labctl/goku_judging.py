@@ -73,17 +73,22 @@ class GokuJudgement:
         n_lost, n_traces = int(figures["n_lost"] or 0), int(figures["n_traces"] or 0)
         if n_lost == n_traces:
             return "nothing could be foreseen: every draw of the posterior ran away"
+        late = int(figures.get("out_of_time") or 0)
+        cut = f"; {late} of {figures['n_traces']} traces were not refined to the end, the time was over" if late else ""
         return (
             f"from the first {self.n_seen} of {self.series.n_samples} samples the rest is foreseen with an error (NRMSE) of "
             f"{_number(figures['forecast_nrmse'])}, by the mean alone {_number(figures['naive_nrmse'])}; "
-            f"{100 * float(figures['coverage_90']):.1f} % of it lies in the 90 % band"
+            f"{100 * float(figures['coverage_90']):.1f} % of it lies in the 90 % band{cut}"
             + (f"; of {n_lost} of {n_traces} traces every draw of the posterior ran away" if n_lost else "")
         )
 
 
-def judge_goku(model: GokuModel, series: Series, *, key: str, seed: int) -> Campaign[GokuJudgement]:
+def judge_goku(
+    model: GokuModel, series: Series, *, key: str, seed: int, max_seconds: float | None = None
+) -> Campaign[GokuJudgement]:
     """Infer from the beginning of every trace, refined, and compare what follows with what is foreseen.
 
+    max_seconds: of the refinement (None: that of JUDGING); traces that are not done then count as far as they came.
     What lies behind the beginning is hidden from the network and from the likelihood alike.
     """
     import torch
@@ -93,12 +98,13 @@ def judge_goku(model: GokuModel, series: Series, *, key: str, seed: int) -> Camp
     from labctl.campaigns.infer_goku import refined
     from twins.goku.predictive import predict_course
 
+    settings = JUDGING if max_seconds is None else replace(JUDGING, max_seconds=max_seconds)
     n_seen = max(2, round(SEEN_SHARE * series.n_samples))
     generator = torch.Generator().manual_seed(seed)
     beginning = series.span(0, n_seen)
     hidden = beginning if model.training == "measured" else _hidden(series, n_seen)
     guess = yield from in_background(lambda: model.infer(hidden, n_draws=N_DRAWS, generator=generator), key=key)
-    found = yield from refined(model, beginning, guess, key=key, seed=seed, settings=JUDGING)
+    found = yield from refined(model, beginning, guess, key=key, seed=seed, settings=settings)
     posterior = found.posterior
     drive = None if series.drive is None else series.drive[:, n_seen:]
     predicted = yield from in_background(
@@ -130,6 +136,7 @@ def _figures(series: Series, posterior: Posterior, predicted: Predicted, n_seen:
         "n_traces": series.n_traces,
         "n_lost": int(lost.sum()),
         "trusted": int(posterior.trusted.sum()),
+        "out_of_time": len(out_of_time(posterior)),
         "reconstruction_nrmse": _median_nrmse(expected[:, seen], series.values[:, seen]),
         "forecast_nrmse": _median_nrmse(expected[:, later], series.values[:, later]),
         "naive_nrmse": _median_nrmse(naive, series.values[:, later]),
@@ -137,6 +144,11 @@ def _figures(series: Series, posterior: Posterior, predicted: Predicted, n_seen:
         "coverage_90": float(inside[there].mean()) if there.any() else None,
         "diverged_draws": float(predicted.diverged.mean()),
     }
+
+
+def out_of_time(posterior: Posterior) -> list[int]:
+    """Traces whose refinement was ended by the time."""
+    return [trace for trace, why in posterior.why.items() if "out of time" in why]
 
 
 def _means(values: np.ndarray) -> np.ndarray:

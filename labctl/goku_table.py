@@ -83,10 +83,15 @@ def rows_of(posterior: Posterior, labels: Sequence[str], groups: Sequence[int]) 
             noise_sd=tuple(float(value) for value in noise[trace]),
             how=posterior.how,
             trusted=bool(posterior.trusted[trace]),
-            why=posterior.why.get(trace, "" if posterior.trusted[trace] else "not said"),
+            why=_by_option(posterior.why.get(trace, "" if posterior.trusted[trace] else "not said")),
         )
         for trace, label in enumerate(labels)
     ]
+
+
+def _by_option(why: str) -> str:
+    """What Python calls n_sweeps and max_seconds has options here."""
+    return why.replace("more n_sweeps may help", "more sweeps may help (--sweeps)")
 
 
 def table_text(rows: Sequence[TraceRow], *, most: int = _SHOWN_TRACES) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.finish_twin import plain
-from labctl.campaigns.goku_settings import GokuSettings
+from labctl.campaigns.goku_settings import GokuSettings, judging_seconds
 from labctl.campaigns.train_goku import FEWEST_MEASURED, train_measured, train_simulated
 from labctl.errors import CampaignError
 from labctl.events import Progress, Reported, Warned
@@ -236,7 +236,9 @@ def _finished(origin: _Origin, model: GokuModel, folder: Path) -> Campaign[Fitte
     key = f"goku/judge/{origin.name}"
     step = Step(key, f"Judge {origin.name} on {origin.held.n_traces} traces")
     yield step.started()
-    judgement = yield from judge_goku(model, origin.held, key=key, seed=origin.seed)
+    judgement = yield from judge_goku(
+        model, origin.held, key=key, seed=origin.seed, max_seconds=judging_seconds(origin.settings.max_seconds)
+    )
     figures = plain({"how": origin.how, **judgement.figures})
     model = _save(origin, model.training, model.machine, folder, {**model.about["training"], "judged": figures})
     report = folder / f"{origin.name}.report.html"

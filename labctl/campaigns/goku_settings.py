@@ -62,7 +62,8 @@ class InferSettings:
     importance draws are not trusted: "chains" (ours), "none", or "emcee", the established one, which then draws for all
     traces. initial: "range": traces begin in the states' ranges; "free": anywhere. share: which traces have their
     parameters in common (labctl.goku_series.SHARING). n_draws: a trace, of the network; refined_draws: of the refinement,
-    which climbs from n_starts points.
+    which climbs from n_starts points. n_sweeps: of chains, at most (None: as the refinement has it). max_seconds: wall time of
+    the refinement (None: no limit); what is not done then comes back as far as it came, not trusted.
 
     Raises CampaignError.
     """
@@ -74,6 +75,8 @@ class InferSettings:
     n_draws: int = 1000
     refined_draws: int = 600
     n_starts: int = 4
+    n_sweeps: int | None = None
+    max_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -84,11 +87,19 @@ class InferSettings:
             raise CampaignError(
                 "the network knows traces that begin in the states' ranges: initial='free' needs refinement"
             )
+        if self.max_seconds is not None and not self.max_seconds > 0.0:
+            raise CampaignError(f"max_seconds must be positive, or None for no limit, not {self.max_seconds:g}")
         if self.n_draws < 100:
             raise CampaignError(f"{self.n_draws} draws say nothing of the ends of an interval; give at least 100")
         if self.share != "none" and not self.refine:
             raise CampaignError("the network takes traces one by one: traces that share parameters need refinement")
 
 
-JUDGING = InferSettings(sampler="none", refined_draws=300, n_starts=2, n_draws=300)
+JUDGING = InferSettings(sampler="none", refined_draws=300, n_starts=2, n_draws=300, max_seconds=60.0)
 """For the traces that a model is judged on: quick, and what chains would have to mend counts as not to be trusted."""
+_JUDGING_SHARE, _JUDGING_LEAST_S = 0.5, 10.0
+
+
+def judging_seconds(training_seconds: float) -> float:
+    """Wall time that the refinement of judged traces has, beside the training's."""
+    return max(_JUDGING_LEAST_S, _JUDGING_SHARE * training_seconds)

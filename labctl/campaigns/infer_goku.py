@@ -16,6 +16,7 @@ from labctl.campaigns.goku_settings import InferSettings
 from labctl.errors import CampaignError
 from labctl.events import Progress, Reported, Warned
 from labctl.goku_channels import FREE_KINDS
+from labctl.goku_judging import out_of_time
 from labctl.goku_model import GokuModel
 from labctl.goku_noise import noise_levels
 from labctl.goku_series import Measured
@@ -95,7 +96,9 @@ def infer_goku(
     inferred = _kept(model, measured, series, guess, {**about, "refinement": state}, files)
     if settings.refine:
         found = yield from refined(model, series, guess, key=key, seed=seed, settings=settings)
-        inferred = _kept(model, measured, series, found.posterior, {**about, "refinement": DONE}, files, found)
+        late = len(out_of_time(found.posterior))
+        state = f"out of time in {late} of {series.n_traces} traces" if late else DONE
+        inferred = _kept(model, measured, series, found.posterior, {**about, "refinement": state}, files, found)
         for remark in _remarks(found):
             yield Warned(key, remark)
     left = len(inferred.rows) - inferred.n_trusted
@@ -119,11 +122,13 @@ def refined(
     from twins.goku.refine_settings import RefineSettings
 
     settings = settings or InferSettings()
+    sweeps = {} if settings.n_sweeps is None else {"n_sweeps": settings.n_sweeps}
     events = refine(
         model.system, model.observation(), series, Guess.of(guess), seed=seed,
         settings=RefineSettings(
             noise_sd_range=noise_range(model, series), initial=settings.initial, sampler=settings.sampler,
             always_sample=settings.sampler == "emcee", n_draws=settings.refined_draws, n_starts=settings.n_starts,
+            max_seconds=settings.max_seconds, **sweeps,
         ),
     )  # fmt: skip
     try:

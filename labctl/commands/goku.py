@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from labctl.commands import goku_characterise, goku_compare, goku_fit, goku_systems
 from labctl.commands.arguments import positive_integer, seed
 from labctl.commands.goku_arguments import (
+    add_refinement_arguments,
     add_share_argument,
     add_traces_arguments,
     measured_of,
@@ -73,6 +74,7 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
         "--draws", type=positive_integer, default=1000, help="draws a trace by the network (default 1000)"
     )
     parser.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
+    add_refinement_arguments(parser, seconds="--seconds")
     add_share_argument(parser)
 
 
@@ -140,6 +142,8 @@ def _asked(options: argparse.Namespace) -> tuple[GokuModel, Measured, InferSetti
         share=options.share,
         n_draws=options.draws,
         initial=options.initial,
+        n_sweeps=options.sweeps,
+        max_seconds=options.refine_seconds,
     )
     model = load_goku_model(options.model, system=options.system)
     read_as(options, model)

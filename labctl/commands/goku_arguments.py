@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labctl.commands import data_arguments
+from labctl.commands.arguments import positive_integer, positive_seconds
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from labctl.goku_series import Measured
 
 Value = TypeVar("Value")
+REFINE_SECONDS = 3600.0
 FREE = ("linear", "decoder")
 _READING = (
     "drive",
@@ -86,6 +88,22 @@ def add_share_argument(parser: argparse.ArgumentParser) -> None:
         default="none",
         help="which traces have their parameters in common: segments of one trial, trials of one file, traces of equal "
         "conditions, or all (default none)",
+    )
+
+
+def add_refinement_arguments(parser: argparse.ArgumentParser, *, seconds: str) -> None:
+    """How long every trace's own likelihood may be asked. seconds: the option's name."""
+    parser.add_argument(
+        seconds,
+        type=positive_seconds,
+        dest="refine_seconds",
+        default=REFINE_SECONDS,
+        metavar="SECONDS",
+        help="wall time of the refinement; traces that are not done then are given as far as they came, not trusted, with "
+        f"'out of time' (default {REFINE_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--sweeps", type=positive_integer, help="of the chains that draw, at most (default: some hundreds)"
     )
 
 

@@ -12,6 +12,7 @@ from labctl.commands.arguments import check_folder, check_new, positive_integer,
 from labctl.commands.goku_arguments import (
     add_channel_arguments,
     add_equation_arguments,
+    add_refinement_arguments,
     add_share_argument,
     equation_of,
     noise_span,
@@ -67,6 +68,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="refine each trace by its own likelihood (default), or leave it at what the network says",
     )
     add("--sampler", choices=("chains", "emcee", "none"), default="chains", help="as of labctl goku infer")
+    add_refinement_arguments(characterise, seconds="--refine-seconds")
     add("--anyway", action="store_true", help="as of labctl goku fit")
     add_share_argument(characterise)
     characterise.set_defaults(run=run)
@@ -83,7 +85,13 @@ def run(options: argparse.Namespace) -> int:
     from labctl.goku_model import load_goku_model
 
     design = _design(options)
-    inferring = InferSettings(share=options.share, refine=options.refine, sampler=options.sampler)
+    inferring = InferSettings(
+        share=options.share,
+        refine=options.refine,
+        sampler=options.sampler,
+        n_sweeps=options.sweeps,
+        max_seconds=options.refine_seconds,
+    )
     model = None
     if options.model is not None:
         if options.option or options.range or options.fix:

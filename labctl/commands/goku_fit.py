@@ -65,7 +65,8 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--seconds",
         type=positive_seconds,
         default=DEFAULT_SECONDS,
-        help=f"wall time of all training; judgement and report come on top (default {DEFAULT_SECONDS:g})",
+        help="wall time of all training; the judgement comes on top with at most half of it (10 s at least), and the report "
+        f"(default {DEFAULT_SECONDS:g})",
     )
     fit.add_argument(
         "--simulations", type=positive_integer, help="at most so many (default: some 100 000, as time allows)"

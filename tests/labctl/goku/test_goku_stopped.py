@@ -47,6 +47,18 @@ def test_an_interrupted_refinement_without_files_says_that_nothing_was_written(
     assert "nothing was written" in capsys.readouterr().err
 
 
+def test_a_refinement_that_is_out_of_time_gives_what_there_is_and_trusts_none_of_it(
+    model: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "found.json"
+    assert main(["goku", "infer", str(model), str(traces), "--seconds", "1e-9", "--out", str(path)]) == 3
+    assert "out of time" in capsys.readouterr().out
+    told = json.loads(path.read_text(encoding="utf-8"))
+    assert told["refinement"] == "out of time in 4 of 4 traces"
+    assert not any(row["trusted"] for row in told["traces"])
+    assert all("out of time" in row["why"] for row in told["traces"])
+
+
 def test_a_training_that_is_stopped_says_that_nothing_was_written(
     equation: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
