@@ -17,8 +17,6 @@ from twins.goku.system import System
 from twins.goku.trajectories import solve_guarded
 
 _FEWEST_KEPT = 0.02  # of the simulations; with fewer, the ranges are not of this equation
-_MOST_SUBSTEPS = 32
-_HIDDEN = 0.3  # of the smallest noise: an error of the solver below this is not seen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,10 +169,12 @@ class Simulator:
         *,
         substeps: int | None = None,
         noisy: bool = True,
+        noise: Float[Tensor, "step simulation channel"] | None = None,
     ) -> tuple[Float[Tensor, "simulation time channel"], Bool[Tensor, " simulation"]]:
         """What the channels would show without measurement noise, and which simulations did not run away.
 
-        coordinates of noise levels may follow; they are not used. noisy: with the system's own noise.
+        coordinates of noise levels may follow; they are not used. noisy: with the system's own noise, drawn
+        or given as `noise` (unit variance, a row for every step of the solver).
         """
         design = self.design
         parameters, initial = self.process(coordinates)
@@ -187,6 +187,7 @@ class Simulator:
             n_steps=design.n_samples - 1,
             drive=drive,
             noisy=noisy,
+            noise=noise,
             generator=generator,
             substeps=substeps or self.substeps,
             method=self.method,
@@ -207,25 +208,3 @@ class Simulator:
         seen = self.design.gaps(simulations.rows, generator)
         values = torch.where(seen, values, torch.nan)
         return values, torch.cat((simulations.coordinates, noise), dim=-1)
-
-
-def enough_substeps(simulator: Simulator, generator: torch.Generator, *, n: int = 128) -> int:
-    """The fewest solver steps a sample (a power of two) whose error the smallest observation noise hides.
-
-    Judged by twice as many, without the system's own noise, on nine of ten draws from the prior: where solutions are
-    chaotic, no number of steps suits all. Of an equation with noise of its own that depends on the state: at least 4.
-    """
-    coordinates = simulator.prior(n, generator)
-    rows = torch.randint(len(simulator.design.steps_s), (n,), generator=generator)
-    least = 1 if simulator.system.noise in ("none", "additive") else 4
-    coarse, kept = simulator.observed(coordinates, rows, generator, substeps=least, noisy=False)
-    substeps = least
-    while substeps < _MOST_SUBSTEPS:
-        fine, also = simulator.observed(coordinates, rows, generator, substeps=2 * substeps, noisy=False)
-        both = kept & also
-        error = (coarse - fine).square().mean(dim=1).sqrt() / simulator.noise_low
-        hidden = (error < _HIDDEN).all(dim=-1)[both]
-        if len(hidden) and bool(hidden.to(torch.float64).mean() >= 0.9) and bool((kept == also).all()):
-            return substeps
-        coarse, kept, substeps = fine, also, 2 * substeps
-    return substeps

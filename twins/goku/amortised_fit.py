@@ -17,10 +17,11 @@ from twins.fitting.adam import FlatAdam
 from twins.goku.amortised import AmortisedPosterior, coordinate_names
 from twins.goku.amortised_budget import Budget
 from twins.goku.amortised_calibration import LevelMap, calibrated_draws, coverage_of
-from twins.goku.amortised_design import Design, Simulations, Simulator, enough_substeps
+from twins.goku.amortised_design import Design, Simulations, Simulator
 from twins.goku.amortised_mixture import Mixture
 from twins.goku.amortised_network import NetworkShape, PosteriorNetwork
 from twins.goku.amortised_settings import AmortisedCalibrated, AmortisedEvent, AmortisedPass, AmortisedSettings
+from twins.goku.amortised_substeps import enough_substeps
 from twins.goku.amortised_trust import TrustReference, misfit, neighbour_distance
 from twins.goku.observation import KnownObservation, Observation
 from twins.goku.series import Series

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from twins.goku.likelihood import TraceLikelihood
+from twins.goku.prediction import Prediction
+from twins.goku.substeps import Steps, fewest_steps
 
 _ENOUGH = 0.2
 _MOST_SUBSTEPS = 64
@@ -27,7 +30,12 @@ def solver_error(
     """The change of a trace's whole prediction when the steps are halved, in standard deviations of the noise: no
     estimate is moved by more of its own standard deviations than that. inf where either diverges."""
     here = likelihood.predict(parameters, initial, noise_sd)
-    finer = with_substeps(likelihood, 2 * likelihood.substeps).predict(parameters, initial, noise_sd)
+    return _change(
+        likelihood, here, with_substeps(likelihood, 2 * likelihood.substeps).predict(parameters, initial, noise_sd)
+    )
+
+
+def _change(likelihood: TraceLikelihood, here: Prediction, finer: Prediction) -> Float[Tensor, " trace"]:
     error = (here.mean - finer.mean) * likelihood.data.seen
     if here.covariance is None or finer.covariance is None:
         squares = (error.square() / finer.variance).sum(dim=(0, -1))
@@ -44,11 +52,16 @@ def solver_error(
 def enough_substeps(likelihood: TraceLikelihood, parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> int:
     """The fewest steps a sample, 1 to 64 by doubling, that leave nine in ten of the traces an error below 0.2 standard
     deviations; traces that diverge do not count."""
-    substeps = 1
-    while substeps < _MOST_SUBSTEPS:
-        error = solver_error(with_substeps(likelihood, substeps), parameters, initial, noise_sd)
+    return _steps(likelihood, parameters, initial, noise_sd).substeps
+
+
+def _steps(likelihood: TraceLikelihood, parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> Steps:
+    def predict(substeps: int) -> Prediction:
+        return with_substeps(likelihood, substeps).predict(parameters, initial, noise_sd)
+
+    def change(here: Prediction, finer: Prediction) -> float:
+        error = _change(likelihood, here, finer)
         counted = error[torch.isfinite(error)]
-        if len(counted) and float(counted.quantile(0.9)) < _ENOUGH:
-            break
-        substeps *= 2
-    return substeps
+        return float(counted.quantile(0.9)) if len(counted) else math.inf
+
+    return fewest_steps(predict, change, tolerance=_ENOUGH, most=_MOST_SUBSTEPS)

@@ -13,6 +13,7 @@ from torch import Tensor
 from twins.errors import EquationInvalid, SolverRefused
 from twins.goku.bound import BoundSystem
 from twins.goku.compiled import kernels_for, solve_compiled
+from twins.goku.held import unheld
 from twins.solver import draw_noise
 from twins.solver.loop import solve_by_loop
 from twins.solver.problem import checked_problem
@@ -105,10 +106,11 @@ def solve_system(
         backend="loop",
     )
     if backend != "loop":
-        of_each, numbers = step_s if isinstance(step_s, Tensor) else None, parameters.to(initial)
-        kernels = kernels_for(system, problem, numbers, of_each)
+        of_each = step_s if isinstance(step_s, Tensor) else None
+        whole, numbers = unheld(system, parameters.to(initial))
+        kernels = kernels_for(whole, problem, numbers, of_each)
         if not isinstance(kernels, str):
-            return solve_compiled(kernels, system, problem, numbers, of_each)
+            return solve_compiled(kernels, whole, problem, numbers, of_each)
         if backend == "compiled":
             raise SolverRefused(f"backend='compiled' cannot take this: {kernels}; use backend='loop'")
     return solve_by_loop(problem)
@@ -133,7 +135,7 @@ def solve_guarded(
     that is not finite reaches them.
     """
     if noisy and system.stochastic and noise is None:
-        noise = _drawn(system, initial, parameters, drive, n_steps, int(options.get("substeps", 1)), generator)
+        noise = drawn_noise(system, initial, parameters, drive, n_steps, int(options.get("substeps", 1)), generator)
 
     def run(chosen: Tensor | slice) -> Tensor:
         return solve_system(
@@ -170,7 +172,7 @@ def ran_away(system: System, states: Float[Tensor, "time ... state"]) -> Bool[Te
     return ~inside.all(-1).all(0)
 
 
-def _drawn(
+def drawn_noise(
     system: System,
     initial: Tensor,
     parameters: Tensor,
@@ -178,7 +180,8 @@ def _drawn(
     n_steps: int,
     substeps: int,
     generator: torch.Generator | None,
-) -> Tensor:
+) -> Float[Tensor, "step batch channel"]:
+    """The numbers that so many steps of the system's own noise need, unit variance."""
     channels = system.n_states
     if system.noise == "general":
         with torch.no_grad():
