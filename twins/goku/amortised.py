@@ -20,9 +20,10 @@ from torch import Tensor
 from twins.errors import SeriesInvalid
 from twins.goku.amortised_calibration import LevelMap, calibrated_draws
 from twins.goku.amortised_design import Design, Simulator
+from twins.goku.amortised_membership import unlike_design
 from twins.goku.amortised_mixture import Mixture
 from twins.goku.amortised_network import PosteriorNetwork
-from twins.goku.amortised_trust import TrustReference, misfit, unlike_design
+from twins.goku.amortised_trust import TrustReference, misfit
 from twins.goku.posterior import Posterior
 from twins.goku.series import Series
 
@@ -103,7 +104,7 @@ class AmortisedPosterior:
         fits = misfit(own, values, drawn, torch.arange(series.n_traces), generator)
         summaries = self.network.summary(self.network.scaled(values, own.design.steps_s))
         why = self.trust.why_not(summaries, fits)
-        why.update(unlike_design(self.simulator, own, self.network.shape.varying))
+        why.update(unlike_design(self.simulator.design, own.design, self.network.shape.varying))
         return drawn, why
 
     def _posterior(self, coordinates: Float[Tensor, "trace draw coordinate"], why: dict[int, str]) -> Posterior:

@@ -14,7 +14,6 @@ _NEIGHBOUR = 5
 _RARE = 0.002  # of the simulations themselves are told to be odd
 MISFIT_DRAWS = 12
 """Of a trace's posterior, that are solved to see whether any explains it."""
-_SAME_TIME = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,27 +71,6 @@ def misfit(
     worth = torch.log(residual.square().nanmean(dim=(1, 2)))
     worth = torch.where(kept, worth, torch.inf).reshape(-1, n)
     return worth.min(dim=1).values
-
-
-def unlike_design(simulator: Simulator, own: Simulator, varying: tuple[str, ...]) -> dict[int, str]:
-    """Traces (of `own`'s design) with times, a drive or gaps that the simulator's design never had, and which."""
-    trained, asked = simulator.design, own.design
-    reasons: dict[int, str] = {}
-    for trace in range(len(asked.steps_s)):
-        found = []
-        if "times" not in varying:
-            off = (asked.steps_s[trace] / trained.steps_s[0] - 1.0).abs().max()
-            if float(off) > _SAME_TIME:
-                found.append("its times are not those of the design")
-        if "drive" not in varying and trained.drive is not None and asked.drive is not None:
-            scale = trained.drive[0].abs().max()
-            if float((asked.drive[trace] - trained.drive[0]).abs().max()) > _SAME_TIME * float(scale):
-                found.append("its drive is not that of the design")
-        if "gaps" not in varying and not bool(asked.seen[trace].all()):
-            found.append("it has gaps, and the design has none")
-        if found:
-            reasons[trace] = "; ".join(found) + ": train with a design like it"
-    return reasons
 
 
 def _p_value(value: Tensor, reference: Tensor) -> float:
