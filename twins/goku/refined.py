@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from twins.goku.coordinates import FreeCoordinates
+from twins.goku.innovations import filter_doubts
 from twins.goku.likelihood import TraceLikelihood
 from twins.goku.posterior import Guess, Posterior
 from twins.goku.refine_settings import Refined, RefineSettings
@@ -63,6 +64,9 @@ def refined_of(
                 f"{likelihood.substeps} solver steps a sample are too few: they may move the estimate by "
                 f"{float(error[trace]):.1f} standard deviations; give more substeps"
             )
+    for trace, doubt in enumerate(filter_doubts(likelihood, *estimate)):
+        if doubt and not flags["diverged"][trace]:
+            why[trace] = f"{why[trace]}; {doubt}" if why[trace] else doubt
     system = likelihood.system
     parameters, initial, noise_sd = (part.numpy() for part in coordinates.split(coordinates.physical(draws)))
     posterior = Posterior(
