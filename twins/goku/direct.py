@@ -30,6 +30,7 @@ from twins.goku.series import Series
 from twins.goku.system import System
 from twins.goku.trajectories import solve_system
 
+_FIT_ITERATIONS = 4
 MOST_UNEXPLAINED = 0.05
 """Of the channels' variance; with more of it outside, the states cannot be said to be seen."""
 
@@ -100,13 +101,19 @@ class FittedDirect:
             why=why,
         )
 
-    def reconstruct(self, series: Series) -> Float64[np.ndarray, "trace time channel"]:
-        """Solutions of the equation without noise, in windows; see ``direct_windows``."""
+    def reconstruct(self, series: Series, *, fit_starts: bool = False) -> Float64[np.ndarray, "trace time channel"]:
+        """Solutions of the equation without noise, in windows; see ``direct_windows``.
+
+        A window begins at the state that the map reads off its first sample; with fit_starts, at the one that fits the
+        window best, which is closer to the trace but uses it twice (``window_starts.reconstruct_fitted`` does the same
+        for a network).
+        """
         data = self._data(series)
         parameters, states = self._followed(data)
         solved = windowed(
             self.system, data, self.map, states, parameters,
-            window_samples=self.settings.window_samples, substeps=self.settings.map.substeps,
+            window_samples=self.settings.window_samples, n_iterations=_FIT_ITERATIONS if fit_starts else 0,
+            substeps=self.settings.map.substeps,
         )  # fmt: skip
         return self._channels(solved)
 

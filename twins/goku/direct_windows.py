@@ -1,4 +1,4 @@
-"""A trace as short solutions, window by window: each from the initial state that fits its window best."""
+"""A trace as short solutions, window by window: each from what its first sample shows, or from what fits it best."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from twins.goku.direct_map import Scores, StateMap
 from twins.goku.system import System
 from twins.goku.trajectories import solve_system
+from twins.goku.window_starts import fitted_starts
 
 _NUDGE = 1e-6
 
@@ -21,13 +22,13 @@ def windowed(
     parameters: Float[Tensor, "trace parameter"],
     *,
     window_samples: int,
-    n_iterations: int = 3,
+    n_iterations: int = 0,
     substeps: int = 1,
 ) -> Float[Tensor, "trace time state"]:
     """Solutions without noise in windows of so many samples, joined where a window begins.
 
     A window shares its first sample with the one before it (the last one as many as are left over). states: where the
-    windows begin to search; what is fitted are the components that were seen.
+    windows begin; with n_iterations these are fitted, by Gauss-Newton, to the components that were seen in the window.
     """
     n_samples = states.shape[1]
     length = min(window_samples, n_samples)
@@ -40,7 +41,8 @@ def windowed(
     windows = _Windows(
         system, parameters.repeat_interleave(len(starts), 0), steps, drive, targets, seen, found, substeps
     )
-    solved = windows.solved(windows.fitted(targets[:, 0], n_iterations))
+    begin = windows.fitted(targets[:, 0], n_iterations) if n_iterations else targets[:, 0]
+    solved = windows.solved(begin)
     solved = solved.reshape(len(states), len(starts), *solved.shape[1:])
     joined = torch.empty_like(states)
     for window, start in enumerate(starts):  # a later window takes over from its first sample on
@@ -79,24 +81,9 @@ class _Windows:
         return states.movedim(0, -2)
 
     def fitted(self, initial: Tensor, n_iterations: int) -> Tensor:
-        """Gauss-Newton in the initial states; a window that would get worse stays as it is."""
-        n = initial.shape[-1]
-        scale = float(self.targets.std())
-        nudges = torch.cat((torch.zeros(1, n, dtype=initial.dtype), _NUDGE * scale * torch.eye(n, dtype=initial.dtype)))
-        cost = torch.full((len(initial),), torch.inf, dtype=initial.dtype)
-        tried = initial
-        for _ in range(n_iterations + 1):
-            residuals = self._residuals(tried + nudges[:, None])
-            new_cost = residuals[0].square().sum(-1)
-            better = new_cost < cost
-            initial, cost = torch.where(better[:, None], tried, initial), torch.where(better, new_cost, cost)
-            slopes = ((residuals[1:] - residuals[0]) / (_NUDGE * scale)).permute(1, 2, 0)
-            hessian = slopes.mT @ slopes
-            hessian = hessian + 1e-9 * hessian.diagonal(dim1=-2, dim2=-1).diag_embed()
-            step = torch.linalg.solve_ex(hessian, slopes.mT @ residuals[0][..., None])[0][..., 0]
-            usable = better & torch.isfinite(step).all(-1)
-            tried = torch.where(usable[:, None], initial - step, initial)
-        return initial
+        """The initial states that fit the windows best."""
+        nudge = _NUDGE * float(self.targets.std())
+        return fitted_starts(self._residuals, initial, nudge=nudge, n_iterations=n_iterations)
 
     def _residuals(self, initial: Tensor) -> Tensor:
         """(copy, window, state) -> (copy, window, number), in units of the components."""

@@ -14,7 +14,7 @@ from twins.errors import SeriesInvalid
 from twins.fitting.adam import FlatAdam
 from twins.goku.batch import Batch, batch_of, chunks
 from twins.goku.fit_settings import FittedGoku, GokuEpoch, GokuEvent, GokuFitSettings
-from twins.goku.held_out import held_out_traces
+from twins.goku.held_out import fixed_crops, held_out_traces
 from twins.goku.loss import goku_loss
 from twins.goku.model import GokuNet
 from twins.goku.schedule import LearningRate
@@ -62,12 +62,13 @@ class _Training:
         self.data = net.prepared(batch_of(learned_from))
         if validation is not None:
             net.check(validation)
-            self.judged = batch_of(validation)
+            judged = batch_of(validation)
         else:
-            self.judged = batch_of(learned_from if self.alone else series.select(self.held_out))
+            judged = batch_of(learned_from if self.alone else series.select(self.held_out))
         self.crop = settings.crop_samples or series.n_samples
-        if self.crop > min(self.data.values.shape[1], self.judged.values.shape[1]):
+        if self.crop > min(self.data.values.shape[1], judged.values.shape[1]):
             raise SeriesInvalid(f"crops of {self.crop} samples are longer than the traces")
+        self.judged = fixed_crops(judged, self.crop)
         self.weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self.adam = FlatAdam(
             self.weights,
@@ -139,11 +140,10 @@ class _Training:
     def _validate(self) -> float:
         """Reconstruction by the means; where the noise is learned the whole loss, by draws from a seed of its own."""
         drawn = self.net.spec.loss == "likelihood" and self.net.spec.variational
-        batch = self._cropped(self.judged, np.arange(len(self.judged)))
         draws = torch.Generator().manual_seed(self.seed + 1) if drawn else None
         total, n = 0.0, 0
         with torch.no_grad():
-            for part in chunks(batch):
+            for part in chunks(self.judged):
                 loss = goku_loss(self.net, part, self.net(*part.arguments, generator=draws, shared=part.shared))
                 if loss is not None:
                     total += float(loss.total if drawn else loss.reconstruction) * len(part)
@@ -183,16 +183,16 @@ class _Training:
         if self.net.spec.loss != "likelihood":
             self._noise_left_over()
         if self.net.spec.posterior == "physical" and self.settings.calibration_simulations:
-            design = self._cropped(self.judged, np.arange(len(self.judged)))  # what was trained on is known too well
             n, draws = self.settings.calibration_simulations, torch.Generator().manual_seed(self.seed + 2)
-            self.widened = widen(self.net, design, n_simulations=n, generator=draws)
+            self.widened = widen(self.net, self.judged, n_simulations=n, generator=draws)
 
     def _noise_left_over(self) -> None:
+        """Of the held-out traces: what was trained on is known too well."""
         squares, count = torch.zeros(self.net.n_channels), torch.zeros(self.net.n_channels)
         with torch.no_grad():
-            for part in chunks(self._cropped(self.data, np.arange(len(self.data)))):
-                output = self.net(*part.arguments, shared=part.shared, normalised=part.normalised)
-                left = part.values - output.expected
+            for part in chunks(self.judged):
+                output = self.net(*part.arguments, shared=part.shared)
+                left = self.net.normalised(part) - output.expected
                 used = part.seen & ~output.diverged[:, None, None]
                 squares += left.square().where(used, 0.0).sum(dim=(0, 1))
                 count += used.sum(dim=(0, 1))

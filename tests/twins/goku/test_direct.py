@@ -41,7 +41,7 @@ def traces(seed: int, n_traces: int, n_samples: int) -> tuple[Series, np.ndarray
 
 @pytest.fixture(scope="module")
 def fitted() -> FittedDirect:
-    few = MapSettings(n_starts=3, n_kept=1, first_updates=60, kept_updates=100, last_updates=400, last_rows=2_000)
+    few = MapSettings(n_starts=2, n_kept=1, first_updates=60, kept_updates=80, last_updates=250, last_rows=1_500)
     fitting = fit_direct(MODEL, traces(1, 20, 80)[0], seed=2, settings=DirectSettings(map=few))
     while True:
         try:
@@ -60,7 +60,10 @@ def test_reconstruction_and_forecast_are_close_to_what_noise_leaves(fitted: Fitt
     shown, coming = whole.span(0, 46), whole.values[:, 46:]
     spread = float(whole.values.std())
     assert fitted.unexplained < 1e-9
-    assert error(fitted.reconstruct(shown), shown.values) < 0.1 * spread
+    as_seen, as_fitted = (fitted.reconstruct(shown, fit_starts=fit) for fit in (False, True))
+    assert error(as_seen, shown.values) < 0.15 * spread
+    assert error(as_fitted, shown.values) < 0.8 * error(as_seen, shown.values)
+    np.testing.assert_allclose(as_seen[:, 9], shown.values[:, 9], atol=1e-6)  # a window begins as it is seen
     assert error(fitted.forecast(shown, n_samples=20), coming) < 0.35 * spread
 
 
