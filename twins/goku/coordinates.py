@@ -15,7 +15,11 @@ from twins.goku.series import Series
 from twins.goku.system import System
 
 INITIAL = ("range", "free")
-_INSIDE = 0.01  # of a range: a start on its edge would have no slope
+_INSIDE = 0.01  # of a range: where a start on its edge, which would have no slope, is moved to
+_END = 1e-9  # of a range: closer to an end than this is on it
+
+FURTHEST = 6.0
+"""The free coordinate of what lies a share of 1e-9 from the end of its range: no value inside has one further out."""
 
 
 class FreeCoordinates:
@@ -89,12 +93,19 @@ class FreeCoordinates:
         by_free = (self._high - self._low) * torch.where(self.bounded, share, 0.5)
         return torch.where(self._is_log, self.physical(free) * by_free, by_free)
 
-    def free(self, physical: Float[Tensor, "*batch unknown"]) -> Float[Tensor, "*batch unknown"]:
-        """The coordinates of physical values; those on or beyond the end of their range are moved 1 % inside."""
-        inside = torch.where(self._is_log & (physical <= 0.0), 1e-300, physical)
-        straight = torch.where(self._is_log, torch.where(self._is_log, inside, 1.0).log(), physical)
+    def free(
+        self, physical: Float[Tensor, "*batch unknown"], *, inside: float = _INSIDE
+    ) -> Float[Tensor, "*batch unknown"]:
+        """The coordinates of physical values, exact for all inside their ranges.
+
+        Those on an end (closer than 1e-9 of the range) or beyond it have none: they are moved this share of the range
+        inside.
+        """
+        positive = torch.where(self._is_log & (physical <= 0.0), 1e-300, physical)
+        straight = torch.where(self._is_log, torch.where(self._is_log, positive, 1.0).log(), physical)
         unit = (straight - self._low) / (self._high - self._low)
-        return torch.where(self.bounded, torch.special.ndtri(unit.clamp(_INSIDE, 1.0 - _INSIDE)), 2.0 * unit - 1.0)
+        kept = torch.where(unit < _END, inside, torch.where(unit > 1.0 - _END, 1.0 - inside, unit))
+        return torch.where(self.bounded, torch.special.ndtri(kept), 2.0 * unit - 1.0)
 
     def at_edge(self, free: Float[Tensor, "*batch unknown"], share: float = 0.002) -> Tensor:
         """Which coordinates lie within this share of an end of their range."""

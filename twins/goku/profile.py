@@ -32,6 +32,8 @@ from twins.goku.series import Series
 from twins.goku.solver_error import enough_substeps, with_substeps
 from twins.goku.system import System
 
+_LOST = 0.1  # nats: more than the prior's small weight and a climb's tolerance may take
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileSettings:
@@ -66,7 +68,8 @@ class Profile:
     maximum, at each (0 at the top, -inf where the equation runs away); others: (point, parameter), all parameters at each
     top. low, high: ends of the interval at `level`; open_left, open_right: the profile does not fall that far before the
     range ends, which is then the end. converged: every climb came to its top. higher_top: a top that much higher
-    (nats) than the estimate's was found on the way."""
+    (nats) than the estimate's was found on the way. lost: nats by which that top still lies below the estimate that was
+    handed in; above 0 the interval is not about the estimate (a value of it lies on or beyond the end of its range)."""
 
     group: int
     parameter: str
@@ -83,6 +86,7 @@ class Profile:
     others: Float64[np.ndarray, "point parameter"]
     converged: bool
     higher_top: float
+    lost: float
 
     def lines(self) -> list[str]:
         """In words."""
@@ -95,6 +99,11 @@ class Profile:
             text.append(f"{self.parameter} is open to the {side}: it runs into the prior's bound at {end:.5g}{unit}")
         if self.higher_top > 0.1:
             text.append(f"a top {self.higher_top:.3g} nats above the estimate was found; begin a refinement there")
+        if self.lost > _LOST:
+            text.append(
+                f"the estimate lies {self.lost:.3g} nats above all that was found, so this interval is not about it: move "
+                "what lies on or beyond the end of its range inside, or widen the range"
+            )
         if not self.converged:
             text.append("some climbs did not come to their top; give more iterations")
         return text
@@ -138,26 +147,30 @@ def profile(
     likelihood = TraceLikelihood(system, observation, series, substeps=settings.substeps or 1)
     if settings.substeps is None:
         likelihood = with_substeps(likelihood, enough_substeps(likelihood, *parts))
-    free = coordinates.free(torch.cat(parts, dim=-1))
+    all_members = [torch.from_numpy(np.flatnonzero(series.groups == group)) for group in np.unique(series.groups)]
+    for members in all_members:
+        parts[0][members] = parts[0][members].mean(0)
+    free, height = coordinates.free(torch.cat(parts, dim=-1)), likelihood.log_likelihood(*parts)
     place = system.parameter_names.index(parameter)
     found: list[Profile] = []
-    for group in np.unique(series.groups):
-        members = torch.from_numpy(np.flatnonzero(series.groups == group)).unsqueeze(0)
-        density = GroupDensity(likelihood, coordinates, members)
-        course = _Course(density, place, level, settings)
-        yield from course.run(density.joined(free[members])[0])
-        found.append(course.profile(int(group), system))
+    for members in all_members:
+        density = GroupDensity(likelihood, coordinates, members.unsqueeze(0))
+        course = _Course(density, place, level, settings, float(height[members].sum()))
+        yield from course.run(density.joined(free[members]))
+        found.append(course.profile(int(series.groups[members[0]]), system))
     return tuple(found)
 
 
 class _Course:
     """The profile of one group."""
 
-    def __init__(self, density: GroupDensity, place: int, level: float, settings: ProfileSettings) -> None:
+    def __init__(
+        self, density: GroupDensity, place: int, level: float, settings: ProfileSettings, height: float
+    ) -> None:
         self._density = HeldDensity(density, place)
         self._free_density = HeldDensity(density, None)
         self._place, self._level, self._settings = place, level, settings
-        self._converged = True
+        self._height = height
 
     def run(self, start: Tensor) -> Generator[ProfileEvent, None, None]:
         """First the top, then outwards, then the ends."""
@@ -208,6 +221,8 @@ class _Course:
             return values[..., : system.n_parameters]
 
         x, drop = front.sorted()
+        top = x[int(drop.argmax())].expand(1, 1, -1)
+        reached = float(density.value(top, torch.zeros(1, dtype=torch.int64)) - density.log_prior(top))
         ends = [front.end(side) for side in (-1, 1)]
         held = physical(torch.stack([front.at(end) for end, _ in ends]))[:, self._place]
         others = physical(x)
@@ -216,5 +231,5 @@ class _Course:
             float(others[int(drop.argmax()), self._place]),
             quantity.low if ends[0][1] else float(held[0]), quantity.high if ends[1][1] else float(held[1]),
             ends[0][1], ends[1][1], others[:, self._place].copy(), drop.numpy().copy(), others,
-            front.converged, front.higher_top,
+            front.converged, front.higher_top, max(0.0, self._height - reached),
         )  # fmt: skip

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_EDGE = 7.0  # free coordinate: within 0.1 % of the range's end
+from twins.goku.coordinates import FURTHEST
+
 _NEAR_END = 0.02  # nats from the threshold at which an end is found well enough
 _GAIN = 0.01  # nats by which a neighbour's way must promise to be better
 
@@ -78,11 +79,11 @@ class Front:
             x, _ = self.sorted()
             outermost = x[0] if side < 0 else x[-1]
             at = float(outermost[self._place])
-            if side * at >= _EDGE:
+            if side * at >= FURTHEST:
                 continue
             reach = self._step if self._reach[side] == 0.0 else 2.0 * self._reach[side]
             self._reach[side] = reach
-            last = side * min(side * at + 1.3 * reach, _EDGE)
+            last = side * min(side * at + 1.3 * reach, FURTHEST)
             for k in range(1, points + 1):
                 starts.append(self._moved(outermost, at + (last - at) * k / points))
         return torch.stack(starts) if starts else self._x[:0]
@@ -121,7 +122,7 @@ class Front:
         """(free coordinate of the interval's end, whether it is the range's end)."""
         bracket = self._bracket(side)
         if bracket is None:
-            return side * _EDGE, True
+            return side * FURTHEST, True
         inside, outside, drop = bracket
         return _crossing(float(inside[self._place]), float(outside[self._place]), drop, self._threshold), False
 

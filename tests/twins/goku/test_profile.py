@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from twins.errors import EquationInvalid, SeriesInvalid
+from twins.goku.coordinates import FreeCoordinates
+from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Guess
 from twins.goku.profile import Profile, ProfileEvent, ProfileSettings, profile
 from twins.goku.profile_front import Front, half_quantile
@@ -44,6 +46,16 @@ class Saturating(System):
 
     def drift(self, z: Values, p: Any, u: Values) -> object:
         return (-p.level / (1.0 + p.level) * z.x,)
+
+
+class Swinging(System):
+    """x'' = -stiffness x."""
+
+    states = (Quantity("x", "", -2.0, 2.0), Quantity("v", "1/s", -4.0, 4.0))
+    parameters = (Quantity("stiffness", "1/s^2", 0.5, 2.0),)
+
+    def drift(self, z: Values, p: Any, u: Values) -> object:
+        return z.v, -p.stiffness * z.x
 
 
 def drained(*arguments: Any, **options: Any) -> tuple[list[ProfileEvent], tuple[Profile, ...]]:
@@ -82,7 +94,7 @@ def test_the_interval_of_a_straight_line_is_the_one_of_the_likelihood_ratio(n_tr
     assert (found.low, found.high) == pytest.approx((inside[0], inside[-1]), abs=0.005 * (found.high - found.low))
     expected = [height(value) - heights.max() for value in found.values]
     assert found.drop == pytest.approx(np.array(expected), abs=0.02)
-    assert found.converged and not (found.open_left or found.open_right)
+    assert found.converged and not (found.open_left or found.open_right) and found.lost < 0.01
     assert {event.phase for event in said} >= {"top", "outwards"}
     assert f"{found.low:.5g} .. {found.high:.5g} V/s" in found.lines()[0]
 
@@ -135,6 +147,51 @@ def test_a_better_top_than_the_estimate_moves_the_interval_and_is_told() -> None
     assert front.higher_top == 2.0 and front.n_points == 6
     low, is_open = front.end(-1)
     assert 0.0 < low < 1.0 and not is_open  # the old top lies 2 nats below the new one, more than 1.35
+
+
+@pytest.mark.parametrize("share", [1e-8, 1e-4, 0.009, 0.5, 1.0 - 0.002, 1.0 - 1e-8])
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_a_value_anywhere_in_its_range_keeps_its_place_in_free_coordinates(share: float, scale: str) -> None:
+    class OfRange(Saturating):
+        parameters = (Quantity("level", "", 0.05, 300.0, scale=scale),)
+
+    coordinates = FreeCoordinates(OfRange(), (np.array([1e-3]), np.array([1.0])))
+    level = 0.05 + 299.95 * share if scale == "linear" else 0.05 * 6000.0**share
+    here = torch.tensor([[level, 0.1, 0.02]], dtype=torch.float64)
+    assert coordinates.physical(coordinates.free(here)).numpy() == pytest.approx(here.numpy(), rel=1e-9)
+
+
+def test_a_value_on_or_beyond_an_end_of_its_range_is_moved_one_percent_inside() -> None:
+    coordinates = FreeCoordinates(Saturating(), (np.array([1e-3]), np.array([1.0])))
+    x = torch.tensor([[0.1, -5.0, 0.02], [400.0, 9.0, 0.02]], dtype=torch.float64)
+    level, state, _ = coordinates.physical(coordinates.free(x)).T
+    assert level.tolist() == pytest.approx([0.1 * 1000.0**0.01, 0.1 * 1000.0**0.99])
+    assert state.tolist() == pytest.approx([-4.9, 4.9])
+
+
+def test_the_interval_does_not_depend_on_how_wide_the_range_is() -> None:
+    """In the wide range the stiffness lies 0.4 % from an end: moved 1 % inside it would climb to a false top nearby."""
+    times = 0.1 * np.arange(100)
+    stiffness = 1.2
+    x = np.cos(np.sqrt(stiffness) * times)[:, None] + 0.05 * np.random.default_rng(3).normal(size=(100, 1))
+    series = Series(x[None], times, ("x",), ("",))
+    guess = Guess(np.array([[stiffness]]), np.array([[1.0, 0.0]]), np.array([[0.05]]))
+    found = []
+    for limits in ((0.5, 2.0), (0.05, 300.0)):
+        swinging = Swinging().with_ranges({"stiffness": limits})
+        observation = KnownObservation.of_outputs(swinging, ["x"])
+        found.extend(drained(swinging, observation, series, guess, "stiffness", settings=SETTINGS)[1])
+    near, wide = found
+    assert (wide.low, wide.best, wide.high) == pytest.approx((near.low, near.best, near.high), rel=1e-3)
+    assert near.low < stiffness < near.high and wide.lost < 0.01
+
+
+def test_an_estimate_better_than_all_its_profile_reaches_is_told() -> None:
+    """The slope of the data, 0.4, lies beyond the range."""
+    series, guess = ramps()
+    _, (found,) = drained(Ramp().with_ranges({"slope": (1.0, 2.0)}), None, series, guess, "slope", settings=SETTINGS)
+    assert found.lost > 10.0
+    assert any("is not about it" in line for line in found.lines())
 
 
 def test_what_cannot_be_profiled_is_refused() -> None:
