@@ -17,7 +17,8 @@ class Posterior:
 
     parameters: (trace, draw, parameter); initial: (trace, draw, state) at the trace's first sample; noise_sd: (trace, draw,
     channel), standard deviation of the observation noise in the channels' units. weights: (trace, draw), each trace's
-    sum is 1. how: "amortised", "laplace", "importance", "sampler" …, as one word. trusted: (trace,), False where the
+    sum is 1; equal ones do not mean as many independent draws (they may have been resampled: see ``Refined.effective``).
+    how: "amortised", "laplace", "importance", "sampler" …, as one word. trusted: (trace,), False where the
     draws do not stand for the posterior (not converged, few effective draws, diverged); why says it, by trace.
     """
 
@@ -52,12 +53,6 @@ class Posterior:
     def n_draws(self) -> int:
         """Draws a trace."""
         return int(self.parameters.shape[1])
-
-    @property
-    def effective_draws(self) -> Float64[np.ndarray, " trace"]:
-        """How many equally weighted draws these are worth (Kish: 1 / sum of squared weights)."""
-        worth: np.ndarray = 1.0 / np.square(self.weights).sum(axis=1)
-        return worth
 
     def mean(self) -> Float64[np.ndarray, "trace parameter"]:
         """Posterior mean."""

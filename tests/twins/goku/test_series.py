@@ -72,10 +72,9 @@ def test_intervals_of_many_draws_are_those_of_the_distribution():
     assert low[:, 0] == pytest.approx([-1.645, -3.29], rel=0.03)
     assert high[:, 0] == pytest.approx([1.645, 3.29], rel=0.03)
     assert posterior.covers(np.array([[1.6], [3.5]])).tolist() == [[True], [False]]
-    assert posterior.effective_draws == pytest.approx(20000)
 
 
-def test_weights_count_in_means_intervals_and_effective_draws():
+def test_weights_count_in_means_and_intervals():
     draws = np.tile(np.linspace(0.0, 1.0, 1001)[None, :, None], (2, 1, 1))
     weights = np.linspace(0.0, 1.0, 1001)[None].repeat(2, 0)
     weights = weights / weights.sum(1, keepdims=True)
@@ -83,8 +82,15 @@ def test_weights_count_in_means_intervals_and_effective_draws():
     assert posterior.mean()[:, 0] == pytest.approx(2 / 3, abs=1e-3)
     assert posterior.sd()[:, 0] == pytest.approx(np.sqrt(1 / 18), abs=1e-3)
     assert posterior.median()[:, 0] == pytest.approx(np.sqrt(0.5), abs=1e-3)
-    assert posterior.effective_draws == pytest.approx(0.75 * 1001, rel=0.01)
     assert Guess.of(posterior).parameters[0, 0] == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_a_posterior_counts_no_draws_by_weights_that_resampling_made_equal():
+    """Four of five draws are one and the same: by their equal weights they would be worth five."""
+    draws = np.array([[[0.0], [0.0], [0.0], [0.0], [1.0]]])
+    posterior = _posterior(draws, np.full((1, 5), 0.2))
+    told = [name for name in dir(posterior) if "effective" in name]
+    assert not told, f"{told} cannot be known from draws and weights alone; see Refined.effective"
 
 
 def test_a_selection_keeps_why_a_trace_is_not_trusted():
