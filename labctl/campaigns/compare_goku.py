@@ -69,7 +69,7 @@ def compare_goku(
     series = measured.series(first.channels, first.drives, share=share)
     training, held_out = split_in_time(series, SHOWN)
     refining = RefineSettings(
-        noise_sd_range=noise_levels(series, {}), sampler=JUDGING.sampler, n_draws=JUDGING.refined_draws
+        noise_sd_range=noise_levels(training, {}), sampler=JUDGING.sampler, n_draws=JUDGING.refined_draws
     )
     events = compare_equations(made, training, held_out, seed=seed, settings=ComparisonSettings(refine=refining))
     try:
@@ -86,21 +86,23 @@ def compare_goku(
     about = {
         "candidates": {name: source.as_dict() for name, (source, _) in candidates.items()},
         "observed": {name: one.as_dict() for name, one in wired.items()},
-        "data": [dict(source) for source in measured.sources],
-        "treatments": list(measured.treatments),
-        **collect_provenance(
-            simulated=measured.simulated,
-            seed=seed,
-            identities=measured.bench.get("identities", {}),
-            extra={"share": share},
-        ),
     }
-    found = ComparedEquations(comparison, about)
+    found = ComparedEquations(comparison, {**about, **_origin(measured, seed, share)})
     if page is not None:
         write_comparison(page, found)
     yield Reported(key, {"best": comparison.best, "tied": list(comparison.tied)}, () if page is None else (str(page),))
     yield step.finished(comparison.verdict)
     return found
+
+
+def _origin(measured: Measured, seed: int, share: str) -> dict[str, Any]:
+    """Where the data come from, and what was done to them."""
+    identities = measured.bench.get("identities", {})
+    return {
+        "data": [dict(source) for source in measured.sources],
+        "treatments": list(measured.treatments),
+        **collect_provenance(simulated=measured.simulated, seed=seed, identities=identities, extra={"share": share}),
+    }
 
 
 def _alike(wired: Mapping[str, Wired]) -> Wired:
@@ -126,6 +128,15 @@ def _alike(wired: Mapping[str, Wired]) -> Wired:
     return all_wired[0]
 
 
+def _told_apart(comparison: EquationComparison) -> str:
+    if comparison.n_groups == 1:
+        return "All traces share their parameters, so nothing is known of the error of the differences."
+    return (
+        f"Errors are over {comparison.n_groups} groups of traces that share their parameters: equations within "
+        f"{comparison.quantile:.3g} standard errors of the best cannot be told from it."
+    )
+
+
 def write_comparison(path: Path, found: ComparedEquations) -> None:
     """A page with the verdict and the table; whole or not at all."""
     page = HtmlPage("Equations compared on what was not shown to them")
@@ -138,8 +149,8 @@ def write_comparison(path: Path, found: ComparedEquations) -> None:
             (
                 one.name,
                 one.n_parameters,
-                f"{one.log_density.mean():.4g}",
-                f"{one.difference:+.3g} ± {one.standard_error:.2g}",
+                f"{one.mean_log_density:.4g}",
+                one.difference_in_words,
                 f"{one.nrmse.mean():.3g}",
                 one.n_untrusted,
             )
@@ -148,7 +159,7 @@ def write_comparison(path: Path, found: ComparedEquations) -> None:
     )
     page.paragraph(
         f"Each equation was refined on the first {100 * SHOWN:.0f} % of every trace; the density and the error are of the rest. "
-        "Equations within two standard errors of the best cannot be told from it.",
+        + _told_apart(found.comparison),
         note=True,
     )
     path.parent.mkdir(parents=True, exist_ok=True)

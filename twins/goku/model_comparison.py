@@ -2,10 +2,13 @@
 
 Every candidate is refined on what it may see; the rest is judged by its predictive density (what the posterior of
 parameters, initial states and noise says of the held-out samples, draws averaged) and by the error of the predicted
-course. Differences come with standard errors over traces; within two of them, two equations cannot be told apart.
+course. Traces of one group share the error of their parameters, so differences come with standard errors over groups;
+within Student's quantile for so few groups, corrected for the pairs the best was picked from, two equations cannot be told
+apart, and never with a single group. All candidates are refined with the same random numbers.
 
 Sources: Gneiting and Raftery, J. Am. Stat. Assoc. 102 (2007), for the logarithmic score; Vehtari, Gelman and Gabry,
-Stat. Comput. 27 (2017), for differences with standard errors.
+Stat. Comput. 27 (2017), for differences with standard errors; Cameron and Miller, J. Hum. Resour. 50 (2015), for groups
+that share an error, and Student's quantile at their number.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from jaxtyping import Float64
 
 from twins.errors import EquationInvalid, SeriesInvalid
 from twins.goku.comparison_data import Shown, shown_of
+from twins.goku.comparison_error import by_group, difference_over_groups, is_behind, student_quantile
 from twins.goku.coordinates import noise_sd_range_from
 from twins.goku.likelihood import TraceLikelihood
 from twins.goku.observation import Observation
@@ -48,17 +52,17 @@ class Candidate:
 class ComparisonSettings:
     """refine: of every candidate; a noise_sd_range that it does not give is taken from the data, the same for all.
     warm_up: samples of a held-out trace that tell its initial state (and are not judged), where it is not the
-    continuation of a training trace. n_draws: of the predicted course. clear: standard errors from which on two
-    candidates can be told apart."""
+    continuation of a training trace. n_draws: of the predicted course. confidence: that all which are said to be behind
+    the best are, over the groups of traces there might have been."""
 
     refine: RefineSettings = field(default_factory=RefineSettings)
     warm_up: int = 20
     n_draws: int = 200
-    clear: float = 2.0
+    confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        if self.warm_up < 2 or self.n_draws < 2 or not self.clear > 0.0:
-            raise SeriesInvalid("comparison settings: warm_up and n_draws must be at least 2, clear positive")
+        if self.warm_up < 2 or self.n_draws < 2 or not 0.0 < self.confidence < 1.0:
+            raise SeriesInvalid("comparison settings: warm_up and n_draws must be at least 2, confidence within 0..1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +82,37 @@ class CompareEvent:
 class CandidateScore:
     """log_density: (trace,), natural logarithm of the predictive density per held-out sample (of one channel), in the
     channels' units; -inf where the equation ran away. nrmse: (trace,), of the predicted course over the held-out samples:
-    see ``twins.goku.scores``. difference, standard_error: of the mean log_density to the
-    best candidate's (0 for the best), over traces. n_untrusted: traces whose posterior is not trusted."""
+    see ``twins.goku.scores``. mean_log_density: over groups, of the mean over each group's traces. difference: of it to
+    the best candidate's (0 for the best); standard_error: of that over groups, NaN for a single one. tied: it cannot be
+    told from the best. n_untrusted: traces whose posterior is not trusted."""
 
     name: str
     n_parameters: int
     log_density: Float64[np.ndarray, " trace"]
     nrmse: Float64[np.ndarray, " trace"]
+    mean_log_density: float
     difference: float
     standard_error: float
     tied: bool
     n_untrusted: int
     refined: Refined
 
+    @property
+    def difference_in_words(self) -> str:
+        """With its standard error, where there is one."""
+        error = "unknown" if math.isnan(self.standard_error) else f"{self.standard_error:.2g}"
+        return f"{self.difference:+.3g} ± {error}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EquationComparison:
-    """scores: the best first. n_judged: held-out samples of all traces. verdict: in words."""
+    """scores: the best first. n_judged: held-out samples of all traces. n_groups: of judged traces. quantile: standard
+    errors within which two candidates cannot be told apart, inf for a single group. verdict: in words."""
 
     scores: tuple[CandidateScore, ...]
     n_judged: int
+    n_groups: int
+    quantile: float
     verdict: str
 
     @property
@@ -115,11 +130,11 @@ class EquationComparison:
         text = [self.verdict]
         for score in self.scores:
             line = (
-                f"{score.name}: {score.log_density.mean():.4g} nats a sample, NRMSE {score.nrmse.mean():.3g}, "
+                f"{score.name}: {score.mean_log_density:.4g} nats a sample, NRMSE {score.nrmse.mean():.3g}, "
                 f"{score.n_parameters} parameters"
             )
             if score is not self.scores[0]:
-                line += f"; {score.difference:+.3g} ± {score.standard_error:.2g} nats a sample to the best"
+                line += f"; {score.difference_in_words} nats a sample to the best"
             if score.n_untrusted:
                 line += f"; the posterior of {score.n_untrusted} traces is not trusted"
             text.append(line)
@@ -134,6 +149,8 @@ class EquationComparison:
         return {
             "scores": rows,
             "n_judged": self.n_judged,
+            "n_groups": self.n_groups,
+            "quantile": self.quantile,
             "best": self.best,
             "tied": self.tied,
             "verdict": self.verdict,
@@ -167,9 +184,7 @@ def compare_equations(
     found: list[tuple[Candidate, Refined, np.ndarray, np.ndarray]] = []
     for number, candidate in enumerate(candidates):
         guess = None if candidate.guess is None else shown.guess(candidate.guess, training)
-        events = refine(
-            candidate.system, candidate.observation, shown.visible, guess, seed=seed + number, settings=refining
-        )
+        events = refine(candidate.system, candidate.observation, shown.visible, guess, seed=seed, settings=refining)
         while True:
             try:
                 event = next(events)
@@ -223,53 +238,44 @@ def _course_error(
 def _compared(
     found: list[tuple[Candidate, Refined, np.ndarray, np.ndarray]], shown: Shown, settings: ComparisonSettings
 ) -> EquationComparison:
-    order = sorted(range(len(found)), key=lambda k: -float(found[k][2].mean()))
+    groups = shown.whole.groups[shown.judged]
+    means = [float(by_group(density, groups).mean()) for _, _, density, _ in found]
+    order = sorted(range(len(found)), key=lambda k: -means[k])
     best = found[order[0]][2]
+    n_groups = len(np.unique(groups))
+    quantile = student_quantile(n_groups, len(found), settings.confidence)
     scores = []
     for k in order:
         candidate, refined, density, by_course = found[k]
-        apart, error = _difference(density, best)
-        tied = k == order[0] or not abs(apart) > settings.clear * error
-        n_untrusted = int((~refined.posterior.trusted[shown.judged]).sum())
+        apart, error = difference_over_groups(density, best, groups)
         scores.append(
             CandidateScore(
-                candidate.name,
-                candidate.system.n_parameters,
-                density,
-                by_course,
-                apart,
-                error,
-                tied,
-                n_untrusted,
-                refined,
+                candidate.name, candidate.system.n_parameters, density, by_course, means[k], apart, error,
+                k == order[0] or not is_behind(apart, error, quantile),
+                int((~refined.posterior.trusted[shown.judged]).sum()), refined,
             )
-        )
-    return EquationComparison(tuple(scores), int(shown.n_judged.sum()), _verdict(scores, settings.clear))
+        )  # fmt: skip
+    verdict = _verdict(scores, n_groups, settings.confidence)
+    return EquationComparison(tuple(scores), int(shown.n_judged.sum()), n_groups, quantile, verdict)
 
 
-def _difference(density: np.ndarray, best: np.ndarray) -> tuple[float, float]:
-    """(mean, standard error) over traces; the error is NaN for a single trace, 0 where one side ran away."""
-    if density is best:
-        return 0.0, 0.0
-    if not np.isfinite(density).all():
-        return -math.inf, 0.0
-    apart = density - best
-    error = float(apart.std(ddof=1) / math.sqrt(len(apart))) if len(apart) > 1 else math.nan
-    return float(apart.mean()), error
-
-
-def _verdict(scores: list[CandidateScore], clear: float) -> str:
+def _verdict(scores: list[CandidateScore], n_groups: int, confidence: float) -> str:
     first = scores[0]
     if not np.isfinite(first.log_density).all():
         return "no candidate predicts the held-out data: all ran away"
-    if len(first.log_density) == 1:
-        return f"{first.name} is ahead, but with one trace nothing is known of the error: cannot be told apart"
     tied = [score.name for score in scores if score.tied]
-    if len(tied) == 1:
-        return f"{first.name} predicts best, by more than {clear:g} standard errors"
     others = [score.name for score in scores if not score.tied]
     behind = f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} behind" if others else ""
-    return f"{' and '.join(tied)} cannot be told apart within {clear:g} standard errors{behind}"
+    if len(tied) == 1 and all(math.isinf(score.difference) for score in scores[1:]):
+        return f"{first.name} predicts best: all others run away on held-out data"
+    if len(tied) == 1:
+        return f"{first.name} predicts best, with a confidence of {100.0 * confidence:.3g} %"
+    if n_groups == 1:
+        return (
+            f"{first.name} is ahead, but with one group of traces that share their parameters nothing is known of the "
+            f"error: {' and '.join(tied)} cannot be told apart{behind}"
+        )
+    return f"{' and '.join(tied)} cannot be told apart with a confidence of {100.0 * confidence:.3g} %{behind}"
 
 
 __all__ = [

@@ -60,17 +60,16 @@ class Drifting(System):
         return (-p.rate * z.x,)
 
 
-def measured(n_traces: int = 6, *, seed: int = 3, n_samples: int = 50) -> Series:
-    """Simulated springs, all of one stiffness and damping."""
+def measured(n_traces: int = 6, *, seed: int = 3, n_samples: int = 50, n_groups: int = 1) -> Series:
+    """Simulated springs, all of one stiffness and damping; how many of them are thought to be the same."""
     generator = torch.Generator().manual_seed(seed)
-    parameters = torch.tensor([[4.0, 0.15]], dtype=F64).expand(n_traces, -1)
+    parameters = torch.tensor([[4.0, 0.4]], dtype=F64).expand(n_traces, -1)
     angle = 6.28 * torch.rand(n_traces, dtype=F64, generator=generator)
     initial = torch.stack((1.5 * angle.cos(), 3.0 * angle.sin()), dim=-1)
     states = solve_system(Spring(), initial, parameters, step_s=0.2, n_steps=n_samples - 1)
     x = states[..., :1] + 0.05 * torch.randn((n_samples, n_traces, 1), dtype=F64, generator=generator)
-    return Series(
-        x.swapaxes(0, 1).numpy(), 0.2 * np.arange(n_samples), ("x",), ("mm",), group=np.zeros(n_traces, dtype=np.int64)
-    )
+    groups = np.arange(n_traces) % n_groups
+    return Series(x.swapaxes(0, 1).numpy(), 0.2 * np.arange(n_samples), ("x",), ("mm",), group=groups)
 
 
 def candidate(name: str, system: System) -> Candidate:
@@ -87,7 +86,7 @@ def drained(events: Generator[Any, None, T]) -> tuple[list[Any], T]:
 
 
 def test_the_right_equation_predicts_the_rest_of_its_traces_best() -> None:
-    training, held_out = split_in_time(measured(), 0.6)
+    training, held_out = split_in_time(measured(n_samples=40, n_groups=6), 0.6)
     candidates = [candidate("drifting", Drifting()), candidate("spring", Spring()), candidate("rubbing", Rubbing())]
     said, found = drained(compare_equations(candidates, training, held_out, seed=0, settings=QUICK))
     assert found.best == "spring" and found.tied == ("spring",)
@@ -99,12 +98,12 @@ def test_the_right_equation_predicts_the_rest_of_its_traces_best() -> None:
     assert by_name["drifting"].difference < by_name["rubbing"].difference < 0.0
     assert by_name["spring"].nrmse.mean() < 0.5 * by_name["drifting"].nrmse.mean()
     assert [event.candidate for event in said if event.log_density is not None] == ["drifting", "spring", "rubbing"]
-    assert found.n_judged == held_out.values.size
+    assert (found.n_judged, found.n_groups) == (held_out.values.size, 6)
     assert found.as_dict()["best"] == "spring" and len(found.lines()) == 4
 
 
 def test_one_equation_under_two_names_cannot_be_told_apart_on_other_traces_and_observed_otherwise() -> None:
-    series = measured(8)
+    series = measured(8, n_groups=4)
     training, held_out = series.select(np.arange(4)), series.select(np.arange(4, 8))
     doubled = Candidate("doubled", Doubled(), KnownObservation(torch.tensor([[0.5, 0.0]])))
     _, found = drained(
@@ -112,7 +111,8 @@ def test_one_equation_under_two_names_cannot_be_told_apart_on_other_traces_and_o
     )
     assert set(found.tied) == {"spring", "doubled"}
     assert "cannot be told apart" in found.verdict
-    assert found.n_judged == 4 * (50 - 8)
+    assert (found.n_judged, found.n_groups) == (4 * (50 - 8), 4)
+    assert found.scores[1].difference == pytest.approx(0.0, abs=1e-6)  # the same random numbers for both
 
 
 def test_the_predictive_density_of_one_draw_is_that_of_the_held_out_errors() -> None:
@@ -150,9 +150,10 @@ def test_held_out_traces_of_strangers_and_candidates_of_one_name_are_refused() -
         shown_of(training, series.select([2, 3]).span(0, 8), 8)
 
 
-def test_a_single_trace_gives_no_standard_error_and_so_no_winner() -> None:
-    training, held_out = split_in_time(measured(1), 0.6)
+@pytest.mark.parametrize("n_traces", [1, 3])
+def test_traces_of_a_single_group_give_no_standard_error_and_so_no_winner(n_traces: int) -> None:
+    training, held_out = split_in_time(measured(n_traces, n_samples=40), 0.6)
     candidates = [candidate("spring", Spring()), candidate("rubbing", Rubbing())]
     _, found = drained(compare_equations(candidates, training, held_out, seed=0, settings=QUICK))
     assert set(found.tied) == {"spring", "rubbing"}
-    assert "one trace" in found.verdict
+    assert "one group" in found.verdict and "± unknown" in found.lines()[2]
