@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from goku_measured_data import NOISE_SD_RANGE_V, Silverbox, duffing, physical, training_starts
 
+from labctl.campaigns.told import drained
 from twins.goku.amortised_fit import fit_amortised
 from twins.goku.amortised_settings import AmortisedSettings
 from twins.goku.climb import scoring_step
@@ -79,16 +80,10 @@ def amortised_guess(
         max_seconds=60.0 if quick else 300.0,
         substeps=2,
     )
-    training = fit_amortised(
-        system, KnownObservation.of_outputs(system, ["position"]), design,
-        noise_sd_range=NOISE_SD_RANGE_V, seed=seed, settings=settings,
-    )  # fmt: skip
-    while True:
-        try:
-            next(training)
-        except StopIteration as stopped:
-            network = stopped.value
-            break
+    observation = KnownObservation.of_outputs(system, ["position"])
+    network = drained(
+        fit_amortised(system, observation, design, noise_sd_range=NOISE_SD_RANGE_V, seed=seed, settings=settings)
+    )
     seen = data.fine(starts, GUESSED_SAMPLES, 1)
     posterior = network.infer(seen, 500, generator=torch.Generator().manual_seed(seed))
     told = physical(posterior.parameters, system.parameter_names)
@@ -114,21 +109,15 @@ def refined(
         sampler="none",
         substeps=substeps,
     )
-    work = refine(
-        system, KnownObservation.of_outputs(system, ["position"]), series, guess, seed=seed, settings=settings
+    observation, began = KnownObservation.of_outputs(system, ["position"]), time.process_time()
+    found = drained(refine(system, observation, series, guess, seed=seed, settings=settings))
+    print(
+        f"  {time.process_time() - began:.0f} s of CPU  refined: {found.log_likelihood.sum():.1f} nats, "
+        f"{int(found.converged.sum())} of {series.n_traces} at their top, k_hat {found.k_hat.max():.2f}, "
+        f"{found.substeps} substeps, at edge {dict(found.at_edge)}",
+        flush=True,
     )
-    began = time.process_time()
-    while True:
-        try:
-            next(work)
-        except StopIteration as stopped:
-            found: Refined = stopped.value
-            print(f"  {time.process_time() - began:.0f} s of CPU", end="")
-            print(
-                f"  refined: {found.log_likelihood.sum():.1f} nats, {int(found.converged.sum())} of {series.n_traces} at "
-                f"their top, k_hat {found.k_hat.max():.2f}, {found.substeps} substeps, at edge {dict(found.at_edge)}"
-            )
-            return found
+    return found
 
 
 def with_inferred_start(fitted: Fitted, series: Series, *, noisy: bool) -> Posterior:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -41,8 +42,10 @@ class DriveLstm(nn.Module):
         return response
 
 
-def fit_lstm(training: twins.Traces, *, seconds: float, seed: int) -> tuple[DriveLstm, int]:
-    """Train for so many seconds; the last realisation of the training data chooses the checkpoint. Returns updates."""
+def fit_lstm(
+    training: twins.Traces, *, seconds: float, seed: int, clock: Callable[[], float] = time.perf_counter
+) -> tuple[DriveLstm, int]:
+    """Train for so many seconds of `clock`; the last realisation of the training data chooses the checkpoint. Returns updates."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # nn.LSTM draws its weights from the global generator
         model = DriveLstm(training)
@@ -50,8 +53,8 @@ def fit_lstm(training: twins.Traces, *, seconds: float, seed: int) -> tuple[Driv
     wanted = torch.tensor((training.response[..., 0] - model.response_centre) / model.response_scale).float()
     optimiser = torch.optim.Adam(model.parameters(), lr=FIRST_RATE)
     generator = torch.Generator().manual_seed(seed)
-    began, n_updates, n_scored, best, state = time.perf_counter(), 0, 0, math.inf, model.state_dict()
-    while (progress := (time.perf_counter() - began) / seconds) < 1.0:
+    began, n_updates, n_scored, best, state = clock(), 0, 0, math.inf, model.state_dict()
+    while (progress := (clock() - began) / seconds) < 1.0:
         if progress * SCORES >= n_scored + 1:
             n_scored += 1
             score = held_out_error(model, inputs, wanted)
