@@ -20,6 +20,7 @@ from twins.files import labctl_version, read_whole, write_whole
 from twins.goku.amortised import AmortisedPosterior
 from twins.goku.amortised_calibration import LevelMap
 from twins.goku.amortised_design import Design, Simulator
+from twins.goku.amortised_file_check import NETWORK, check_finite, check_network, check_solver, check_tensors
 from twins.goku.amortised_network import NetworkShape, PosteriorNetwork
 from twins.goku.amortised_trust import TrustReference
 from twins.goku.observation import KnownObservation, LinearObservation, Observation
@@ -29,7 +30,6 @@ from twins.goku.system_file import SystemModel, describe_system, system_from
 FORMAT = "labctl.goku_amortised"
 FORMAT_VERSION = 1
 _LARGEST_JSON, _LARGEST_TENSORS = 1 << 20, 1 << 30  # bytes
-_NETWORK = "network."
 
 
 class _Model(BaseModel):
@@ -115,9 +115,17 @@ def load_amortised(path: str | Path, system: System | None = None) -> AmortisedP
     if hashlib.sha256(payload).hexdigest() != document.tensors_sha256:
         raise CheckpointInvalid(f"{tensors_path} is not the file that {json_path.name} describes (its sha256 differs)")
     try:
+        equation = system_from(document.system, system, where=json_path)
         tensors = load(payload)
-        return _posterior(document, tensors, system_from(document.system, system, where=json_path))
-    except (KeyError, RuntimeError, SafetensorError, EquationInvalid) as error:
+    except (SafetensorError, EquationInvalid) as error:
+        raise CheckpointInvalid(f"{json_path}: {error}") from error
+    try:
+        return _posterior(document, tensors, equation)
+    except CheckpointInvalid as error:
+        raise CheckpointInvalid(f"{json_path} and {tensors_path.name}: {error}") from error
+    except KeyError as error:
+        raise CheckpointInvalid(f"{tensors_path} lacks the tensor {error}") from error
+    except (RuntimeError, EquationInvalid) as error:
         raise CheckpointInvalid(f"{json_path}: {error}") from error
 
 
@@ -127,13 +135,15 @@ def read_amortised_provenance(path: str | Path) -> dict[str, Any]:
 
 
 def _posterior(document: _FileModel, tensors: dict[str, Tensor], system: System) -> AmortisedPosterior:
-    odd = [
-        name for name, value in tensors.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())
-    ]
-    if odd:
-        raise CheckpointInvalid(f"{document.tensors_file}: {odd[0]} holds values that are not finite")
-    network = PosteriorNetwork(NetworkShape(**document.shape.model_dump()))
-    weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
+    check_solver(document.substeps, document.method)
+    check_finite(tensors)
+    shape = NetworkShape(**document.shape.model_dump())
+    check_network(shape, tensors, system)
+    check_tensors(shape, tensors, system, document.uniform_step_s)
+    if not len(document.names) == len(document.units) == shape.n_channels:
+        raise CheckpointInvalid(f"{shape.n_channels} channels need as many names and units")
+    network = PosteriorNetwork(shape)
+    weights = {name.removeprefix(NETWORK): value for name, value in tensors.items() if name.startswith(NETWORK)}
     network.load_state_dict(weights)
     network.eval()
     design = Design(tensors["steps_s"], tensors["seen"], tensors.get("drive"), document.uniform_step_s)
@@ -141,10 +151,6 @@ def _posterior(document: _FileModel, tensors: dict[str, Tensor], system: System)
     simulator = Simulator(
         system, observation, design, tensors["noise_low"], tensors["noise_high"], document.substeps, document.method
     )
-    if simulator.n_coordinates != document.shape.n_coordinates:
-        raise CheckpointInvalid(
-            f"the equation has {simulator.n_coordinates} coordinates, the network {document.shape.n_coordinates}"
-        )
     told = {
         name: getattr(document, name)
         for name in ("coverage90_before", "coverage90_after", "n_simulations", "n_diverged", "held_out_loss", "seconds")
@@ -163,7 +169,7 @@ def _posterior(document: _FileModel, tensors: dict[str, Tensor], system: System)
 def _tensors(posterior: AmortisedPosterior) -> dict[str, Tensor]:
     simulator = posterior.simulator
     matrix, offset = _operator(simulator.observation)
-    named = {f"{_NETWORK}{name}": value for name, value in posterior.network.state_dict().items()}
+    named = {f"{NETWORK}{name}": value for name, value in posterior.network.state_dict().items()}
     named |= {"steps_s": simulator.design.steps_s, "seen": simulator.design.seen}
     named |= {"noise_low": simulator.noise_low, "noise_high": simulator.noise_high}
     named |= {"observation_matrix": matrix, "observation_offset": offset, "ranks": posterior.level_map.ranks}

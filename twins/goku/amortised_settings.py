@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from twins.errors import EquationInvalid
+from twins.goku.substeps import MOST_SUBSTEPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class AmortisedSettings:
                 f"amortised settings: calibration needs at least 200 simulations, not {self.calibration}; "
                 "fewer say nothing about the ends of a 90 % interval"
             )
-        if self.substeps is not None and self.substeps < 1:
-            raise EquationInvalid(f"amortised settings: substeps must be at least 1, not {self.substeps}")
+        if self.substeps is not None and not 1 <= self.substeps <= MOST_SUBSTEPS:
+            raise EquationInvalid(f"amortised settings: substeps must be 1 to {MOST_SUBSTEPS}, not {self.substeps}")
         if not (self.learning_rate > 0.0 and self.max_seconds > 0.0):
             raise EquationInvalid("amortised settings: learning_rate and max_seconds must be positive")
 

@@ -1,12 +1,19 @@
 """Facts about amortised posteriors as a whole: what they say of traces, when they are not to be trusted, their files."""
 
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save
 
 from twins.errors import CheckpointInvalid, EquationInvalid, SeriesInvalid
+from twins.goku import amortised_file
 from twins.goku.amortised import AmortisedPosterior
 from twins.goku.amortised_file import load_amortised, read_amortised_provenance, save_amortised
 from twins.goku.amortised_fit import fit_amortised
@@ -167,6 +174,66 @@ def test_a_file_that_was_changed_or_is_for_another_equation_is_refused(
     tensors.write_bytes(tensors.read_bytes()[:-1] + b"x")
     with pytest.raises(CheckpointInvalid, match="sha256"):
         load_amortised(path)
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [
+        ({"shape": {"width": 16384}}, "the width of the network"),
+        ({"shape": {"blocks": 256}}, "the blocks of the network"),
+        ({"shape": {"n_samples": 10**9}}, "samples and channels"),
+        ({"shape": {"components": 1024}}, "the components of the network"),
+        ({"shape": {"varying": ["weather"]}}, "what varies"),
+        ({"substeps": 10**9}, "substeps must be 1 to 1024"),
+        ({"method": "no such"}, "method must be one of"),
+        ({"uniform_step_s": 3.0}, "not uniform_step_s"),
+        ({"names": ["angle"]}, "as many names and units"),
+    ],
+)
+def test_claims_of_a_file_that_its_tensors_do_not_bear_out_are_refused_before_a_network_is_made(
+    posterior: AmortisedPosterior, tmp_path: Path, claims: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_amortised(posterior, tmp_path / "pendulum", provenance={})
+    document = json.loads(path.read_text())
+    shape = document["shape"] | claims.get("shape", {})
+    path.write_text(json.dumps(document | claims | {"shape": shape}))
+    monkeypatch.setattr(amortised_file, "PosteriorNetwork", lambda shape: pytest.fail("a network was made"))
+    with pytest.raises(CheckpointInvalid, match=words):
+        load_amortised(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("noise_low", lambda value: 100.0 * value, "0 < noise_low < noise_high"),
+        ("ranks", lambda value: value.flip(0), "ranks must rise"),
+        ("trust_distances", lambda value: value[:0], "trust_distances must be"),
+        ("observation_matrix", lambda value: value[:, :1], "observation_matrix must be 2 x 2"),
+        ("noise_high", lambda value: None, "lacks the tensor 'noise_high'"),
+    ],
+)
+def test_tensors_that_make_no_posterior_are_refused(
+    posterior: AmortisedPosterior, tmp_path: Path, name: str, change: Callable[[torch.Tensor], Any], words: str
+) -> None:
+    path = save_amortised(posterior, tmp_path / "pendulum", provenance={})
+    tensors = load_file(path.with_suffix(".safetensors"))
+    changed = change(tensors.pop(name))
+    payload = save(tensors if changed is None else tensors | {name: changed.contiguous()})
+    path.with_suffix(".safetensors").write_bytes(payload)
+    document = json.loads(path.read_text()) | {"tensors_sha256": hashlib.sha256(payload).hexdigest()}
+    path.write_text(json.dumps(document))
+    with pytest.raises(CheckpointInvalid, match=words):
+        load_amortised(path)
+
+
+def test_a_posterior_whose_simulations_no_draw_could_explain_can_be_loaded_again(
+    posterior: AmortisedPosterior, tmp_path: Path
+) -> None:
+    misfits = posterior.trust.misfits.clone()
+    misfits[-3:] = torch.inf
+    unexplained = replace(posterior, trust=replace(posterior.trust, misfits=misfits))
+    path = save_amortised(unexplained, tmp_path / "pendulum", provenance={})
+    assert torch.equal(load_amortised(path).trust.misfits, misfits)
 
 
 def test_series_of_another_length_or_other_channels_are_refused(posterior: AmortisedPosterior) -> None:
