@@ -29,6 +29,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from twins.library_folder import is_kept, keep, library_folder
+
 if TYPE_CHECKING:
     from twins.device.stacked_kernel import StackedWeights
 
@@ -96,7 +98,7 @@ def _found() -> tuple[Any | None, str]:
         found.stacked_back.argtypes = [pointer, pointer, pointer, pointer, pointer, word, word, ctypes.c_int, pointer]
     except subprocess.CalledProcessError as error:  # an old compiler
         return None, f"{error}: {error.stderr.decode(errors='replace').strip()[:500]}"
-    # a cache that cannot be written or read, no home folder to keep one in, a library that is not ours
+    # a cache that cannot be written, read or trusted, no home folder to keep one in, a library that is not ours
     except (OSError, RuntimeError, AttributeError, subprocess.SubprocessError) as error:
         return None, f"{type(error).__name__}: {error}"
     return found, ""
@@ -267,16 +269,15 @@ def _compiled(compiler: str) -> Path:
         [compiler, "--version"], capture_output=True, timeout=_COMPILE_TIMEOUT_S, check=True
     ).stdout
     name = hashlib.sha256(b"\0".join((source, version, " ".join(_FLAGS).encode(), _processor()))).hexdigest()[:24]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labctl"
+    folder = library_folder()
     target = folder / f"stacked_kernel-{name}.so"
-    if target.exists():
+    if is_kept(target):
         return target
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as partial:  # other processes see nothing half written
         made = Path(partial) / target.name
         command = [compiler, *_FLAGS, "-o", str(made), str(_SOURCE)]
         subprocess.run(command, capture_output=True, timeout=_COMPILE_TIMEOUT_S, check=True)
-        made.replace(target)
+        keep(made, target)
     return target
 
 

@@ -11,15 +11,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
 
 import torch
 from torch import Tensor
 
 from twins.goku.bound import BoundSystem
+from twins.goku.compiled_cache import KernelCache
 from twins.goku.compiled_check import check
 from twins.goku.compiled_expressions import in_order
-from twins.goku.compiled_fingerprint import fingerprint
 from twins.goku.compiled_kernel import CompiledRun, Course, Kernel, is_dual, wrapped
 from twins.goku.compiled_library import NoLibrary, load
 from twins.goku.compiled_plan import SCHEMES, plan
@@ -43,10 +42,6 @@ class _Kind:
     noisy: bool
     interpolated: bool
     dual: bool = False  # with tangents
-
-
-_kernels: dict[object, Kernel | str] = {}
-_making = Lock()
 
 
 def why_not(
@@ -154,25 +149,20 @@ def solve_compiled(
     return path if len(batch) == 1 else path.reshape(problem.n_steps + 1, *batch, -1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """n_operations: of one stage, about."""
+
+    text: str
+    n_operations: int
+
+
 def _kernel(system: System, kind: _Kind) -> Kernel | str:
     """The kernel, or why there is none."""
-    try:
-        made_of = (fingerprint(system), kind)
-        hash(made_of)
-    except NotTraceable as error:
-        return str(error)
-    except TypeError as error:
-        return f"changes of it would not be seen: {error}"
-    with _making:
-        if made_of not in _kernels:
-            try:
-                _kernels[made_of] = _made(system, kind)
-            except (NotTraceable, NoLibrary) as error:
-                _kernels[made_of] = str(error)
-        return _kernels[made_of]
+    return _kernels.find(system, kind)
 
 
-def _made(system: System, kind: _Kind) -> Kernel:
+def _written(system: System, kind: _Kind) -> _Text:
     scheme = SCHEMES.get(kind.method)
     if scheme is None:
         raise NotTraceable(f"there is no kernel for the scheme {kind.method!r}")
@@ -187,11 +177,17 @@ def _made(system: System, kind: _Kind) -> Kernel:
         planned.doubled() if kind.dual else planned, dataclasses.replace(scheme, milstein=milstein), kind.dtype,
         interpolated=kind.interpolated, ito=system.sde_type == "ito", adjoint=not kind.dual,
     )  # fmt: skip
+    return _Text(text, len(in_order((*planned.drift, *planned.diffusion))) * (3 if kind.dual else 1))
+
+
+def _made(system: System, kind: _Kind, written: _Text) -> Kernel:
     try:
-        n_operations = len(in_order((*planned.drift, *planned.diffusion))) * (3 if kind.dual else 1)
-        kernel = Kernel.of(load(text), n_operations, adjoint=not kind.dual)
+        kernel = Kernel.of(load(written.text), written.n_operations, adjoint=not kind.dual)
     except AttributeError as error:
         raise NoLibrary(f"a library without the kernel's functions: {error}") from error
     if not kind.dual:  # its expressions are those of the other kernel, which was checked
         check(system, kernel, kind.method, kind.dtype, noisy=kind.noisy, interpolated=kind.interpolated)
     return kernel
+
+
+_kernels: KernelCache[_Kind, _Text, Kernel] = KernelCache(_written, _made)

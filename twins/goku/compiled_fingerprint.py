@@ -1,110 +1,88 @@
-"""What a system's equation was when it was traced: by its own numbers, its class's and its module's.
+"""What a system's equation was when it was traced: by its own numbers and by all that its Python reads (``Watch``).
 
 A kernel keeps the constants that the equation had. A system that was changed since then has another fingerprint and is traced
-again; one that holds what cannot be compared is not compiled at all.
+again; one that holds what cannot be compared is traced each time.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import types
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from twins.goku.compiled_trace import NotTraceable
+from twins.goku.compiled_watch import Unseen, immutable, watched
 from twins.goku.quantity import Quantity
 from twins.goku.system import System
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _LARGEST_ARRAY = 10_000
-_AS_THEY_ARE = (int, float, complex, str, bytes, type(None), type, Quantity, torch.dtype, range)
-_FIXED = (types.FunctionType, types.BuiltinFunctionType, types.CodeType, types.ModuleType, np.ufunc)
-"""What does not change while it is there; the class's functions are looked into apart."""
+_BUILT_IN = (types.BuiltinFunctionType, np.ufunc)
 
 
 def fingerprint(system: System) -> Hashable:
-    """Equal for equal equations. Raises NotTraceable where it cannot be told."""
-    own = tuple(
-        (name, _frozen(value, name)) for name, value in vars(system).items() if not name.startswith("flat_")
-    )  # fmt: skip
-    elsewhere = tuple((name, _frozen(holder.get(name), name)) for holder, name in _elsewhere(type(system)))  # type: ignore[arg-type] # mypy takes the metaclass's hash for its objects'
-    return type(system), own, elsewhere
+    """Equal only for equal equations. Raises Unseen where it cannot be told."""
+    try:
+        return torch.get_default_dtype(), _frozen_object(system, "itself")
+    except RecursionError as error:
+        raise Unseen("it holds something that holds itself") from error
 
 
-@functools.lru_cache(maxsize=256)
-def _elsewhere(kind: type[System]) -> tuple[tuple[Mapping[str, Any], str], ...]:
-    """Where the class and the functions of its module keep values that are not functions: (names -> values, name)."""
-    found: list[tuple[Mapping[str, Any], str]] = []
-    seen: set[object] = set()
-    for one in kind.__mro__:
-        if one is System or not issubclass(one, System):
-            continue
-        for name, value in vars(one).items():
-            if isinstance(value, types.FunctionType):
-                found += _used(value, seen)
-            elif not name.startswith("_") and not isinstance(
-                value, functools.cached_property | property | staticmethod | classmethod
-            ):
-                found.append((vars(one), name))
-    return tuple(found)
+def _frozen_object(value: Any, name: str) -> Hashable:
+    """Of the class and of what the object holds, but for what is derived from it."""
+    own = tuple((key, _frozen(one, key)) for key, one in vars(value).items() if not key.startswith("flat_"))
+    return type(value), _code(type(value), name), own
 
 
-def _used(function: types.FunctionType, seen: set[object]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """The globals and cells that a function, and those of the same module that it calls, use."""
-    if function in seen:
-        return
-    seen.add(function)
-    for name in function.__code__.co_names:
-        value = function.__globals__.get(name)
-        if isinstance(value, types.FunctionType):
-            if value.__module__ == function.__module__:
-                yield from _used(value, seen)
-        elif value is not None and not isinstance(value, (*_FIXED, type)):
-            yield function.__globals__, name
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if name != "__class__":
-            yield _Cell(cell), name
+def _code(root: type | types.FunctionType, name: str) -> Hashable:
+    watch = watched(root)
+    return watch, tuple(_frozen(value, f"{name}.{part}") for value, part in watch.contents)
 
 
-class _Cell(dict[str, Any]):
-    """A closure's variable, read anew each time."""
-
-    def __init__(self, cell: types.CellType) -> None:
-        super().__init__()
-        self._cell = cell
-
-    def get(self, _name: str, _default: Any = None) -> Any:
-        return self._cell.cell_contents
-
-
-def _frozen(value: Any, name: str) -> Hashable:
-    if isinstance(value, (*_AS_THEY_ARE, *_FIXED)):
-        return value
-    if isinstance(value, tuple | list):
-        return tuple(_frozen(one, name) for one in value)
-    if isinstance(value, Mapping):
+def _frozen(value: Any, name: str) -> Hashable:  # noqa: PLR0911 - a kind of value each
+    kind, itself = type(value), cast(Hashable, value)
+    if kind is Quantity or kind in (str, bytes, bool, type(None)) or isinstance(value, _BUILT_IN):
+        return itself
+    if kind is float:
+        return str(value.hex())  # 1.0 and 1, 0.0 and -0.0 are equal but make other equations
+    if immutable(value) and kind not in (tuple, frozenset):
+        return kind, value
+    if kind in (tuple, list):
+        return kind, tuple(_frozen(one, name) for one in value)
+    if kind in (dict, types.MappingProxyType):
         return tuple((_frozen(key, name), _frozen(one, name)) for key, one in value.items())
-    if isinstance(value, set | frozenset):
-        return frozenset(value)
-    numbers = value.detach().numpy() if isinstance(value, Tensor) and value.device.type == "cpu" else value
-    if isinstance(numbers, np.ndarray | np.generic) and numbers.dtype != object and numbers.size <= _LARGEST_ARRAY:
-        return getattr(value, "requires_grad", False), str(numbers.dtype), numbers.shape, numbers.tobytes()
-    return _frozen_parts(value, name)
-
-
-def _frozen_parts(value: Any, name: str) -> Hashable:
-    """Of what is made of named parts: an equation within another one, a frozen dataclass."""
+    if kind in (set, frozenset):
+        return frozenset(_frozen(one, name) for one in value)
+    if kind in (Tensor, torch.nn.Parameter) or isinstance(value, np.ndarray | np.generic):
+        return _frozen_numbers(value, name)
+    if kind is types.FunctionType or isinstance(value, type):
+        return value, _code(value, name)
     if isinstance(value, System):
-        return fingerprint(value)
-    settings = getattr(type(value), "__dataclass_params__", None)
-    if settings is not None and settings.frozen:
-        parts = (part.name for part in dataclasses.fields(value) if part.compare)
-        return type(value), tuple(_frozen(getattr(value, part), f"{name}.{part}") for part in parts)
-    raise NotTraceable(f"its {name!r} is a {type(value).__name__}, of which changes would not be seen")
+        return _frozen_object(value, name)
+    return _frozen_record(value, name)
+
+
+def _frozen_numbers(value: Any, name: str) -> Hashable:
+    numbers = value
+    if isinstance(value, Tensor):
+        if value.device.type != "cpu":
+            raise Unseen(f"its {name!r} is on {value.device}")
+        numbers = value.detach().numpy()
+    if numbers.dtype == object or numbers.size > _LARGEST_ARRAY:
+        raise Unseen(f"its {name!r} has too many numbers, or objects, to be compared")
+    return type(value), getattr(value, "requires_grad", False), str(numbers.dtype), numbers.shape, numbers.tobytes()
+
+
+def _frozen_record(value: Any, name: str) -> Hashable:
+    """Of a frozen dataclass."""
+    kind, settings = type(value), getattr(type(value), "__dataclass_params__", None)
+    if settings is None or not settings.frozen:
+        raise Unseen(f"its {name!r} is a {kind.__name__}, of which changes would not be seen")
+    ours = kind.__module__.startswith("twins.")  # what ours does not compare is derived from the rest
+    parts = {part.name: getattr(value, part.name) for part in dataclasses.fields(value) if part.compare or not ours}
+    parts |= getattr(value, "__dict__", {}) if not ours else {}
+    of_parts = tuple((part, _frozen(one, f"{name}.{part}")) for part, one in parts.items())
+    return kind, None if ours else _code(kind, name), of_parts

@@ -5,6 +5,8 @@ As twins.device.native: cc, gcc or clang; $XDG_CACHE_HOME or ~/.cache, folder la
 
 from __future__ import annotations
 
+import _ctypes
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -13,8 +15,11 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
+
+from twins.library_folder import is_kept, keep, library_folder
 
 _FLAGS = (
     "-ftree-vectorize", "-fvect-cost-model=dynamic", "-march=native", "-ffp-contract=fast", "-fno-math-errno",
@@ -28,6 +33,8 @@ _WITH_VECTOR_FUNCTIONS = (("-DVECTOR_FUNCTIONS", "-lmvec", "-lm"), ("-lm",))
 """First with the vector functions of a C library that has them, then without."""
 
 _COMPILE_TIMEOUT_S = 120.0
+_MOST_KEPT = 512
+"""Libraries of equations on disk, some 50 kB each."""
 
 
 class NoLibrary(Exception):  # noqa: N818 - it says what is missing
@@ -38,12 +45,15 @@ def load(source: str) -> Any:
     """The library of this text, compiled if it is not in the cache. Raises NoLibrary."""
     compiler = _compiler()
     try:
-        return ctypes.CDLL(str(_compiled(compiler, source.encode())))
+        library = ctypes.CDLL(str(_compiled(compiler, source.encode())))
     except subprocess.CalledProcessError as error:
         raise NoLibrary(f"{error}: {error.stderr.decode(errors='replace').strip()[:500]}") from error
-    # a cache that cannot be written or read, no home folder to keep one in
+    # a cache that cannot be written, read or trusted, no home folder to keep one in
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         raise NoLibrary(f"{type(error).__name__}: {error}") from error
+    # its functions hold it: unloaded once nobody can call them any more
+    weakref.finalize(library, _ctypes.dlclose, library._handle).atexit = False
+    return library
 
 
 def _compiler() -> str:
@@ -57,11 +67,12 @@ def _compiler() -> str:
 
 def _compiled(compiler: str, source: bytes) -> Path:
     name = hashlib.sha256(b"\0".join((source, _made_by(compiler)))).hexdigest()[:32]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labctl"
+    folder = library_folder()
     target = folder / f"equation-{name}.so"
-    if target.exists():
+    if is_kept(target):
+        with contextlib.suppress(OSError):  # a cache that can only be read
+            os.utime(target)  # those used longest ago go first
         return target
-    folder.mkdir(parents=True, exist_ok=True)
     level = "-O2" if len(source) < _LONG_TEXT else "-O1"
     with tempfile.TemporaryDirectory(dir=folder) as partial:  # other processes see nothing half written
         text, made = Path(partial) / "equation.c", Path(partial) / target.name
@@ -72,8 +83,19 @@ def _compiled(compiler: str, source: bytes) -> Path:
             done = subprocess.run(command, capture_output=True, timeout=_COMPILE_TIMEOUT_S, check=last)
             if done.returncode == 0 and _loads(made):
                 break
-        made.replace(target)
+        keep(made, target)
+    _make_room(folder)
     return target
+
+
+def _make_room(folder: Path) -> None:
+    """Remove the libraries used longest ago; who has one loaded keeps it."""
+    used: list[tuple[float, Path]] = []
+    for library in folder.glob("equation-*.so"):
+        with contextlib.suppress(FileNotFoundError):  # another process makes room too
+            used.append((library.stat().st_mtime, library))
+    for _, library in sorted(used, reverse=True)[_MOST_KEPT:]:
+        library.unlink(missing_ok=True)
 
 
 def _loads(library: Path) -> bool:

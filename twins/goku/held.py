@@ -68,13 +68,12 @@ class HeldSystem(System):
 
     def whole_parameters(self, parameters: Float[Tensor, "... free"]) -> Float[Tensor, "... parameter"]:
         """The inner equation's parameters, flat: the free ones with the held ones in their places."""
-        free = dict(zip(self.parameter_names, parameters.unbind(-1), strict=True))
-        like = parameters[..., 0]
-        parts = [
-            free[element.name] if element.name in free else torch.full_like(like, self.held[element.name])
-            for element in self.inner.flat_parameters
-        ]
-        return torch.stack(parts, dim=-1)
+        places = {name: place for place, name in enumerate(self.parameter_names)}
+        of_both = [*places, *(name for name in self.inner.parameter_names if name not in places)]
+        known = parameters.new_tensor([self.held[name] for name in of_both[len(places) :]])
+        both = torch.cat((parameters, known.expand(*parameters.shape[:-1], -1)), dim=-1)
+        order = {name: place for place, name in enumerate(of_both)}
+        return both[..., [order[name] for name in self.inner.parameter_names]]
 
     def free_parameters(self, whole: Float[Tensor, "... parameter"]) -> Float[Tensor, "... free"]:
         """The parameters that are inferred, of the inner equation's."""
@@ -117,6 +116,24 @@ class HeldSystem(System):
             stacked = torch.stack(elements, dim=-1)
             named[quantity.name] = stacked.reshape(*stacked.shape[:-1], *quantity.shape)
         return Values(**named)
+
+
+_OWN = {"inner", "held", "states", "parameters", "drives", "outputs", "noise", "sde_type", "time_unit_s"}
+
+
+def unheld(system: System, parameters: Float[Tensor, "... free"]) -> tuple[System, Float[Tensor, "... parameter"]]:
+    """The equation within one that is held, and all of its parameters: its solutions are the same, and what is made for
+    it (a kernel) serves for all held values. Any other equation comes back as it is."""
+    while isinstance(system, HeldSystem) and type(system) is HeldSystem:
+        inner, own = system.inner, {name for name in vars(system) if not name.startswith("flat_")}
+        same = all(
+            getattr(system, name) == getattr(inner, name) for name in ("noise", "sde_type", "time_unit_s", "drives")
+        )
+        if own != _OWN or not same:  # someone changed it
+            break
+        parameters = system.whole_parameters(parameters)
+        system = inner
+    return system, parameters
 
 
 def _by_element(inner: System, held: Mapping[str, float]) -> dict[str, float]:
