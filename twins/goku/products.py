@@ -7,6 +7,8 @@ or on another device goes torch's own way. First derivatives only.
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import torch
@@ -19,19 +21,47 @@ from twins.goku.compiled_kernel import plain
 
 _FEWEST_PRODUCTS = 2**20  # below, dispatch is what takes the time
 _ACTIVATIONS = {"linear": "none", "relu": "relu", "sigmoid": "sigmoid"}
-_HAS_ONEDNN = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def large(a: Float[Tensor, "... k"], b: Float[Tensor, "n k"]) -> bool:
     """Whether a bᵀ is oneDNN's: large, of ordinary float32 tensors on a CPU."""
     return (
-        _HAS_ONEDNN
-        and a.numel() * len(b) >= _FEWEST_PRODUCTS
+        a.numel() * len(b) >= _FEWEST_PRODUCTS
         and a.dtype is b.dtype is torch.float32
         and a.device.type == b.device.type == "cpu"
         and plain(a)
         and plain(b)
+        and by_onednn()
     )
+
+
+@functools.cache
+@torch.no_grad()
+def by_onednn() -> bool:
+    """Whether oneDNN's product is there and is torch's own, tried once on a small one: the operator is none of torch's
+    public ones, so that a later torch may take other arguments, or mean something else by them."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.linspace(-1.0, 1.3, math.prod(shape), dtype=torch.float32, device="cpu").reshape(shape)
+
+    bias = numbers(5)
+    try:
+        return all(
+            torch.allclose(_by_onednn(a, b, added, end), _ended(functional.linear(a, b, added), end), atol=1e-5)
+            for a in (numbers(2, 3, 4), numbers(4, 3).T)
+            for b in (numbers(5, a.shape[-1]), numbers(a.shape[-1], 5).T)
+            for added in (bias, None)
+            for end in _ACTIVATIONS
+        )
+    except Exception:  # noqa: BLE001 - whatever the operator answers to what it does not take
+        return False
+
+
+def _by_onednn(a: Tensor, b: Tensor, bias: Tensor | None, end: str) -> Tensor:
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, _ACTIVATIONS[end], [], "")
+    return result
 
 
 def product(
@@ -39,8 +69,7 @@ def product(
 ) -> Float[Tensor, "... n"]:
     """end(a bᵀ + bias), without a gradient. end: "linear", "relu" or "sigmoid"."""
     if large(a, b):
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, _ACTIVATIONS[end], [], "")
-        return result
+        return _by_onednn(a, b, bias, end)
     return _ended(functional.linear(a, b, bias), end)
 
 

@@ -1,10 +1,13 @@
 """Dense layers by oneDNN are torch's own, with their gradients."""
 
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import functional
 
-from twins.goku.products import dense_layer, large, product, summed_outer
+from twins.goku.products import by_onednn, dense_layer, large, product, summed_outer
 
 ENDS = {"linear": lambda y: y, "relu": torch.relu, "sigmoid": torch.sigmoid}
 
@@ -39,3 +42,47 @@ def test_what_is_small_or_in_double_precision_or_dual_goes_torch_s_own_way():
     torch.testing.assert_close(dense_layer(x.double(), weight.double(), None), x.double() @ weight.double().T)
     _, tangent = torch.func.jvp(lambda one: dense_layer(one, weight, None), (x,), (x,))
     torch.testing.assert_close(tangent, x @ weight.T)
+
+
+def of_two(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Another signature."""
+    return a @ b.T
+
+
+def of_another_order(a: torch.Tensor, b: torch.Tensor, *_more: object) -> torch.Tensor:
+    """The same arguments, another result."""
+    return a @ b.T * 1.01
+
+
+def not_for_this_processor(*_all: object) -> torch.Tensor:
+    raise NotImplementedError
+
+
+@pytest.fixture
+def tried_again() -> Iterator[None]:
+    by_onednn.cache_clear()
+    yield
+    by_onednn.cache_clear()
+
+
+@pytest.mark.parametrize("found", [None, of_two, of_another_order, not_for_this_processor])
+def test_without_the_operator_or_with_another_one_torch_s_own_way_is_taken(
+    found: Callable[..., torch.Tensor] | None, tried_again: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operators = SimpleNamespace() if found is None else SimpleNamespace(_linear_pointwise=found)
+    monkeypatch.setattr(torch.ops, "mkldnn", operators)
+    x, weight, bias = normal(2000, 30), normal(50, 30, seed=1).requires_grad_(), normal(50, seed=2)
+    assert not large(x, weight.detach())
+    assert torch.equal(
+        product(x, weight.detach(), bias, "relu"), torch.relu(functional.linear(x, weight.detach(), bias))
+    )
+    (gradient,) = torch.autograd.grad(dense_layer(x, weight, bias).square().sum(), weight)
+    (expected,) = torch.autograd.grad(functional.linear(x, weight, bias).square().sum(), weight)
+    assert torch.equal(gradient, expected)
+
+
+def test_it_is_tried_once(tried_again: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not by_onednn():
+        pytest.skip("no oneDNN here")
+    monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace())
+    assert by_onednn()
