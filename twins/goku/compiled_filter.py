@@ -35,7 +35,7 @@ SMALLEST_SD = 1e-6
 
 _LARGEST_TILE_BYTES = 500_000
 _WORTH_A_THREAD = 20_000_000
-_INTEGERS = ("batch", "n_traces", "n_samples", "substeps")
+_INTEGERS = ("batch", "n_traces", "n_samples", "substeps", "blurred")
 _POINTERS = (
     "initial", "parameters", "variance", "values", "seen", "drive", "lengths", "matrix", "offset", "middle", "largest",
     "floor", "mean", "spread", "surprise", "bad",
@@ -150,6 +150,7 @@ def filter_compiled(
     *,
     substeps: int,
     predictions: bool,
+    blurred: bool = False,
 ) -> Filtered:
     """The filter over all samples, for (copy · trace, number) parameters, initial states and variances of the observation,
     the traces of a copy one after another. predictions: with mean and covariance of every sample."""
@@ -171,7 +172,7 @@ def filter_compiled(
     }  # fmt: skip
     length = 0.0 if isinstance(data.step_s, Tensor) else data.step_s / system.time_unit_s
     run = _Run(
-        batch=batch, n_traces=data.n_traces, n_samples=data.n_samples, substeps=substeps, length=length,
+        batch=batch, n_traces=data.n_traces, n_samples=data.n_samples, substeps=substeps, blurred=int(blurred), length=length,
         unit=system.time_unit_s, **{name: None if one is None else one.data_ptr() for name, one in given.items()},
     )  # fmt: skip
     _share_out(kernel, run, -(-batch // LANES), LANES * data.n_samples * substeps * kernel.n_operations)

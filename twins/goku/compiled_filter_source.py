@@ -234,6 +234,7 @@ static void look(const limits *restrict of, const T *restrict matrix, const T *r
 _FILTER = """
 typedef struct {
     long batch, n_traces, n_samples, substeps;   /* batch: copies of all traces, the traces one after another */
+    long blurred;                                /* the state at the first sample: as if a step's noise had just entered */
     double length, unit;                         /* of a step, where they are all the same; the unit of time of the others */
     const T *initial, *parameters, *variance;    /* (batch, number) */
     const T *values; const unsigned char *seen;  /* (sample, trace, channel) */
@@ -273,6 +274,16 @@ int forward(const run *r, long first, long end)
         for (long i = 0; i < S * S; i++) EACH_LANE v[i][l] = 0.0;
         EACH_LANE { surprise[l] = 0.0; finite[l] = 0.0; inside[l] = 1.0; }
         for (long l = 0; l < W; l++) h[l] = r->length / (T)r->substeps;
+        if (r->blurred) {
+            lanes q[S];
+            for (long s = 0; s < S; s++) EACH_LANE q[s][l] = 0.0;
+            if (D > 0) load(u, r->drive, D, trace);
+            add_squares(m, c, u, 1.0, q);
+            for (long l = 0; l < W; l++) {
+                const T whole = r->lengths ? r->lengths[trace[l]] / r->unit : r->length;
+                for (long s = 0; s < S; s++) v[s * S + s][l] = q[s][l] * whole;
+            }
+        }
         for (long k = 0; k < r->n_samples; k++) {
             load(at.values, r->values + k * r->n_traces * N, N, trace);
             for (long n = 0; n < N; n++)

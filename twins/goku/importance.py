@@ -31,6 +31,11 @@ class Mixture:
     factor: Float[Tensor, "row part free free"]
     share: Float[Tensor, "row part"]
 
+    @classmethod
+    def of_first(cls, whole: Mixture, n: int) -> Mixture:
+        """What a mixture says of the first n coordinates."""
+        return cls(whole.centre[..., :n], whole.factor[..., :n, :n].contiguous(), whole.share)
+
     def draw(self, n: int, generator: torch.Generator) -> Float[Tensor, "n row free"]:
         """n draws a row; every part gets its share of them."""
         rows, _, size = self.centre.shape
@@ -46,6 +51,10 @@ class Mixture:
 
     def log_density(self, x: Float[Tensor, "n row free"]) -> Float[Tensor, "n row"]:
         """Natural logarithm."""
+        return self.log_parts(x).logsumexp(0)
+
+    def log_parts(self, x: Float[Tensor, "n row free"]) -> Float[Tensor, "part n row"]:
+        """Of each part, with its share."""
         size, dof = x.shape[-1], DEGREES_OF_FREEDOM
         parts = []
         for part in range(self.share.shape[1]):
@@ -55,7 +64,7 @@ class Mixture:
             constant = math.lgamma(0.5 * (dof + size)) - math.lgamma(0.5 * dof) - 0.5 * size * math.log(dof * math.pi)
             level = constant - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
             parts.append(self.share[:, part].log() + level - 0.5 * (dof + size) * torch.log1p(squares / dof))
-        return torch.stack(parts).logsumexp(0)
+        return torch.stack(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ def draw_weighted(
         if not len(failed):
             break
         some = Draws(*(getattr(draws, name)[..., failed] if name != "x" else draws.x[:, failed] for name in _FIELDS))
-        wider = _adapted(some, _rows(proposal, failed))
+        wider = adapted(some, rows_of(proposal, failed))
         n_more = n_draws * _MORE_DRAWS[min(turn, len(_MORE_DRAWS) - 1)]
         again = resampled(_weigh(density, groups[failed], wider, wider.draw(n_more, generator)), n_draws, generator)
         better = (again.effective > some.effective) & (again.k_hat < some.k_hat.clamp(min=largest_k_hat))
@@ -150,7 +159,7 @@ def resampled(draws: Draws, n: int, generator: torch.Generator) -> Draws:
     return replace(draws, x=x, weights=torch.full((n, x.shape[1]), 1.0 / n, dtype=x.dtype))
 
 
-def _adapted(draws: Draws, proposal: Mixture) -> Mixture:
+def adapted(draws: Draws, proposal: Mixture) -> Mixture:
     """The proposal with a part more: mean and covariance of the draws, their weights flattened until some count."""
     weights = flattened(draws.weights, 5.0 * draws.x.shape[-1])
     mean = torch.einsum("nr,nrd->rd", weights, draws.x)
@@ -173,7 +182,8 @@ def flattened(weights: Float[Tensor, "draw row"], worth: float) -> Float[Tensor,
     return weights
 
 
-def _rows(proposal: Mixture, rows: Tensor) -> Mixture:
+def rows_of(proposal: Mixture, rows: Tensor) -> Mixture:
+    """For these rows alone."""
     return Mixture(proposal.centre[rows], proposal.factor[rows], proposal.share[rows])
 
 

@@ -60,11 +60,13 @@ def predict_filtered(
     noise_sd: Float[Tensor, "copy trace channel"],
     *,
     substeps: int,
+    blurred: bool = False,
     backend: str = "auto",
 ) -> Prediction:
     """Mean and covariance of each sample given the earlier ones. The initial state is known: its uncertainty is that of
     the unknown it is given as.
 
+    blurred: the initial state is the mean of a Gaussian instead, with the variance of the noise of the first step.
     backend: "compiled": in C, see ``twins.goku.compiled_filter``; SolverRefused where that cannot be. "loop": in torch,
     with derivatives. "auto": compiled where it can be; the results are equal to rounding.
     """
@@ -73,9 +75,11 @@ def predict_filtered(
     kernel = _kernel(system, observation, flat, backend)
     found: Filtering | Filtered
     if isinstance(kernel, str):
-        found = filter_in_torch(system, observation, data, *flat, substeps=substeps)
+        found = filter_in_torch(system, observation, data, *flat, substeps=substeps, blurred=blurred)
     else:
-        found = filter_compiled(kernel, system, observation, data, *flat, substeps=substeps, predictions=True)
+        found = filter_compiled(
+            kernel, system, observation, data, *flat, substeps=substeps, predictions=True, blurred=blurred
+        )
     assert found.mean is not None and found.covariance is not None
     shape = (data.n_samples, copies, n_traces, n_channels)
     return Prediction(
@@ -93,17 +97,30 @@ def filtered_log_density(
     noise_sd: Float[Tensor, "copy trace channel"],
     *,
     substeps: int,
+    blurred: bool = False,
 ) -> Float[Tensor, "copy trace"]:
     """``prediction.log_density`` of ``predict_filtered``, without the predictions where it is compiled."""
     flat = _flat(parameters, initial, noise_sd)
     kernel = _kernel(system, observation, flat, "auto")
     if isinstance(kernel, str):
-        predicted = predict_filtered(system, observation, data, parameters, initial, noise_sd, substeps=substeps)
+        predicted = predict_filtered(
+            system, observation, data, parameters, initial, noise_sd, substeps=substeps, blurred=blurred
+        )
         return log_density(data, predicted)
-    found = filter_compiled(kernel, system, observation, data, *flat, substeps=substeps, predictions=False)
+    found = filter_compiled(
+        kernel, system, observation, data, *flat, substeps=substeps, predictions=False, blurred=blurred
+    )
     count = data.seen.sum(dim=(0, -1)).double().repeat(len(parameters))
     value = -0.5 * (found.surprise + count * LOG_TWO_PI)
     return torch.where(found.diverged | ~torch.isfinite(value), -math.inf, value).reshape(parameters.shape[:2])
+
+
+def first_kick(
+    system: System, data: TraceData, parameters: Float[Tensor, "trace parameter"], initial: Float[Tensor, "trace state"]
+) -> Float[Tensor, "trace state"]:
+    """Variance of the noise that enters in the first step, by its strength at these states: that of `blurred`."""
+    kick = _Flow(system, parameters, 1).kick(initial, *_step_and_drive(data, 0, len(parameters) // data.n_traces))
+    return kick.diagonal(dim1=-2, dim2=-1)
 
 
 def _flat(parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,26 +149,33 @@ def filter_in_torch(
     variance: Float[Tensor, "batch channel"],
     *,
     substeps: int,
+    blurred: bool = False,
 ) -> Filtering:
     """The filter step by step. batch: copies of all traces; the traces of a copy one after another."""
     copies = len(parameters) // data.n_traces
     flow, look = _Flow(system, parameters, substeps), _Look(system, observation, parameters, variance)
     m = initial
     P = m.new_zeros(*m.shape, m.shape[-1])
+    if blurred:
+        P = P + flow.kick(m, *_step_and_drive(data, 0, copies))
     means, covariances = [], []
     for k in range(data.n_samples):
         m, P, mean, covariance = look(m, P, _copied(data.values[k], copies), _copied(data.seen[k], copies))
         means.append(mean)
         covariances.append(covariance)
         if k + 1 < data.n_samples:
-            step = data.step_s
-            length = _copied(step[k].unsqueeze(-1), copies) if isinstance(step, Tensor) else step
-            m, P = flow(m, P, length, None if data.drive is None else _copied(data.drive[k], copies))
+            m, P = flow(m, P, *_step_and_drive(data, k, copies))
     mean, covariance = torch.stack(means), torch.stack(covariances)
     with torch.no_grad():
         bad = ~torch.isfinite(mean).all(-1).all(0) | ~torch.isfinite(covariance).flatten(2).all(-1).all(0)
         bad |= ~torch.isfinite(m).all(-1) | flow.left
     return Filtering(mean, covariance, bad)
+
+
+def _step_and_drive(data: TraceData, k: int, copies: int) -> tuple[float | Tensor, Tensor | None]:
+    step = data.step_s
+    length = _copied(step[k].unsqueeze(-1), copies) if isinstance(step, Tensor) else step
+    return length, None if data.drive is None else _copied(data.drive[k], copies)
 
 
 def _copied(values: Tensor, copies: int) -> Tensor:
@@ -206,6 +230,11 @@ class _Flow:
         with torch.no_grad():
             self.left |= ((m.detach() - self._middle).abs() > self._largest).any(-1)
         return m, P
+
+    def kick(self, m: Tensor, step_s: float | Tensor, drive: Tensor | None) -> Tensor:
+        """Covariance of the noise of a whole sample, by its strength here."""
+        whole = step_s / self._system.time_unit_s
+        return self._spread(m, drive) * (whole.unsqueeze(-1) if isinstance(whole, Tensor) else whole)
 
     def _rk4(self, x: Tensor, h: float | Tensor, drive: Tensor | None) -> Tensor:
         k1 = self._rate(x, drive) * h

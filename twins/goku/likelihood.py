@@ -49,13 +49,14 @@ class TraceLikelihood:
     observation are linear and the noise is additive. All in float64; the observation is used as it is (nothing of it
     is fitted here). None for the observation: the channels are the outputs.
 
-    substeps: solver steps a sample. Raises SeriesInvalid where the series do not fit the equation.
+    substeps: solver steps a sample. blurred (an attribute): see ``twins.goku.blurred``. Raises SeriesInvalid where the series do
+    not fit the equation.
     """
 
     def __init__(self, system: System, observation: Observation | None, series: Series, *, substeps: int = 1) -> None:
         if substeps < 1:
             raise SeriesInvalid(f"substeps must be at least 1, not {substeps}")
-        self.system, self.substeps = system, int(substeps)
+        self.system, self.substeps, self.blurred = system, int(substeps), False
         self.observation = _frozen_observation(observation)
         self.data = TraceData.of(series, system)
         self.n_channels = series.n_channels
@@ -89,8 +90,11 @@ class TraceLikelihood:
         shape = np.broadcast_shapes(parameters.shape[:-1], initial.shape[:-1], noise_sd.shape[:-1])
         flat = (int(np.prod(shape[:-1])), self.n_traces)
         p, z, s = (part.expand(*shape, -1).reshape(*flat, part.shape[-1]) for part in (parameters, initial, noise_sd))
-        predict = predict_filtered if self.system.stochastic else predict_trajectory
-        found = predict(self.system, self.observation, self.data, p, z, s, substeps=self.substeps)
+        of = (self.system, self.observation, self.data)
+        if self.system.stochastic:
+            found = predict_filtered(*of, p, z, s, substeps=self.substeps, blurred=self.blurred)
+        else:
+            found = predict_trajectory(*of, p, z, s, substeps=self.substeps)
         covariance, n, c = found.covariance, self.data.n_samples, self.n_channels
         return Prediction(
             found.mean.reshape(n, *shape, c),
@@ -119,8 +123,9 @@ class TraceLikelihood:
         if not self.system.stochastic:
             return log_density(self.data, self.predict(parameters, initial, noise_sd))
         return filtered_log_density(
-            self.system, self.observation, self.data, parameters, initial, noise_sd, substeps=self.substeps
-        )
+            self.system, self.observation, self.data, parameters, initial, noise_sd, substeps=self.substeps,
+            blurred=self.blurred,
+        )  # fmt: skip
 
     def derivatives(
         self,
@@ -150,6 +155,19 @@ class TraceLikelihood:
             torch.cat([part.information for part in parts]),
             torch.cat([part.diverged for part in parts]),
         )
+
+    def by_first_state(
+        self,
+        parameters: Float[Tensor, "trace parameter"],
+        initial: Float[Tensor, "trace state"],
+        noise_sd: Float[Tensor, "trace channel"],
+    ) -> tuple[Float[Tensor, "trace state"], Float[Tensor, "trace state state"]]:
+        """Slope and information of a noisy equation's log-likelihood by the initial state alone; 0 where it diverged."""
+        slopes = difference_slopes(self, torch.cat((parameters, initial, noise_sd), dim=-1), states_only=True)
+        assert slopes.covariance is not None
+        gradient, information = self._correlated_errors(slopes.here, slopes.mean, slopes.covariance)
+        fine = torch.isfinite(gradient).all(-1) & torch.isfinite(information).all(-1).all(-1)
+        return torch.where(fine.unsqueeze(-1), gradient, 0.0), torch.where(fine[:, None, None], information, 0.0)
 
     def _derivatives(self, slopes: Slopes, noise_sd: Tensor) -> Derivatives:
         value = log_density(self.data, slopes.here)

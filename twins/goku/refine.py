@@ -21,7 +21,7 @@ from twins.goku.refined import refined_of
 from twins.goku.sampler import sample_where_needed
 from twins.goku.series import Series
 from twins.goku.solver_error import enough_substeps, with_substeps
-from twins.goku.starts import find_tops
+from twins.goku.starts import Tops, find_tops
 from twins.goku.system import System
 
 
@@ -59,15 +59,29 @@ def refine(
         at = coordinates.draw(likelihood.n_traces, generator) if free is None else free
         substeps = enough_substeps(likelihood, *coordinates.split(coordinates.physical(at)))
         likelihood = with_substeps(likelihood, substeps)
-    found = []
+    climbed = []
     for members in _groups_by_size(series):
         shared = system.stochastic and members.shape[1] > 1
         density = GroupDensity(blurred(likelihood) if shared else likelihood, coordinates, members)
         start = None if free is None else density.joined(free[members])
-        tops = yield from find_tops(density, start, settings, generator, out_of_time)
+        climbed.append((density, (yield from find_tops(density, start, settings, generator, out_of_time))))
+    if settings.substeps is None:
+        fewest = max(_substeps_at(*pair) for pair in climbed)
+        likelihood = with_substeps(likelihood, min(likelihood.substeps, fewest))
+    found = []
+    for before, tops in climbed:
+        here = with_substeps(before.likelihood, likelihood.substeps)
+        density = GroupDensity(here, coordinates, before.members)
         part = yield from sample_where_needed(density, tops, settings, generator, out_of_time)
-        found.append(sharpened(part, generator) if shared else part)
+        found.append(sharpened(part, generator) if here.blurred else part)
     return refined_of(likelihood, coordinates, found, noise_range, settings)
+
+
+def _substeps_at(density: GroupDensity, tops: Tops) -> int:
+    """As many as do at the tops: fewer than at starts from all over the ranges, often."""
+    order = density.members.flatten()
+    at = density.coordinates.physical(density.by_trace(tops.x[:, 0])).flatten(0, 1)
+    return enough_substeps(density.likelihood.select(order), *density.coordinates.split(at))
 
 
 def _joined_guess(guess: Guess, series: Series, coordinates: FreeCoordinates) -> Tensor:

@@ -71,6 +71,8 @@ def sample_where_needed(
         number += 1
         yield RefineEvent("draw", number / _ROUNDS, n_failed, n_diverged)
     how = ["importance"] * density.n_groups
+    if density.members.shape[1] > 1 and not out_of_time():
+        draws = yield from _nested(density, tops, draws, settings, n_diverged, generator)
     funnel = Funnel(density, tops.x[:, 0]) if density.likelihood.system.stochastic else None
     if funnel is None and not out_of_time():
         draws = yield from _straightened(density, tops, draws, how, settings, n_diverged, generator)
@@ -83,6 +85,8 @@ def sample_where_needed(
             density, funnel, chosen, draws, how, settings, n_diverged, generator, out_of_time
         )
     good = draws.good(settings.largest_k_hat, settings.least_effective) & ~tops.diverged
+    if out_of_time():
+        good &= tops.converged  # draws around a place that is no top may miss all that counts
     why = [_why(draws, tops, group, settings) if not good[group] else "" for group in range(density.n_groups)]
     kept = chosen if settings.always_sample else ((~good | failed) & ~tops.diverged).nonzero().squeeze(-1)
     if settings.sampler == "none" or not len(kept):
@@ -228,6 +232,8 @@ def _straightened(
 def _why(draws: Draws, tops: Tops, group: int, settings: RefineSettings) -> str:
     if bool(tops.diverged[group]):
         return "the equation ran away from every start"
+    if draws.good(settings.largest_k_hat, settings.least_effective)[group]:
+        return "the climb had not reached a top"
     return (
         f"importance draws: k-hat {float(draws.k_hat[group]):.2f} (at most {settings.largest_k_hat:g}), worth "
         f"{float(draws.effective[group]):.0f} equal draws (at least {settings.least_effective:g})"

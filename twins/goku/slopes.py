@@ -29,11 +29,18 @@ class Slopes:
     covariance: Float[Tensor, "time unknown trace channel channel"] | None
 
 
-def difference_slopes(likelihood: TraceLikelihood, point: Float[Tensor, "trace unknown"]) -> Slopes:
-    """Central differences. A parameter near the end of its range is moved by half its distance from there at most."""
-    sizes, moved = _sizes(likelihood), _moved(likelihood)
-    steps = _steps(likelihood, point)[:, :moved]
-    shift = torch.diag_embed(torch.nn.functional.pad(steps, (0, point.shape[-1] - moved)))[:, :moved].transpose(0, 1)
+def difference_slopes(
+    likelihood: TraceLikelihood, point: Float[Tensor, "trace unknown"], *, states_only: bool = False
+) -> Slopes:
+    """Central differences. A parameter near the end of its range is moved by half its distance from there at most.
+
+    states_only: by the initial state alone.
+    """
+    sizes = _sizes(likelihood)
+    which = slice(sizes[0], sizes[0] + sizes[1]) if states_only else slice(0, _moved(likelihood))
+    steps = _steps(likelihood, point)
+    shift = torch.diag_embed(steps)[:, which].transpose(0, 1)
+    steps, moved = steps[:, which], len(shift)
     points = torch.cat((point.unsqueeze(0), point + shift, point - shift))
     found = likelihood.predict(*torch.split(points, sizes, dim=-1))
     here = Prediction(
