@@ -71,12 +71,13 @@ def sample_where_needed(
         number += 1
         yield RefineEvent("draw", number / _ROUNDS, n_failed, n_diverged)
     how = ["importance"] * density.n_groups
+    settled = torch.zeros(density.n_groups, dtype=torch.bool)
     if density.members.shape[1] > 1 and not out_of_time():
-        draws = yield from _nested(density, tops, draws, settings, n_diverged, generator)
+        draws, settled = yield from _nested(density, tops, draws, settings, n_diverged, generator)
     funnel = Funnel(density, tops.x[:, 0]) if density.likelihood.system.stochastic else None
     if funnel is None and not out_of_time():
         draws = yield from _straightened(density, tops, draws, how, settings, n_diverged, generator)
-    sure = draws.good(*_adapted_limits(settings))
+    sure = draws.good(*_adapted_limits(settings)) | settled
     wanted = ~tops.diverged if settings.always_sample else ~sure & ~tops.diverged
     chosen = wanted.nonzero().squeeze(-1)
     mixture, failed = None, torch.zeros(density.n_groups, dtype=torch.bool)
@@ -111,13 +112,15 @@ def _nested(
     settings: RefineSettings,
     n_diverged: int,
     generator: torch.Generator,
-) -> Generator[RefineEvent, None, Draws]:
-    """Draws of the shared parameters, each with several of every trace's own unknowns, for groups whose plain draws fail;
-    kept where they are better."""
+) -> Generator[RefineEvent, None, tuple[Draws, Tensor]]:
+    """(draws of the shared parameters, each with several of every trace's own unknowns, for groups whose plain draws fail,
+    kept where they are better; (group,), where they will do: noise levels that may be 0 were proposed as well)."""
     limits = _adapted_limits(settings)
+    settled = torch.zeros(density.n_groups, dtype=torch.bool)
     rows = (~draws.good(*limits) & ~tops.diverged).nonzero().squeeze(-1)
     if not len(rows):
-        return draws
+        return draws, settled
+    limits = limits[0], max(_SURE_SHARE * settings.n_draws, settings.least_effective)
     proposal = rows_of(mixture_of_tops(tops.x, tops.covariance, tops.share()), rows)
     drawing = draw_nested(
         density, rows, proposal, n_draws=settings.n_draws, largest_k_hat=limits[0], least_effective=limits[1],
@@ -129,8 +132,9 @@ def _nested(
         except StopIteration as stopped:
             again: Draws = stopped.value
             break
-    better = again.good(*limits) | ((again.k_hat < draws.k_hat[rows]) & (again.effective > draws.effective[rows]))
-    return put(draws, rows[better], again, better)
+    settled[rows] = again.good(*limits)
+    better = settled[rows] | ((again.k_hat < draws.k_hat[rows]) & (again.effective > draws.effective[rows]))
+    return put(draws, rows[better], again, better), settled
 
 
 def _joined(
