@@ -166,6 +166,8 @@ def _interval_plot(account: GokuAccount) -> Figure:
         if quantity.scale == "log":
             axes.set_yscale("log")
         axes.set_title(f"{quantity.name} ({quantity.unit})" if quantity.unit else quantity.name, fontsize=9)
+        axes.set_xlabel("trace", fontsize=8)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.tick_params(labelsize=7)
     for axes in panels[len(quantities) :]:
         axes.set_visible(False)

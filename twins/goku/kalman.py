@@ -119,7 +119,7 @@ def first_kick(
     system: System, data: TraceData, parameters: Float[Tensor, "trace parameter"], initial: Float[Tensor, "trace state"]
 ) -> Float[Tensor, "trace state"]:
     """Variance of the noise that enters in the first step, by its strength at these states: that of `blurred`."""
-    kick = _Flow(system, parameters, 1).kick(initial, *_step_and_drive(data, 0, len(parameters) // data.n_traces))
+    kick = Flow(system, parameters, 1).kick(initial, *_step_and_drive(data, 0, len(parameters) // data.n_traces))
     return kick.diagonal(dim1=-2, dim2=-1)
 
 
@@ -153,7 +153,7 @@ def filter_in_torch(
 ) -> Filtering:
     """The filter step by step. batch: copies of all traces; the traces of a copy one after another."""
     copies = len(parameters) // data.n_traces
-    flow, look = _Flow(system, parameters, substeps), _Look(system, observation, parameters, variance)
+    flow, look = Flow(system, parameters, substeps), Look(system, observation, parameters, variance)
     m = initial
     P = m.new_zeros(*m.shape, m.shape[-1])
     if blurred:
@@ -199,8 +199,8 @@ def product(a: Float[Tensor, "point batch i"], b: Float[Tensor, "point batch j"]
     return (a.permute(1, 2, 0) @ b.transpose(0, 1)) / len(a)
 
 
-class _Flow:
-    """Mean and covariance of the state over one sample."""
+class Flow:
+    """Mean and covariance of the state over one sample. ``left``: (copy,), whose state ran away."""
 
     def __init__(self, system: System, parameters: Tensor, substeps: int) -> None:
         self._system, self._substeps = system, substeps
@@ -269,7 +269,7 @@ class _Flow:
         return outer.mean(0) if outer.ndim == 4 else outer
 
 
-class _Look:
+class Look:
     """One sample: what was expected of it, and the state once it is seen."""
 
     def __init__(self, system: System, observation: Observation, parameters: Tensor, variance: Tensor) -> None:

@@ -57,7 +57,7 @@ class TraceLikelihood:
         if substeps < 1:
             raise SeriesInvalid(f"substeps must be at least 1, not {substeps}")
         self.system, self.substeps, self.blurred = system, int(substeps), False
-        self.observation = _frozen_observation(observation)
+        self.observation = frozen_observation(observation)
         self.data = TraceData.of(series, system)
         self.n_channels = series.n_channels
         self._check_channels(series)
@@ -239,7 +239,8 @@ class TraceLikelihood:
             )
 
 
-def _frozen_observation(observation: Observation | None) -> Observation:
+def frozen_observation(observation: Observation | None) -> Observation:
+    """A copy in double precision that nothing trains; None: the outputs are the channels."""
     if observation is None:
         return same_outputs
     return copy.deepcopy(observation).double().requires_grad_(False).eval()

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from twins.errors import SeriesInvalid
-from twins.goku.kalman import _Flow, _Look
-from twins.goku.likelihood import _frozen_observation
+from twins.goku.kalman import Flow, Look
+from twins.goku.likelihood import frozen_observation
 from twins.goku.observation import Observation
 from twins.goku.posterior import Posterior
 from twins.goku.series import Series
@@ -158,7 +158,7 @@ class _Course:
         substeps: int,
         generator: torch.Generator,
     ) -> None:
-        self._system, self._observation = system, _frozen_observation(observation)
+        self._system, self._observation = system, frozen_observation(observation)
         self._whole, self._n_seen, self._substeps, self._generator = whole, n_seen, substeps, generator
         self._data = TraceData.of(whole, system)
 
@@ -210,8 +210,8 @@ class _Course:
         sample before it was looked at."""
         copies, data = len(parameters), self._data
         flat = parameters.flatten(0, 1)
-        flow = _Flow(self._system, flat, self._substeps)
-        look = _Look(self._system, self._observation, flat, noise_sd.flatten(0, 1).square())
+        flow = Flow(self._system, flat, self._substeps)
+        look = Look(self._system, self._observation, flat, noise_sd.flatten(0, 1).square())
         m = initial.flatten(0, 1)
         P = m.new_zeros(*m.shape, m.shape[-1])
         states = []
