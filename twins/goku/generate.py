@@ -2,9 +2,9 @@
 
 from twins.goku.generated import Design, Generated
 from twins.goku.goku_ui_data import CROP_SAMPLES, FORECAST_SAMPLES, GokuUiData, goku_ui_synthetic
-from twins.goku.simulation import generate, generate_sets, uneven_times
+from twins.goku.simulation import generate, generate_sets
 
 __all__ = [
     "CROP_SAMPLES", "FORECAST_SAMPLES", "Design", "Generated", "GokuUiData", "generate", "generate_sets",
-    "goku_ui_synthetic", "uneven_times",
+    "goku_ui_synthetic",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from twins.errors import SeriesInvalid
 from twins.goku.generated import Design, Generated
 from twins.goku.series import Series
-from twins.goku.simulation import generate
+from twins.goku.simulation import generate_sets
 from twins.goku.streams import numpy_stream
 from twins.goku.systems.stuart_landau_network import StuartLandauNetwork
 
@@ -81,6 +81,6 @@ def goku_ui_synthetic(
     system = StuartLandauNetwork(n_oscillators=n_oscillators, ranges="data", noise_strength=noise_strength)
     design = Design(times_s=STEP_S * np.arange(n_samples), transient_samples=transient_samples)
     sizes = {"training": n_training, "validation": n_validation, "test": n_test}
-    training, validation, test = (generate(system, n, design, seed=seed, name=name) for name, n in sizes.items())
+    sets = generate_sets(system, sizes, design, seed=seed)
     matrix = numpy_stream(seed, "observation matrix").standard_normal((n_channels, 2 * n_oscillators))
-    return GokuUiData(system, matrix, training, validation, test)
+    return GokuUiData(system, matrix, sets["training"], sets["validation"], sets["test"])

@@ -70,16 +70,6 @@ def generate_sets(system: System, sizes: Mapping[str, int], design: Design, *, s
     return {name: generate(system, n_traces, design, seed=seed, name=name) for name, n_traces in sizes.items()}
 
 
-def uneven_times(
-    n_traces: int, n_samples: int, *, step_s: float, spread: float, generator: np.random.Generator
-) -> Float64[np.ndarray, "trace time"]:
-    """Times whose steps are step_s · (1 ± spread), evenly distributed, beginning at 0. Raises SeriesInvalid."""
-    if not 0.0 <= spread < 1.0:
-        raise SeriesInvalid(f"spread must be 0 <= spread < 1, so that times rise, not {spread}")
-    steps = step_s * (1.0 + spread * generator.uniform(-1.0, 1.0, (n_traces, n_samples - 1)))
-    return np.concatenate((np.zeros((n_traces, 1)), np.cumsum(steps, axis=1)), axis=1)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
     """A design spread over all traces."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from twins.errors import SolverRefused
 from twins.goku.compiled_filter import why_no_filter
 from twins.goku.equation_file import load_equation
-from twins.goku.generate import Design, generate, uneven_times
+from twins.goku.generate import Design, generate
 from twins.goku.kalman import predict_filtered
 from twins.goku.likelihood import TraceLikelihood
 from twins.goku.observation import KnownObservation, LinearObservation, same_outputs
@@ -113,7 +113,7 @@ def likelihood_of(
     """Simulated traces of a system, and some numbers to ask their likelihood about."""
     step_s = 0.05 * system.time_unit_s
     random = np.random.default_rng(3)
-    times = uneven_times(TRACES, SAMPLES, step_s=step_s, spread=0.5, generator=random)
+    times = np.cumsum(random.uniform(0.5 * step_s, 1.5 * step_s, (TRACES, SAMPLES)), axis=1)
     design = Design(
         times_s=times if uneven else step_s * np.arange(SAMPLES), noise_sd=0.05, missing=missing, substeps=4,
         drive=random.standard_normal((TRACES, SAMPLES, len(system.drives))) if system.drives else None,
