@@ -60,9 +60,10 @@ def _states_for(
     parameters, mean, noise_sd = (part.flatten(1, 2) for part in coordinates.split(physical))
     likelihood = density.likelihood.select(density.members[groups].flatten())
     each = max(1, _MOST_TRACES // likelihood.n_traces)
+    pieces = zip(*(torch.split(part, each) for part in (parameters, mean, noise_sd)), strict=True)
     states = torch.cat([
-        _first_states(likelihood.select(torch.arange(likelihood.n_traces).repeat(len(one[0]))), *one, generator)
-        for one in zip(*(torch.split(part, each) for part in (parameters, mean, noise_sd)), strict=True)
+        _first_states(likelihood.select(torch.arange(likelihood.n_traces).repeat(len(m))), p, m, sd, generator)
+        for p, m, sd in pieces
     ])  # fmt: skip
     n = coordinates.n_parameters
     physical[..., n : n + states.shape[-1]] = states.reshape(*physical.shape[:-1], -1)
