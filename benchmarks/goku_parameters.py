@@ -9,7 +9,8 @@ other simulations gives each trace's posterior ("amortised"); the likelihood, cl
 ("refined"). The oscillator (goku_parameters_oscillator.py) is the exception: simulated devices of differing parameters,
 recorded through generator and oscilloscope. All data are SIMULATED.
 
-quick: 300 traces an equation amortised; the first n_refined of them refined. full: 1000 traces, all refined, and further
+quick: 300 traces an equation amortised; the first n_refined of them refined, as many as its time allows (which depends
+on the machine, as does the training where simulations are dear). full: 1000 traces, all refined, and further
 variants; figures of each equation are kept in FILE.parts/ and are not done again; delete that folder to begin anew.
 
 systems: by equation; relative_error, coverage90 are those of `stage` on n traces (amortised in --quick, refined in full);
@@ -36,6 +37,8 @@ from goku_parameters_oscillator import NAME as OSCILLATOR
 
 LARGEST_FACTOR = 1.5
 N_WORKERS = 2
+QUICK_CHUNKS, QUICK_TRAINING_S, QUICK_REFINING_S = 16, 42.0, 20.0
+"""Of an equation in --quick: seconds of wall time, at most, so that thirteen of them end within ten minutes in two processes."""
 
 
 def main() -> int:
@@ -43,10 +46,13 @@ def main() -> int:
     options = measuring.read_options(__doc__, more=_more)
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"  # of the workers, which are started anew
-    from goku_parameters_cell import AmortisedSettings, Size
+    from goku_parameters_cell import Size
+
+    from twins.goku.amortised_settings import AmortisedSettings
 
     full = Size(n_traces=1000, refine_all=True, n_devices=500, settings=AmortisedSettings(chunks=60, calibration=8192))
-    quick = Size(n_traces=300, refine_all=False, n_devices=100, settings=AmortisedSettings())
+    seconds = AmortisedSettings(chunks=QUICK_CHUNKS, max_seconds=QUICK_TRAINING_S)
+    quick = Size(n_traces=300, refine_all=False, n_devices=100, settings=seconds, refine_seconds=QUICK_REFINING_S)
     size = quick if options.quick else full
     names = [name for name in _names(options.quick) if not options.system or name in options.system]
     parts = None if options.json is None or options.quick else options.json.with_suffix(".parts")
@@ -78,7 +84,8 @@ def _results(names: list[str], seed: int, size: Any, parts: Path | None) -> Iter
     yield from (result for result in done.values() if result)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(N_WORKERS, mp_context=context) as pool:
-        waiting = {pool.submit(run_cell, name, seed, size): name for name in names if not done[name]}
+        # the last of them take longest, and begin
+        waiting = {pool.submit(run_cell, name, seed, size): name for name in reversed(names) if not done[name]}
         failed = []
         for finished in as_completed(waiting):
             if finished.exception() is not None:  # the others go on

@@ -29,7 +29,8 @@ class Case:
     drive_sd: float = 0.0
     system_name: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-    refined_quick: int = 150  # traces refined by --quick
+    refined_quick: int = 150  # traces refined by --quick at most: as many as its time allows
+    lot: int = 50  # traces refined at once
     components: int = 6  # of the mixture of Gaussians; fewer where there are many unknowns, which make them dear
     full_only: bool = False
 
@@ -89,11 +90,11 @@ CASES = (
     Case("lotka_volterra", 0.1),
     Case("van_der_pol", 0.2, outputs=("position",)),
     Case("duffing", 0.2, outputs=("position",)),
-    Case("lorenz", 0.02, refined_quick=60),
+    Case("lorenz", 0.02, lot=20),
     Case("fitzhugh_nagumo", 0.8, outputs=("voltage",)),
-    Case("stuart_landau", 5e-5, n_samples=150, options={"gain": None, "saturation": 1.0}, refined_quick=40),
-    Case("stuart_landau_network", 0.05, options=NETWORK, components=2, refined_quick=30),
-    Case("macrospin", 2e-11, outputs=("mx", "my", "mz"), refined_quick=60),
+    Case("stuart_landau", 5e-5, n_samples=150, options={"gain": None, "saturation": 1.0}, refined_quick=100, lot=20),
+    Case("stuart_landau_network", 0.05, options=NETWORK, components=2, refined_quick=60, lot=10),
+    Case("macrospin", 2e-11, outputs=("mx", "my", "mz"), refined_quick=100, lot=20),
     Case("relaxation", 5e-4, outputs=("voltage",)),
     Case("duffing_noisy", 0.2, system_name="duffing", options={"noisy": True}, outputs=("position",), full_only=True),
     Case(

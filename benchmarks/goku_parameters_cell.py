@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -22,24 +24,26 @@ from twins.goku.generate import Design, generate
 from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Guess, Posterior
 from twins.goku.refine import refine
-from twins.goku.refine_settings import RefineSettings
+from twins.goku.refine_settings import Refined, RefineSettings
 from twins.goku.series import Series
 from twins.goku.system import System
 
 _Result = TypeVar("_Result")
 N_DRAWS = 1000
-N_REFINED_RECORDED = 40  # of the recorded traces, by --quick
+N_REFINED_RECORDED, LOT_RECORDED = 100, 20  # of the recorded traces: by --quick at most, and at once
 UNKNOWN_BEHIND = "the state in which a device is when its record begins is known to nobody"
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything. n_devices: of the oscillator; its traces are n_traces in all."""
+    """How much of everything. n_devices: of the oscillator; its traces are n_traces in all. refine_seconds: of wall time;
+    once it is over, no further lot of traces is refined."""
 
     n_traces: int
     refine_all: bool
     n_devices: int
     settings: AmortisedSettings
+    refine_seconds: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +58,7 @@ class Material:
     noise_sd_range: tuple[np.ndarray, np.ndarray]
     n_refined: int
     components: int = 6  # of the mixture
+    lot: int = 50  # traces refined at once
 
 
 def run_cell(name: str, seed: int, size: Size) -> dict[str, Any]:
@@ -68,7 +73,7 @@ def run_cell(name: str, seed: int, size: Size) -> dict[str, Any]:
     found = posterior.infer(material.series, N_DRAWS, generator=generator)
     answers = _answers(material, found, np.arange(material.series.n_traces))
     amortised = scores(material.system, answers, material.truth)
-    refined = _refined(material, found, seed)
+    refined = _refined(material, found, seed, size.refine_seconds)
     headline, stage = (refined["refined"], "refined") if size.refine_all else (amortised, "amortised")
     return {
         "name": name,
@@ -114,8 +119,9 @@ def _simulated(case: Case, seed: int, size: Size) -> Material:
         truth=clean.parameters,
         behind=Guess(clean.parameters, clean.initial, noise_sd),
         noise_sd_range=(low, high),
-        n_refined=size.n_traces if size.refine_all else case.refined_quick,
+        n_refined=size.n_traces if size.refine_all else min(case.refined_quick, size.n_traces),
         components=case.components,
+        lot=case.lot,
     )
 
 
@@ -131,7 +137,8 @@ def _recorded(seed: int, size: Size) -> Material:
         truth=recorded.truth[order],
         behind=None,
         noise_sd_range=(np.array([NOISE_V[0]]), np.array([NOISE_V[1]])),
-        n_refined=size.n_traces if size.refine_all else N_REFINED_RECORDED,
+        n_refined=size.n_traces if size.refine_all else min(N_REFINED_RECORDED, size.n_traces),
+        lot=LOT_RECORDED,
     )
 
 
@@ -155,31 +162,41 @@ def _trained(material: Material, seed: int, settings: AmortisedSettings) -> tupl
     }
 
 
-def _refined(material: Material, found: Posterior, seed: int) -> dict[str, Any]:
-    """Refine the first traces from what the network said of them, and compare with the Cramér-Rao bound."""
-    chosen = np.arange(material.n_refined)
-    if not len(chosen):
+def _refined(material: Material, found: Posterior, seed: int, refine_seconds: float) -> dict[str, Any]:
+    """Refine the first traces, in lots, from what the network said of them, and compare with the Cramér-Rao bound."""
+    if not material.n_refined:
         return {"n_refined": 0, "cramer_rao_factor": None}
-    began = time.process_time()
-    series, truth = material.series.select(chosen), material.truth[chosen]
-    settings = RefineSettings(noise_sd_range=material.noise_sd_range)
-    refined = finished(
-        refine(
-            material.system, material.observation, series, Guess.of(found.select(chosen)), seed=seed, settings=settings
-        )
-    )
-    before = _answers(material, found.select(chosen), chosen)
-    after = _answers(material, refined.posterior, chosen)
+    began, began_s = time.monotonic(), time.process_time()
+    lots: list[Answers] = []
+    converged: list[np.ndarray] = []
+    how_many: Counter[str] = Counter()
+    for traces in np.array_split(np.arange(material.n_refined), max(1, round(material.n_refined / material.lot))):
+        refined = _refined_lot(material, found, traces, seed)
+        lots.append(_answers(material, refined.posterior, traces))
+        converged.append(refined.converged)
+        how_many.update(refined.how_many)
+        if time.monotonic() - began > refine_seconds:
+            break
+    after = Answers.joined(lots)
+    chosen = np.arange(len(after.trusted))
+    before, truth = _answers(material, found.select(chosen), chosen), material.truth[chosen]
     figures: dict[str, Any] = {
         "n_refined": len(chosen),
         "amortised_of_the_refined": scores(material.system, before, truth),
         "refined": scores(material.system, after, truth),
         "refined_where_trusted": scores(material.system, after.where_trusted_else(before), truth),
-        "refined_how_many": dict(refined.how_many),
-        "refined_converged": float(refined.converged.mean()),
-        "refining_cpu_seconds": time.process_time() - began,
+        "refined_how_many": dict(how_many),
+        "refined_converged": float(np.concatenate(converged).mean()),
+        "refining_cpu_seconds": time.process_time() - began_s,
     }
     return figures | _beside_the_bound(material, chosen, after, seed)
+
+
+def _refined_lot(material: Material, found: Posterior, traces: np.ndarray, seed: int) -> Refined:
+    settings = RefineSettings(noise_sd_range=material.noise_sd_range)
+    guess, series = Guess.of(found.select(traces)), material.series.select(traces)
+    seed = seed + int(traces[0])  # a lot has chance of its own
+    return finished(refine(material.system, material.observation, series, guess, seed=seed, settings=settings))
 
 
 def _beside_the_bound(material: Material, chosen: np.ndarray, after: Answers, seed: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -54,6 +55,12 @@ class Answers:
     def of(cls, posterior: Posterior, truth: np.ndarray) -> Answers:
         """Of a posterior, after matching."""
         return cls(posterior.median(), posterior.covers(truth), posterior.trusted)
+
+    @classmethod
+    def joined(cls, lots: Sequence[Answers]) -> Answers:
+        """Of several lots of traces."""
+        parts = zip(*((lot.estimate, lot.covered, lot.trusted) for lot in lots), strict=True)
+        return cls(*(np.concatenate(part) for part in parts))
 
     def where_trusted_else(self, other: Answers) -> Answers:
         """These where they are trusted, else the others: what a user is left with."""

@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,3 +145,29 @@ def test_untrusted_answers_give_way_to_the_others() -> None:
     assert both.estimate[:, 0].tolist() == [1.0, 0.0]
     assert both.covered[:, 0].tolist() == [True, False]
     assert both.trusted.tolist() == [True, True]
+
+
+def test_refining_ends_with_the_lot_in_which_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = importlib.import_module("goku_parameters_cell")
+    case = next(
+        case for case in importlib.import_module("goku_parameters_cases").CASES if case.name == "damped_pendulum"
+    )
+    size = cell.Size(n_traces=120, refine_all=True, n_devices=1, settings=cell.AmortisedSettings())
+    material = cell._simulated(case, 3, size)
+    found = posterior_at(material.truth, 1e-3, n_draws=60)
+    asked = []
+
+    def refined_lot(material: object, found: Posterior, traces: np.ndarray, seed: int) -> SimpleNamespace:
+        asked.append(traces.tolist())
+        how_many = {"importance": len(traces)}
+        return SimpleNamespace(posterior=found.select(traces), converged=np.ones(len(traces)), how_many=how_many)
+
+    monkeypatch.setattr(cell, "_refined_lot", refined_lot)
+    short = cell._refined(material, found, 3, 0.0)
+    assert asked == [list(range(60))]
+    assert (short["n_refined"], short["refined"]["n"]) == (60, 60)
+    asked.clear()
+    whole = cell._refined(material, found, 3, np.inf)
+    assert [trace for lot in asked for trace in lot] == list(range(120))
+    assert whole["refined_how_many"] == {"importance": 120}
+    assert whole["cramer_rao_factor"] < 1.0  # the posterior stands at the truth
