@@ -10,18 +10,18 @@ import ctypes
 import threading
 from dataclasses import dataclass
 from itertools import pairwise
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from twins.goku.compiled_cache import KernelCache
 from twins.goku.compiled_filter_plan import filter_plan
 from twins.goku.compiled_filter_source import LANES, filter_source
-from twins.goku.compiled_fingerprint import fingerprint
 from twins.goku.compiled_kernel import plain
 from twins.goku.compiled_library import NoLibrary, load
 from twins.goku.compiled_trace import NotTraceable, trace
+from twins.goku.held import innermost, unheld
 from twins.goku.observation import KnownObservation, LinearObservation, same_outputs
 from twins.goku.trajectories import LARGEST_STATE
 
@@ -72,8 +72,18 @@ class Filtered:
     diverged: Tensor
 
 
-_kernels: dict[object, FilterKernel | str] = {}
-_making = Lock()
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a filter is made for, beside the equation. by_matrix: whether the observation is more than the outputs."""
+
+    n_channels: int
+    by_matrix: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    text: str
+    n_operations: int
 
 
 def why_no_filter(system: System, observation: Observation = same_outputs, *, n_channels: int | None = None) -> str:
@@ -93,20 +103,7 @@ def filter_kernel(system: System, observation: Observation, n_channels: int) -> 
         return "its noise is general: the diffusion is a matrix"
     if observation is not same_outputs and type(observation) not in (KnownObservation, LinearObservation):
         return f"the observation is a {type(observation).__name__}, not a known or a linear one"
-    try:
-        made_of = (fingerprint(system), n_channels, observation is same_outputs)
-        hash(made_of)
-    except NotTraceable as error:
-        return str(error)
-    except TypeError as error:
-        return f"changes of it would not be seen: {error}"
-    with _making:
-        if made_of not in _kernels:
-            try:
-                _kernels[made_of] = _made(system, n_channels, by_matrix=observation is not same_outputs)
-            except (NotTraceable, NoLibrary) as error:
-                _kernels[made_of] = str(error)
-        return _kernels[made_of]
+    return _kernels.find(innermost(system), _Kind(n_channels, observation is not same_outputs))
 
 
 def why_not_these(tensors: tuple[Tensor, ...]) -> str:
@@ -120,23 +117,31 @@ def why_not_these(tensors: tuple[Tensor, ...]) -> str:
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def _made(system: System, n_channels: int, *, by_matrix: bool) -> FilterKernel:
-    from twins.goku.compiled_filter_check import check_filter
-
+def _written(system: System, kind: _Kind) -> _Text:
     planned = filter_plan(trace(system, torch.float64, noisy=True, observed=True), system)
-    n = planned.n_states
-    numbers = planned.n_parameters + len(planned.coefficients) + 5 * n * n + 2 * n_channels * (n_channels + 2 * n + 3)
+    n, c = planned.n_states, kind.n_channels
+    numbers = planned.n_parameters + len(planned.coefficients) + 5 * n * n + 2 * c * (c + 2 * n + 3)
     if (numbers + len(planned.outputs)) * 8 * LANES > _LARGEST_TILE_BYTES:
         raise NotTraceable("it has too many numbers for a tile of traces")
-    library = load(filter_source(planned, n_channels=n_channels, by_matrix=by_matrix))
+    text = filter_source(planned, n_channels=c, by_matrix=kind.by_matrix)
+    return _Text(text, 8 * n * planned.n_operations + 10 * n**3)
+
+
+def _made(system: System, kind: _Kind, written: _Text) -> FilterKernel:
+    from twins.goku.compiled_filter_check import check_filter
+
+    library = load(written.text)
     try:
         forward = library.forward
     except AttributeError as error:
         raise NoLibrary(f"a library without the kernel's functions: {error}") from error
     forward.argtypes, forward.restype = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long], ctypes.c_int
-    kernel = FilterKernel(forward, 8 * n * planned.n_operations + 10 * n**3)
-    check_filter(system, kernel, n_channels, by_matrix=by_matrix)
+    kernel = FilterKernel(forward, written.n_operations)
+    check_filter(system, kernel, kind.n_channels, by_matrix=kind.by_matrix)
     return kernel
+
+
+_kernels: KernelCache[_Kind, _Text, FilterKernel] = KernelCache(_written, _made)
 
 
 def filter_compiled(
@@ -158,8 +163,8 @@ def filter_compiled(
     low, high = system.state_range(parameters)
     half = 0.5 * (high - low)
     given = {
-        "initial": initial.contiguous(), "parameters": parameters.contiguous(), "variance": variance.contiguous(),
-        "values": data.values.contiguous(), "seen": data.seen.contiguous(),
+        "initial": initial.contiguous(), "parameters": unheld(system, parameters)[1].contiguous(),
+        "variance": variance.contiguous(), "values": data.values.contiguous(), "seen": data.seen.contiguous(),
         "drive": None if data.drive is None else data.drive.contiguous(),
         "lengths": data.step_s.contiguous() if isinstance(data.step_s, Tensor) else None,
         **_operator(observation),

@@ -124,16 +124,25 @@ _OWN = {"inner", "held", "states", "parameters", "drives", "outputs", "noise", "
 def unheld(system: System, parameters: Float[Tensor, "... free"]) -> tuple[System, Float[Tensor, "... parameter"]]:
     """The equation within one that is held, and all of its parameters: its solutions are the same, and what is made for
     it (a kernel) serves for all held values. Any other equation comes back as it is."""
-    while isinstance(system, HeldSystem) and type(system) is HeldSystem:
-        inner, own = system.inner, {name for name in vars(system) if not name.startswith("flat_")}
-        same = all(
-            getattr(system, name) == getattr(inner, name) for name in ("noise", "sde_type", "time_unit_s", "drives")
-        )
-        if own != _OWN or not same:  # someone changed it
-            break
+    while isinstance(system, HeldSystem) and _only_holds(system):
         parameters = system.whole_parameters(parameters)
-        system = inner
+        system = system.inner
     return system, parameters
+
+
+def innermost(system: System) -> System:
+    """The equation that ``unheld`` gives."""
+    while isinstance(system, HeldSystem) and _only_holds(system):
+        system = system.inner
+    return system
+
+
+def _only_holds(system: HeldSystem) -> bool:
+    """Whether nobody made another equation of it."""
+    own = {name for name in vars(system) if not name.startswith("flat_")}
+    alike = ("noise", "sde_type", "time_unit_s", "drives")
+    same = all(getattr(system, name) == getattr(system.inner, name) for name in alike)
+    return type(system) is HeldSystem and own == _OWN and same
 
 
 def _by_element(inner: System, held: Mapping[str, float]) -> dict[str, float]:

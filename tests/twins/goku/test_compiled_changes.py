@@ -174,6 +174,21 @@ def test_all_held_values_share_a_kernel_and_are_solved_as_they_are() -> None:
     assert not torch.allclose(last_of[0], last_of[1])
 
 
+def test_a_held_equation_that_was_changed_is_not_taken_for_the_one_within() -> None:
+    system = HeldSystem(system_named("stuart_landau_network", n_oscillators=2), {"coupling": 0.1})
+    generator = torch.Generator().manual_seed(0)
+    initial, parameters = system.draw_states(2, generator), system.draw_parameters(2, generator)
+    before = solve_system(system, initial, parameters, step_s=0.05, n_steps=3)
+    drift = system.drift
+    system.drift = lambda z, p, u: tuple(2.0 * part for part in drift(z, p, u))  # type: ignore[method-assign, attr-defined]
+    after, by_loop = (
+        solve_system(system, initial, parameters, step_s=0.05, n_steps=3, backend=backend)
+        for backend in ("auto", "loop")
+    )
+    torch.testing.assert_close(after, by_loop)
+    assert not torch.allclose(before, after)
+
+
 def test_few_kernels_are_kept_and_one_that_was_let_go_is_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled_cache, "_MOST_KERNELS", 1)
     monkeypatch.setattr(compiled, "_kernels", compiled_cache.KernelCache(compiled._written, compiled._made))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from twins.errors import SolverRefused
+from twins.goku import compiled_filter
 from twins.goku.compiled_filter import why_no_filter
 from twins.goku.equation_file import load_equation
 from twins.goku.generate import Design, generate
+from twins.goku.held import HeldSystem
 from twins.goku.kalman import predict_filtered
 from twins.goku.likelihood import TraceLikelihood
 from twins.goku.observation import KnownObservation, LinearObservation, same_outputs
@@ -174,6 +177,34 @@ def test_changed_numbers_of_a_system_make_another_filter() -> None:
     other = system_named("stuart_landau", gain=1.5)
     for one in (system, other):
         check_equal(*likelihood_of(one))
+
+
+STRENGTH = SimpleNamespace(of_pull=1.0)
+
+
+class PulledByAnObject(Wandering):
+    """Reads a number that cannot be watched."""
+
+    def drift(self, z: Values, p: Any, u: Values) -> object:
+        return -p.rate * STRENGTH.of_pull * z.x, z.x - 0.5 * z.y
+
+
+def test_the_filter_of_a_changed_equation_is_that_of_the_equation_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    likelihood, numbers = likelihood_of(PulledByAnObject())
+    before = likelihood.log_likelihood(*numbers)
+    check_equal(likelihood, numbers)
+    monkeypatch.setattr(STRENGTH, "of_pull", 3.0)
+    check_equal(likelihood, numbers)
+    assert not torch.allclose(before, likelihood.log_likelihood(*numbers))
+
+
+def test_all_held_values_share_a_filter() -> None:
+    inner = system_named("stuart_landau_network", n_oscillators=2, noise_strength=0.02)
+    counts = []
+    for value in (0.1, 0.2):
+        check_equal(*likelihood_of(HeldSystem(inner, {"growth[1]": value, "coupling": 0.1})))
+        counts.append(len(compiled_filter._kernels))
+    assert counts[0] == counts[1]
 
 
 def test_what_cannot_be_compiled_says_why_and_goes_by_torch() -> None:
