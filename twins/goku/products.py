@@ -60,6 +60,8 @@ def by_onednn() -> bool:
 
 
 def _by_onednn(a: Tensor, b: Tensor, bias: Tensor | None, end: str) -> Tensor:
+    if not (b.is_contiguous() or b.mT.is_contiguous()):  # such a factor takes oneDNN hundreds of times as long
+        b = b.contiguous()
     result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, _ACTIVATIONS[end], [], "")
     return result
 
