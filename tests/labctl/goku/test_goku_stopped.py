@@ -2,9 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -15,9 +14,8 @@ from labctl.cli import main
 def stopped_refinement(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C arrives while the traces are refined."""
 
-    def stop(*_: Any, **__: Any) -> Iterator[None]:
+    def stop(*_: Any, **__: Any) -> NoReturn:
         raise KeyboardInterrupt
-        yield
 
     monkeypatch.setattr("twins.goku.refine.refine", stop)
 
@@ -62,7 +60,7 @@ def test_a_refinement_that_is_out_of_time_gives_what_there_is_and_trusts_none_of
 def test_a_training_that_is_stopped_says_that_nothing_was_written(
     equation: Path, traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: Any, **__: Any) -> None:
+    def stop(*_: Any, **__: Any) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("twins.goku.amortised_fit.fit_amortised", stop)
