@@ -17,7 +17,7 @@ from twins.errors import SeriesInvalid
 from twins.goku.likelihood import TraceLikelihood
 from twins.goku.observation import Observation
 from twins.goku.series import Series
-from twins.goku.solver_error import enough_substeps, with_substeps
+from twins.goku.solver_error import solved_enough
 from twins.goku.system import System
 from twins.goku.trajectories import solve_system
 
@@ -48,7 +48,7 @@ def fisher_information(
     likelihood = TraceLikelihood(system, observation, series, substeps=substeps or 1)
     point = [_tensor(values) for values in (parameters, initial, noise_sd)]
     if substeps is None:
-        likelihood = with_substeps(likelihood, enough_substeps(likelihood, *point))
+        likelihood = solved_enough(likelihood, *point)
     if not system.stochastic:
         found = likelihood.derivatives(*point)
         return torch.where(found.diverged[:, None, None], torch.nan, found.information).numpy()

@@ -27,7 +27,7 @@ from twins.goku.likelihood import TraceLikelihood
 from twins.goku.observation import Observation
 from twins.goku.posterior import Guess, Posterior
 from twins.goku.series import Series
-from twins.goku.solver_error import enough_substeps, with_substeps
+from twins.goku.solver_error import solved_enough
 from twins.goku.system import System
 
 PRIOR_SD = 1.0 / 12.0**0.5
@@ -123,7 +123,7 @@ def identifiability(
         parameters[same] = parameters[same].mean(0)
     likelihood = TraceLikelihood(system, observation, series, substeps=substeps or 1)
     if substeps is None:
-        likelihood = with_substeps(likelihood, enough_substeps(likelihood, parameters, initial, noise_sd))
+        likelihood = solved_enough(likelihood, parameters, initial, noise_sd)
     information = parameter_information(likelihood, parameters, initial, noise_sd)
     nullity = _nullity_elsewhere(likelihood, series, initial, noise_sd, torch.Generator().manual_seed(seed))
     reports = []

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from twins.errors import EquationInvalid
 from twins.goku.likelihood import TraceLikelihood
 from twins.goku.prediction import Prediction
 from twins.goku.substeps import Steps, fewest_steps
@@ -51,8 +52,22 @@ def _change(likelihood: TraceLikelihood, here: Prediction, finer: Prediction) ->
 
 def enough_substeps(likelihood: TraceLikelihood, parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> int:
     """The fewest steps a sample, 1 to 64 by doubling, that leave nine in ten of the traces an error below 0.2 standard
-    deviations; traces that diverge do not count."""
+    deviations; traces that diverge do not count. 64 where these are not enough: for a search that begins at draws from
+    the prior and tells the ``solver_error`` of its outcome. Everything else asks ``solved_enough``."""
     return _steps(likelihood, parameters, initial, noise_sd).substeps
+
+
+def solved_enough(
+    likelihood: TraceLikelihood, parameters: Tensor, initial: Tensor, noise_sd: Tensor
+) -> TraceLikelihood:
+    """The same likelihood by ``enough_substeps`` here. Raises EquationInvalid where 64 steps a sample are not enough."""
+    steps = _steps(likelihood, parameters, initial, noise_sd)
+    if not steps.enough and math.isfinite(steps.error):  # where all traces diverge, no steps are at fault
+        raise EquationInvalid(
+            f"{likelihood.system.name}: {steps.substeps} steps a sample leave an error of {steps.error:.2g} standard "
+            f"deviations, and {_ENOUGH:g} are allowed; give substeps=, sample faster, or a likelier estimate"
+        )
+    return with_substeps(likelihood, steps.substeps)
 
 
 def _steps(likelihood: TraceLikelihood, parameters: Tensor, initial: Tensor, noise_sd: Tensor) -> Steps:

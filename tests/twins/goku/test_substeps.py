@@ -7,6 +7,7 @@ import torch
 from twins.errors import EquationInvalid
 from twins.goku.amortised_design import Design, Simulator
 from twins.goku.amortised_substeps import enough_substeps
+from twins.goku.cramer_rao import cramer_rao_bound
 from twins.goku.observation import KnownObservation
 from twins.goku.series import Series
 from twins.goku.substeps import fewest_steps
@@ -79,6 +80,14 @@ def test_an_equation_that_no_number_of_steps_solves_is_refused_before_a_network_
     simulator = Simulator(system, observation, Design.of(series, system), level, 2.0 * level, 1, None)
     with pytest.raises(EquationInvalid, match="run away"):
         enough_substeps(simulator, torch.Generator().manual_seed(0))
+
+
+def test_a_bound_from_a_solution_that_is_too_coarse_is_refused() -> None:
+    system = system_named("lorenz")  # whose paths part whatever the steps, within 600 samples
+    series = Series(np.zeros((1, 600, 3)), 0.1 * np.arange(600), ("x", "y", "z"), ("",) * 3)
+    point = np.array([[10.0, 28.0, 8.0 / 3.0]]), np.array([[1.0, 1.0, 25.0]]), np.full((1, 3), 0.1)
+    with pytest.raises(EquationInvalid, match=r"64 steps a sample leave an error of .* give substeps="):
+        cramer_rao_bound(system, None, series, *point)
 
 
 def test_chaotic_paths_get_the_steps_that_single_samples_need() -> None:
