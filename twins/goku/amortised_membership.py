@@ -80,7 +80,7 @@ def _of_drive(
     power = torch.fft.rfft(drive - drive.mean(dim=1, keepdim=True), dim=1).abs().square()[:, 1:]
     whole = power.sum(dim=1) + _SMALLEST**2 * drive.shape[1]
     octave = torch.arange(1, power.shape[1] + 1).log2().floor().long()
-    shares = [power[:, octave == number].sum(dim=1) / whole for number in octave.unique().tolist()]
+    shares = [power[:, octave == number].sum(dim=1) / whole for number in torch.unique(octave).tolist()]
     logs = [torch.log(share + _SMALLEST) for share in shares]
     return torch.cat(size, dim=-1), torch.cat((drive.mean(dim=1), torch.log(rough + _SMALLEST), *logs), dim=-1)
 
@@ -94,7 +94,7 @@ def _outside(own: Float[Tensor, "trained number"], asked: Float[Tensor, "trace n
 def _far(own: Float[Tensor, "trained number"], asked: Float[Tensor, "trace number"]) -> Bool[Tensor, " trace"]:
     """Farther from every trace of the design than any of them is from the others."""
     spread = own.std(dim=0, correction=0).clamp_min(_FLOOR)
-    own, asked = torch.unique(own / spread, dim=0), asked / spread  # type: ignore[no-untyped-call]
+    own, asked = torch.unique(own / spread, dim=0), asked / spread
     some = torch.linspace(0, len(own) - 1, min(_MOST_OWN, len(own))).long()
     between = torch.cdist(own[some], own)
     between[torch.arange(len(some)), some] = torch.inf

@@ -133,7 +133,7 @@ def test_the_same_seed_trains_the_same_network(design: Series) -> None:
     (one, _), (other, _) = trained(DampedPendulum(), design, tiny), trained(DampedPendulum(), design, tiny)
     series, _ = measured(one, 3)
     draws = [made.infer(series, 20, generator=generator()).parameters for made in (one, other)]
-    assert np.array_equal(*draws)
+    assert np.array_equal(draws[0], draws[1])
 
 
 def test_gaps_and_times_of_their_own_reach_the_network(chain: System) -> None:
