@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from twins.goku.bound import BoundSystem
+from twins.goku.compiled_arrays import Array, as_numbers
 from twins.goku.compiled_expressions import Graph, Node, in_order
-from twins.goku.compiled_operations import OPERATIONS, Array, as_numbers
+from twins.goku.compiled_operations import OPERATIONS
 
 if TYPE_CHECKING:
     from twins.goku.system import System
