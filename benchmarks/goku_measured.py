@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Infer, compare, write."""
     options = read_options(__doc__, more=add_options, arguments=arguments)
     torch.set_num_threads(1)  # the rivals are trained beside
-    began, seconds = time.perf_counter(), options.lstm_seconds or (150.0 if options.quick else 900.0)
+    began, seconds = time.perf_counter(), options.lstm_seconds or (180.0 if options.quick else 900.0)
     data = Silverbox.read(options.data, (1, 2, 4))
     training = RivalTraining(data, seconds=seconds, seed=options.seed)
     length = options.length or (300 if options.quick else 1500)
@@ -86,7 +86,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="FILE", help="SNLS80mV.csv")
     parser.add_argument("--length", type=int, help="samples of a training stretch (default 1500; quick: 300)")
     parser.add_argument(
-        "--lstm-seconds", type=float, help="CPU seconds of each LSTM, and half as many before (default 900; quick: 150)"
+        "--lstm-seconds", type=float, help="CPU seconds of each LSTM, and half as many before (default 900; quick: 180)"
     )
 
 

@@ -32,6 +32,8 @@ ORDERS, RIDGES = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64), (1e-12, 1e-10, 1e-8, 1
 FIRST_HORIZON, FIRST_SHARE = 100, 0.5
 """The autoencoders learn short forecasts first, for this share of the time of the longer ones: their updates are cheap."""
 
+UPDATES_A_CHECK = 27  # of the longer ones: a check of 256 windows costs as much as some updates
+
 
 @dataclass(frozen=True)
 class DriveRival:
@@ -113,7 +115,9 @@ def autoencoders(
     begun = drained(fit_autoencoder(training, validation, seed=seed, settings=first))
     found = {}
     for name, window, horizon in (("forecast", CONTEXT, HORIZON), ("reconstruction", LENGTH, 0)):
-        settings = replace(first, window_samples=window, horizon_samples=horizon, cpu_s=seconds)
+        settings = replace(
+            first, window_samples=window, horizon_samples=horizon, cpu_s=seconds, updates_a_check=UPDATES_A_CHECK
+        )
         net, generator = copy.deepcopy(begun.net), torch.Generator().manual_seed(seed)
         found[name] = drained(fit_sequence(net, training, validation, generator=generator, settings=settings))
     return found, begun
