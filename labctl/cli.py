@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 
 from drivers.errors import DriverError
 from labctl import __version__
+from labctl.background import leave_with
 from labctl.errors import LabctlError, Stopped
 from twins.errors import TwinError
 
@@ -91,7 +92,9 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt as stopped:
         number = stopped.signal_number if isinstance(stopped, Stopped) else None
         _tell(stopped, f"stopped: {stopped}" if str(stopped) else "stopped")
-        return EXIT_STOPPED if number is None else 128 + number
+        code = EXIT_STOPPED if number is None else 128 + number
+        leave_with(code)
+        return code
     except (LabctlError, DriverError, TwinError) as error:
         _tell(error, f"error: {error}")
         return EXIT_ERROR
