@@ -54,7 +54,7 @@ from labctl.workers import Job, side_by_side
 N_WORKERS = 2
 SIZES = tuple(75 * 2**i for i in range(7))
 FULL, FULL_SEEDS = Size(), 10
-QUICK = Size(n_samples=150, n_validation=60, n_test=300, cpu_s=125.0, first_patience=8, period=30)
+QUICK = Size(n_samples=150, n_validation=60, n_test=300, cpu_s=130.0, first_patience=8, period=30)
 QUICK_CELLS = (
     ("goku_ui", 75), ("goku_ui", 1200), ("lstm", 1200), ("latent_ode", 1200), ("lstm_on_components", 1200),
     ("latent_ode_on_components", 1200), ("ours", 1200), ("ours", 75), ("vector_autoregression", 1200), ("naive", 1200),
