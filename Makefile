@@ -14,6 +14,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 OUT ?= demo-out
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests run side by side; each of them with one thread, so that they do not take each other's cores.
+TEST_PROCESSES ?= $(shell n=$$(nproc 2>/dev/null || echo 2); test $$n -gt 4 && echo 4 || echo $$n)
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 INSTALLED := $(VENV)/.installed
 # The virtual environment is made without ensurepip, which Debian ships apart from python3; pip fills it from outside.
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
@@ -46,7 +49,7 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest
+	$(ONE_THREAD) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 test-slow: install system-libraries
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -m slow
