@@ -11,9 +11,9 @@ from goku_measured_equation import Fitted, free_run, with_inferred_start
 from goku_measured_rivals import CONTEXT, HORIZON, LENGTH, DriveRival, Rivals
 
 from twins.goku.baselines import TemporalMean
+from twins.goku.inference.predictive import predict_course
 from twins.goku.observation import KnownObservation
-from twins.goku.predictive import predict_course
-from twins.goku.scores import nrmse
+from twins.goku.scoring.scores import nrmse
 
 HORIZONS = (20, 100, HORIZON)
 ARROW_START = 20

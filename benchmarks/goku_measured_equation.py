@@ -11,13 +11,13 @@ import torch
 from goku_measured_data import NOISE_SD_RANGE_V, Silverbox, duffing, physical, training_starts
 
 from labctl.campaigns.told import drained
-from twins.goku.amortised_fit import fit_amortised
-from twins.goku.amortised_settings import AmortisedSettings
-from twins.goku.climb import scoring_step
-from twins.goku.likelihood import TraceLikelihood
+from twins.goku.amortised.fit import fit_amortised
+from twins.goku.amortised.settings import AmortisedSettings
+from twins.goku.inference.climb import scoring_step
+from twins.goku.inference.likelihood import TraceLikelihood
+from twins.goku.inference.refine import Refined, RefineSettings, refine
 from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Guess, Posterior
-from twins.goku.refine import Refined, RefineSettings, refine
 from twins.goku.series import Series
 from twins.goku.system import System
 from twins.goku.trajectories import solve_guarded

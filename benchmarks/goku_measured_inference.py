@@ -10,10 +10,10 @@ from goku_measured_data import Silverbox, duffing, physical, training_starts
 from goku_measured_equation import Fitted, refined
 
 from labctl.campaigns.told import drained
-from twins.goku.identifiability import identifiability
+from twins.goku.diagnosis.identifiability import identifiability
+from twins.goku.diagnosis.profile import ProfileSettings, profile
 from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Guess, Posterior
-from twins.goku.profile import ProfileSettings, profile
 
 PUBLISHED = {
     "natural_frequency": 68.58,

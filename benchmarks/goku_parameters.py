@@ -48,7 +48,7 @@ def main() -> int:
         os.environ[variable] = "1"  # of the workers, which are started anew
     from goku_parameters_cell import Size
 
-    from twins.goku.amortised_settings import AmortisedSettings
+    from twins.goku.amortised.settings import AmortisedSettings
 
     full = Size(n_traces=1000, refine_all=True, n_devices=500, settings=AmortisedSettings(chunks=60, calibration=8192))
     seconds = AmortisedSettings(chunks=QUICK_CHUNKS, max_seconds=QUICK_TRAINING_S)

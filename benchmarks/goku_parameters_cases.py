@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from twins.goku.amortised_design import Design, Simulator
+from twins.goku.amortised.design import Design, Simulator
 from twins.goku.observation import KnownObservation
 from twins.goku.series import Series
 from twins.goku.system import System

@@ -16,16 +16,16 @@ from goku_parameters_oscillator import NAME as OSCILLATOR
 from goku_parameters_oscillator import NOISE_V, equation, record
 from goku_parameters_score import Answers, bound_factors, matched_posterior, scores
 
-from twins.goku.amortised import AmortisedPosterior
-from twins.goku.amortised_fit import fit_amortised
-from twins.goku.amortised_settings import AmortisedSettings
-from twins.goku.cramer_rao import cramer_rao_bound
-from twins.goku.generate import Design, generate
+from twins.goku.amortised.fit import fit_amortised
+from twins.goku.amortised.posterior import AmortisedPosterior
+from twins.goku.amortised.settings import AmortisedSettings
+from twins.goku.inference.cramer_rao import cramer_rao_bound
+from twins.goku.inference.refine import refine
+from twins.goku.inference.refine_settings import Refined, RefineSettings
 from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Guess, Posterior
-from twins.goku.refine import refine
-from twins.goku.refine_settings import Refined, RefineSettings
 from twins.goku.series import Series
+from twins.goku.simulated.generate import Design, generate
 from twins.goku.system import System
 
 _Result = TypeVar("_Result")

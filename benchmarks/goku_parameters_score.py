@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from twins.goku.posterior import Posterior
-from twins.goku.scoring import parameter_errors
+from twins.goku.scoring.parameter_errors import parameter_errors
 from twins.goku.system import System
 
 FREE, N_SIGMA = 0.03, 3.0

@@ -7,7 +7,7 @@ models/GOKU_pixel_pendulum.py), written anew in plain torch: same layers and siz
 parameters in the state, odeint_adjoint with rk4, squared error, KL, torch's Adam. Its decoder ends in a sigmoid, so ours does.
 
 step_floor: the products of the dense layers alone, forward and backward, which both have in common, by torch.mm, as the
-2021 code has them; step_floor_onednn: the large ones by oneDNN, as ours has them (twins/goku/products.py).
+2021 code has them; step_floor_onednn: the large ones by oneDNN, as ours has them (twins/goku/network/products.py).
 step_ours_torch_products: ours without oneDNN: what is left of the ratio where MKL is as fast, as on Intel's processors.
 """
 
@@ -51,24 +51,24 @@ def make(way: str, seed: int) -> Step:
     if way == "step_2021":
         return step_2021(frames, times, seed)
     if way == "step_ours_torch_products":
-        import twins.goku.products
+        import twins.goku.network.products
 
-        twins.goku.products._HAS_ONEDNN = False
+        twins.goku.network.products._HAS_ONEDNN = False
     if way == "step_ours_torchdiffeq":
-        import twins.goku.shooting
+        import twins.goku.network.shooting
 
-        twins.goku.shooting.solve_guarded = solved_by_torchdiffeq
+        twins.goku.network.shooting.solve_guarded = solved_by_torchdiffeq
     return step_ours(frames, times, seed, windows=way == "step_ours_windows")
 
 
 def step_ours(frames: np.ndarray, times: np.ndarray, seed: int, *, windows: bool) -> Step:
     """As fit_goku's, with the settings of 2021."""
     from twins.fitting.adam import FlatAdam
-    from twins.goku.batch import batch_of
-    from twins.goku.loss import goku_loss
-    from twins.goku.model import GokuNet
+    from twins.goku.network.batch import batch_of
+    from twins.goku.network.loss import goku_loss
+    from twins.goku.network.model import GokuNet
+    from twins.goku.network.spec import goku_2021
     from twins.goku.series import Series
-    from twins.goku.spec import goku_2021
     from twins.goku.systems import system_named
 
     names = tuple(f"pixel{number}" for number in range(frames.shape[2]))
@@ -126,7 +126,7 @@ def adjoint_path(initial: Tensor, parameters: Tensor, times: Tensor) -> Tensor:
 
 def step_floor(*, onednn: bool) -> Step:
     """By torch.mm into fixed memory, or by oneDNN."""
-    from twins.goku.products import product, summed_outer
+    from twins.goku.network.products import product, summed_outer
 
     n_pixels, rows = PIXELS**2, BATCH * SAMPLES
     pairs = ((n_pixels, 200), (200, 200), (200, 200), (200, 32), (2, 200), (200, 200), (200, 200), (200, n_pixels))

@@ -11,7 +11,7 @@ forecast. Training sets of 75 · 2^i trajectories, i = 0 … 6; test trajectorie
     lstm                           LSTM autoencoder, 42 numbers          latent_ode   neural ODE of 6 states
     …_on_components                the same on principal components, which lose nothing here and are easier to learn
     vector_autoregression          ridge, on principal components        naive        the mean over time
-    ours                           states read off by a learned linear map, parameters by optimisation (twins.goku.direct)
+    ours                           states read off by a learned linear map, parameters by optimisation (twins.goku.direct.fit)
 
 Networks see random crops and have the same CPU time, told as cpu_s; GOKU networks have the optimiser and schedule of the
 reference, the rivals the peak rate that served each best, falling along a cosine over that time. The state with the best

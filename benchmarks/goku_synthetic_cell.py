@@ -22,18 +22,18 @@ from twins.goku.baselines import (
     fit_latent_ode,
     fit_lstm,
 )
-from twins.goku.direct import fit_direct
-from twins.goku.fit import fit_goku
-from twins.goku.fit_settings import GokuFitSettings
-from twins.goku.generate import CROP_SAMPLES, FORECAST_SAMPLES, goku_ui_synthetic
-from twins.goku.model import GokuNet
-from twins.goku.principal import PrincipalComponents
-from twins.goku.schedule import PlateauCosine
-from twins.goku.scores import nrmse
+from twins.goku.direct.fit import fit_direct
+from twins.goku.direct.principal import PrincipalComponents
+from twins.goku.network.fit import fit_goku
+from twins.goku.network.fit_settings import GokuFitSettings
+from twins.goku.network.model import GokuNet
+from twins.goku.network.schedule import PlateauCosine
+from twins.goku.network.spec import GokuSpec, goku_ui, goku_ui_basic
+from twins.goku.network.window_starts import reconstruct_fitted
+from twins.goku.scoring.scores import nrmse
 from twins.goku.series import Series
-from twins.goku.spec import GokuSpec, goku_ui, goku_ui_basic
+from twins.goku.simulated.generate import CROP_SAMPLES, FORECAST_SAMPLES, goku_ui_synthetic
 from twins.goku.systems.stuart_landau_network import StuartLandauNetwork
-from twins.goku.window_starts import reconstruct_fitted
 
 NOISE_STRENGTH = 0.02
 LARGEST_BYTES = 2.5e9  # of one training set in memory: beyond it, stretches shorter than 600 samples are kept

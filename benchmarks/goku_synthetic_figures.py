@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from goku_synthetic_cell import BASELINES, METHODS
 
-from twins.goku.statistics import compare
+from twins.goku.scoring.statistics import compare
 
 KINDS = ("reconstruction", "forecast")
 FITTED = "reconstruction_fitted"

@@ -117,7 +117,7 @@ class EquationSource:
     def _from_text(self) -> System:
         import tomllib
 
-        from twins.goku.equation_file import equation_from
+        from twins.goku.written.equation_file import equation_from
 
         if self.options:
             raise CampaignError(

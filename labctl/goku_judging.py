@@ -12,8 +12,8 @@ from labctl.campaign import Campaign
 
 if TYPE_CHECKING:
     from labctl.goku_model import GokuModel
+    from twins.goku.inference.predictive import Predicted
     from twins.goku.posterior import Posterior
-    from twins.goku.predictive import Predicted
     from twins.goku.series import Series
 
 SEEN_SHARE = 0.75
@@ -96,7 +96,7 @@ def judge_goku(
     from labctl.background import in_background
     from labctl.campaigns.goku_settings import JUDGING
     from labctl.campaigns.infer_goku import refined
-    from twins.goku.predictive import predict_course
+    from twins.goku.inference.predictive import predict_course
 
     settings = JUDGING if max_seconds is None else replace(JUDGING, max_seconds=max_seconds)
     n_seen = max(2, round(SEEN_SHARE * series.n_samples))
@@ -160,7 +160,7 @@ def _means(values: np.ndarray) -> np.ndarray:
 
 def _median_nrmse(expected: np.ndarray, measured: np.ndarray) -> float | None:
     """Of the traces that have samples there; infinite errors count, so the median is None where half of them are."""
-    from twins.goku.scores import nrmse
+    from twins.goku.scoring.scores import nrmse
 
     some = np.nansum(np.abs(measured), axis=(1, 2)) > 0.0
     if not some.any():

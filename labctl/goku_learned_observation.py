@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from twins.goku.model import GokuNet
+    from twins.goku.network.model import GokuNet
 
 
 class LearnedObservation(nn.Module):

@@ -1,7 +1,7 @@
 """A trained model of an equation, as a file: NAME.safetensors and NAME.json, whichever way it was trained.
 
 "simulated": a posterior learned from simulations of the equation (twins.goku.amortised). "measured": an encoder trained on
-measured traces (twins.goku.model). Both hold, as provenance, which equation they are of and which channels they observe.
+measured traces (twins.goku.network). Both hold, as provenance, which equation they are of and which channels they observe.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from labctl.goku_series import Measured
 if TYPE_CHECKING:
     import torch
 
-    from twins.goku.amortised import AmortisedPosterior
-    from twins.goku.model import GokuNet
+    from twins.goku.amortised.posterior import AmortisedPosterior
+    from twins.goku.network.model import GokuNet
     from twins.goku.observation import Observation
     from twins.goku.posterior import Posterior
     from twins.goku.series import Series
@@ -67,7 +67,7 @@ class GokuModel:
     @property
     def amortised(self) -> AmortisedPosterior:
         """The machine, where simulations trained it."""
-        from twins.goku.amortised import AmortisedPosterior
+        from twins.goku.amortised.posterior import AmortisedPosterior
 
         assert isinstance(self.machine, AmortisedPosterior)
         return self.machine
@@ -75,7 +75,7 @@ class GokuModel:
     @property
     def network(self) -> GokuNet:
         """The machine, where measured traces trained it."""
-        from twins.goku.model import GokuNet
+        from twins.goku.network.model import GokuNet
 
         assert isinstance(self.machine, GokuNet)
         return self.machine
@@ -93,7 +93,7 @@ class GokuModel:
 
         Raises RecordingError where the data lack a channel, CampaignError where they are in other units or too large.
         """
-        from twins.goku.predictive import extended
+        from twins.goku.inference.predictive import extended
 
         series = measured.series(self.wired.channels, self.wired.drives, share=share)
         check_size(series)
@@ -145,11 +145,11 @@ def load_goku_model(path: str | Path, *, system: str | None = None) -> GokuModel
         raise CampaignError(f"{json_path}: n_samples is {n_samples!r}; the file is damaged")
     machine: AmortisedPosterior | GokuNet
     if training == "simulated":
-        from twins.goku.amortised_file import load_amortised
+        from twins.goku.amortised.file import load_amortised
 
         machine = load_amortised(json_path, equation)
     else:
-        from twins.goku.goku_file import load_goku
+        from twins.goku.network.goku_file import load_goku
 
         machine = load_goku(json_path, equation)
     return GokuModel(json_path, training, source, wired, equation, machine, n_samples, about)
@@ -179,7 +179,8 @@ def _json_path(path: Path) -> Path:
 
 def _read(json_path: Path) -> tuple[Training, dict[str, Any]]:
     from twins.files import read_whole
-    from twins.goku import amortised_file, goku_file
+    from twins.goku.amortised import file as amortised_file
+    from twins.goku.network import goku_file
 
     payload = read_whole(json_path, _LARGEST_JSON)
     try:

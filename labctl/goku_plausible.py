@@ -65,7 +65,7 @@ def simulated_channels(system: System, wired: Wired, series: Series, *, seed: in
     """(draw, time, channel) without noise of the instrument, of draws from the ranges that do not run away."""
     import torch
 
-    from twins.goku.amortised_design import Design, Simulator
+    from twins.goku.amortised.design import Design, Simulator
 
     observation = wired.known(system)
     if observation is None or not all(quantity.bounded for quantity in system.flat_states):

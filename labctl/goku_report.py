@@ -17,9 +17,9 @@ from labctl.report import MEASURED, PROMISED
 if TYPE_CHECKING:
     from labctl.goku_judging import GokuJudgement
     from labctl.goku_model import GokuModel
-    from twins.goku.identifiability import Identifiability
+    from twins.goku.diagnosis.identifiability import Identifiability
+    from twins.goku.inference.predictive import Predicted
     from twins.goku.posterior import Posterior
-    from twins.goku.predictive import Predicted
     from twins.goku.series import Series
     from twins.goku.system import System
 

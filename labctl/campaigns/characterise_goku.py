@@ -29,7 +29,7 @@ from labctl.network_bench import apply_conditions
 from labctl.recording import Recording
 
 if TYPE_CHECKING:
-    from twins.goku.amortised_settings import AmortisedSettings
+    from twins.goku.amortised.settings import AmortisedSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

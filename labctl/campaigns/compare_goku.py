@@ -20,7 +20,7 @@ from labctl.html_page import HtmlPage
 from labctl.provenance import collect_provenance
 
 if TYPE_CHECKING:
-    from twins.goku.model_comparison import EquationComparison
+    from twins.goku.diagnosis.model_comparison import EquationComparison
 
 SHOWN = 0.7
 """Of every trace, from its beginning; the rest is judged."""
@@ -51,9 +51,9 @@ def compare_goku(
 
     page: where a report goes. Raises CampaignError where candidates see different channels or need a learned operator.
     """
-    from twins.goku.comparison_data import split_in_time
-    from twins.goku.model_comparison import Candidate, ComparisonSettings, compare_equations
-    from twins.goku.refine_settings import RefineSettings
+    from twins.goku.diagnosis.comparison_data import split_in_time
+    from twins.goku.diagnosis.model_comparison import Candidate, ComparisonSettings, compare_equations
+    from twins.goku.inference.refine_settings import RefineSettings
 
     key = "goku/compare"
     step = Step(key, f"Compare {', '.join(candidates)} on {len(measured.traces)} traces")

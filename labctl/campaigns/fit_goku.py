@@ -24,9 +24,9 @@ from labctl.goku_series import Measured
 from labctl.provenance import collect_provenance
 
 if TYPE_CHECKING:
-    from twins.goku.amortised import AmortisedPosterior
-    from twins.goku.amortised_settings import AmortisedSettings
-    from twins.goku.model import GokuNet
+    from twins.goku.amortised.posterior import AmortisedPosterior
+    from twins.goku.amortised.settings import AmortisedSettings
+    from twins.goku.network.model import GokuNet
     from twins.goku.series import Series
     from twins.goku.system import System
 
@@ -151,7 +151,7 @@ def prepare(
     series = cut.series(wired.channels, wired.drives, share=settings.share)
     judged = held.series(wired.channels, wired.drives)
     if judged.n_samples < length:
-        from twins.goku.predictive import extended
+        from twins.goku.inference.predictive import extended
 
         short = length - judged.n_samples
         last = None if judged.drive is None else judged.drive[:, -1:].repeat(short, axis=1)
@@ -179,7 +179,7 @@ def _split(measured: Measured, settings: GokuSettings, seed: int) -> tuple[Measu
 
 def _aliasing(origin: _Origin) -> list[str]:
     """Where samples are too far apart for this equation in these ranges."""
-    from twins.goku.aliasing import aliasing_warnings
+    from twins.goku.diagnosis.aliasing import aliasing_warnings
 
     return [str(one) for one in aliasing_warnings(origin.system, origin.series, seed=origin.seed)]
 
@@ -255,14 +255,14 @@ def _save(
     about = plain(_provenance(origin, training))
     folder.mkdir(parents=True, exist_ok=True)
     if kind == "simulated":
-        from twins.goku.amortised import AmortisedPosterior
-        from twins.goku.amortised_file import save_amortised
+        from twins.goku.amortised.file import save_amortised
+        from twins.goku.amortised.posterior import AmortisedPosterior
 
         assert isinstance(machine, AmortisedPosterior)
         path = save_amortised(machine, folder / origin.name, provenance=about)
     else:
-        from twins.goku.goku_file import save_goku
-        from twins.goku.model import GokuNet
+        from twins.goku.network.goku_file import save_goku
+        from twins.goku.network.model import GokuNet
 
         assert isinstance(machine, GokuNet)
         path = save_goku(machine, folder / origin.name, provenance=about)

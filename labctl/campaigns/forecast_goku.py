@@ -26,7 +26,7 @@ from labctl.json_file import json_text
 if TYPE_CHECKING:
     import torch
 
-    from twins.goku.predictive import Predicted
+    from twins.goku.inference.predictive import Predicted
 
 N_DRAWS = 200
 _MOST_DIVERGED = 0.01
@@ -110,7 +110,7 @@ def forecast_goku(
 
 def _predicted(inferred: Inferred, n_samples: int, drive: np.ndarray | None, generator: torch.Generator) -> Predicted:
     """Lots of traces of one length each: the series hold missing samples behind the ends of the shorter ones."""
-    from twins.goku.predictive import Predicted, predict_course
+    from twins.goku.inference.predictive import Predicted, predict_course
 
     model = inferred.model
     lengths = np.array([len(trace.times_s) for trace in inferred.measured.traces])

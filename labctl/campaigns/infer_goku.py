@@ -25,9 +25,9 @@ from labctl.provenance import collect_provenance
 from labctl.twin_data import sha256_of
 
 if TYPE_CHECKING:
-    from twins.goku.identifiability import Identifiability
+    from twins.goku.diagnosis.identifiability import Identifiability
+    from twins.goku.inference.refine_settings import Refined
     from twins.goku.posterior import Posterior
-    from twins.goku.refine_settings import Refined
     from twins.goku.series import Series
 
 ASKED, DONE, NOT_ASKED = "asked for, not finished", "done", "not asked for"
@@ -117,9 +117,9 @@ def refined(
     model: GokuModel, series: Series, guess: Posterior, *, key: str, seed: int, settings: InferSettings | None = None
 ) -> Campaign[Refined]:
     """What each trace's (or group's) own likelihood gives, beginning at the network's guess."""
+    from twins.goku.inference.refine import refine
+    from twins.goku.inference.refine_settings import RefineSettings
     from twins.goku.posterior import Guess
-    from twins.goku.refine import refine
-    from twins.goku.refine_settings import RefineSettings
 
     settings = settings or InferSettings()
     sweeps = {} if settings.n_sweeps is None else {"n_sweeps": settings.n_sweeps}
@@ -205,7 +205,7 @@ def what_can_be_told(inferred: Inferred, *, seed: int, most: int = 4) -> list[tu
 
     Nothing where the likelihood was not asked, or for groups whose every start ran away.
     """
-    from twins.goku.identifiability import identifiability
+    from twins.goku.diagnosis.identifiability import identifiability
     from twins.goku.posterior import Guess
 
     found = inferred.refined

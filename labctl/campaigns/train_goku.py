@@ -16,10 +16,10 @@ from labctl.goku_channels import Wired
 from labctl.goku_noise import noise_levels
 
 if TYPE_CHECKING:
-    from twins.goku.amortised import AmortisedPosterior
-    from twins.goku.amortised_settings import AmortisedSettings
-    from twins.goku.fit_settings import FittedGoku
-    from twins.goku.model import GokuNet
+    from twins.goku.amortised.posterior import AmortisedPosterior
+    from twins.goku.amortised.settings import AmortisedSettings
+    from twins.goku.network.fit_settings import FittedGoku
+    from twins.goku.network.model import GokuNet
     from twins.goku.series import Series
     from twins.goku.system import System
 
@@ -40,8 +40,8 @@ def train_simulated(
     amortised: AmortisedSettings | None = None,
 ) -> Campaign[AmortisedPosterior]:
     """Learn the posterior from simulations that are measured as `design` was. Raises CampaignError, twins.TwinError."""
-    from twins.goku.amortised_fit import fit_amortised
-    from twins.goku.amortised_settings import AmortisedCalibrated
+    from twins.goku.amortised.fit import fit_amortised
+    from twins.goku.amortised.settings import AmortisedCalibrated
 
     observation = wired.known(system)
     if observation is None:
@@ -88,7 +88,7 @@ def train_simulated(
 
 
 def _amortised_settings(settings: GokuSettings, max_seconds: float) -> AmortisedSettings:
-    from twins.goku.amortised_settings import AmortisedSettings
+    from twins.goku.amortised.settings import AmortisedSettings
 
     plain = AmortisedSettings(max_seconds=max_seconds)
     if settings.simulations is None:
@@ -123,10 +123,10 @@ def train_measured(
     """
     import torch
 
-    from twins.goku.fit import fit_goku
-    from twins.goku.fit_settings import GokuFitSettings, settings_2021
-    from twins.goku.model import GokuNet
-    from twins.goku.spec import goku_2021, goku_posterior, goku_ui, goku_ui_basic
+    from twins.goku.network.fit import fit_goku
+    from twins.goku.network.fit_settings import GokuFitSettings, settings_2021
+    from twins.goku.network.model import GokuNet
+    from twins.goku.network.spec import goku_2021, goku_posterior, goku_ui, goku_ui_basic
 
     if series.n_traces < FEWEST_MEASURED:
         raise CampaignError(

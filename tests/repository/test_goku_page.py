@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labctl.cli import main, parser
-from twins.goku.equation_file import equation_from
+from twins.goku.written.equation_file import equation_from
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "goku.md").read_text(encoding="utf-8")

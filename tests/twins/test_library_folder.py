@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from twins.device import native
-from twins.goku import compiled_library
-from twins.goku.compiled_library import NoLibrary, load
+from twins.goku.compiled import library as compiled_library
+from twins.goku.compiled.library import NoLibrary, load
 from twins.library_folder import is_kept, keep, library_folder
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX only")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from twins.errors import EquationInvalid, SolverRefused
 from twins.goku.bound import BoundSystem
-from twins.goku.compiled import kernels_for, solve_compiled
+from twins.goku.compiled.solve import kernels_for, solve_compiled
 from twins.goku.held import unheld
 from twins.solver import draw_noise
 from twins.solver.loop import solve_by_loop
@@ -69,7 +69,7 @@ def solve_system(
     drive: (n_steps, …, channel), held over its step; with drive_between = "interpolated" (n_steps + 1, …, channel).
     noisy: with the system's own noise, drawn once from `generator` or given as `noise` (unit variance).
     Batch axes of initial, parameters, step_s and drive broadcast.
-    backend: "compiled": in C, see ``twins.goku.compiled``; SolverRefused where that cannot be. "loop": step by step in
+    backend: "compiled": in C, see ``twins.goku.compiled.solve``; SolverRefused where that cannot be. "loop": step by step in
     torch, on any device. "auto": compiled where it can be; the results are equal to rounding.
     """
     if backend not in BACKENDS:

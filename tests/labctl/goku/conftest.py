@@ -78,7 +78,7 @@ def measured_from(path: Path) -> Measured:
 @pytest.fixture(scope="session")
 def model(equation: Path, traces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that was trained for a moment: what it says is only where refinement begins."""
-    from twins.goku.amortised_settings import AmortisedSettings
+    from twins.goku.amortised.settings import AmortisedSettings
 
     campaign = fit_goku(
         "goku",

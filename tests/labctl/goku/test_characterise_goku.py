@@ -49,7 +49,7 @@ def lag(tmp_path: Path) -> EquationSource:
 def test_the_bench_is_safe_while_the_computer_thinks_and_everything_says_where_it_comes_from(
     demo_station: Path, lag: EquationSource, tmp_path: Path
 ) -> None:
-    from twins.goku.amortised_settings import AmortisedSettings
+    from twins.goku.amortised.settings import AmortisedSettings
 
     safe: dict[str, bool] = {}
     with Bench.open(demo_station) as bench:

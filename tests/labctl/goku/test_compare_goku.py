@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-import twins.goku.model_comparison
+import twins.goku.diagnosis.model_comparison
 from labctl.campaign import run
 from labctl.campaigns.compare_goku import SHOWN, compare_goku
 from labctl.goku_channels import Wishes
 from labctl.goku_equation import EquationSource
 from labctl.goku_series import Measured
 from tests.labctl.goku.conftest import measured_from
-from twins.goku.model_comparison import ComparisonSettings
+from twins.goku.diagnosis.model_comparison import ComparisonSettings
 
 
 class _FarEnoughError(Exception):
@@ -35,7 +35,7 @@ def settings_for(equation: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[M
             seen.append(settings)
             raise _FarEnoughError
 
-        monkeypatch.setattr(twins.goku.model_comparison, "compare_equations", stopped)
+        monkeypatch.setattr(twins.goku.diagnosis.model_comparison, "compare_equations", stopped)
         source = EquationSource.of(str(equation))
         with pytest.raises(_FarEnoughError):
             run(compare_goku({"one": (source, Wishes()), "other": (source, Wishes())}, measured, seed=0))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from labctl.goku_judging import GokuJudgement, _figures
+from twins.goku.inference.predictive import Predicted
 from twins.goku.posterior import Posterior
-from twins.goku.predictive import Predicted
 from twins.goku.series import Series
 
 N_SEEN, N_SAMPLES, N_DRAWS = 30, 40, 20

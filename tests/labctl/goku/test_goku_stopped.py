@@ -17,7 +17,7 @@ def stopped_refinement(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: Any, **__: Any) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("twins.goku.refine.refine", stop)
+    monkeypatch.setattr("twins.goku.inference.refine.refine", stop)
 
 
 @pytest.mark.usefixtures("stopped_refinement")
@@ -63,7 +63,7 @@ def test_a_training_that_is_stopped_says_that_nothing_was_written(
     def stop(*_: Any, **__: Any) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("twins.goku.amortised_fit.fit_amortised", stop)
+    monkeypatch.setattr("twins.goku.amortised.fit.fit_amortised", stop)
     reading = ["--response", "x", "--time", "t", "--trial", "trial"]
     out = tmp_path / "out"
     assert main(["goku", "fit", str(traces), *reading, "--system", str(equation), "--out", str(out)]) == 130

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from twins.goku.network.spec import GokuSpec
 from twins.goku.quantity import Quantity
 from twins.goku.series import Series
-from twins.goku.spec import GokuSpec
 from twins.goku.system import System
 from twins.goku.trajectories import solve_system
 

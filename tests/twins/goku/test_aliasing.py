@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from twins.goku.aliasing import aliasing_warnings, fastest_turning, measured_warnings, prior_warnings
-from twins.goku.generate import Design, generate
+from twins.goku.diagnosis.aliasing import aliasing_warnings, fastest_turning, measured_warnings, prior_warnings
 from twins.goku.series import Series
+from twins.goku.simulated.generate import Design, generate
 from twins.goku.systems import system_named
 
 

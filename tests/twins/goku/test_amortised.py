@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save
 
 from twins.errors import CheckpointInvalid, EquationInvalid, SeriesInvalid
-from twins.goku import amortised_file
-from twins.goku.amortised import AmortisedPosterior
-from twins.goku.amortised_file import load_amortised, read_amortised_provenance, save_amortised
-from twins.goku.amortised_fit import fit_amortised
-from twins.goku.amortised_settings import AmortisedCalibrated, AmortisedEvent, AmortisedPass, AmortisedSettings
+from twins.goku.amortised import file as amortised_file
+from twins.goku.amortised.file import load_amortised, read_amortised_provenance, save_amortised
+from twins.goku.amortised.fit import fit_amortised
+from twins.goku.amortised.posterior import AmortisedPosterior
+from twins.goku.amortised.settings import AmortisedCalibrated, AmortisedEvent, AmortisedPass, AmortisedSettings
 from twins.goku.series import Series
 from twins.goku.system import System
 from twins.goku.systems import DampedPendulum

@@ -3,9 +3,9 @@
 import math
 import time
 
-from twins.goku.amortised_budget import Budget
-from twins.goku.amortised_settings import AmortisedSettings
-from twins.goku.amortised_trust import MISFIT_DRAWS
+from twins.goku.amortised.budget import Budget
+from twins.goku.amortised.settings import AmortisedSettings
+from twins.goku.amortised.trust import MISFIT_DRAWS
 
 
 def budget(max_seconds: float, rate: float) -> Budget:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from twins.goku.amortised_design import Design
-from twins.goku.amortised_membership import unlike_design
+from twins.goku.amortised.design import Design
+from twins.goku.amortised.membership import unlike_design
 
 SAMPLES = 40
 

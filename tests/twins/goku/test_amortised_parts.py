@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from twins.errors import EquationInvalid, SeriesInvalid
-from twins.goku.amortised_calibration import LevelMap, calibrated_draws, coverage_of
-from twins.goku.amortised_design import Design, Simulator
-from twins.goku.amortised_features import filled_gaps, linear_prediction, log_spectrum
-from twins.goku.amortised_mixture import LARGEST_FULL, Mixture, numbers_needed
-from twins.goku.amortised_substeps import enough_substeps
+from twins.goku.amortised.calibration import LevelMap, calibrated_draws, coverage_of
+from twins.goku.amortised.design import Design, Simulator
+from twins.goku.amortised.features import filled_gaps, linear_prediction, log_spectrum
+from twins.goku.amortised.mixture import LARGEST_FULL, Mixture, numbers_needed
+from twins.goku.amortised.substeps import enough_substeps
 from twins.goku.observation import KnownObservation
 from twins.goku.series import Series
 from twins.goku.system import System

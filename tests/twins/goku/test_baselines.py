@@ -19,8 +19,8 @@ from twins.goku.baselines import (
     fit_latent_ode,
     fit_lstm,
 )
-from twins.goku.principal import PrincipalComponents
-from twins.goku.schedule import PlateauCosine
+from twins.goku.direct.principal import PrincipalComponents
+from twins.goku.network.schedule import PlateauCosine
 from twins.goku.series import Series
 
 N_AHEAD = 5

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from twins.goku.batch import all_seen, batch_of, chunks, repeated
+from twins.goku.network.batch import all_seen, batch_of, chunks, repeated
 from twins.goku.series import Series
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from twins.goku.blurred import _first_states, blurred
-from twins.goku.generate import Design, generate
-from twins.goku.kalman import first_kick, predict_filtered
-from twins.goku.likelihood import TraceLikelihood
+from twins.goku.inference.blurred import _first_states, blurred
+from twins.goku.inference.kalman import first_kick, predict_filtered
+from twins.goku.inference.likelihood import TraceLikelihood
 from twins.goku.quantity import Quantity, Values
+from twins.goku.simulated.generate import Design, generate
 from twins.goku.system import System
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from twins.goku.comparison_error import by_group, difference_over_groups, is_behind, student_quantile
+from twins.goku.diagnosis.comparison_error import by_group, difference_over_groups, is_behind, student_quantile
 
 N_TRIALS = 1000
 

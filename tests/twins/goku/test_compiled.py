@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from twins.errors import SolverRefused
-from twins.goku import compiled
+from twins.goku.compiled import solve as compiled
 from twins.goku.quantity import Quantity, Values
 from twins.goku.system import System
 from twins.goku.systems import system_named

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from twins.goku import compiled, compiled_cache
-from twins.goku.compiled_fingerprint import fingerprint
-from twins.goku.compiled_watch import Unseen
+from twins.goku.compiled import cache as compiled_cache
+from twins.goku.compiled import solve as compiled
+from twins.goku.compiled.fingerprint import fingerprint
+from twins.goku.compiled.watch import Unseen
 from twins.goku.held import HeldSystem
 from twins.goku.quantity import Quantity, Values
 from twins.goku.system import System

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from twins.errors import SolverRefused
-from twins.goku import compiled_filter
-from twins.goku.compiled_filter import why_no_filter
-from twins.goku.equation_file import load_equation
-from twins.goku.generate import Design, generate
+from twins.goku.compiled import filter as compiled_filter
+from twins.goku.compiled.filter import why_no_filter
 from twins.goku.held import HeldSystem
-from twins.goku.kalman import predict_filtered
-from twins.goku.likelihood import TraceLikelihood
+from twins.goku.inference.kalman import predict_filtered
+from twins.goku.inference.likelihood import TraceLikelihood
+from twins.goku.inference.prediction import log_density
 from twins.goku.observation import KnownObservation, LinearObservation, same_outputs
-from twins.goku.prediction import log_density
 from twins.goku.quantity import Quantity, Values
+from twins.goku.simulated.generate import Design, generate
 from twins.goku.system import System
 from twins.goku.systems import system_named
+from twins.goku.written.equation_file import load_equation
 
 
 class Wandering(System):

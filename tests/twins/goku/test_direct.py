@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from twins.errors import EquationInvalid, SeriesInvalid
-from twins.goku.direct import DirectSettings, FittedDirect, fit_direct
-from twins.goku.direct_map import MapSettings, Scores, StateMap, flow
-from twins.goku.direct_parameters import LogitPrior, likeliest
-from twins.goku.principal import PrincipalComponents
+from twins.goku.direct.fit import DirectSettings, FittedDirect, fit_direct
+from twins.goku.direct.map import MapSettings, Scores, StateMap, flow
+from twins.goku.direct.parameters import LogitPrior, likeliest
+from twins.goku.direct.principal import PrincipalComponents
 from twins.goku.series import Series
 from twins.goku.systems import system_named
 from twins.goku.systems.stuart_landau_network import StuartLandauNetwork

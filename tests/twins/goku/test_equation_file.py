@@ -7,12 +7,12 @@ import torch
 
 from twins.errors import EquationInvalid
 from twins.goku.bound import BoundSystem
-from twins.goku.compiled_fingerprint import fingerprint
-from twins.goku.equation_file import equation_from, load_equation
-from twins.goku.expression import DEEPEST, FUNCTIONS, LONGEST_TEXT, MOST_PARTS, read_expression
+from twins.goku.compiled.fingerprint import fingerprint
 from twins.goku.held import HeldSystem
 from twins.goku.systems import system_named
 from twins.goku.trajectories import solve_system
+from twins.goku.written.equation_file import equation_from, load_equation
+from twins.goku.written.expression import DEEPEST, FUNCTIONS, LONGEST_TEXT, MOST_PARTS, read_expression
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "pendulum.toml"
 
@@ -267,7 +267,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_the_comment_at_the_head_of_the_module_is_an_equation():
-    import twins.goku.equation_file as module
+    import twins.goku.written.equation_file as module
 
     text = "\n".join(line[4:] for line in module.__doc__.split("\n") if line.startswith("    "))
     assert equation_from(tomllib.loads(text)).parameter_names == ("length",)

@@ -4,9 +4,9 @@ import torch
 from scipy.integrate import solve_ivp
 
 from twins.errors import EquationInvalid, SeriesInvalid
-from twins.goku.generate import Design, generate, generate_sets, goku_ui_synthetic
 from twins.goku.observation import KnownObservation
-from twins.goku.substeps import substeps_for
+from twins.goku.simulated.generate import Design, generate, generate_sets, goku_ui_synthetic
+from twins.goku.simulated.substeps import substeps_for
 from twins.goku.systems import SYSTEMS, system_named
 
 TIMES = 0.1 * np.arange(30)

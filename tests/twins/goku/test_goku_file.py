@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from twins.errors import CheckpointInvalid, TwinNotFitted
-from twins.goku.equation_file import equation_from
-from twins.goku.goku_file import load_goku, read_goku_provenance, save_goku
-from twins.goku.model import GokuNet
+from twins.goku.network.goku_file import load_goku, read_goku_provenance, save_goku
+from twins.goku.network.model import GokuNet
 from twins.goku.observation import KnownObservation
 from twins.goku.series import Series
 from twins.goku.systems import system_named
+from twins.goku.written.equation_file import equation_from
 
 EQUATION = {
     "name": "fall", "states": {"x": {"unit": "m", "range": [-1.0, 1.0]}},

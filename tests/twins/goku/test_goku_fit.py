@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from twins.errors import GokuSpecInvalid, SeriesInvalid
-from twins.goku.batch import batch_of
-from twins.goku.fit import fit_goku
-from twins.goku.fit_settings import GokuFitSettings, settings_2021
-from twins.goku.held_out import fixed_crops, held_out_traces
-from twins.goku.model import GokuNet
+from twins.goku.network.batch import batch_of
+from twins.goku.network.fit import fit_goku
+from twins.goku.network.fit_settings import GokuFitSettings, settings_2021
+from twins.goku.network.held_out import fixed_crops, held_out_traces
+from twins.goku.network.model import GokuNet
+from twins.goku.network.schedule import PlateauCosine
+from twins.goku.network.spec import goku_posterior
+from twins.goku.network.widening import widen
 from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Guess
-from twins.goku.schedule import PlateauCosine
 from twins.goku.series import Series
-from twins.goku.spec import goku_posterior
 from twins.goku.trajectories import solve_system
-from twins.goku.widening import widen
 
 QUICK = GokuFitSettings(batches_per_epoch=3, max_epochs=3, batch=8)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from twins.errors import SeriesInvalid
-from twins.goku.identifiability import Identifiability, identifiability
+from twins.goku.diagnosis.identifiability import Identifiability, identifiability
 from twins.goku.posterior import Guess, Posterior
 from twins.goku.quantity import Quantity, Values
 from twins.goku.series import Series

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from twins.errors import SeriesInvalid
-from twins.goku.likelihood import TraceLikelihood
+from twins.goku.inference.likelihood import TraceLikelihood
 from twins.goku.observation import KnownObservation
 from twins.goku.quantity import Quantity, Values
 from twins.goku.series import Series

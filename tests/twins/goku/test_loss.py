@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from twins.goku.batch import batch_of
-from twins.goku.loss import goku_loss
-from twins.goku.model import GokuNet, GokuOutput
-from twins.goku.normalisation import Normalisation
+from twins.goku.network.batch import batch_of
+from twins.goku.network.loss import goku_loss
+from twins.goku.network.model import GokuNet, GokuOutput
+from twins.goku.network.normalisation import Normalisation
 from twins.goku.series import Series
 from twins.goku.trajectories import solve_system
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from twins.errors import GokuSpecInvalid, SeriesInvalid
-from twins.goku.batch import batch_of
-from twins.goku.encoder import Encoder, StatePath, held_over_gaps, pooled
-from twins.goku.latent import Drawn, gaussian_kl, uniform_prior_kl
-from twins.goku.layers import DenseStack, dense, initialise, mish
-from twins.goku.model import GokuNet
+from twins.goku.network.batch import batch_of
+from twins.goku.network.encoder import Encoder, StatePath, held_over_gaps, pooled
+from twins.goku.network.latent import Drawn, gaussian_kl, uniform_prior_kl
+from twins.goku.network.layers import DenseStack, dense, initialise, mish
+from twins.goku.network.model import GokuNet
+from twins.goku.network.shooting import Windows, solve_windows
+from twins.goku.network.spec import goku_2021, goku_ui, goku_ui_basic
 from twins.goku.observation import KnownObservation
 from twins.goku.quantity import Quantity
-from twins.goku.shooting import Windows, solve_windows
-from twins.goku.spec import goku_2021, goku_ui, goku_ui_basic
 from twins.goku.system import System
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from twins.errors import EquationInvalid, SeriesInvalid
-from twins.goku.comparison_data import shown_of, split_in_time
-from twins.goku.model_comparison import Candidate, ComparisonSettings, compare_equations, predictive_density
+from twins.goku.diagnosis.comparison_data import shown_of, split_in_time
+from twins.goku.diagnosis.model_comparison import Candidate, ComparisonSettings, compare_equations, predictive_density
+from twins.goku.inference.refine import refine
+from twins.goku.inference.refine_settings import RefineSettings
 from twins.goku.observation import KnownObservation
 from twins.goku.quantity import Quantity, Values
-from twins.goku.refine import refine
-from twins.goku.refine_settings import RefineSettings
 from twins.goku.series import Series
 from twins.goku.system import System
 from twins.goku.trajectories import solve_system

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from twins.errors import SeriesInvalid
+from twins.goku.inference.predictive import extended, predict_course
 from twins.goku.posterior import Posterior
-from twins.goku.predictive import extended, predict_course
 from twins.goku.quantity import Quantity, Values
 from twins.goku.series import Series
 from twins.goku.system import System

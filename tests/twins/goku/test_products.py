@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from twins.goku.products import by_onednn, dense_layer, large, product, summed_outer
+from twins.goku.network.products import by_onednn, dense_layer, large, product, summed_outer
 
 ENDS = {"linear": lambda y: y, "relu": torch.relu, "sigmoid": torch.sigmoid}
 

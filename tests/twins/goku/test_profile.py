@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from twins.errors import EquationInvalid, SeriesInvalid
-from twins.goku.coordinates import FreeCoordinates
+from twins.goku.diagnosis.profile import Profile, ProfileEvent, ProfileSettings, profile
+from twins.goku.diagnosis.profile_front import Front, half_quantile
+from twins.goku.inference.coordinates import FreeCoordinates
 from twins.goku.observation import KnownObservation
 from twins.goku.posterior import Guess
-from twins.goku.profile import Profile, ProfileEvent, ProfileSettings, profile
-from twins.goku.profile_front import Front, half_quantile
 from twins.goku.quantity import Quantity, Values
 from twins.goku.series import Series
 from twins.goku.system import System

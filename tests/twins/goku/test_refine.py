@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from twins.errors import SeriesInvalid
-from twins.goku.cramer_rao import cramer_rao_bound
+from twins.goku.inference.cramer_rao import cramer_rao_bound
+from twins.goku.inference.refine import refine
+from twins.goku.inference.refine_settings import Refined, RefineEvent, RefineSettings
 from twins.goku.posterior import Guess
 from twins.goku.quantity import Quantity, Values
-from twins.goku.refine import refine
-from twins.goku.refine_settings import Refined, RefineEvent, RefineSettings
 from twins.goku.series import Series
 from twins.goku.system import System
 

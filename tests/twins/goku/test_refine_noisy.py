@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from twins.errors import SeriesInvalid
-from twins.goku.adapted import draw_adapted, fitted
-from twins.goku.coordinates import FreeCoordinates
-from twins.goku.deadline import Deadline
-from twins.goku.funnel import Funnel
-from twins.goku.group_density import GroupDensity
-from twins.goku.importance import weighted
-from twins.goku.innovations import filter_doubts
-from twins.goku.likelihood import TraceLikelihood
+from twins.goku.inference.adapted import draw_adapted, fitted
+from twins.goku.inference.coordinates import FreeCoordinates
+from twins.goku.inference.deadline import Deadline
+from twins.goku.inference.funnel import Funnel
+from twins.goku.inference.group_density import GroupDensity
+from twins.goku.inference.importance import weighted
+from twins.goku.inference.innovations import filter_doubts
+from twins.goku.inference.likelihood import TraceLikelihood
+from twins.goku.inference.refine import refine
+from twins.goku.inference.refine_settings import Refined, RefineSettings
 from twins.goku.posterior import Guess
 from twins.goku.quantity import Quantity, Values
-from twins.goku.refine import refine
-from twins.goku.refine_settings import Refined, RefineSettings
 from twins.goku.series import Series
 from twins.goku.system import System
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from twins.goku.schedule import LearningRate, PlateauCosine
+from twins.goku.network.schedule import LearningRate, PlateauCosine
 
 
 def test_the_published_numbers():

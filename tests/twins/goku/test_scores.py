@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from twins.errors import SeriesInvalid
-from twins.goku.scores import nrmse
+from twins.goku.scoring.scores import nrmse
 
 
 def test_it_is_the_root_mean_square_error_over_the_mean_size_of_what_was_measured():

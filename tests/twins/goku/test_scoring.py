@@ -5,8 +5,8 @@ import torch
 from twins.errors import EquationInvalid
 from twins.goku.held import HeldSystem
 from twins.goku.quantity import Quantity
-from twins.goku.scoring import parameter_errors
-from twins.goku.symmetry_group import symmetry_group
+from twins.goku.scoring.parameter_errors import parameter_errors
+from twins.goku.scoring.symmetry_group import symmetry_group
 from twins.goku.system import Symmetry, System
 from twins.goku.systems import system_named
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from twins.goku.shooting import Windows, solve_windows, steps_of
+from twins.goku.network.shooting import Windows, solve_windows, steps_of
 from twins.goku.trajectories import solve_system
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from twins.goku.layers import dense, initialise
-from twins.goku.squared_error import LastLayer
+from twins.goku.network.layers import dense, initialise
+from twins.goku.network.squared_error import LastLayer
 
 
 @pytest.fixture

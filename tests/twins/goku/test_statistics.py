@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twins.errors import SeriesInvalid
-from twins.goku.statistics import compare, holm, signed_rank
+from twins.goku.scoring.statistics import compare, holm, signed_rank
 
 # C. Darwin's cross- and self-fertilised maize, differences in eighths of an inch; R. A. Fisher, The Design of Experiments
 MAIZE = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48], dtype=float)

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from twins.errors import EquationInvalid
-from twins.goku.amortised_design import Design, Simulator
-from twins.goku.amortised_substeps import enough_substeps
-from twins.goku.cramer_rao import cramer_rao_bound
+from twins.goku.amortised.design import Design, Simulator
+from twins.goku.amortised.substeps import enough_substeps
+from twins.goku.inference.cramer_rao import cramer_rao_bound
 from twins.goku.observation import KnownObservation
 from twins.goku.series import Series
-from twins.goku.substeps import fewest_steps
+from twins.goku.simulated.substeps import fewest_steps
 from twins.goku.system import System
 from twins.goku.systems import system_named
 from twins.goku.trajectories import solve_system

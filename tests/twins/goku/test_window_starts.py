@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from twins.errors import SeriesInvalid
-from twins.goku.model import GokuNet
+from twins.goku.network.model import GokuNet
+from twins.goku.network.window_starts import fitted_starts, reconstruct_fitted
 from twins.goku.series import Series
-from twins.goku.window_starts import fitted_starts, reconstruct_fitted
 
 
 def untrained(examples: Any, system: Any, **changes: Any) -> GokuNet:

@@ -15,7 +15,7 @@ from twins.errors import SeriesInvalid
 from twins.goku.baselines.drives import checked_drive
 from twins.goku.baselines.scaling import filled
 from twins.goku.baselines.training import held_out
-from twins.goku.principal import PrincipalComponents
+from twins.goku.direct.principal import PrincipalComponents
 from twins.goku.series import Series
 
 _AT_ONCE = 64

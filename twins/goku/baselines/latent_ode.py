@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from twins.goku.baselines.nets import FEATURES, WIDTH, drawn_from, frame_net, remember
 from twins.goku.baselines.scaling import Frames
 from twins.goku.baselines.training import BaselineEpoch, BaselineFitSettings, FittedSequence, fit_sequence
-from twins.goku.schedule import PlateauCosine
+from twins.goku.network.schedule import PlateauCosine
 from twins.goku.series import Series
 
 PEAK_RATE = 1e-3

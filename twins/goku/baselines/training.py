@@ -17,7 +17,7 @@ from twins.errors import SeriesInvalid
 from twins.fitting.adam import FlatAdam
 from twins.goku.baselines.drives import checked_drive
 from twins.goku.baselines.scaling import Frames, Scaling
-from twins.goku.schedule import LearningRate, PlateauCosine
+from twins.goku.network.schedule import LearningRate, PlateauCosine
 from twins.goku.series import Series
 
 _AT_ONCE, _HELD_OUT_WINDOWS = 256, 256

@@ -1,0 +1,1 @@
+"""A posterior for any trace, learned from simulations and calibrated on others."""

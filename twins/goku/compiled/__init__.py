@@ -1,0 +1,1 @@
+"""Equations written in C from their own Python: solving, filtering, exact gradients."""

@@ -1,0 +1,1 @@
+"""What data can tell: identifiability, profiles, aliasing, which equation."""

@@ -1,0 +1,1 @@
+"""The likelihood of single traces, and what follows from it: tops, draws, bounds, courses."""

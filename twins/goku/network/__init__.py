@@ -1,0 +1,1 @@
+"""GOKU-net and GOKU-UI: encoder, windows, decoder, losses, training, files."""
