@@ -26,10 +26,12 @@ class RefineSettings:
     groups whose best top only one of them reaches.
     n_spans: the climbs begin on the first part of the traces, which is doubled n_spans - 1 times up to the whole
     (long or chaotic traces have many false tops); 1: on the whole at once. max_iterations: of a climb.
-    n_draws: importance draws a trace, around the top, and along the density's bends where these fail; they are trusted up
-    to largest_k_hat (the shape of their weights' tail) and from least_effective equal draws on; where they are not,
-    `sampler` takes over: "chains" (ours, batched), "emcee" (the established one, to be installed with the extra
-    `samplers`) or "none". always_sample: for all traces.
+    n_draws: importance draws a trace, around the top, and along the density's bends where these fail. Few draws lack the
+    tails: beside long chains (150 noisy traces of a Duffing oscillator) 600 gave intervals 2 to 4 % too narrow and a
+    coverage of 0.873 for 0.898; 3000 gave 1 % and 0.891, at six times the time. They are trusted up to largest_k_hat (the
+    shape of their weights' tail) and from least_effective equal draws on; where they are not, `sampler` takes over:
+    "chains" (ours, batched), "emcee" (the established one, to be installed with the extra `samplers`) or "none".
+    always_sample: for all traces.
     n_chains, n_sweeps: of the sampler, at most. largest_r_hat: of chains that are trusted.
     max_seconds: of wall time, for all traces together; after it each step under way is ended where it is: what is not
     done comes back with the best there is, not trusted ("out of time"). None: no limit.
@@ -41,7 +43,7 @@ class RefineSettings:
     n_starts: int = 8
     n_spans: int = 3
     max_iterations: int = 60
-    n_draws: int = 600
+    n_draws: int = 1200
     largest_k_hat: float = 0.7
     least_effective: float = 100.0
     sampler: str = "chains"
