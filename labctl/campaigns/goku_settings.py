@@ -73,7 +73,7 @@ class InferSettings:
     initial: str = "range"
     share: str = "none"
     n_draws: int = 1000
-    refined_draws: int = 600
+    refined_draws: int = 1200
     n_starts: int = 4
     n_sweeps: int | None = None
     max_seconds: float | None = None
