@@ -194,7 +194,7 @@ def _refined(material: Material, found: Posterior, seed: int, refine_seconds: fl
 
 def _refined_lot(material: Material, found: Posterior, traces: np.ndarray, seed: int) -> Refined:
     settings = RefineSettings(noise_sd_range=material.noise_sd_range)
-    guess, series = Guess.of(found.select(traces)), material.series.select(traces)
+    guess, series = found.select(traces), material.series.select(traces)
     seed = seed + int(traces[0])  # a lot has chance of its own
     return finished(refine(material.system, material.observation, series, guess, seed=seed, settings=settings))
 

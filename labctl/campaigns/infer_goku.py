@@ -119,12 +119,11 @@ def refined(
     """What each trace's (or group's) own likelihood gives, beginning at the network's guess."""
     from twins.goku.inference.refine import refine
     from twins.goku.inference.refine_settings import RefineSettings
-    from twins.goku.posterior import Guess
 
     settings = settings or InferSettings()
     sweeps = {} if settings.n_sweeps is None else {"n_sweeps": settings.n_sweeps}
     events = refine(
-        model.system, model.observation(), series, Guess.of(guess), seed=seed,
+        model.system, model.observation(), series, guess, seed=seed,
         settings=RefineSettings(
             noise_sd_range=noise_range(model, series), initial=settings.initial, sampler=settings.sampler,
             always_sample=settings.sampler == "emcee", n_draws=settings.refined_draws, n_starts=settings.n_starts,

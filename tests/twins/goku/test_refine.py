@@ -14,10 +14,12 @@ from twins.errors import SeriesInvalid
 from twins.goku.inference.cramer_rao import cramer_rao_bound
 from twins.goku.inference.refine import refine
 from twins.goku.inference.refine_settings import Refined, RefineEvent, RefineSettings
-from twins.goku.posterior import Guess
+from twins.goku.observation import KnownObservation
+from twins.goku.posterior import Guess, Posterior
 from twins.goku.quantity import Quantity, Values
 from twins.goku.series import Series
 from twins.goku.system import System
+from twins.goku.trajectories import solve_system
 
 _Result = TypeVar("_Result")
 N_SAMPLES = 25
@@ -253,3 +255,26 @@ def test_a_parameter_that_is_not_told_has_no_bound() -> None:
     series = measured(TIMES_S[None], np.array([0.02]), np.random.default_rng(1))
     bound = cramer_rao_bound(Bent(), None, series, np.ones((1, 2)), np.zeros((1, 1)), np.full((1, 1), 0.02))
     assert np.isinf(bound).all()
+
+
+def test_draws_of_a_posterior_lead_to_a_top_that_its_mean_does_not(pendulum):
+    """The mean of two frequencies is neither; draws of one of them begin at the right top."""
+    generator = torch.Generator().manual_seed(3)
+    truth = pendulum.draw_parameters(4, generator).numpy()
+    initial = np.tile([[1.0, 0.0]], (4, 1))
+    times_s = 0.1 * np.arange(80)
+    states = solve_system(
+        pendulum, torch.tensor(initial), torch.tensor(truth), step_s=0.1, n_steps=79, substeps=4
+    ).numpy()
+    values = states.transpose(1, 0, 2)[..., :1] + 0.02 * np.random.default_rng(1).normal(size=(4, 80, 1))
+    series = Series(values, times_s, ("angle",), ("rad",))
+    observation = KnownObservation.of_outputs(pendulum, ["angle"])
+    wrong = np.where(truth < 1.5, truth + 1.2, truth - 0.9)
+    draws = np.stack([truth, wrong], axis=1).repeat(20, axis=1)
+    posterior = Posterior(
+        ("length",), ("m",), draws, initial[:, None].repeat(40, 1), np.full((4, 40, 1), 0.02), np.full((4, 40), 1 / 40),
+        "amortised", np.ones(4, dtype=bool),
+    )  # fmt: skip
+    settings = RefineSettings(n_starts=4, n_spans=1, n_draws=300)
+    refined = finished(refine(pendulum, observation, series, posterior, seed=1, settings=settings))
+    assert refined.posterior.median() == pytest.approx(truth, rel=0.02)

@@ -8,7 +8,26 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from twins.goku.network.layers import mish
+from twins.goku.network.products import dense_layer
+
 WIDTH, FEATURES = 200, 128
+
+
+class Dense(nn.Linear):
+    """As torch's; large products by the faster library, as GOKU's own networks have them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, n_in) -> (…, n_out)."""
+        return dense_layer(x, self.weight, self.bias)
+
+
+class Mish(nn.Module):
+    """x tanh(log(1 + exp x)), as GOKU's own networks have it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape."""
+        return mish(x)
 
 
 class Residual(nn.Module):
@@ -16,19 +35,17 @@ class Residual(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, width)
+        self.dense = Dense(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, width) -> (…, width)."""
-        return x + nn.functional.mish(self.dense(x))
+        return x + mish(self.dense(x))
 
 
 def frame_net(n_in: int, n_out: int, *, linear_end: bool) -> nn.Sequential:
     """Dense to 200, two residual layers, dense to n_out; mish throughout, but not at the end of a decoder."""
-    end: list[nn.Module] = [] if linear_end else [nn.Mish()]
-    return nn.Sequential(
-        nn.Linear(n_in, WIDTH), nn.Mish(), Residual(WIDTH), Residual(WIDTH), nn.Linear(WIDTH, n_out), *end
-    )
+    end: list[nn.Module] = [] if linear_end else [Mish()]
+    return nn.Sequential(Dense(n_in, WIDTH), Mish(), Residual(WIDTH), Residual(WIDTH), Dense(WIDTH, n_out), *end)
 
 
 @contextmanager

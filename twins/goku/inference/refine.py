@@ -20,16 +20,18 @@ from twins.goku.inference.sampler import sample_where_needed
 from twins.goku.inference.solver_error import enough_substeps, with_substeps
 from twins.goku.inference.starts import Tops, find_tops
 from twins.goku.observation import Observation
-from twins.goku.posterior import Guess
+from twins.goku.posterior import Guess, Posterior
 from twins.goku.series import Series
 from twins.goku.system import System
+
+_GUESSES = 64  # draws of a posterior that starts are chosen from
 
 
 def refine(
     system: System,
     observation: Observation | None,
     series: Series,
-    guess: Guess | None = None,
+    guess: Guess | Posterior | None = None,
     *,
     seed: int,
     settings: RefineSettings | None = None,
@@ -38,7 +40,8 @@ def refine(
 
     The prior is uniform over the system's ranges (see RefineSettings for noise and initial states). Traces of one
     ``series.group`` share their parameters; their initial states and noise levels are their own. The observation is
-    used as it is. guess: where to begin, e.g. ``Guess.of(posterior)`` of a network; None: from draws of the prior.
+    used as it is. guess: where to begin, best a network's posterior (its mean, and the likeliest of its draws); None:
+    from draws of the prior.
 
     Fisher scoring to the top, Gaussian there; importance draws from it against the exact likelihood; where these fail,
     along the density's bends, then from proposals fitted to the draws; Markov chains where all of these fail.
@@ -54,7 +57,7 @@ def refine(
     noise_range = noise_sd_range_from(settings.noise_sd_range, series)
     coordinates = FreeCoordinates(system, noise_range, initial=settings.initial)
     likelihood = TraceLikelihood(system, observation, series, substeps=settings.substeps or 1)
-    free = None if guess is None else coordinates.free(_joined_guess(guess, series, coordinates))
+    free, drawn = _free_guesses(guess, series, coordinates, generator)
     if settings.substeps is None:
         at = coordinates.draw(likelihood.n_traces, generator) if free is None else free
         substeps = enough_substeps(likelihood, *coordinates.split(coordinates.physical(at)))
@@ -64,7 +67,9 @@ def refine(
         shared = system.stochastic and members.shape[1] > 1
         density = GroupDensity(blurred(likelihood) if shared else likelihood, coordinates, members)
         start = None if free is None else density.joined(free[members])
-        climbed.append((density, (yield from find_tops(density, start, settings, generator, out_of_time))))
+        guesses = None if drawn is None else density.joined(drawn[:, members])
+        tops = yield from find_tops(density, start, settings, generator, out_of_time, guesses=guesses)
+        climbed.append((density, tops))
     if settings.substeps is None:
         fewest = max(_substeps_at(*pair) for pair in climbed)
         likelihood = with_substeps(likelihood, min(likelihood.substeps, fewest))
@@ -82,6 +87,22 @@ def _substeps_at(density: GroupDensity, tops: Tops) -> int:
     order = density.members.flatten()
     at = density.coordinates.physical(density.by_trace(tops.x[:, 0])).flatten(0, 1)
     return enough_substeps(density.likelihood.select(order), *density.coordinates.split(at))
+
+
+def _free_guesses(
+    guess: Guess | Posterior | None, series: Series, coordinates: FreeCoordinates, generator: torch.Generator
+) -> tuple[Tensor | None, Tensor | None]:
+    """(the guess (trace, free), draws around it (draw, trace, free)), as far as there are any."""
+    if not isinstance(guess, Posterior):
+        return None if guess is None else coordinates.free(_joined_guess(guess, series, coordinates)), None
+    mean = coordinates.free(_joined_guess(Guess.of(guess), series, coordinates))
+    weights = torch.as_tensor(guess.weights)
+    which = torch.multinomial(weights, _GUESSES, replacement=True, generator=generator).numpy()
+    row = np.arange(guess.n_traces)
+    parts = [
+        Guess(guess.parameters[row, draw], guess.initial[row, draw], guess.noise_sd[row, draw]) for draw in which.T
+    ]
+    return mean, torch.stack([coordinates.free(_joined_guess(part, series, coordinates)) for part in parts])
 
 
 def _joined_guess(guess: Guess, series: Series, coordinates: FreeCoordinates) -> Tensor:

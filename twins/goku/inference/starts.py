@@ -56,8 +56,13 @@ def find_tops(
     settings: RefineSettings,
     generator: torch.Generator,
     out_of_time: Deadline = NEVER,
+    *,
+    guesses: Float[Tensor, "draw group free"] | None = None,
 ) -> Generator[RefineEvent, None, Tops]:
     """Climb from the guess and from starts around it and over the prior (or over the prior alone, without a guess).
+
+    guesses: more of them, such as draws of a network's posterior; the likeliest take the place of half the starts around
+    the guess. They find the top where the guess, a mean, lies between tops (a frequency that slipped by a turn).
 
     A group whose best top was reached by a single climb gets twice as many starts again, and then again: a top that
     others lead to as well is rarely a false one (the rule of Boender and Rinnooy Kan, Math. Program. 37 (1987), at its
@@ -69,6 +74,8 @@ def find_tops(
     doubtful = torch.arange(density.n_groups)
     for turn in range(_ROUNDS):
         start = _starts(density, doubtful, guess, n_starts, generator, with_guess=turn == 0)
+        if guesses is not None and n_starts > 2:
+            start = _with_likeliest(density, doubtful, start, guesses)
         direct = None if guess is None or turn > 0 else guess[doubtful].unsqueeze(1)
         top, ran_away = yield from _climb_spans(density, doubtful, start, direct, settings, turn, out_of_time)
         n_diverged[doubtful] += ran_away
@@ -141,6 +148,21 @@ def _starts(
     x[:, ends[0] : ends[1]] = near + _JITTERS[1] * normal[:, ends[0] : ends[1]]
     if with_guess:
         x[:, 0] = guess[groups]
+    return x
+
+
+def _with_likeliest(
+    density: GroupDensity,
+    groups: Tensor,
+    x: Float[Tensor, "chosen start free"],
+    guesses: Float[Tensor, "draw group free"],
+) -> Float[Tensor, "chosen start free"]:
+    """Every other start, the first left alone, is one of the guesses: the likeliest first."""
+    drawn = guesses[:, groups]
+    order = torch.nan_to_num(density.value(drawn, groups), nan=-torch.inf).argsort(dim=0, descending=True)
+    places = range(1, x.shape[1], 2)
+    for place, chosen in zip(places, order[: len(places)], strict=False):
+        x[:, place] = drawn[chosen, torch.arange(len(groups))]
     return x
 
 
