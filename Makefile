@@ -49,7 +49,8 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(ONE_THREAD) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
+	$(ONE_THREAD) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal -m "not slow and not alone"
+	$(ONE_THREAD) QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -m "alone and not slow"
 
 test-slow: install system-libraries
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -m slow

@@ -314,6 +314,7 @@ def test_a_stall_in_a_ramp_is_not_made_up_for_with_a_jump(make: Callable[..., Be
     assert max(steps) <= 0.1 * LONGEST_STEP_S * (1 + 1e-9)
 
 
+@pytest.mark.alone
 def test_a_safe_ramp_whose_commands_are_slow_is_waited_for(make: Callable[..., Bench]) -> None:
     bench = make(ramp_per_s="10.0")
     real_time(bench)

@@ -23,6 +23,8 @@ from labctl.plant import collect
 from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
 from labctl.store import open_recording
 
+pytestmark = pytest.mark.alone
+
 DEVICES = ("leaky_1", "leaky_2", "leaky_3", "leaky_4")
 TAU_S = np.array([0.06, 0.09, 0.13, 0.2])
 WEIGHTS = np.random.default_rng(0).normal(size=(4, 4))

@@ -37,6 +37,8 @@ from twins.network import (
     random_wiring,
 )
 
+pytestmark = pytest.mark.alone
+
 DEVICES = ("leaky_1", "leaky_2", "leaky_3", "leaky_4")
 TAU_S = {"leaky_1": 0.06, "leaky_2": 0.09, "leaky_3": 0.13, "leaky_4": 0.2}
 DT_S = 0.04

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from labctl.cli import parser
+
+pytestmark = pytest.mark.alone
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "closed-loop.md").read_text(encoding="utf-8")
 
