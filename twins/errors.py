@@ -10,6 +10,8 @@ TwinError
 ├── EquationInvalid      (ValueError)  an equation of known form that is not well formed, or values that do not fit it
 ├── SeriesInvalid        (ValueError)  observed series of a wrong shape, or that do not fit the equation
 ├── GokuSpecInvalid      (ValueError)  choices for a GOKU network or its fit that are unknown or contradict each other
+├── AutomatonInvalid     (ValueError)  choices for a cellular automaton, or states, that are unknown or do not fit
+├── FramesInvalid        (ValueError)  image sequences of a wrong shape, with NaN, or that do not fit an automaton
 ├── SamplerMissing                     an optional sampler was asked for that is not installed
 └── CheckpointInvalid    (ValueError)  a file that is not a twin, or not one this version can read
 """
@@ -61,6 +63,14 @@ class SeriesInvalid(TwinError, ValueError):
 
 class GokuSpecInvalid(TwinError, ValueError):
     """Choices for a GOKU network or its fit that are unknown, or contradict each other."""
+
+
+class AutomatonInvalid(TwinError, ValueError):
+    """Choices for a cellular automaton that are unknown or contradict each other, or a state that does not fit it."""
+
+
+class FramesInvalid(TwinError, ValueError):
+    """Image sequences of a wrong shape, with values that are not finite, or that do not fit what they are handed to."""
 
 
 class SamplerMissing(TwinError):

@@ -1,0 +1,56 @@
+"""Neural cellular automata: the local rule behind image sequences and PDEs.
+
+    Frames                       image sequences, plain arrays
+    NcaSpec, Automaton           what an automaton is made of, and the automaton
+    NcaModel                     an automaton with scaling, names and steps a frame: what one uses on images
+    finished                     what a generator of events returns in the end
+
+Reference: Richardson, Antal, Blythe, Schumacher, "Learning spatio-temporal patterns with Neural Cellular Automata" (PLOS
+Comput. Biol. 2024, doi 10.1371/journal.pcbi.1011589). Names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twins.goku import finished
+    from twins.nca.automaton import Automaton, Unrolled
+    from twins.nca.frames import Frames
+    from twins.nca.kernels import KERNEL_SETS
+    from twins.nca.model import NcaModel
+    from twins.nca.scaling import Scaling
+    from twins.nca.spec import NcaSpec
+
+_HOMES = {
+    "twins.goku": ("finished",),
+    "twins.nca.automaton": ("Automaton", "Unrolled"),
+    "twins.nca.frames": ("Frames",),
+    "twins.nca.kernels": ("KERNEL_SETS",),
+    "twins.nca.model": ("NcaModel",),
+    "twins.nca.scaling": ("Scaling",),
+    "twins.nca.spec": ("NcaSpec",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "KERNEL_SETS",
+    "Automaton",
+    "Frames",
+    "NcaModel",
+    "NcaSpec",
+    "Scaling",
+    "Unrolled",
+    "finished",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(import_module(_HOME_OF[name]), name)
+    raise AttributeError(f"module 'twins.nca' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
