@@ -1,0 +1,1 @@
+"""Training of automata on image sequences."""
