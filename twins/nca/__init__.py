@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twins.nca.model import NcaModel
     from twins.nca.scaling import Scaling
     from twins.nca.spec import NcaSpec
+    from twins.nca.symmetry import Equivariance, equivariance, symmetrised
 
 _HOMES = {
     "twins.goku": ("finished",),
@@ -31,18 +32,22 @@ _HOMES = {
     "twins.nca.model": ("NcaModel",),
     "twins.nca.scaling": ("Scaling",),
     "twins.nca.spec": ("NcaSpec",),
+    "twins.nca.symmetry": ("Equivariance", "equivariance", "symmetrised"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "KERNEL_SETS",
     "Automaton",
+    "Equivariance",
     "Frames",
     "NcaModel",
     "NcaSpec",
     "Scaling",
     "Unrolled",
+    "equivariance",
     "finished",
+    "symmetrised",
 ]
 
 
