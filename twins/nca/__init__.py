@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from twins.nca.frames import Frames
     from twins.nca.kernels import KERNEL_SETS
     from twins.nca.model import NcaModel
+    from twins.nca.pde import PDES, Pde, pde_named, simulate
     from twins.nca.scaling import Scaling
     from twins.nca.spec import NcaSpec
     from twins.nca.symmetry import Equivariance, equivariance, symmetrised
@@ -30,6 +31,12 @@ _HOMES = {
     "twins.nca.frames": ("Frames",),
     "twins.nca.kernels": ("KERNEL_SETS",),
     "twins.nca.model": ("NcaModel",),
+    "twins.nca.pde": (
+        "PDES",
+        "Pde",
+        "pde_named",
+        "simulate",
+    ),
     "twins.nca.scaling": ("Scaling",),
     "twins.nca.spec": ("NcaSpec",),
     "twins.nca.symmetry": ("Equivariance", "equivariance", "symmetrised"),
@@ -38,15 +45,19 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "KERNEL_SETS",
+    "PDES",
     "Automaton",
     "Equivariance",
     "Frames",
     "NcaModel",
     "NcaSpec",
+    "Pde",
     "Scaling",
     "Unrolled",
     "equivariance",
     "finished",
+    "pde_named",
+    "simulate",
     "symmetrised",
 ]
 

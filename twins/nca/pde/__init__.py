@@ -1,0 +1,46 @@
+"""Equations and local rules that patterns come from, and frames out of them.
+
+pde_named(name, **parameters)     one of PDES; load_pde reads one that is written as text
+blocks, random_blocks, spots …    initial conditions
+simulate, simulate_family         frames, for one equation or for several sets of its parameters
+"""
+
+from __future__ import annotations
+
+from twins.errors import EquationInvalid
+from twins.nca.pde.equation import METHODS, Method, Pde
+from twins.nca.pde.gray_scott import MAZE, MITOSIS, SWEEP, GrayScott
+from twins.nca.pde.heat import Heat
+from twins.nca.pde.initial import (
+    INITIAL_CONDITIONS,
+    blocks,
+    initial_named,
+    noise,
+    random_blocks,
+    random_values,
+    seeded,
+    spots,
+)
+from twins.nca.pde.neighbourhood import Neighbourhood
+from twins.nca.pde.simulate import simulate, states
+
+PDES: dict[str, Pde] = {
+    "gray_scott": MAZE,
+    "gray_scott_maze": MAZE,
+    "gray_scott_mitosis": MITOSIS,
+    "heat": Heat(),
+}
+"""By name, with their default parameters; ``pde_named`` gives them others."""
+
+__all__ = [
+    "INITIAL_CONDITIONS", "MAZE", "METHODS", "MITOSIS", "PDES", "SWEEP", "GrayScott", "Heat", "Method", "Neighbourhood",
+    "Pde", "blocks", "initial_named", "noise", "pde_named", "random_blocks", "random_values", "seeded", "simulate",
+    "spots", "states",
+]  # fmt: skip
+
+
+def pde_named(name: str, **parameters: float) -> Pde:
+    """One of PDES, with other parameters where given. Raises EquationInvalid, naming what there is."""
+    if name not in PDES:
+        raise EquationInvalid(f"there is no equation named {name!r}; there are {', '.join(PDES)}")
+    return PDES[name].with_parameters(**parameters)
