@@ -73,6 +73,10 @@ class FramesInvalid(TwinError, ValueError):
     """Image sequences of a wrong shape, with values that are not finite, or that do not fit what they are handed to."""
 
 
+class TransportNotConverged(TwinError):
+    """A transport problem was not solved to its tolerance within the iterations that it was allowed."""
+
+
 class SamplerMissing(TwinError):
     """An optional sampler was asked for that is not installed."""
 

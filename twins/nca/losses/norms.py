@@ -7,7 +7,7 @@ Both take the root of a sum of squares, whose derivative does not exist where th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import prod, sqrt
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,7 @@ class Euclidean(Loss):
     ) -> Float[Tensor, " batch"]:
         del generator
         norm = _norm(self.weighted(predicted - target))
-        return norm / prod(predicted.shape[1:]) ** 0.5 if self.mean else norm
+        return norm / sqrt(prod(predicted.shape[1:])) if self.mean else norm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Spectral(Loss):
         times[0] = 1.0
         if width % 2 == 0:
             times[-1] = 1.0
-        return _norm(difference * times.sqrt()) / prod(predicted.shape[1:]) ** 0.5
+        return _norm(difference * times.sqrt()) / sqrt(prod(predicted.shape[1:]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
