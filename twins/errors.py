@@ -11,6 +11,7 @@ TwinError
 ├── SeriesInvalid        (ValueError)  observed series of a wrong shape, or that do not fit the equation
 ├── GokuSpecInvalid      (ValueError)  choices for a GOKU network or its fit that are unknown or contradict each other
 ├── AutomatonInvalid     (ValueError)  choices for a cellular automaton, or states, that are unknown or do not fit
+├── AutomatonDiverged                  training in which nothing stayed finite
 ├── FramesInvalid        (ValueError)  image sequences of a wrong shape, with NaN, or that do not fit an automaton
 ├── SamplerMissing                     an optional sampler was asked for that is not installed
 └── CheckpointInvalid    (ValueError)  a file that is not a twin, or not one this version can read
@@ -67,6 +68,10 @@ class GokuSpecInvalid(TwinError, ValueError):
 
 class AutomatonInvalid(TwinError, ValueError):
     """Choices for a cellular automaton that are unknown or contradict each other, or a state that does not fit it."""
+
+
+class AutomatonDiverged(TwinError):
+    """Training an automaton in which nothing stayed finite; the message says what to try."""
 
 
 class FramesInvalid(TwinError, ValueError):

@@ -3,6 +3,8 @@
     Frames                       image sequences, plain arrays
     NcaSpec, Automaton           what an automaton is made of, and the automaton
     NcaModel                     an automaton with scaling, names and steps a frame: what one uses on images
+    fit_nca, NcaFitSettings      training on image sequences, a generator of events
+    free_run                     how a model fares on its own: errors by frame, stability
     finished                     what a generator of events returns in the end
 
 Reference: Richardson, Antal, Blythe, Schumacher, "Learning spatio-temporal patterns with Neural Cellular Automata" (PLOS
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
     from twins.goku import finished
     from twins.nca.automaton import Automaton, Unrolled
     from twins.nca.frames import Frames
+    from twins.nca.free_run import FreeRun, free_run
     from twins.nca.kernels import KERNEL_SETS
     from twins.nca.model import NcaModel
     from twins.nca.pde import PDES, Pde, pde_named, simulate
     from twins.nca.scaling import Scaling
     from twins.nca.spec import NcaSpec
     from twins.nca.symmetry import Equivariance, equivariance, symmetrised
+    from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
+    from twins.nca.training.fit import fit_nca
+    from twins.nca.training.settings import NcaFitSettings, Stage, settings_2024
 
 _HOMES = {
     "twins.goku": ("finished",),
@@ -40,6 +46,10 @@ _HOMES = {
     "twins.nca.scaling": ("Scaling",),
     "twins.nca.spec": ("NcaSpec",),
     "twins.nca.symmetry": ("Equivariance", "equivariance", "symmetrised"),
+    "twins.nca.free_run": ("FreeRun", "free_run"),
+    "twins.nca.training.events": ("FittedNca", "NcaEpoch", "NcaEvent"),
+    "twins.nca.training.fit": ("fit_nca",),
+    "twins.nca.training.settings": ("NcaFitSettings", "Stage", "settings_2024"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -48,15 +58,24 @@ __all__ = [
     "PDES",
     "Automaton",
     "Equivariance",
+    "FittedNca",
     "Frames",
+    "FreeRun",
+    "NcaEpoch",
+    "NcaEvent",
+    "NcaFitSettings",
     "NcaModel",
     "NcaSpec",
     "Pde",
     "Scaling",
+    "Stage",
     "Unrolled",
     "equivariance",
     "finished",
+    "fit_nca",
+    "free_run",
     "pde_named",
+    "settings_2024",
     "simulate",
     "symmetrised",
 ]

@@ -1,0 +1,67 @@
+"""What the training of automata says, and what it leaves: plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from twins.nca.free_run import FreeRun
+from twins.nca.model import NcaModel
+
+ValidatedOn = Literal["validation frames", "held-out trials", "end of the sequence", "training frames"]
+
+
+@dataclass(frozen=True, slots=True)
+class NcaEpoch:
+    """An epoch is done; counted from 1.
+
+    horizon: frames that gradients went back through. train_loss: mean over the epoch, without regularisers (infinite if
+    nothing was finite). overshoot: mean of what lay beyond [0, 1], over steps, summed over cells. validation: mean error
+    of free runs in standard deviations of the data, and stable: whether they all were; None where this epoch was not judged.
+    best: this automaton is kept as the best so far. propagated: outputs became inputs. n_skipped: updates that were not
+    finite. n_replaced: states that ran away and became true frames again. seconds: since the beginning. progress: 0..1.
+    """
+
+    epoch: int
+    horizon: int
+    train_loss: float
+    overshoot: float
+    validation: float | None
+    stable: bool | None
+    learning_rate: float
+    best: bool
+    propagated: bool
+    n_skipped: int
+    n_replaced: int
+    seconds: float
+    progress: float
+
+
+NcaEvent = NcaEpoch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedNca:
+    """model: with the automaton that was handed over, holding the weights with the best free runs.
+
+    validation, stable, validation_run: of the kept weights. train_loss: of the epoch they come from. stopped: "epochs",
+    "max_seconds" or "diverged", with `advice` what to do then. validated_on: which frames the choice rests on; "training
+    frames" where there was nothing to hold out, "end of the sequence" where there was one trial. held_out: trials held out.
+    n_skipped, n_replaced: over the whole fit.
+    """
+
+    model: NcaModel
+    seed: int
+    validation: float
+    stable: bool
+    validation_run: FreeRun
+    train_loss: float
+    best_epoch: int
+    n_epochs: int
+    seconds: float
+    stopped: str
+    advice: str
+    validated_on: ValidatedOn
+    held_out: tuple[int, ...]
+    n_skipped: int
+    n_replaced: int

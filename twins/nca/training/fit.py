@@ -1,0 +1,208 @@
+"""fit_nca: train an automaton on image sequences, as a generator of events."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from twins.errors import AutomatonDiverged, FramesInvalid
+from twins.nca.automaton import Automaton
+from twins.nca.frames import Frames
+from twins.nca.free_run import FreeRun, free_run
+from twins.nca.model import NcaModel
+from twins.nca.scaling import Scaling
+from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
+from twins.nca.training.held_out import divided
+from twins.nca.training.settings import NcaFitSettings
+from twins.nca.training.transitions import Transitions
+from twins.nca.training.update import Updater
+
+_ADVICE = (
+    "the updates were no longer finite: try a smaller learning_rate, gradients='normalised', a larger state_weight, "
+    "injection of more true frames, or an automaton with bounds='clip'"
+)
+
+
+def fit_nca(
+    automaton: Automaton,
+    frames: Frames,
+    validation: Frames | None = None,
+    *,
+    seed: int,
+    settings: NcaFitSettings | None = None,
+    scaling: Scaling | None = None,
+) -> Generator[NcaEvent, None, FittedNca]:
+    """Train `automaton` on the frames; yields an ``NcaEpoch`` after each epoch, returns the fit with the best weights in it.
+
+    The best has stable free runs with the least error on validation frames, other sequences of the same kind; without, on
+    trials or on an end of the sequence that are held out. The automaton keeps the best weights so far whenever the
+    generator is closed early. scaling: of the observed channels; by default the range of all training values, one for all.
+    Raises FramesInvalid, AutomatonInvalid, AutomatonDiverged (if nothing was ever finite).
+    """
+    training = _Training(automaton, frames, validation, seed, settings or NcaFitSettings(), scaling)
+    try:
+        yield from training.run()
+    finally:
+        training.keep_best()
+    return training.result()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    """Weights, how they did, and in which epoch."""
+
+    weights: dict[str, Tensor]
+    judged: FreeRun
+    epoch: int
+    train_loss: float
+
+    def beats(self, other: _Kept | None) -> bool:
+        """Stable ones before all others, then by the error of their free runs."""
+        mine = (not self.judged.stable, self.judged.score)
+        return other is None or mine < (not other.judged.stable, other.judged.score)
+
+
+class _Training:
+    def __init__(
+        self, automaton: Automaton, frames: Frames, validation: Frames | None, seed: int, settings: NcaFitSettings,
+        scaling: Scaling | None,
+    ) -> None:  # fmt: skip
+        self.automaton, self.settings, self.seed = automaton, settings, seed
+        self.rng, self.draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+        judged = None if validation is None else self._prepared(validation)
+        self.data = divided(self._prepared(frames), judged, settings.validation_share, self.rng)
+        trained = self.data.trained
+        conditions = trained.condition_values
+        self.model = NcaModel(
+            automaton, scaling or Scaling.of(trained), settings.steps_per_frame, trained.dt_s, trained.names, trained.units,
+            trained.time_unit, trained.condition_names, _ranges(conditions),
+        )  # fmt: skip
+        self.model.check(trained)
+        self.model.check(self.data.judged)
+        self.transitions = self._transitions()
+        self.transitions.n_starts(max(stage.horizon for stage in settings.plan))
+        if settings.injection == "first" and settings.propagate and self.transitions.n_sequences == 1:
+            raise FramesInvalid(
+                "injection='first' keeps the first sequence true, and there is only one: pass replicas=2 or more, or "
+                "a share such as injection=0.25"
+            )
+        self.updater = Updater(automaton, settings, self.draws)
+        self.best: _Kept | None = None
+        self.counting, self.stopped = False, "epochs"
+        self.n_epochs = self.n_skipped = self.n_replaced = self.in_a_row = 0
+        self.last_loss = math.inf
+        self.began = time.monotonic()
+
+    def run(self) -> Iterator[NcaEvent]:
+        progress = 0.0
+        while progress < 1.0 and self.stopped != "diverged":
+            event = self._epoch(progress)
+            progress = event.progress
+            yield event
+        if self.stopped == "epochs" and self.n_epochs < self.settings.n_epochs:
+            self.stopped = "max_seconds"
+
+    def _epoch(self, progress: float) -> NcaEpoch:
+        horizon, rate = self.settings.horizon(progress), self.settings.rate(progress)
+        losses, overshoots, n_skipped, n_replaced = [], [], 0, 0
+        for numbers in self._minibatches(horizon):
+            drawn = self.transitions.draw(numbers, horizon)
+            done = self.updater.step(drawn, rate)
+            self.transitions.hand_in(drawn, done.outputs, done.good)
+            n_replaced += int((~done.good).sum())
+            n_skipped += not done.taken
+            self.in_a_row = 0 if done.taken else self.in_a_row + 1
+            if math.isfinite(done.loss):
+                losses.append(done.loss)
+                overshoots.append(done.overshoot)
+            if self.in_a_row >= self.settings.most_skipped:
+                self.stopped = "diverged"
+                break
+        loss = float(np.mean(losses)) if losses else math.inf
+        propagated = self.settings.propagate and loss <= self.settings.largest_jump * self.last_loss
+        self.transitions.end_epoch(propagate=propagated, injection=self.settings.injection, generator=self.draws)
+        self.last_loss = loss
+        self.n_epochs, self.n_skipped, self.n_replaced = (
+            self.n_epochs + 1, self.n_skipped + n_skipped, self.n_replaced + n_replaced,
+        )  # fmt: skip
+        seconds = time.monotonic() - self.began
+        limit = self.settings.max_seconds
+        progress = min(1.0, max(self.n_epochs / self.settings.n_epochs, seconds / limit if limit else 0.0))
+        judged = self._judge(progress, loss)
+        return NcaEpoch(
+            self.n_epochs, horizon, loss, float(np.mean(overshoots)) if overshoots else math.inf,
+            None if judged is None else judged.score, None if judged is None else judged.stable, rate,
+            self.best is not None and self.best.epoch == self.n_epochs, propagated, n_skipped, n_replaced, seconds, progress,
+        )  # fmt: skip
+
+    def _judge(self, progress: float, loss: float) -> FreeRun | None:
+        """Run freely, where it is time to, and keep what is best; what came before the warm-up's end counts no longer."""
+        due = self.n_epochs % self.settings.validate_every == 0 or progress >= 1.0
+        if not due or self.stopped == "diverged":
+            return None
+        n_frames = round(self.settings.beyond * (self.data.judged.n_frames - 1))
+        draws = torch.Generator().manual_seed(self.seed + 1)  # the same cells fire every time
+        judged = free_run(self.model, self.data.judged, n_frames=max(1, n_frames), generator=draws)
+        weights = {name: value.detach().clone() for name, value in self.automaton.state_dict().items()}
+        now = _Kept(weights, judged, self.n_epochs, loss)
+        counts = progress >= self.settings.warm_up
+        if now.beats(self.best) or (counts and not self.counting):
+            self.best = now
+        self.counting = self.counting or counts
+        return judged
+
+    def _minibatches(self, horizon: int) -> Iterator[np.ndarray]:
+        """Shuffled passes through all transitions; what is left of a pass is a smaller minibatch."""
+        n = self.transitions.n_sequences * self.transitions.n_starts(horizon)
+        size = min(self.settings.batch, n)
+        n_wanted = self.settings.batches_per_epoch or -(-n // size)
+        n_given = 0
+        while n_given < n_wanted:
+            order = self.rng.permutation(n)
+            for start in range(0, n, size):
+                yield order[start : start + size]
+                n_given += 1
+                if n_given == n_wanted:
+                    return
+
+    def _prepared(self, frames: Frames) -> Frames:
+        augmentation = self.settings.augmentation
+        used = frames.span(0, frames.n_frames, self.settings.stride)
+        return used if augmentation is None else augmentation.padded(used)
+
+    def _transitions(self) -> Transitions:
+        trained, spec = self.data.trained, self.automaton.spec
+        states = torch.stack([self.model.start(trained, number) for number in range(trained.n_frames)], dim=1)
+        conditions = self.model.conditions(trained)
+        copies = self.settings.replicas
+        return Transitions(
+            states.repeat(copies, 1, 1, 1, 1), spec.n_observed, cyclic=self.settings.cyclic,
+            conditions=None if conditions is None else conditions.repeat(copies, 1),
+        )  # fmt: skip
+
+    def keep_best(self) -> None:
+        """The best weights into the automaton."""
+        if self.best is not None:
+            self.automaton.load_state_dict(self.best.weights)
+
+    def result(self) -> FittedNca:
+        best = self.best
+        if best is None:
+            raise AutomatonDiverged(f"after {self.n_epochs} epochs there is nothing to keep: {_ADVICE}")
+        return FittedNca(
+            self.model, self.seed, best.judged.score, best.judged.stable, best.judged, best.train_loss, best.epoch,
+            self.n_epochs, time.monotonic() - self.began, self.stopped, _ADVICE if self.stopped == "diverged" else "",
+            self.data.validated_on, self.data.held_out, self.n_skipped, self.n_replaced,
+        )  # fmt: skip
+
+
+def _ranges(conditions: np.ndarray) -> Scaling:
+    """The range of each condition over the training trials; one that never changes gets a range of 1."""
+    lows, highs = conditions.min(axis=0).astype(float), conditions.max(axis=0).astype(float)
+    return Scaling(tuple(lows.tolist()), tuple(np.where(highs > lows, highs, lows + 1.0).tolist()))

@@ -1,0 +1,174 @@
+"""How an automaton is trained on image sequences: plain data, checked when made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from twins.errors import AutomatonInvalid
+from twins.nca.losses import Loss, loss_named
+from twins.nca.training.augmentation import Augmentation
+from twins.nca.training.damage import Damage
+
+Schedule = Literal["constant", "cosine", "exponential"]
+Target = Literal["full", "differential"]
+Gradients = Literal["normalised", "plain"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+TARGETS: tuple[Target, ...] = get_args(Target)
+GRADIENTS: tuple[Gradients, ...] = get_args(Gradients)
+_LAST_RATE = 0.01
+"""Of the learning rate, at the end of a falling schedule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a training. horizon: through how many frames gradients go back: 1 is one transition at a time.
+
+    Raises AutomatonInvalid.
+    """
+
+    epochs: int
+    horizon: int = 1
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or not 1 <= self.horizon <= 1000:
+            raise AutomatonInvalid(
+                f"a stage needs epochs >= 1 and a horizon in 1..1000 frames, not {self.epochs} and {self.horizon}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NcaFitSettings:
+    """The defaults suit PDEs and recordings; of Richardson et al. 2024 (doi 10.1371/journal.pcbi.1011589) see
+    ``settings_2024``.
+
+    steps_per_frame: steps of the automaton from one frame to the next. stride: only every so many frames are used.
+    epochs: passes through all transitions; stages replaces it by several parts, each with its own horizon. batch:
+    transitions in a minibatch. batches_per_epoch: an epoch is that many minibatches instead of a whole pass.
+    max_seconds: stop after this time; schedule and stages then go by the time too, so that numbers depend on the machine.
+    learning_rate, schedule: constant, or falling to a hundredth by a cosine or exponentially. gradients: "normalised": each
+    tensor over its own norm. update_share: of the minibatches that move the weights.
+    propagate: what the automaton made of a frame is the next frame's input, hidden channels included. injection: who gets
+    the true frame instead, hidden channels at zero: "first" (the first sequence, always) or a share of all, drawn anew each
+    epoch. largest_jump: outputs of an epoch whose loss is more than so many times the last one's are not handed on.
+    cyclic: after the last frame comes the first. replicas: copies of every trial.
+    loss, loss_options: see twins.nca.losses. target: "full" frames, or "differential": how much they changed.
+    state_weight: of the overshoot beyond [0, 1], mean over steps, sum over cells. weight_l1: of the sum of all |weight|.
+    augmentation, damage: what is done to inputs. checkpoint_every: see Automaton.unroll.
+    warm_up: share of the training before which nothing counts as best. validate_every: epochs. beyond: free runs for the
+    choice of the best go on to so many times the length of the data, and must stay stable. validation_share: of the
+    trials, or of a single trial's frames, that are held out where no validation frames are given.
+    largest_state: beyond it a state has run away. most_skipped: updates in a row that may fail before the fit ends.
+
+    Raises AutomatonInvalid, which says what is allowed.
+    """
+
+    steps_per_frame: int = 32
+    stride: int = 1
+    epochs: int = 400
+    stages: tuple[Stage, ...] = ()
+    batch: int = 64
+    batches_per_epoch: int | None = None
+    max_seconds: float | None = None
+    learning_rate: float = 1e-3
+    schedule: Schedule = "constant"
+    gradients: Gradients = "normalised"
+    update_share: float = 1.0
+    propagate: bool = True
+    injection: float | Literal["first"] = 0.25
+    largest_jump: float = math.inf
+    cyclic: bool = False
+    replicas: int = 1
+    loss: str = "euclidean"
+    loss_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    target: Target = "full"
+    state_weight: float = 0.01
+    weight_l1: float = 0.0
+    augmentation: Augmentation | None = None
+    damage: Damage | None = None
+    checkpoint_every: int | None = None
+    warm_up: float = 0.05
+    validate_every: int = 10
+    beyond: float = 2.0
+    validation_share: float = 0.15
+    largest_state: float = 100.0
+    most_skipped: int = 20
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stages", tuple(self.stages))
+        object.__setattr__(self, "loss_options", MappingProxyType(dict(self.loss_options)))
+        self.make_loss()
+        for name, allowed in (("schedule", SCHEDULES), ("target", TARGETS), ("gradients", GRADIENTS)):
+            if getattr(self, name) not in allowed:
+                raise AutomatonInvalid(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        for name in ("steps_per_frame", "stride", "epochs", "batch", "replicas", "validate_every", "most_skipped"):
+            _check(name, getattr(self, name), "a whole number of at least 1", _is_count)
+        for name in ("batches_per_epoch", "checkpoint_every"):
+            _check(
+                name, getattr(self, name), "None or a whole number of at least 1", lambda v: v is None or _is_count(v)
+            )
+        for name in ("learning_rate", "largest_state"):
+            _check(name, getattr(self, name), "a positive number", lambda v: 0.0 < v < math.inf)
+        for name in ("state_weight", "weight_l1"):
+            _check(name, getattr(self, name), "a number of at least 0", lambda v: 0.0 <= v < math.inf)
+        for name in ("validation_share", "update_share"):
+            _check(name, getattr(self, name), "above 0 and at most 1", lambda v: 0.0 < v <= 1.0)
+        _check("warm_up", self.warm_up, "from 0 to below 1", lambda v: 0.0 <= v < 1.0)
+        _check("beyond", self.beyond, "from 1 to 1000", lambda v: 1.0 <= v <= 1000.0)
+        _check("largest_jump", self.largest_jump, "above 1", lambda v: v > 1.0)
+        _check("max_seconds", self.max_seconds, "None or a positive number", lambda v: v is None or 0.0 < v < math.inf)
+        _check(
+            "injection", self.injection, '"first" or a share from 0 to 1',
+            lambda v: v == "first" if isinstance(v, str) else 0.0 <= v <= 1.0,
+        )  # fmt: skip
+
+    @property
+    def plan(self) -> tuple[Stage, ...]:
+        """The stages, or the single one that `epochs` stands for."""
+        return self.stages or (Stage(self.epochs),)
+
+    @property
+    def n_epochs(self) -> int:
+        """Of all stages."""
+        return sum(stage.epochs for stage in self.plan)
+
+    def make_loss(self) -> Loss:
+        """The loss by its name and options."""
+        return loss_named(self.loss, **self.loss_options)
+
+    def horizon(self, progress: float) -> int:
+        """Frames that gradients go back through, when this share of the training is done."""
+        done = progress * self.n_epochs + 1e-9
+        for stage in self.plan:
+            if done < stage.epochs:
+                return stage.horizon
+            done -= stage.epochs
+        return self.plan[-1].horizon
+
+    def rate(self, progress: float) -> float:
+        """The learning rate, when this share of the training is done."""
+        if self.schedule == "cosine":
+            return self.learning_rate * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
+        return self.learning_rate * (_LAST_RATE**progress if self.schedule == "exponential" else 1.0)
+
+
+def settings_2024(**changes: Any) -> NcaFitSettings:
+    """As published for PDEs: 4000 epochs in minibatches of 64, constant 1e-3, true frames for the first sequence."""
+    options: dict[str, Any] = {"epochs": 4000, "injection": "first", "beyond": 1.0}
+    return NcaFitSettings(**{**options, **changes})
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _check(name: str, value: Any, allowed: str, fits: Any) -> None:
+    try:
+        good = bool(fits(value))
+    except TypeError:
+        good = False
+    if not good:
+        raise AutomatonInvalid(f"{name} must be {allowed}, not {value!r}")
