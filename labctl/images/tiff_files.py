@@ -1,0 +1,110 @@
+"""TIFF stacks, by tifffile: pages, series, the axes and times that ImageJ and OME write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.images.errors import ImagesError
+from labctl.images.source import ImageSource, Selection
+
+_MEANING = {"T": "time", "Z": "z", "C": "channel", "S": "channel", "Y": "y", "X": "x"}
+_PLAIN = {"I", "Q", "R"}
+"""Axes of pages that do not say what they are."""
+_SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0, "h": 3600.0, "": 1.0}
+
+
+def open_tiff(path: Path, dataset: str) -> ImageSource:
+    """One series of a TIFF file, chosen by its number where there are several. Raises ImagesError."""
+    try:
+        import tifffile
+    except ImportError as error:
+        raise ImagesError(f"{path}: TIFF needs tifffile: pip install 'labctl[images]'") from error
+    try:
+        with tifffile.TiffFile(path) as file:
+            listed = [(tuple(map(int, one.shape)), str(one.axes)) for one in file.series]
+            number = _chosen(path, listed, dataset)
+            shape, letters = listed[number]
+            told, axes = _axes(path, shape, letters)
+            known = _known(file)
+    except (OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError, tifffile.TiffFileError) as error:
+        raise ImagesError(f"{path}: cannot be read as TIFF: {error}") from error
+    if len(shape) == 2:
+        raise ImagesError(f"{path} is one picture of {shape}; a sequence has several pages, or is a folder of pictures")
+
+    def read(selection: Selection) -> NDArray[Any]:
+        try:
+            with tifffile.TiffFile(path) as file:
+                return np.asarray(file.series[number].asarray())[selection]
+        except (OSError, ValueError, RuntimeError, tifffile.TiffFileError, MemoryError, KeyError) as error:
+            raise ImagesError(f"{path}: cannot be read as TIFF: {error}") from error
+
+    return ImageSource(
+        path=path, format="tiff", shape=shape, axes=axes, read=read, lazy=False, told=told,
+        about={"series": number, "axes": letters}, **known,
+    )  # fmt: skip
+
+
+def _chosen(path: Path, listed: list[tuple[tuple[int, ...], str]], dataset: str) -> int:
+    words = "; ".join(f"{number}: {axes} {shape}" for number, (shape, axes) in enumerate(listed[:40]))
+    if not listed:
+        raise ImagesError(f"{path} holds no images")
+    if dataset:
+        if not dataset.isdecimal() or int(dataset) >= len(listed):
+            raise ImagesError(f"{path} has no series {dataset!r}; it has {words}")
+        return int(dataset)
+    if len(listed) > 1:
+        raise ImagesError(
+            f"{path} holds {len(listed)} series of images of different kinds ({words}); give --dataset NUMBER"
+        )
+    return 0
+
+
+def _axes(path: Path, shape: tuple[int, ...], letters: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What wants saying, and the axes."""
+    axes = [_MEANING.get(letter, "") for letter in letters]
+    told = []
+    unknown = [place for place, letter in enumerate(letters) if letter in _PLAIN]
+    if "time" not in axes and len(unknown) == 1:
+        axes[unknown[0]] = "time"
+        told.append(
+            f"{path.name}: its {shape[unknown[0]]} pages are taken for frames in time (the file does not say; --axes does)"
+        )
+    elif "time" not in axes and "z" in axes and not unknown:
+        axes[axes.index("z")] = "time"
+        told.append(f"{path.name}: it has no axis of time, its z planes are taken for frames (--axes says otherwise)")
+    if letters.count("C") and letters.count("S"):
+        return tuple(told), ("",) * len(letters)
+    return tuple(told), tuple(axes)
+
+
+def _known(file: Any) -> dict[str, Any]:
+    """dt (s) and pixel size, where ImageJ or OME wrote them."""
+    found: dict[str, Any] = {}
+    imagej: Mapping[str, Any] = file.imagej_metadata or {}
+    interval = imagej.get("finterval") or (1.0 / imagej["fps"] if imagej.get("fps") else None)
+    if interval and np.isfinite(float(interval)) and float(interval) > 0:
+        found["dt"] = float(interval) * _SECONDS.get(str(imagej.get("tunit", "")).strip(), 1.0)
+    unit = str(imagej.get("unit", "")).encode().decode("unicode_escape", errors="replace") if imagej else ""
+    resolution = file.pages[0].tags.get("XResolution")
+    if unit and unit not in ("pixel", "inch") and resolution is not None and resolution.value[0]:
+        found |= {"pixel": resolution.value[1] / resolution.value[0], "pixel_unit": "µm" if unit == "micron" else unit}
+    ome = file.ome_metadata or ""
+    for key, attribute, unit_key, default in (
+        ("dt", "TimeIncrement", "time_unit", "s"), ("pixel", "PhysicalSizeX", "pixel_unit", "µm"),
+    ):  # fmt: skip
+        value = re.search(rf'\b{attribute}="([0-9.eE+-]+)"', ome)
+        given = re.search(rf'\b{attribute}Unit="([^"]*)"', ome)
+        if value and float(value[1]) > 0:
+            found |= {key: float(value[1]), unit_key: given[1] if given else default}
+    if found.get("time_unit") in _SECONDS:
+        found |= {"dt": found["dt"] * _SECONDS[found["time_unit"]], "time_unit": "s"}
+    names = re.findall(r'<Channel\b[^>]*\bName="([^"]*)"', ome)
+    labels = imagej.get("Labels")
+    del labels  # of pages, not of channels
+    return found | ({"names": tuple(names)} if names and len(set(names)) == len(names) else {})
