@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twins.nca.frames import Frames
     from twins.nca.free_run import FreeRun, free_run
     from twins.nca.kernels import KERNEL_SETS
+    from twins.nca.metrics import compare, stability, stable, wavelengths
     from twins.nca.model import NcaModel
     from twins.nca.pde import PDES, Pde, pde_named, simulate
     from twins.nca.scaling import Scaling
@@ -35,7 +36,14 @@ _HOMES = {
     "twins.goku": ("finished",),
     "twins.nca.automaton": ("Automaton", "Unrolled"),
     "twins.nca.frames": ("Frames",),
+    "twins.nca.free_run": ("FreeRun", "free_run"),
     "twins.nca.kernels": ("KERNEL_SETS",),
+    "twins.nca.metrics": (
+        "compare",
+        "stability",
+        "stable",
+        "wavelengths",
+    ),
     "twins.nca.model": ("NcaModel",),
     "twins.nca.pde": (
         "PDES",
@@ -46,7 +54,6 @@ _HOMES = {
     "twins.nca.scaling": ("Scaling",),
     "twins.nca.spec": ("NcaSpec",),
     "twins.nca.symmetry": ("Equivariance", "equivariance", "symmetrised"),
-    "twins.nca.free_run": ("FreeRun", "free_run"),
     "twins.nca.training.events": ("FittedNca", "NcaEpoch", "NcaEvent"),
     "twins.nca.training.fit": ("fit_nca",),
     "twins.nca.training.settings": ("NcaFitSettings", "Stage", "settings_2024"),
@@ -70,6 +77,7 @@ __all__ = [
     "Scaling",
     "Stage",
     "Unrolled",
+    "compare",
     "equivariance",
     "finished",
     "fit_nca",
@@ -77,7 +85,10 @@ __all__ = [
     "pde_named",
     "settings_2024",
     "simulate",
+    "stability",
+    "stable",
     "symmetrised",
+    "wavelengths",
 ]
 
 

@@ -1,0 +1,18 @@
+"""What patterns are measured by, where no two of them agree cell by cell: NumPy, on frames or arrays.
+
+wavelength, radial_spectrum, structure_function, pattern_sd, mass     of images (…, y, x)
+stability(run, data)                                                  whether a run stays a pattern like the data's
+compare(run, data)                                                    relative errors beside the data's own spread
+"""
+
+from __future__ import annotations
+
+from twins.nca.metrics.comparison import PatternComparison, compare, wavelengths
+from twins.nca.metrics.pattern import StructureFunction, mass, pattern_sd, structure_function
+from twins.nca.metrics.spectrum import RadialSpectrum, radial_spectrum, wavelength
+from twins.nca.metrics.stability import Stability, stability, stable
+
+__all__ = [
+    "PatternComparison", "RadialSpectrum", "Stability", "StructureFunction", "compare", "mass", "pattern_sd",
+    "radial_spectrum", "stability", "stable", "structure_function", "wavelength", "wavelengths",
+]  # fmt: skip
