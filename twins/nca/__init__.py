@@ -4,7 +4,7 @@
     NcaSpec, Automaton           what an automaton is made of, and the automaton
     NcaModel                     an automaton with scaling, names and steps a frame: what one uses on images
     fit_nca, NcaFitSettings      training on image sequences, a generator of events
-    free_run                     how a model fares on its own: errors by frame, stability
+    free_run.free_run            how a model fares on its own: errors by frame, stability
     finished                     what a generator of events returns in the end
 
 Reference: Richardson, Antal, Blythe, Schumacher, "Learning spatio-temporal patterns with Neural Cellular Automata" (PLOS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from twins.goku import finished
     from twins.nca.automaton import Automaton, Unrolled
     from twins.nca.frames import Frames
-    from twins.nca.free_run import FreeRun, free_run
+    from twins.nca.free_run import FreeRun
     from twins.nca.kernels import KERNEL_SETS
     from twins.nca.metrics import compare, stability, stable, wavelengths
     from twins.nca.model import NcaModel
@@ -36,7 +36,7 @@ _HOMES = {
     "twins.goku": ("finished",),
     "twins.nca.automaton": ("Automaton", "Unrolled"),
     "twins.nca.frames": ("Frames",),
-    "twins.nca.free_run": ("FreeRun", "free_run"),
+    "twins.nca.free_run": ("FreeRun",),
     "twins.nca.kernels": ("KERNEL_SETS",),
     "twins.nca.metrics": (
         "compare",
@@ -81,7 +81,6 @@ __all__ = [
     "equivariance",
     "finished",
     "fit_nca",
-    "free_run",
     "pde_named",
     "settings_2024",
     "simulate",
