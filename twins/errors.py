@@ -13,6 +13,7 @@ TwinError
 ├── AutomatonInvalid     (ValueError)  choices for a cellular automaton, or states, that are unknown or do not fit
 ├── AutomatonDiverged                  training in which nothing stayed finite
 ├── FramesInvalid        (ValueError)  image sequences of a wrong shape, with NaN, or that do not fit an automaton
+├── ExporterMissing                    an export was asked for whose package is not installed
 ├── SamplerMissing                     an optional sampler was asked for that is not installed
 └── CheckpointInvalid    (ValueError)  a file that is not a twin, or not one this version can read
 """
@@ -80,6 +81,10 @@ class FramesInvalid(TwinError, ValueError):
 
 class TransportNotConverged(TwinError):
     """A transport problem was not solved to its tolerance within the iterations that it was allowed."""
+
+
+class ExporterMissing(TwinError):
+    """An export was asked for whose package is not installed."""
 
 
 class SamplerMissing(TwinError):

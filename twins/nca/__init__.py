@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twins.goku import finished
     from twins.nca.automaton import Automaton, Unrolled
+    from twins.nca.export import export_nca
     from twins.nca.frames import Frames
     from twins.nca.free_run import FreeRun
     from twins.nca.kernels import KERNEL_SETS
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "twins.goku": ("finished",),
     "twins.nca.automaton": ("Automaton", "Unrolled"),
+    "twins.nca.export": ("export_nca",),
     "twins.nca.frames": ("Frames",),
     "twins.nca.free_run": ("FreeRun",),
     "twins.nca.kernels": ("KERNEL_SETS",),
@@ -79,6 +81,7 @@ __all__ = [
     "Unrolled",
     "compare",
     "equivariance",
+    "export_nca",
     "finished",
     "fit_nca",
     "pde_named",

@@ -116,14 +116,14 @@ class Frames:
 
     def tensor(self, *, like: Tensor | None = None) -> Float[Tensor, "trial time channel y x"]:
         """The values with channels before rows, as automata take them."""
-        values = torch.from_numpy(np.ascontiguousarray(self.values.transpose(0, 1, 4, 2, 3)))
+        values = torch.from_numpy(np.array(self.values.transpose(0, 1, 4, 2, 3), order="C"))  # a copy: ours is frozen
         return values if like is None else values.to(like)
 
     def environment_tensor(self, *, like: Tensor | None = None) -> Float[Tensor, "trial environment y x"] | None:
         """The environment with channels before rows."""
         if self.environment is None:
             return None
-        values = torch.from_numpy(np.ascontiguousarray(self.environment.transpose(0, 3, 1, 2)))
+        values = torch.from_numpy(np.array(self.environment.transpose(0, 3, 1, 2), order="C"))  # a copy: ours is frozen
         return values if like is None else values.to(like)
 
 

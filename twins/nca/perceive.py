@@ -15,7 +15,7 @@ _MODES = {
     "symmetric": "replicate",
     "zero": "constant",
 }  # one cell of padding: replicate = symmetric
-_NORM_FLOOR = 1e-12
+NORM_FLOOR = 1e-12
 """Added under the root of the gradient's norm, so that its derivative is finite where the field is flat."""
 
 
@@ -46,5 +46,5 @@ def perceive(state: Float[Tensor, "batch channel y x"], spec: NcaSpec) -> Float[
     by_name = dict(
         zip(wanted, answer.reshape(len(answer), n_channels, len(wanted), *answer.shape[2:]).unbind(2), strict=True)
     )
-    by_name["NORM"] = (by_name["DX"].square() + by_name["DY"].square() + _NORM_FLOOR).sqrt()
+    by_name["NORM"] = (by_name["DX"].square() + by_name["DY"].square() + NORM_FLOOR).sqrt()
     return torch.stack([by_name[name] for name in spec.features], dim=2).flatten(1, 2)
