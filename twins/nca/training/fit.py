@@ -19,6 +19,7 @@ from twins.nca.model import NcaModel
 from twins.nca.scaling import Scaling
 from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
 from twins.nca.training.held_out import divided
+from twins.nca.training.pool import KeptStates
 from twins.nca.training.settings import NcaFitSettings
 from twins.nca.training.transitions import Transitions
 from twins.nca.training.update import Updater
@@ -51,6 +52,19 @@ def fit_nca(
     finally:
         training.keep_best()
     return training.result()
+
+
+def model_for(
+    automaton: Automaton,
+    frames: Frames,
+    validation: Frames | None = None,
+    *,
+    seed: int,
+    settings: NcaFitSettings | None = None,
+    scaling: Scaling | None = None,
+) -> NcaModel:
+    """The model around `automaton` that ``fit_nca`` makes of these arguments: to use, or save, one that is being trained."""
+    return _Training(automaton, frames, validation, seed, settings or NcaFitSettings(), scaling).model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +106,8 @@ class _Training:
                 "injection='first' keeps the first sequence true, and there is only one: pass replicas=2 or more, or "
                 "a share such as injection=0.25"
             )
+        pool = settings.pool
+        self.kept = None if pool is None else KeptStates(pool, self.transitions, automaton.spec)
         self.updater = Updater(automaton, settings, self.draws)
         self.best: _Kept | None = None
         self.counting, self.stopped = False, "epochs"
@@ -115,6 +131,8 @@ class _Training:
             drawn = self.transitions.draw(numbers, horizon)
             done = self.updater.step(drawn, rate)
             self.transitions.hand_in(drawn, done.outputs, done.good)
+            if self.kept is not None:
+                self.kept.hand_in(drawn, done.outputs, done.losses, done.good)
             n_replaced += int((~done.good).sum())
             n_skipped += not done.taken
             self.in_a_row = 0 if done.taken else self.in_a_row + 1
@@ -127,6 +145,8 @@ class _Training:
         loss = float(np.mean(losses)) if losses else math.inf
         propagated = self.settings.propagate and loss <= self.settings.largest_jump * self.last_loss
         self.transitions.end_epoch(propagate=propagated, injection=self.settings.injection, generator=self.draws)
+        if self.kept is not None:
+            self.kept.end_epoch(progress, generator=self.draws)
         self.last_loss = loss
         self.n_epochs, self.n_skipped, self.n_replaced = (
             self.n_epochs + 1, self.n_skipped + n_skipped, self.n_replaced + n_replaced,
