@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from twins.errors import AutomatonInvalid
+from twins.nca.formulations.choice import Formulation, chosen
 from twins.nca.perceive import perceive
 from twins.nca.spec import NcaSpec
 
@@ -27,6 +28,9 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _INITIAL_SD = 0.1
 """Of the first layer's weights; the last layer begins at zero, so that a new automaton changes nothing."""
+
+_DRAWN_AT_ONCE = 256
+"""Steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,18 @@ class Automaton(nn.Module):
         hidden = torch.einsum("hf,bfyx->bhyx", self.hidden_weights[0], features)
         if conditions is not None:
             hidden = hidden + (conditions @ self.condition_weight.T)[:, :, None, None]
-        activation = _ACTIVATIONS[self.spec.activation]
-        hidden = activation(hidden)
+        return self.answer(hidden)
+
+    @property
+    def activation(self) -> Callable[[Tensor], Tensor]:
+        """Of the hidden layers."""
+        return _ACTIVATIONS[self.spec.activation]
+
+    def answer(self, hidden: Float[Tensor, "batch hidden y x"]) -> Float[Tensor, "batch channel y x"]:
+        """What the layers behind the first make of its units, before their activation."""
+        hidden = self.activation(hidden)
         for weight in list(self.hidden_weights)[1:]:
-            hidden = activation(torch.einsum("hf,bfyx->bhyx", weight, hidden))
+            hidden = self.activation(torch.einsum("hf,bfyx->bhyx", weight, hidden))
         change = torch.einsum("ch,bhyx->bcyx", self.out_weight, hidden) + self.out_bias[:, None, None]
         if self.spec.gated:
             gate = torch.einsum("ch,bhyx->bcyx", self.gate_weight, hidden) + self.gate_bias[:, None, None]
@@ -103,8 +115,16 @@ class Automaton(nn.Module):
         conditions: Float[Tensor, "batch condition"] | None = None,
     ) -> Float[Tensor, "batch channel y x"]:
         """The state one step later. fired: which cells update; all of them if not given."""
+        return self.changed(state, self.update(perceive(state, self.spec), conditions), fired)
+
+    def changed(
+        self,
+        state: Float[Tensor, "batch channel y x"],
+        change: Float[Tensor, "batch channel y x"],
+        fired: Bool[Tensor, "batch 1 y x"] | None,
+    ) -> Float[Tensor, "batch channel y x"]:
+        """The state with its change: where cells fire, the environment left alone, within the bounds."""
         spec = self.spec
-        change = self.update(perceive(state, spec), conditions)
         if fired is not None:
             change = change * fired
         if spec.n_environment:
@@ -140,21 +160,25 @@ class Automaton(nn.Module):
         generator: torch.Generator | None = None,
         conditions: Float[Tensor, "batch condition"] | None = None,
         checkpoint_every: int | None = None,
+        formulation: Formulation = "auto",
     ) -> Unrolled:
         """`n_steps` steps, differentiable in the state, the conditions and the weights.
 
         generator: draws which cells fire. checkpoint_every: keep only every so many states and compute the others again
-        on the way back: memory for time. Raises AutomatonInvalid for a state that does not fit.
+        on the way back: memory for time. formulation: how to compute it, see twins.nca.formulations; the fastest if not said.
+        Raises AutomatonInvalid for a state that does not fit, or for a formulation that cannot be used.
         """
         self.check(state, conditions)
+        advance = chosen(self, state, conditions, formulation)
         overshoot = state.new_zeros(state.shape[0])
-        every = n_steps if checkpoint_every is None else checkpoint_every
+        # without gradients nothing is kept, so that the draws of a long run need not lie in memory all at once
+        every = checkpoint_every or (n_steps if torch.is_grad_enabled() else _DRAWN_AT_ONCE)
         for start in range(0, n_steps, max(1, every)):
             masks = [self.fired(state, generator) for _ in range(min(every, n_steps - start))]
             if checkpoint_every is None:
-                state, overshoot = self._advance(state, overshoot, masks, conditions)
+                state, overshoot = advance(self, state, overshoot, masks, conditions)
             else:
-                state, overshoot = checkpoint(self._advance, state, overshoot, masks, conditions, use_reentrant=False)
+                state, overshoot = checkpoint(advance, self, state, overshoot, masks, conditions, use_reentrant=False)
         return Unrolled(state, overshoot / max(1, n_steps))
 
     def trajectory(
@@ -165,11 +189,14 @@ class Automaton(nn.Module):
         every: int = 1,
         generator: torch.Generator | None = None,
         conditions: Float[Tensor, "batch condition"] | None = None,
+        formulation: Formulation = "auto",
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         """The state after every `every` steps, without gradients, the initial state not among them."""
         with torch.no_grad():
             for _ in range(n_steps // every):
-                state = self.unroll(state, every, generator=generator, conditions=conditions).state
+                state = self.unroll(
+                    state, every, generator=generator, conditions=conditions, formulation=formulation
+                ).state
                 yield state
 
     def check(self, state: Tensor, conditions: Tensor | None) -> None:
@@ -181,11 +208,3 @@ class Automaton(nn.Module):
         given = (state.shape[0], 0) if conditions is None else tuple(conditions.shape)
         if given != wanted:
             raise AutomatonInvalid(f"conditions must be (batch, condition) = {wanted}, not {given}")
-
-    def _advance(
-        self, state: Tensor, overshoot: Tensor, masks: list[Tensor | None], conditions: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        for fired in masks:
-            state = self.step(state, fired, conditions)
-            overshoot = overshoot + (torch.relu(-state) + torch.relu(state - 1.0)).sum(dim=(1, 2, 3))
-        return state, overshoot
