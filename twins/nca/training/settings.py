@@ -12,6 +12,7 @@ from twins.errors import AutomatonInvalid
 from twins.nca.losses import Loss, loss_named
 from twins.nca.training.augmentation import Augmentation
 from twins.nca.training.damage import Damage
+from twins.nca.training.pool import Pool
 
 Schedule = Literal["constant", "cosine", "exponential"]
 Target = Literal["full", "differential"]
@@ -57,7 +58,7 @@ class NcaFitSettings:
     cyclic: after the last frame comes the first. replicas: copies of every trial.
     loss, loss_options: see twins.nca.losses. target: "full" frames, or "differential": how much they changed.
     state_weight: of the overshoot beyond [0, 1], mean over steps, sum over cells. weight_l1: of the sum of all |weight|.
-    augmentation, damage: what is done to inputs. checkpoint_every: see Automaton.unroll.
+    augmentation, damage: what is done to inputs. pool: states at the last frame live on. checkpoint_every: see Automaton.unroll.
     warm_up: share of the training before which nothing counts as best. validate_every: epochs. beyond: free runs for the
     choice of the best go on to so many times the length of the data, and must stay stable. validation_share: of the
     trials, or of a single trial's frames, that are held out where no validation frames are given.
@@ -89,6 +90,7 @@ class NcaFitSettings:
     weight_l1: float = 0.0
     augmentation: Augmentation | None = None
     damage: Damage | None = None
+    pool: Pool | None = None
     checkpoint_every: int | None = None
     warm_up: float = 0.05
     validate_every: int = 10

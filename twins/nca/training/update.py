@@ -18,10 +18,12 @@ from twins.nca.training.transitions import Drawn
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done:
-    """outputs: the states one frame on, moved back where they had been moved. good: those that did not run away. loss,
-    overshoot: means over the good ones, NaN if there are none. taken: whether nothing kept the weights from moving."""
+    """outputs: the states one frame on, moved back where they had been moved. losses: of each. good: those that did not run
+    away. loss, overshoot: means over the good ones, NaN if there are none. taken: whether nothing kept the weights from
+    moving."""
 
     outputs: Float[Tensor, "batch channel y x"]
+    losses: Float[Tensor, " batch"]
     good: Bool[Tensor, " batch"]
     loss: float
     overshoot: float
@@ -47,11 +49,11 @@ class Updater:
         with torch.set_grad_enabled(moves):
             first, losses, overshoot, good = self._unrolled(inputs, targets, before, drawn.conditions)
             if not bool(good.any()):
-                return Done(first, good, math.nan, math.nan, False)
+                return Done(first, losses.detach(), good, math.nan, math.nan, False)
             loss, over = losses[good].mean(), overshoot[good].mean()
             taken = self._move(loss + settings.state_weight * over, rate) if moves else True
         outputs = first if transform is None else transform.undo(first)
-        return Done(outputs, good, float(loss.detach()), float(over.detach()), taken)
+        return Done(outputs, losses.detach(), good, float(loss.detach()), float(over.detach()), taken)
 
     def _unrolled(
         self, state: Tensor, targets: Tensor, before: Tensor, conditions: Tensor | None
