@@ -8,7 +8,13 @@ simulate, simulate_family         frames, for one equation or for several sets o
 from __future__ import annotations
 
 from twins.errors import EquationInvalid
+from twins.nca.pde.advection_diffusion import AdvectionDiffusion
+from twins.nca.pde.brusselator import Brusselator
+from twins.nca.pde.cahn_hilliard import CahnHilliard
 from twins.nca.pde.equation import METHODS, Method, Pde
+from twins.nca.pde.family import NOISE_SHARES, simulate_family, with_noise
+from twins.nca.pde.fitzhugh_nagumo import FitzHughNagumo
+from twins.nca.pde.game_of_life import LIFE_PATTERNS, GameOfLife, life_pattern
 from twins.nca.pde.gray_scott import MAZE, MITOSIS, SWEEP, GrayScott
 from twins.nca.pde.heat import Heat
 from twins.nca.pde.initial import (
@@ -19,6 +25,7 @@ from twins.nca.pde.initial import (
     random_blocks,
     random_values,
     seeded,
+    soup,
     spots,
 )
 from twins.nca.pde.neighbourhood import Neighbourhood
@@ -29,13 +36,19 @@ PDES: dict[str, Pde] = {
     "gray_scott_maze": MAZE,
     "gray_scott_mitosis": MITOSIS,
     "heat": Heat(),
+    "fitzhugh_nagumo": FitzHughNagumo(),
+    "brusselator": Brusselator(),
+    "cahn_hilliard": CahnHilliard(),
+    "game_of_life": GameOfLife(),
+    "advection_diffusion": AdvectionDiffusion(),
 }
 """By name, with their default parameters; ``pde_named`` gives them others."""
 
 __all__ = [
-    "INITIAL_CONDITIONS", "MAZE", "METHODS", "MITOSIS", "PDES", "SWEEP", "GrayScott", "Heat", "Method", "Neighbourhood",
-    "Pde", "blocks", "initial_named", "noise", "pde_named", "random_blocks", "random_values", "seeded", "simulate",
-    "spots", "states",
+    "INITIAL_CONDITIONS", "LIFE_PATTERNS", "MAZE", "METHODS", "MITOSIS", "NOISE_SHARES", "PDES", "SWEEP",
+    "AdvectionDiffusion", "Brusselator", "CahnHilliard", "FitzHughNagumo", "GameOfLife", "GrayScott", "Heat", "Method",
+    "Neighbourhood", "Pde", "blocks", "initial_named", "life_pattern", "noise", "pde_named", "random_blocks",
+    "random_values", "seeded", "simulate", "simulate_family", "soup", "spots", "states", "with_noise",
 ]  # fmt: skip
 
 

@@ -101,11 +101,26 @@ def spots(
     return seeded(pde, inside)
 
 
-def noise(pde: Pde, n: int, *, size: Size = _FULL, generator: torch.Generator, sd: float = 0.05) -> States:
-    """Normal noise of this standard deviation about the equation's rest state."""
-    rest = torch.tensor(pde.rest(), dtype=torch.float64)[:, None, None]
+def soup(pde: Pde, n: int, *, size: Size = _FULL, generator: torch.Generator, density: float = 0.37) -> States:
+    """Every cell drawn on its own: the equation's `seed` with this probability, else its `background`."""
+    if not 0.0 <= density <= 1.0:
+        raise EquationInvalid(f"density must lie in 0..1, not {density!r}")
+    return seeded(pde, torch.rand(n, *rows_and_columns(size), generator=generator) < density)
+
+
+def noise(
+    pde: Pde,
+    n: int,
+    *,
+    size: Size = _FULL,
+    generator: torch.Generator,
+    sd: float = 0.05,
+    about: Sequence[float] | None = None,
+) -> States:
+    """Normal noise of this standard deviation about the equation's rest state, or `about` one value a field."""
+    rest = torch.tensor(pde.rest() if about is None else about, dtype=torch.float64)[:, None, None]
     if len(rest) != len(pde.fields):
-        raise EquationInvalid(f"{pde.name} does not say its rest state; begin at a state of your own")
+        raise EquationInvalid(f"{pde.name} has the fields {', '.join(pde.fields)}; say `about` which value of each")
     drawn = torch.randn(n, len(rest), *rows_and_columns(size), generator=generator, dtype=torch.float64)
     return rest + sd * drawn
 
@@ -120,6 +135,7 @@ def random_values(pde: Pde, n: int, *, size: Size = _FULL, generator: torch.Gene
 INITIAL_CONDITIONS: dict[str, Callable[..., States]] = {
     "random_blocks": random_blocks,
     "spots": spots,
+    "soup": soup,
     "noise": noise,
     "random_values": random_values,
 }
