@@ -1,0 +1,165 @@
+"""Automata on disk: weights as safetensors, everything else as JSON beside them. Nothing is unpickled or trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from twins.errors import AutomatonInvalid, CheckpointInvalid, FramesInvalid
+from twins.files import labctl_version, read_whole, write_whole
+from twins.nca.automaton import Automaton
+from twins.nca.model import NcaModel
+from twins.nca.scaling import Scaling
+from twins.nca.spec import NcaSpec
+
+FORMAT = "labctl.nca"
+FORMAT_VERSION = 1
+_LARGEST_JSON, _LARGEST_WEIGHTS = 1 << 21, 1 << 30  # bytes; the largest spec there is has about 600 MB
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_SpecModel: Any = create_model(
+    "_SpecModel", __config__=_STRICT, **{name: (kind, ...) for name, kind in get_type_hints(NcaSpec).items()}
+)  # type: ignore[call-overload]
+
+
+class _ScalingModel(BaseModel):
+    model_config = _STRICT
+    lows: list[float] = Field(max_length=256)
+    highs: list[float] = Field(max_length=256)
+
+
+class _FileModel(BaseModel):
+    """The JSON file."""
+
+    model_config = _STRICT
+    format: str
+    format_version: int
+    weights_file: str
+    weights_sha256: str
+    versions: dict[str, str]
+    spec: dict[str, Any]
+    scaling: _ScalingModel
+    steps_per_frame: int = Field(ge=1, le=1_000_000)
+    dt_s: float = Field(gt=0)
+    time_unit: str
+    names: list[str] = Field(max_length=256)
+    units: list[str] = Field(max_length=256)
+    condition_names: list[str] = Field(max_length=64)
+    condition_scaling: _ScalingModel
+    provenance: dict[str, Any]
+
+
+def save_nca(model: NcaModel, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
+    """Write NAME.safetensors and NAME.json, where `path` is either of them or the name without ending.
+
+    provenance: plain JSON data (seed, recordings, settings, whether the data were simulated …). Each file appears whole or
+    not at all, the JSON last. Returns the JSON's path. Raises CheckpointInvalid for what is not plain data, and for weights
+    that are not finite.
+    """
+    weights_path, json_path = _paths(path)
+    tensors = {name: value.detach().float().cpu().contiguous() for name, value in model.automaton.state_dict().items()}
+    for name, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise CheckpointInvalid(f"{name} holds values that are not finite: such an automaton is not worth saving")
+    payload = save(tensors)
+    document = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "weights_file": weights_path.name,
+        "weights_sha256": hashlib.sha256(payload).hexdigest(),
+        "versions": {"labctl": labctl_version(), "torch": str(torch.__version__)},
+        "spec": asdict(model.automaton.spec),
+        "scaling": asdict(model.scaling),
+        "steps_per_frame": model.steps_per_frame,
+        "dt_s": model.dt_s,
+        "time_unit": model.time_unit,
+        "names": list(model.names),
+        "units": list(model.units),
+        "condition_names": list(model.condition_names),
+        "condition_scaling": asdict(model.condition_scaling),
+        "provenance": dict(provenance),
+    }
+    try:
+        text = json.dumps(document, indent=2, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(weights_path, payload)
+    write_whole(json_path, text.encode())
+    return json_path
+
+
+def load_nca(path: str | Path) -> NcaModel:
+    """The model saved under this name.
+
+    Raises CheckpointInvalid for anything damaged, foreign or of another version.
+    """
+    weights_path, json_path = _paths(path)
+    document = _document(json_path)
+    payload = read_whole(weights_path, _LARGEST_WEIGHTS)
+    if hashlib.sha256(payload).hexdigest() != document.weights_sha256:
+        raise CheckpointInvalid(f"{weights_path} is not the file that {json_path.name} describes (its sha256 differs)")
+    try:
+        spec = NcaSpec(**_SpecModel.model_validate_json(json.dumps(document.spec)).model_dump())
+        tensors = load(payload)
+        _check_tensors(spec, tensors, weights_path)
+        automaton = Automaton(spec, generator=torch.Generator().manual_seed(0))  # weights are overwritten at once
+        automaton.load_state_dict(tensors)
+        scalings = [
+            Scaling(tuple(given.lows), tuple(given.highs)) for given in (document.scaling, document.condition_scaling)
+        ]
+        return NcaModel(
+            automaton, scalings[0], document.steps_per_frame, document.dt_s, tuple(document.names), tuple(document.units),
+            document.time_unit, tuple(document.condition_names), scalings[1],
+        )  # fmt: skip
+    except (ValidationError, AutomatonInvalid, FramesInvalid, SafetensorError) as error:
+        raise CheckpointInvalid(f"{json_path}: {error}") from error
+
+
+def read_nca_provenance(path: str | Path) -> dict[str, Any]:
+    """The provenance saved with a model."""
+    return _document(_paths(path)[1]).provenance
+
+
+def _check_tensors(spec: NcaSpec, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Before anything of a size that only the JSON claims is made: all tensors as this spec's automaton has them."""
+    with torch.device("meta"):  # shapes without memory
+        expected = Automaton(spec, generator=torch.Generator(device="cpu")).state_dict()
+    if set(tensors) != set(expected):
+        odd = sorted(set(tensors) ^ set(expected))
+        raise CheckpointInvalid(
+            f"{path} does not hold this automaton's tensors; missing or unknown: {', '.join(odd[:5])}"
+        )
+    for name, value in tensors.items():
+        if value.shape != expected[name].shape or value.dtype != torch.float32:
+            raise CheckpointInvalid(f"{path}: {name} is {value.dtype} {tuple(value.shape)}, not as the spec says")
+        if not bool(torch.isfinite(value).all()):
+            raise CheckpointInvalid(f"{path}: {name} holds values that are not finite")
+
+
+def _document(json_path: Path) -> _FileModel:
+    try:
+        document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
+    except ValidationError as error:
+        raise CheckpointInvalid(f"{json_path} does not describe an automaton: {error}") from error
+    if document.format != FORMAT or document.format_version != FORMAT_VERSION:
+        raise CheckpointInvalid(
+            f"{json_path} is {document.format} version {document.format_version}; "
+            f"this labctl reads {FORMAT} version {FORMAT_VERSION}; train it again"
+        )
+    return document
+
+
+def _paths(path: str | Path) -> tuple[Path, Path]:
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
