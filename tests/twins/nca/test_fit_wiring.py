@@ -1,0 +1,147 @@
+"""Which states become whose inputs, and how weights move, on data made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from twins.errors import AutomatonInvalid, FramesInvalid
+from twins.nca.training.nadam import Nadam, normalised
+from twins.nca.training.settings import NcaFitSettings, Stage
+from twins.nca.training.transitions import Transitions
+
+DRAWS = 5
+
+
+def numbered(n_sequences: int = 2, n_frames: int = 4, *, cyclic: bool = False) -> Transitions:
+    """Frame f of sequence s holds 10·s + f in its observed channel, and 0 in a hidden one."""
+    true = torch.zeros(n_sequences, n_frames, 2, 3, 3)
+    true[:, :, 0] = (10.0 * torch.arange(n_sequences)[:, None] + torch.arange(n_frames))[:, :, None, None]
+    return Transitions(true, 1, cyclic=cyclic)
+
+
+def run_epoch(made: Transitions, *, propagate: bool = True, injection: float | str = 0.0, horizon: int = 1) -> None:
+    """An automaton that adds 100 to what is observed, and 1 to what is hidden."""
+    n = made.n_sequences * made.n_starts(horizon)
+    drawn = made.draw(np.arange(n), horizon)
+    outputs = drawn.inputs + torch.tensor([100.0, 1.0])[:, None, None]
+    made.hand_in(drawn, outputs, torch.ones(n, dtype=torch.bool))
+    made.end_epoch(propagate=propagate, injection=injection, generator=torch.Generator().manual_seed(DRAWS))  # type: ignore[arg-type]
+
+
+def observed(made: Transitions) -> list[list[float]]:
+    return made.inputs[:, :, 0, 0, 0].tolist()
+
+
+def test_every_transition_has_the_following_frames_as_targets() -> None:
+    drawn = numbered().draw(np.arange(4), horizon=2)
+    assert drawn.sequences.tolist() == [0, 0, 1, 1] and drawn.starts.tolist() == [0, 1, 0, 1]
+    assert drawn.inputs[:, 0, 0, 0].tolist() == [0, 1, 10, 11]
+    assert drawn.targets[:, :, 0, 0, 0].tolist() == [[1, 2, 11, 12], [2, 3, 12, 13]]
+
+
+def test_outputs_become_the_next_frames_inputs_with_their_hidden_channels() -> None:
+    made = numbered()
+    run_epoch(made)
+    assert observed(made) == [[0, 100, 101, 102], [10, 110, 111, 112]]
+    assert made.inputs[0, :, 1, 0, 0].tolist() == [0, 1, 1, 1]
+    run_epoch(made)  # what is handed on is an output itself by now
+    assert observed(made) == [[0, 100, 200, 201], [10, 110, 210, 211]]
+    assert made.inputs[0, :, 1, 0, 0].tolist() == [0, 1, 2, 2]
+
+
+def test_without_propagation_inputs_stay_true() -> None:
+    made = numbered()
+    run_epoch(made, propagate=False)
+    assert torch.equal(made.inputs, made.true)
+
+
+def test_a_cycle_hands_the_last_output_to_the_first_frame() -> None:
+    made = numbered(cyclic=True)
+    assert made.draw(np.array([3]), 2).targets[:, 0, 0, 0, 0].tolist() == [0, 1]
+    run_epoch(made)
+    assert observed(made) == [[103, 100, 101, 102], [113, 110, 111, 112]]
+
+
+def test_the_first_sequence_gets_true_frames_or_a_share_of_all() -> None:
+    made = numbered()
+    run_epoch(made, injection="first")
+    assert observed(made) == [[0, 1, 2, 3], [10, 110, 111, 112]]
+    many = numbered(n_sequences=2000)
+    run_epoch(many, injection=0.3)
+    true = (many.inputs == many.true).all(dim=(2, 3, 4))[:, 1:]
+    assert 0.28 < float(true.double().mean()) < 0.32
+    run_epoch(many, injection=1.0)
+    assert torch.equal(many.inputs, many.true)
+
+
+def test_a_state_that_ran_away_is_replaced_by_the_true_frame_and_hands_nothing_on() -> None:
+    made = numbered(n_sequences=1)
+    run_epoch(made)
+    drawn = made.draw(np.arange(3), 1)
+    made.hand_in(drawn, drawn.inputs + 1000.0, torch.tensor([True, False, True]))
+    made.end_epoch(propagate=True, injection=0.0, generator=torch.Generator())
+    assert observed(made) == [[0, 1000, 101, 1101]]
+
+
+def test_a_horizon_longer_than_the_sequences_is_refused() -> None:
+    with pytest.raises(FramesInvalid, match="horizon of 4"):
+        numbered().n_starts(4)
+
+
+def test_nadam_takes_dozats_steps() -> None:
+    """Written out from the paper: m' = (1-μ_t) g / (1-Πμ) + μ_{t+1} m / (1-Πμ·μ_{t+1})."""
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
+    nadam, rng = Nadam([weight]), np.random.default_rng(0)
+    place, mean, square, product = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2), 1.0
+    for step in range(1, 40):
+        gradient = rng.normal(size=2)
+        assert nadam.move([torch.from_numpy(gradient)], 0.01)
+        now, ahead = (0.9 * (1 - 0.5 * 0.96 ** (n / 250)) for n in (step, step + 1))
+        product *= now
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        looked_ahead = (1 - now) * gradient / (1 - product) + ahead * mean / (1 - product * ahead)
+        place = place - 0.01 * looked_ahead / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+        np.testing.assert_allclose(weight.detach().numpy(), place, rtol=1e-10)
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing() -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    nadam = Nadam([weight])
+    assert not nadam.move([torch.tensor([math.nan, 1.0])], 0.1)
+    assert weight.tolist() == [1.0, 1.0] and nadam.n_steps == 0
+
+
+def test_every_tensor_is_normalised_by_itself() -> None:
+    small, large, none = normalised([torch.full((4,), 1e-3), torch.full((9,), 1e3), torch.zeros(2)])
+    assert small.norm().item() == pytest.approx(1.0, abs=1e-4) and large.norm().item() == pytest.approx(1.0)
+    assert none.tolist() == [0.0, 0.0]
+
+
+def test_stages_and_rates_follow_the_progress() -> None:
+    settings = NcaFitSettings(stages=(Stage(10), Stage(30, horizon=4)), schedule="cosine", learning_rate=2.0)
+    assert settings.n_epochs == 40
+    assert [settings.horizon(at) for at in (0.0, 9 / 40, 10 / 40, 1.0)] == [1, 1, 4, 4]
+    assert settings.rate(0.0) == pytest.approx(2.0) and settings.rate(1.0) == pytest.approx(0.02)
+    assert NcaFitSettings(schedule="exponential").rate(0.5) == pytest.approx(1e-4)
+    assert NcaFitSettings(schedule="constant").rate(0.9) == 1e-3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps_per_frame": 0}, {"batch": 0}, {"batch": True}, {"learning_rate": 0.0}, {"schedule": "step"},
+        {"target": "half"}, {"injection": "last"}, {"injection": 1.5}, {"largest_jump": 1.0}, {"warm_up": 1.0},
+        {"state_weight": -1.0}, {"weight_l1": math.nan}, {"loss": "l2"}, {"loss_options": {"mode": 1}}, {"beyond": 0.5},
+        {"update_share": 0.0}, {"checkpoint_every": 0}, {"max_seconds": 0.0}, {"stride": 1.5}, {"validation_share": None},
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused_by_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(AutomatonInvalid, match=next(iter(wrong)).partition("_")[0]):
+        NcaFitSettings(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(AutomatonInvalid):
+        Stage(epochs=0)
