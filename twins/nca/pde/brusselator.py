@@ -28,7 +28,7 @@ class Brusselator(Pde):
 
     name = "brusselator"
     fields = ("u", "v")
-    dt = 0.05
+    dt = 0.025
 
     @property
     def background(self) -> tuple[float, ...]:  # type: ignore[override]
