@@ -18,6 +18,12 @@ from twins.nca.losses.mass import MassLoss
 
 _LEAST_SUM = 1e-290
 """A sum of numbers of at most 1 above this lost nothing by underflow that double precision would notice."""
+_OVER_RELAXATION = 1.8
+"""Of the last, slow iterations, which it makes about seven times fewer (Thibault et al., Algorithms 14, 2021)."""
+_PATIENCE = 50
+"""Iterations that must lower the error by a tenth; else the over-relaxation is halved."""
+_ROUNDS = 5
+"""Iterations with each of the regularisations that lead to the last one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +44,7 @@ class Sinkhorn(MassLoss):
     channels may stand in for each other; where they are different substances that says nothing, and is left out.
     """
 
-    blur_cells: float = 1.0
+    blur_cells: float = 2.0
     periodic: bool = True
     debiased: bool = True
     tolerance: float = 1e-3
@@ -59,10 +65,11 @@ class Sinkhorn(MassLoss):
         del generator
         found, wanted = (self.distribution(image.double()).flatten(0, 1) for image in (predicted, target))
         with torch.no_grad():
-            towards_wanted, towards_found = self.potentials(found.detach(), wanted.detach())
+            first, second = _solvable(found), _solvable(wanted)
+            towards_wanted, towards_found = self.potentials(first, second)
             if self.debiased:
-                towards_wanted = towards_wanted - self.own_potential(found.detach())
-                towards_found = towards_found - self.own_potential(wanted.detach())
+                towards_wanted = towards_wanted - self.own_potential(first)
+                towards_found = towards_found - self.own_potential(second)
         cost = (found * towards_wanted + wanted * towards_found).sum(dim=(1, 2))
         return channel_mean(cost.reshape(predicted.shape[:2]).to(predicted), self.shares(predicted))
 
@@ -74,17 +81,26 @@ class Sinkhorn(MassLoss):
         logs = first.log(), second.log()
         f, g = torch.zeros_like(first), torch.zeros_like(second)
         for epsilon in self._annealed(costs):
-            f, g = (f + _softmin(logs[1], g, costs, epsilon)) / 2.0, (g + _softmin(logs[0], f, costs, epsilon)) / 2.0
-        epsilon = self.blur_cells**2
-        f = _softmin(logs[1], g, costs, epsilon)
-        error = float("inf")
-        for _ in range(self.max_iterations):
-            g = _softmin(logs[0], f, costs, epsilon)
+            on_first, on_second = _softmin(logs[1], g, costs, epsilon), _softmin(logs[0], f, costs, epsilon)
+            f, g = (f + on_first) / 2.0, (g + on_second) / 2.0
+        epsilon, relaxation = self.blur_cells**2, _OVER_RELAXATION
+        error, least, least_before = float("inf"), float("inf"), float("inf")
+        for iteration in range(1, self.max_iterations + 1):
+            g = torch.lerp(g, _softmin(logs[0], f, costs, epsilon), relaxation)
             after = _softmin(logs[1], g, costs, epsilon)
-            error = float((first * torch.expm1((f - after) / epsilon).abs()).sum(dim=(1, 2)).max())
+            error = _error(first, f, after, epsilon)
             if error <= self.tolerance:
-                return f, g
-            f = after
+                g = _softmin(logs[0], f, costs, epsilon)  # now the second marginal is met exactly
+                after = _softmin(logs[1], g, costs, epsilon)
+                error = _error(first, f, after, epsilon)
+                if error <= self.tolerance:
+                    return f, g
+            f = torch.lerp(f, after, relaxation)
+            least = min(least, error)
+            if iteration % _PATIENCE == 0:
+                if least > 0.9 * least_before:  # too bold for these masses
+                    relaxation = 1.0 + (relaxation - 1.0) / 2.0
+                least_before = least
         raise self._not_converged(error)
 
     def own_potential(self, mass: Float[Tensor, "problem y x"]) -> Float[Tensor, "problem y x"]:
@@ -93,11 +109,10 @@ class Sinkhorn(MassLoss):
         log, f = mass.log(), torch.zeros_like(mass)
         for epsilon in self._annealed(costs):
             f = (f + _softmin(log, f, costs, epsilon)) / 2.0
-        epsilon = self.blur_cells**2
-        error = float("inf")
+        epsilon, error = self.blur_cells**2, float("inf")
         for _ in range(self.max_iterations):
             after = _softmin(log, f, costs, epsilon)
-            error = float((mass * torch.expm1((f - after) / epsilon).abs()).sum(dim=(1, 2)).max())
+            error = _error(mass, f, after, epsilon)
             if error <= self.tolerance:
                 return f
             f = (f + after) / 2.0
@@ -113,12 +128,12 @@ class Sinkhorn(MassLoss):
         return costs[0], costs[1]
 
     def _annealed(self, costs: tuple[Tensor, Tensor]) -> list[float]:
-        """Regularisations from the largest cost down to the one asked for, halving the blur: far moves are found first."""
+        """Regularisations from the largest cost down to the one asked for, halving each time: far moves are found first."""
         epsilon, wanted = float(costs[0].max() + costs[1].max()), self.blur_cells**2
         found = []
         while epsilon > wanted:
-            found.append(epsilon)
-            epsilon /= 4.0
+            found += [epsilon] * _ROUNDS
+            epsilon /= 2.0
         return found
 
     def _not_converged(self, error: float) -> TransportNotConverged:
@@ -127,6 +142,17 @@ class Sinkhorn(MassLoss):
             f"{self.tolerance:g} is allowed; take a larger blur_cells (now {self.blur_cells:g}), a larger tolerance, or "
             "more max_iterations"
         )
+
+
+def _solvable(mass: Tensor) -> Tensor:
+    """Even mass for images that are not finite: their loss comes out NaN, like every other loss of theirs."""
+    finite = mass.isfinite().all(dim=2, keepdim=True).all(dim=1, keepdim=True)
+    return torch.where(finite, mass, 1.0 / mass[0].numel())
+
+
+def _error(mass: Tensor, potential: Tensor, after: Tensor, epsilon: float) -> float:
+    """Σ|marginal - mass| of the plan of a potential, from what the next iteration would make of it; of the worst problem."""
+    return float((mass * torch.expm1((potential - after) / epsilon).abs()).sum(dim=(1, 2)).max())
 
 
 def _softmin(log_mass: Tensor, potential: Tensor, costs: tuple[Tensor, Tensor], epsilon: float) -> Tensor:
