@@ -5,6 +5,9 @@
     NcaModel                     an automaton with scaling, names and steps a frame: what one uses on images
     fit_nca, NcaFitSettings      training on image sequences, a generator of events
     free_run.free_run            how a model fares on its own: errors by frame, stability
+    Augmentation, Damage, Pool   what is done to pictures and states in training; damage and paint do it by hand
+    regeneration                 whether a model heals
+    NcaEnsemble, calibration     several models that answer as one, and whether their spread knows how wrong they are
     finished                     what a generator of events returns in the end
 
 Reference: Richardson, Antal, Blythe, Schumacher, "Learning spatio-temporal patterns with Neural Cellular Automata" (PLOS
@@ -19,9 +22,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from twins.goku import finished
     from twins.nca.automaton import Automaton, Unrolled
+    from twins.nca.ensemble import NcaEnsemble, NcaSpread
+    from twins.nca.ensemble_calibration import NcaCalibration, calibration
+    from twins.nca.ensemble_file import load_any_nca, load_nca_ensemble, save_nca_ensemble
     from twins.nca.export import export_nca
     from twins.nca.frames import Frames
     from twins.nca.free_run import FreeRun
+    from twins.nca.healing import Regeneration, regeneration
     from twins.nca.kernels import KERNEL_SETS
     from twins.nca.metrics import compare, stability, stable, wavelengths
     from twins.nca.model import NcaModel
@@ -29,11 +36,44 @@ if TYPE_CHECKING:
     from twins.nca.scaling import Scaling
     from twins.nca.spec import NcaSpec
     from twins.nca.symmetry import Equivariance, equivariance, symmetrised
+    from twins.nca.training.augmentation import Augmentation, Transform
+    from twins.nca.training.damage import Damage, damage, disc_mask, half_mask, paint, rectangle_mask
     from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
     from twins.nca.training.fit import fit_nca
+    from twins.nca.training.pool import Pool
     from twins.nca.training.settings import NcaFitSettings, Stage, settings_2024
 
 _HOMES = {
+    "twins.nca.ensemble": (
+        "NcaEnsemble",
+        "NcaSpread",
+    ),
+    "twins.nca.ensemble_calibration": (
+        "NcaCalibration",
+        "calibration",
+    ),
+    "twins.nca.ensemble_file": (
+        "load_any_nca",
+        "load_nca_ensemble",
+        "save_nca_ensemble",
+    ),
+    "twins.nca.healing": (
+        "Regeneration",
+        "regeneration",
+    ),
+    "twins.nca.training.augmentation": (
+        "Augmentation",
+        "Transform",
+    ),
+    "twins.nca.training.damage": (
+        "Damage",
+        "damage",
+        "disc_mask",
+        "half_mask",
+        "paint",
+        "rectangle_mask",
+    ),
+    "twins.nca.training.pool": ("Pool",),
     "twins.goku": ("finished",),
     "twins.nca.automaton": ("Automaton", "Unrolled"),
     "twins.nca.export": ("export_nca",),
@@ -65,26 +105,44 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "KERNEL_SETS",
     "PDES",
+    "Augmentation",
     "Automaton",
+    "Damage",
     "Equivariance",
     "FittedNca",
     "Frames",
     "FreeRun",
+    "NcaCalibration",
+    "NcaEnsemble",
     "NcaEpoch",
     "NcaEvent",
     "NcaFitSettings",
     "NcaModel",
     "NcaSpec",
+    "NcaSpread",
     "Pde",
+    "Pool",
+    "Regeneration",
     "Scaling",
     "Stage",
+    "Transform",
     "Unrolled",
+    "calibration",
     "compare",
+    "damage",
+    "disc_mask",
     "equivariance",
     "export_nca",
     "finished",
     "fit_nca",
+    "half_mask",
+    "load_any_nca",
+    "load_nca_ensemble",
+    "paint",
     "pde_named",
+    "rectangle_mask",
+    "regeneration",
+    "save_nca_ensemble",
     "settings_2024",
     "simulate",
     "stability",

@@ -8,7 +8,7 @@ import torch
 
 from twins.errors import FramesInvalid
 from twins.nca import Automaton, Frames, NcaModel, NcaSpec, Scaling
-from twins.nca.regeneration import regeneration
+from twins.nca.healing import regeneration
 from twins.nca.training.damage import Damage, disc_mask
 
 FRAMES = Frames(np.ones((2, 3, 16, 16, 1)), 1.0, ("a",), ("V",))
