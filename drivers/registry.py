@@ -4,6 +4,7 @@
     keysight_l4532a       Keysight L4532A digitiser
     keysight_dsox1204g    Keysight InfiniiVision DSOX1204G oscilloscope, and its family
     keithley_2400         Keithley 2400 source-measure unit
+    simoptics_so2c        the camera of the simulated reaction cell
     scpi                  any SCPI instrument; its commands stand in the station file
     pymeasure:<module>.<Class>     any driver of PyMeasure, such as pymeasure:keithley.Keithley2400
 
@@ -27,6 +28,7 @@ OUR_OWN: dict[str, str] = {
     "keysight_l4532a": "drivers.keysight_l4532a:KeysightL4532A",
     "keysight_dsox1204g": "drivers.keysight_dsox1204g:KeysightDSOX1204G",
     "keithley_2400": "drivers.keithley_2400:Keithley2400",
+    "simoptics_so2c": "drivers.simoptics_so2c:SimOpticsSO2C",
     "scpi": "drivers.scpi_generic:GenericScpi",
 }
 """name -> "module:class"; a module is imported only when its driver is asked for."""

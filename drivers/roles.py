@@ -4,8 +4,9 @@ A terminal is a string: "1", "2" for numbered outputs and inputs, "output", or t
 A driver gives out role objects by terminal; asking for a role that the terminal lacks raises UnknownTerminal.
 """
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +141,112 @@ class Digitiser(Protocol):
 
     def abort(self) -> None:
         """Stop waiting or recording."""
+        ...
+
+
+class Region(NamedTuple):
+    """A part of a camera's sensor, in its pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFormat:
+    """What the frames of an acquisition will be: pixels after binning, the largest count, the count without light."""
+
+    rows: int
+    columns: int
+    n_planes: int
+    full_scale: int
+    black_level: float
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFrame:
+    """One frame as fetched.
+
+    time_s: from the trigger to its exposure, by the camera's clock. counts: (y, x, plane), uint16; None where the camera
+    says that it lost this frame. saturated: how many counts are at full scale. light: what the camera's lamp monitor read,
+    relative; NaN without one. late: the camera says that it took it later than asked for.
+    """
+
+    index: int
+    time_s: float
+    counts: NDArray[np.uint16] | None
+    saturated: int
+    light: float
+    late: bool
+
+
+@runtime_checkable
+class Camera(Protocol):
+    """Takes a number of frames at equal times into a memory of its own, from where they can be fetched at leisure.
+
+    A camera without a memory needs a driver that keeps the frames, so that whoever fetches them may be slow.
+    """
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """The terminals: what can be seen (filters, colours)."""
+        ...
+
+    @property
+    def sensor_size(self) -> tuple[int, int]:
+        """(rows, columns) of the sensor."""
+        ...
+
+    @property
+    def max_frames(self) -> int:
+        """The most frames of an acquisition; the memory may allow fewer large ones."""
+        ...
+
+    def configure(
+        self,
+        planes: Sequence[str],
+        *,
+        exposure_s: float,
+        interval_s: float,
+        n_frames: int,
+        binning: int = 1,
+        region: Region | None = None,
+        light: bool = True,
+    ) -> FrameFormat:
+        """Set up the next acquisitions. light=False takes frames without light, for a dark reference.
+
+        Raises OutOfRange, before a setting is sent, for what the camera cannot do exactly; InstrumentReported.
+        """
+        ...
+
+    def arm(self) -> None:
+        """Forget the frames in memory and wait for the trigger."""
+        ...
+
+    def trigger(self) -> None:
+        """Frame 0 is taken now, frame k so many intervals later."""
+        ...
+
+    def frames_ready(self) -> int:
+        """How many frames can be fetched by now, lost ones counted."""
+        ...
+
+    def fetch(self, index: int) -> CameraFrame:
+        """Frame `index` (from 0) of this acquisition, checked. Raises BadAnswer for another or a damaged one."""
+        ...
+
+    def abort(self) -> None:
+        """Stop waiting or taking frames; those taken can still be fetched."""
+        ...
+
+
+@runtime_checkable
+class Filming(Protocol):
+    """An instrument that is, or may be, a camera; drivers without it are none."""
+
+    def camera(self) -> Camera:
+        """The instrument as a camera; raises UnknownTerminal if it is none."""
         ...
 
 

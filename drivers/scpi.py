@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, overload
 from drivers.errors import BadAnswer, InstrumentReported, LineTimeout, OutOfRange, UnknownTerminal
 from drivers.identity import Identity
 from drivers.line import Line
-from drivers.roles import Digitiser, Meter, Player, SetPoint
+from drivers.roles import Camera, Digitiser, Meter, Player, SetPoint
 
 MOST_ERRORS = 64
 """The error queue is drained at most this far: some instruments never say that it is empty."""
@@ -244,6 +244,10 @@ class ScpiDriver:
     def digitiser(self) -> Digitiser:
         """The instrument as a recorder of waveforms."""
         raise self.no_role("digitiser", "recorded")
+
+    def camera(self) -> Camera:
+        """The instrument as a camera."""
+        raise self.no_role("camera", "filmed")
 
     def no_role(self, terminal: str, verb: str) -> UnknownTerminal:
         """The error for a role that is not there."""

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from sim_devices.physics import Device, Remarking
 from sim_devices.plays import Play, Record, step_rate
@@ -27,6 +27,7 @@ class TriggeredInstrument(Protocol):
 
 
 Port = tuple[str, str]
+Result = TypeVar("Result")
 _CHANGES_KEPT = 10_000
 
 
@@ -120,6 +121,15 @@ class Bench:
     async def compute(self, device: str) -> None:
         """Compute what was put off for a device."""
         await asyncio.get_running_loop().run_in_executor(self._worker, self.devices[device].run_deferred)
+
+    async def work(self, job: Callable[[], Result]) -> Result:
+        """Do something with the devices, in its turn, on the worker; what comes of it."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, job)
+
+    def next_play(self) -> int:
+        """The number of a play that begins now; it keys the random streams."""
+        self._play_count += 1
+        return self._play_count
 
     def close(self) -> None:
         """Stop the worker; a play that runs ends at its next chunk."""

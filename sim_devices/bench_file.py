@@ -6,20 +6,25 @@ idle_limit_s = 0.2                        # longest time between two stepped com
 settle_s = 0.02                           # how long a changed set-point acts before a play
 
 [devices.leaky]
-kind = "leaky_integrator"                 # and its parameters; also "duffing", "stuart_landau", and "exported_twin" with a path
+kind = "leaky_integrator"                 # and its parameters; also "duffing", "stuart_landau", "gray_scott", and
+                                          #   "exported_twin" with a path
 tau_s = 1e-3
 
 [instruments.awg]
-model = "keysight_33522b"                 # or "keysight_l4532a", "keysight_dsox1204g", "keithley_2400"
+model = "keysight_33522b"                 # or "keysight_l4532a", "keysight_dsox1204g", "keithley_2400",
+                                          #   "simoptics_so2c", "simfluidics_sf2"
 transport = "tcp"                         # or "pty"
 port = 0                                  # of TCP; 0 is any free one
 link = ""                                 # of a pty: symbolic link to it
 serial = "SIM-33522B-001"                 # must begin with SIM-
 latency_s = 0.0                           # from a message to its reply
-outputs = { 1 = "leaky.drive" }           # keysight_33522b: DEVICE.PORT by channel
+outputs = { 1 = "leaky.drive" }           # keysight_33522b, simfluidics_sf2: DEVICE.PORT by channel
 inputs = { 1 = "leaky.response" }         # keysight_l4532a, keysight_dsox1204g: DEVICE.OBSERVABLE by channel, with
 trigger = "awg"                           #   noise_V, and the generator whose trigger output starts it
 output = "duffing.bias"                   # keithley_2400, with sense = "DEVICE.OBSERVABLE", load_ohm, noise_A, noise_V
+
+sees = "cell"                             # simoptics_so2c: a device that can be seen; with a table [instruments.NAME.optics],
+                                          #   see sim_devices/instruments/camera_optics.py
 
 [instruments.awg.faults]                  # see sim_devices/faults.py
 reply_delay_s = 0.1
@@ -34,10 +39,18 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from sim_devices.faults import Faults
-from sim_devices.physics import DEVICES, Device
+from sim_devices.instruments.camera_optics import Optics
+from sim_devices.physics import DEVICES, Device, Imaged
 
 Wiring = TypeVar("Wiring")
-MODELS = ("keysight_33522b", "keysight_l4532a", "keysight_dsox1204g", "keithley_2400")
+MODELS = (
+    "keysight_33522b",
+    "keysight_l4532a",
+    "keysight_dsox1204g",
+    "keithley_2400",
+    "simoptics_so2c",
+    "simfluidics_sf2",
+)
 TRANSPORTS = ("tcp", "pty")
 SERIAL_PREFIX = "SIM-"
 
@@ -64,6 +77,8 @@ class InstrumentSpec:
     load_ohm: float = 10e3
     noise_V: float = 0.0
     noise_A: float = 0.0
+    sees: str = ""
+    optics: Optics = field(default_factory=Optics)
     faults: Faults = field(default_factory=Faults)
 
 
@@ -72,6 +87,8 @@ _WIRING_KEYS = {
     "keysight_l4532a": {"inputs", "noise_V", "trigger"},
     "keysight_dsox1204g": {"inputs", "noise_V", "trigger"},
     "keithley_2400": {"output", "sense", "load_ohm", "noise_V", "noise_A"},
+    "simoptics_so2c": {"sees", "optics"},
+    "simfluidics_sf2": {"outputs"},
 }
 _N_CHANNELS = {"keysight_dsox1204g": 4}
 """Of the models that do not have two."""
@@ -153,7 +170,9 @@ def _instrument(name: str, table: Any) -> InstrumentSpec:
         )
     if "faults" in options:
         options["faults"] = _build(Faults, options["faults"], f"[instruments.{name}.faults]")
-    spec = _build(InstrumentSpec, options, where, checked={"faults"})
+    if "optics" in options:
+        options["optics"] = _build(Optics, options["optics"], f"[instruments.{name}.optics]")
+    spec = _build(InstrumentSpec, options, where, checked={"faults", "optics"})
     default = "pty" if model == "keithley_2400" else "tcp"
     spec = dataclasses.replace(
         spec,
@@ -235,6 +254,7 @@ def _check_wiring(spec: BenchSpec) -> None:
                 raise BenchFileError(
                     f"{where} has no channel {channel!r}; there are {', '.join(known[:-1])} and {known[-1]}"
                 )
+        _check_sight(instrument, spec.devices, where)
         line = instrument.trigger
         if line:
             if line not in spec.instruments or spec.instruments[line].model != "keysight_33522b":
@@ -242,6 +262,16 @@ def _check_wiring(spec: BenchSpec) -> None:
             if line in listening:
                 raise BenchFileError(f"{where} trigger is {line!r}, to which {listening[line]} listens already")
             listening[line] = where
+
+
+def _check_sight(instrument: InstrumentSpec, devices: Mapping[str, Device], where: str) -> None:
+    """A camera must look at something that can be seen."""
+    if instrument.model == "simoptics_so2c":
+        visible = [name for name, device in devices.items() if isinstance(device, Imaged)]
+        if instrument.sees not in visible:
+            raise BenchFileError(
+                f"{where} sees {instrument.sees!r}; devices that can be seen are {_listed(visible) or 'none'}"
+            )
 
 
 def split_end(end: str, devices: Mapping[str, Device], kind: str, where: str) -> tuple[str, str]:

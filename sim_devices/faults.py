@@ -28,7 +28,11 @@ class Faults:
         wrong_answer_after: this query is answered with `wrong_answer`.
         wrong_answer: the text then.
         close_after: instead of answering this query the connection is closed.
-        unplugged_s: so long no connection is taken after close_after.
+        cut_after: of this reply the first half is sent, then the connection is closed.
+        flip_after: in the middle of this reply one byte is wrong.
+        unplugged_s: so long no connection is taken after close_after or cut_after.
+        lost_frame: a camera loses this frame of every acquisition (1 is the first).
+        late_frame: a camera takes this frame of every acquisition half an interval late.
         identity: another answer to *IDN?.
     """
 
@@ -41,8 +45,12 @@ class Faults:
     wrong_answer_after: int = 0
     wrong_answer: str = "?"
     close_after: int = 0
+    cut_after: int = 0
+    flip_after: int = 0
     unplugged_s: float = 0.0
     identity: str = ""
+    lost_frame: int = 0
+    late_frame: int = 0
 
 
 @dataclass(slots=True)
@@ -74,10 +82,15 @@ class FaultyLine:
             fate.send = faults.wrong_answer.encode("ascii") + terminator
         if self.queries == faults.half_reply_after:
             fate.send = reply[: (len(reply) + 1) // 2]
+        if self.queries == faults.flip_after:
+            middle = len(reply) // 2
+            fate.send = reply[:middle] + bytes([reply[middle] ^ 0xFF]) + reply[middle + 1 :] + terminator
         if faults.hang_after and self.queries >= faults.hang_after:
             fate.send = b""
         if self.queries == faults.close_after:
             fate.send, fate.close = b"", True
+        if self.queries == faults.cut_after:
+            fate.send, fate.close = reply[: (len(reply) + 1) // 2], True
         return fate
 
     def control(self, message: bytes) -> bytes | None:

@@ -14,6 +14,8 @@ from sim_devices.instruments.keithley_2400 import Keithley2400
 from sim_devices.instruments.keysight_33522b import Keysight33522B
 from sim_devices.instruments.keysight_dsox1204g import KeysightDSOX1204G
 from sim_devices.instruments.keysight_l4532a import KeysightL4532A
+from sim_devices.instruments.simfluidics_sf2 import SimFluidicsSF2
+from sim_devices.instruments.simoptics_so2c import SimOpticsSO2C
 from sim_devices.scpi import ScpiError, ScpiInstrument
 from sim_devices.servers import PtyServer, TcpServer
 
@@ -22,6 +24,8 @@ _IDENTITIES = {
     "keysight_l4532a": "Agilent Technologies,L4532A,{},1.11-1.07-0.01",
     "keysight_dsox1204g": "KEYSIGHT TECHNOLOGIES,DSO-X 1204G,{},02.11.2019111333",
     "keithley_2400": "KEITHLEY INSTRUMENTS INC.,MODEL 2400,{},C34 Sep 21 2016 15:30:00/A02  /K/M",
+    "simoptics_so2c": "SimOptics,SO-2C,{},1.0",
+    "simfluidics_sf2": "SimFluidics,SF-2,{},1.0",
 }
 _RECORDERS: Mapping[str, type[KeysightL4532A | KeysightDSOX1204G]] = {
     "keysight_l4532a": KeysightL4532A,
@@ -52,8 +56,8 @@ class RunningBench:
     async def start(self) -> None:
         """Open every line; OSError when one cannot be opened."""
         for index, (name, spec) in enumerate(self.spec.instruments.items()):
-            instrument = self._front_end(name, spec, index=len(self.spec.devices) + index)
             line = FaultyLine(spec.faults)
+            instrument = self._front_end(name, spec, index=len(self.spec.devices) + index, line=line)
             server: TcpServer | PtyServer
             if spec.transport == "tcp":
                 server = TcpServer(instrument=instrument, line=line, latency_s=spec.latency_s, port=spec.port)
@@ -69,14 +73,29 @@ class RunningBench:
 
     def _seeing(self, device: str) -> list[Served]:
         """The instruments that see a device."""
-        ends = {name: [*spec.inputs.values(), spec.sense] for name, spec in self.spec.instruments.items()}
+        ends = {
+            name: [*spec.inputs.values(), spec.sense, f"{spec.sees}."] for name, spec in self.spec.instruments.items()
+        }
         return [self.served[name] for name, seen in ends.items() if any(end.startswith(f"{device}.") for end in seen)]
 
-    def _front_end(self, name: str, spec: InstrumentSpec, *, index: int) -> ScpiInstrument:
+    def _front_end(self, name: str, spec: InstrumentSpec, *, index: int, line: FaultyLine) -> ScpiInstrument:
         identity = _IDENTITIES[spec.model].format(spec.serial)
         if spec.model == "keysight_33522b":
             outputs = {int(channel): self._end(end, "ports") for channel, end in spec.outputs.items()}
             return Keysight33522B(name=name, identity=identity, bench=self.bench, outputs=outputs)
+        if spec.model == "simfluidics_sf2":
+            outputs = {int(channel): self._end(end, "ports") for channel, end in spec.outputs.items()}
+            return SimFluidicsSF2(name=name, identity=identity, bench=self.bench, outputs=outputs)
+        if spec.model == "simoptics_so2c":
+            return SimOpticsSO2C(
+                name=name,
+                identity=identity,
+                bench=self.bench,
+                device=spec.sees,
+                optics=spec.optics,
+                line=line,
+                index=index,
+            )
         recorder = _RECORDERS.get(spec.model)
         if recorder is not None:
             inputs = {int(channel): self._end(end, "observables") for channel, end in spec.inputs.items()}

@@ -11,7 +11,7 @@ from sim_devices.physics import Device, Remarking
 from sim_devices.plays import CHUNK_STEPS, Play
 from sim_devices.signals import Level, Signal
 
-_PROCESS, _SETTLE, _IDLE = 0, 1, 2  # kinds of random streams of a device
+_PROCESS, _SETTLE, _IDLE, _FILM = 0, 1, 2, 4  # kinds of random streams of a device
 _HELD_CHANGES = 64  # so many of the newest changes act for settle_s before a play
 
 
@@ -99,6 +99,25 @@ class WiredDevice:
             if len(self._changes) < _HELD_CHANGES:  # the older ones of a long ramp leave no trace
                 self._idle(self._settle_s, generator, from_start=True)
         self._last_s = now_s
+
+    def run(self, duration_s: float, *, generator: np.random.Generator, now_s: float) -> None:
+        """Move on by a time of its own choice, as while a camera takes its frames; what was set until now acts from now."""
+        self.run_deferred()
+        while self._changes and self._changes[0].at_s <= now_s:
+            self._apply(self._changes.popleft())
+        steps = math.ceil(duration_s * self.device.steps_per_s - 1e-9)
+        if steps:
+            first = {port: int((self._last_s - since) * self._rate_Hz) for port, since in self._since_s.items()}
+            ports = {
+                port: signal.voltages(max(first[port], 0), steps, self._rate_Hz)
+                for port, signal in self.signals.items()
+            }
+            self.device.advance(ports, step_s=duration_s / steps, generator=generator)
+        self._last_s = now_s
+
+    def film_generator(self, acquisition: int) -> np.random.Generator:
+        """The noise of this device while it is filmed: from seed and the number of the acquisition only."""
+        return np.random.default_rng([*self._key, _FILM, acquisition])
 
     def levels(self, *, now_s: float, rate_Hz: int) -> dict[str, tuple[Signal, int]]:
         """Signal of each port as last commanded, and the steps since it began (event loop)."""

@@ -46,6 +46,34 @@ class Device(Protocol):
 
 
 @runtime_checkable
+class Imaged(Protocol):
+    """A device that a camera can see, and into which a pattern can be injected."""
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """What the layers of an image show."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Height of an image."""
+        ...
+
+    @property
+    def columns(self) -> int:
+        """Width of an image."""
+        ...
+
+    def image(self) -> Array:
+        """Concentrations now, (species, row, column)."""
+        ...
+
+    def inject(self, pattern: str, seed: int) -> None:
+        """Bring the device to a new state; ValueError for a pattern that it does not know."""
+        ...
+
+
+@runtime_checkable
 class Remarking(Protocol):
     """A device that notices when a play begins, and that has something to say of what it is asked to do."""
 
