@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from twins.nca.metrics import compare, stability, stable, wavelengths
     from twins.nca.model import NcaModel
     from twins.nca.pde import PDES, Pde, pde_named, simulate
+    from twins.nca.readable import ReadableRule, read_frames, read_model
     from twins.nca.scaling import Scaling
     from twins.nca.spec import NcaSpec
     from twins.nca.symmetry import Equivariance, equivariance, symmetrised
@@ -93,6 +94,7 @@ _HOMES = {
         "pde_named",
         "simulate",
     ),
+    "twins.nca.readable": ("ReadableRule", "read_frames", "read_model"),
     "twins.nca.scaling": ("Scaling",),
     "twins.nca.spec": ("NcaSpec",),
     "twins.nca.symmetry": ("Equivariance", "equivariance", "symmetrised"),
@@ -122,6 +124,7 @@ __all__ = [
     "NcaSpread",
     "Pde",
     "Pool",
+    "ReadableRule",
     "Regeneration",
     "Scaling",
     "Stage",
@@ -140,6 +143,8 @@ __all__ = [
     "load_nca_ensemble",
     "paint",
     "pde_named",
+    "read_frames",
+    "read_model",
     "rectangle_mask",
     "regeneration",
     "save_nca_ensemble",
