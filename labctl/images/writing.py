@@ -31,18 +31,22 @@ def check_ending(path: Path) -> None:
 
 
 def write_frames(
-    path: Path, frames: Frames, *, provenance: Mapping[str, Any] | None = None, hidden: Any = None
+    path: Path,
+    frames: Frames,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    extra: Mapping[str, NDArray[Any]] | None = None,
 ) -> list[Path]:
     """Write the sequences by the name's ending; returns what was written.
 
-    .npz holds everything (and `hidden` channels, if given) and is read again as it was. .tif: float32, axes TCYX; one file a
+    .npz holds everything (and `extra` arrays, if given) and is read again as it was. .tif: float32, axes TCYX; one file a
     trial. .gif, .png: pictures to look at, 8 bits from the lowest to the highest value; one file or folder a trial.
     Raises UsageError, OSError.
     """
     check_ending(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".npz":
-        _whole(path, _npz_bytes(frames, provenance or {}, hidden))
+        _whole(path, _npz_bytes(frames, provenance or {}, extra or {}))
         return [path]
     written = []
     for trial in range(frames.n_trials):
@@ -64,7 +68,7 @@ def _whole(path: Path, content: bytes) -> None:
     write_whole(path, content)
 
 
-def _npz_bytes(frames: Frames, provenance: Mapping[str, Any], hidden: Any) -> bytes:
+def _npz_bytes(frames: Frames, provenance: Mapping[str, Any], extra: Mapping[str, NDArray[Any]]) -> bytes:
     about = {
         "dt": frames.dt_s, "time_unit": frames.time_unit, "pixel": frames.pixel, "pixel_unit": frames.pixel_unit,
         "names": frames.names, "units": frames.units, "simulated": frames.simulated,
@@ -73,8 +77,7 @@ def _npz_bytes(frames: Frames, provenance: Mapping[str, Any], hidden: Any) -> by
     arrays: dict[str, NDArray[Any]] = {"values": frames.values, "conditions": frames.condition_values}
     if frames.environment is not None:
         arrays["environment"] = frames.environment
-    if hidden is not None:
-        arrays["hidden"] = hidden
+    arrays |= dict(extra)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{OWN: np.array(json.dumps(about))}, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()

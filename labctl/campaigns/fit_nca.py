@@ -1,0 +1,295 @@
+"""Fit automata to image sequences: train, keep the best by free runs, judge on what was held out, report."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labctl.campaign import Campaign, Step
+from labctl.campaigns.evaluate_nca import Evaluation, EvaluationSettings, evaluate_frames, write_evaluation
+from labctl.campaigns.finish_twin import plain
+from labctl.campaigns.nca_settings import NcaTraining
+from labctl.errors import CampaignError
+from labctl.events import Figures, Progress, Reported, Warned
+from labctl.images import Images
+from labctl.nca_model import SavedNca, origin, save_model
+from labctl.provenance import utc_now
+
+if TYPE_CHECKING:
+    from twins.nca import Frames, NcaModel
+    from twins.nca.training.events import FittedNca, NcaEpoch
+    from twins.nca.training.settings import NcaFitSettings
+
+_SAVE_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedAutomaton:
+    """saved: the automaton with its file. fitted: how the training went. evaluation: on the frames it was judged on.
+    report: its page, and data: the same as JSON."""
+
+    saved: SavedNca
+    fitted: FittedNca
+    evaluation: Evaluation
+    report: Path
+    data: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedAutomata:
+    """automata: one a seed, in the order of seeds. best: the one to use: stable before all others, then by free runs."""
+
+    automata: tuple[FittedAutomaton, ...]
+
+    @property
+    def best(self) -> FittedAutomaton:
+        """By held-out free runs."""
+        return min(self.automata, key=lambda one: (not one.fitted.stable, one.fitted.validation))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: each, and the spread over seeds."""
+        scores = [one.fitted.validation for one in self.automata]
+        ratios = [one.evaluation.figures["transition_ratio_to_no_change"] for one in self.automata]
+        spread = {
+            "seeds": [one.fitted.seed for one in self.automata],
+            "stable_seeds": sum(one.evaluation.figures["stable"] for one in self.automata),
+            "free_run_error_mean": float(np.mean(scores)),
+            "free_run_error_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
+            "transition_ratio_mean": float(np.mean(ratios)),
+            "transition_ratio_sd": float(np.std(ratios, ddof=1)) if len(ratios) > 1 else None,
+        }
+        each = [
+            {
+                "model": str(one.saved.path), "report": str(one.report), "seed": one.fitted.seed,
+                **training_facts(one.fitted), **one.evaluation.figures,
+            }
+            for one in self.automata
+        ]  # fmt: skip
+        return dict(plain({"best": str(self.best.saved.path), "spread": spread, "automata": each}))
+
+
+def fit_nca(
+    name: str,
+    images: Images,
+    validation: Images | None = None,
+    *,
+    seed: int,
+    training: NcaTraining | None = None,
+    folder: Path,
+    evaluation: EvaluationSettings | None = None,
+) -> Campaign[FittedAutomata]:
+    """Train an automaton a seed; write NAME.json, NAME.safetensors, NAME.report.html and NAME.evaluation.json in `folder`.
+
+    With several seeds the names end in -1, -2 … The best so far is on disk while the training goes on, so that a stop,
+    or worse, loses none of it. validation: sequences of the same kind that judge; without them trials, or the end of a
+    single one, are held out. Raises CampaignError, ImagesError, twins.TwinError.
+    """
+    training = training or NcaTraining()
+    key = f"nca/fit/{name}"
+    for words in (*images.told, *(validation.told if validation else ())):
+        yield Warned(key, words)
+    fitted = []
+    for number in range(training.n_seeds):
+        own = name if training.n_seeds == 1 else f"{name}-{number + 1}"
+        job = _Job(own, images, validation, seed + number, training, folder)
+        fitted.append((yield from _one(job, evaluation or EvaluationSettings())))
+    result = FittedAutomata(tuple(fitted))
+    outcome = result.as_dict()
+    yield Reported(key, {"best": outcome["best"], **outcome["spread"]}, (str(result.best.saved.path),))
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """One training."""
+
+    name: str
+    images: Images
+    validation: Images | None
+    seed: int
+    training: NcaTraining
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        return f"nca/fit/{self.name}"
+
+    @property
+    def simulated(self) -> bool:
+        return self.images.frames.simulated or bool(self.validation and self.validation.frames.simulated)
+
+    def about(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        given = [self.images, *([self.validation] if self.validation else [])]
+        told = {"training": self.training.as_dict(), **told}
+        return dict(plain(origin(given, seed=self.seed, simulated=self.simulated, told=told)))
+
+
+def _one(job: _Job, evaluation: EvaluationSettings) -> Campaign[FittedAutomaton]:
+    settings = job.training.settings()
+    step = Step(job.key, f"Train {job.name} on {in_words(job.images.frames)}")
+    yield step.started()
+    fitted = yield from _trained(job, settings)
+    saved = save_model(fitted.model, job.folder / job.name, job.about({"fit": training_facts(fitted)}))
+    for words in _remarks(fitted, settings):
+        yield Warned(job.key, words)
+    yield step.finished(
+        f"{fitted.n_epochs} epochs, best {fitted.best_epoch}, free-run error {fitted.validation:.3g} of the data's spread on "
+        f"{fitted.validated_on}, {'stable' if fitted.stable else 'NOT stable'}"
+    )
+    judged, begun_with = _judged(job, fitted, settings)
+    evaluated = yield from evaluate_frames(
+        saved, judged, key=f"nca/evaluate/{job.name}", seed=job.seed, settings=evaluation, trained_on=begun_with
+    )
+    told = {"fit": training_facts(fitted), "evaluation": evaluated.figures}
+    saved = save_model(fitted.model, job.folder / job.name, job.about(told))
+    report, data = job.folder / f"{job.name}.report.html", job.folder / f"{job.name}.evaluation.json"
+    write_evaluation(evaluated, report=report, data=data, judged_on=fitted.validated_on)
+    yield Reported(job.key, plain({"model": job.name, **evaluated.figures}), (str(saved.path), str(report), str(data)))
+    return FittedAutomaton(saved, fitted, evaluated, report, data)
+
+
+def _trained(job: _Job, settings: NcaFitSettings) -> Campaign[FittedNca]:
+    """Train, with the learning curve as events and the best so far on disk."""
+    import torch
+
+    from twins.nca import Automaton, Scaling
+    from twins.nca.training.fit import fit_nca as train
+    from twins.nca.training.fit import model_for
+
+    frames = job.images.frames
+    if frames.n_frames < 2:
+        raise CampaignError("one frame tells nothing of how it goes on; give sequences of two frames and more")
+    automaton = Automaton(job.training.spec_for(frames), generator=torch.Generator().manual_seed(job.seed))
+    held = None if job.validation is None else job.validation.frames
+    scaling = Scaling.of(frames, per=job.training.scaling)
+    epochs = train(automaton, frames, held, seed=job.seed, settings=settings, scaling=scaling)
+    keeper = _Keeper(job, model_for(automaton, frames, held, seed=job.seed, settings=settings, scaling=scaling))
+    try:
+        return (yield from _epochs(job.key, epochs, keeper))
+    except BaseException as stopped:
+        epochs.close()  # the automaton has the best weights so far
+        told = keeper.keep()
+        if isinstance(stopped, KeyboardInterrupt):
+            stopped.add_note(told)
+        raise
+
+
+class _Keeper:
+    """Writes the best automaton so far, now and then, and when the training is cut short."""
+
+    def __init__(self, job: _Job, model: NcaModel) -> None:
+        self._job, self._model = job, model
+        self._written_s = -math.inf
+        self._best: NcaEpoch | None = None
+
+    def better(self, epoch: NcaEpoch) -> str:
+        """The automaton has the best weights so far. Returns what wants saying where it could not be written."""
+        self._best = epoch
+        if time.monotonic() - self._written_s < _SAVE_EVERY_S:
+            return ""
+        self._written_s = time.monotonic()
+        try:
+            self._write()
+        except OSError as error:
+            return (
+                f"{self._job.folder / self._job.name}: the best so far cannot be written: {error}; the training goes on"
+            )
+        return ""
+
+    def keep(self) -> str:
+        """Write what the automaton holds, the best weights, and say so."""
+        if self._best is None:
+            return "no automaton was judged yet, and nothing was written"
+        try:
+            path = self._write()
+        except OSError as error:
+            return f"{self._job.folder / self._job.name}: the best automaton so far could not be written: {error}"
+        return (
+            f"{path}: the best automaton so far (epoch {self._best.epoch}, free-run error {self._best.validation:.3g}), not "
+            f"evaluated; labctl nca evaluate {path} SOURCE does that"
+        )
+
+    def _write(self) -> Path:
+        assert self._best is not None
+        told = {"interrupted": True, "best_epoch": self._best.epoch, "validation": self._best.validation}
+        return save_model(self._model, self._job.folder / self._job.name, self._job.about({"fit": told})).path
+
+
+def _epochs(key: str, epochs: Generator[NcaEpoch, None, FittedNca], keeper: _Keeper) -> Campaign[FittedNca]:
+    while True:
+        try:
+            epoch = next(epochs)
+        except StopIteration as finished:
+            fitted: FittedNca = finished.value
+            return fitted
+        if epoch.best and (told := keeper.better(epoch)):
+            yield Warned(key, told)
+        figures = {"train_loss": epoch.train_loss, "validation": epoch.validation, "overshoot": epoch.overshoot}
+        yield Figures(
+            key, epoch.epoch, {name: one for name, one in figures.items() if one is not None and math.isfinite(one)}
+        )
+        judged = "" if epoch.validation is None else f", free-run error {epoch.validation:.3g}"
+        yield Progress(key, epoch.progress, 1.0, f"epoch {epoch.epoch}, loss {epoch.train_loss:.3g}{judged}")
+
+
+def _judged(job: _Job, fitted: FittedNca, settings: NcaFitSettings) -> tuple[Frames, str]:
+    """The frames that chose the best, which the report shows too; and what the training saw, in words."""
+    from twins.nca.training.held_out import divided
+
+    def prepared(frames: Frames) -> Frames:
+        used = frames.span(0, frames.n_frames, settings.stride)
+        return used if settings.augmentation is None else settings.augmentation.padded(used)
+
+    held = None if job.validation is None else prepared(job.validation.frames)
+    share, rng = settings.validation_share, np.random.default_rng(job.seed)
+    parts = divided(prepared(job.images.frames), held, share, rng)
+    assert parts.validated_on == fitted.validated_on
+    return parts.judged, in_words(parts.trained)
+
+
+def training_facts(fitted: FittedNca) -> dict[str, Any]:
+    """How a training went, as plain data."""
+    return {
+        "epochs": fitted.n_epochs, "best_epoch": fitted.best_epoch, "seconds": round(fitted.seconds, 3),
+        "stopped": fitted.stopped, "train_loss": fitted.train_loss, "validation": fitted.validation,
+        "validation_stable": fitted.stable, "validated_on": fitted.validated_on, "held_out": list(fitted.held_out),
+        "skipped_updates": fitted.n_skipped, "replaced_states": fitted.n_replaced, "finished_utc": utc_now(),
+    }  # fmt: skip
+
+
+def _remarks(fitted: FittedNca, settings: NcaFitSettings) -> list[str]:
+    said = []
+    if fitted.stopped == "diverged":
+        said.append(f"the training ended early: {fitted.advice}")
+    if fitted.stopped == "max_seconds":
+        said.append(f"the time was over after {fitted.n_epochs} epochs; more seconds may give a better automaton")
+    if not fitted.stable:
+        said.append(
+            "the best automaton is NOT stable on its own; train longer, or with stages that go back through several frames "
+            "(stage), bounds='clip', or more state_weight"
+        )
+    if fitted.validated_on == "training frames":
+        said.append(
+            "there was nothing to hold out: the automaton was chosen, and is judged, on the frames it was trained on"
+        )
+    if fitted.n_skipped:
+        said.append(f"{fitted.n_skipped} updates were not finite and were left out")
+    return said
+
+
+def in_words(frames: Frames) -> str:
+    """Numbers, sizes and channels."""
+    rows, columns = frames.size
+    sequences = "1 sequence" if frames.n_trials == 1 else f"{frames.n_trials} sequences"
+    return f"{sequences} of {frames.n_frames} frames, {rows} × {columns}, {', '.join(frames.names)}"
+
+
+def seeds_of(automata: Sequence[FittedAutomaton]) -> list[int]:
+    """Of each."""
+    return [one.fitted.seed for one in automata]

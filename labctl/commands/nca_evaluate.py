@@ -1,0 +1,81 @@
+"""`labctl nca evaluate`: judge an automaton on image sequences."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from labctl.commands.arguments import positive_integer
+from labctl.commands.nca_arguments import add_image_arguments, add_pde_arguments, add_seed_argument, images_of, pde_of
+from labctl.errors import UsageError
+
+EXIT_NOT_STABLE = 3
+
+
+def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the action to `labctl nca`."""
+    evaluate = actions.add_parser(
+        "evaluate",
+        help="free runs, transitions, patterns, symmetry, healing; JSON and a page with pictures",
+        description="Runs the automaton from the first frame of every sequence, left to itself. Figures go to stdout as JSON. "
+        f"Exit status: {EXIT_NOT_STABLE} where it is not stable.",
+    )
+    evaluate.add_argument("model", type=Path, help="the automaton (.json or .safetensors)")
+    add_image_arguments(evaluate, nargs="*")
+    add_pde_arguments(evaluate)
+    add = evaluate.add_argument
+    add(
+        "--run-frames", type=positive_integer, metavar="N", help="frames to run (default: twice the length of the data)"
+    )
+    add(
+        "--damage",
+        choices=("disc", "rectangle", "half", "noise", "none"),
+        default="disc",
+        help="what is wiped (default disc)",
+    )
+    add("--holes", type=positive_integer, default=2, help="of every sequence (default 2)")
+    add(
+        "--readable",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="fit reaction and diffusion terms to the rule",
+    )
+    add("--window", action=argparse.BooleanOptionalAction,
+        help="weigh images by a Hann window before their spectrum (default: where the padding is not periodic)")  # fmt: skip
+    add("--out", type=Path, metavar="FILE", help="also write FILE.html (with pictures) or FILE.json; repeatable",
+        action="append", default=[])  # fmt: skip
+    add_seed_argument(evaluate)
+    evaluate.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate, print JSON, write the page."""
+    from labctl.campaign import run as run_campaign
+    from labctl.campaigns.evaluate_nca import EvaluationSettings, evaluate_nca, one_line
+    from labctl.campaigns.infer_goku import check_writable
+    from labctl.console import Console
+    from labctl.nca_model import load_model
+
+    if (options.pde is None) == (not options.source):
+        raise UsageError("give image sequences, or an equation (--pde NAME), one of both")
+    files = {kind: [path for path in options.out if path.suffix in endings] for kind, endings in
+             (("report", (".html", ".htm")), ("data", (".json",)))}  # fmt: skip
+    if sum(map(len, files.values())) != len(options.out) or max(map(len, files.values())) > 1:
+        raise UsageError("--out: give one FILE.html, one FILE.json, or one of each")
+    check_writable(options.out)
+    settings = EvaluationSettings(
+        n_frames=options.run_frames, damage=options.damage, n_holes=options.holes, readable=options.readable,
+        window=options.window,
+    )  # fmt: skip
+    saved = load_model(options.model)
+    images = images_of(options, options.source, saved) if options.pde is None else pde_of(options).simulated()
+    report, data = (next(iter(found), None) for found in files.values())
+    done = run_campaign(
+        evaluate_nca(saved, images, seed=options.seed, settings=settings, report=report, data=data), on_event=Console()
+    )
+    sys.stdout.write(json.dumps(done.figures, indent=2) + "\n")
+    sys.stdout.flush()
+    sys.stderr.write(f"{saved.name}: {one_line(done.figures)}\n")
+    return 0 if done.figures["stable"] else EXIT_NOT_STABLE

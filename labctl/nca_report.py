@@ -1,0 +1,268 @@
+"""The page on an automaton: what it does beside the data, how long it stays right, what it looks like inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from labctl.html_page import HtmlPage
+from labctl.nca_pictures import Film, hidden_channels, in_colour, side_by_side
+from labctl.report import MEASURED, PROMISED
+
+if TYPE_CHECKING:
+    from labctl.campaigns.evaluate_nca import Evaluation
+
+_MOST_CHANNELS = 3
+_MOST_HIDDEN = 16
+
+
+def write_nca_report(path: Path, one: Evaluation, *, judged_on: str = "") -> None:
+    """Write the page, whole or not at all."""
+    page = HtmlPage(f"The automaton {one.saved.name}")
+    figures = one.figures
+    if figures["simulated"]:
+        page.banner("SIMULATED: the images behind this report were simulated; no camera saw them.")
+    if not figures["stable"]:
+        page.banner("NOT STABLE: left to itself, this automaton does not stay a pattern like the data's.")
+    page.paragraph(_first(one, judged_on))
+    page.heading("Beside the data")
+    _films(page, one)
+    page.heading("How long it stays right")
+    page.figure(_error_plot(one), "Means over the sequences; the dotted line is where the data end")
+    page.table(("", ""), _numbers(figures))
+    if figures.get("patterns"):
+        page.heading("Patterns where no two agree cell by cell")
+        _patterns(page, figures["patterns"])
+    if one.regeneration is not None:
+        page.heading("Healing")
+        _healing(page, one)
+    page.heading("Hidden channels")
+    _hidden(page, one)
+    _symmetry(page, figures.get("symmetry"))
+    _readable(page, figures.get("readable"))
+    for words in one.remarks:
+        page.paragraph(words)
+    page.heading("How it came about")
+    page.table(("", ""), [(name, _text(value)) for name, value in _facts(one).items()])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    page.write(partial)
+    partial.replace(path)
+
+
+def _first(one: Evaluation, judged_on: str) -> str:
+    figures, model = one.figures, one.saved.model
+    rows, columns = one.data.size
+    told = {
+        "validation frames": "sequences that were given to judge on",
+        "held-out trials": "sequences that were held out of the training",
+        "end of the sequence": "the end of the sequence, which was held out of the training",
+        "training frames": "the frames that it was trained on, for there was nothing to hold out",
+        "": "the sequences that were given",
+    }[judged_on]
+    trained = f" It was trained on {one.trained_on}." if one.trained_on else ""
+    return (
+        f"Judged on {told}: {one.data.n_trials} of {one.data.n_frames} frames, {rows} × {columns} cells. It began at the first "
+        f"frame of each and was left to itself for {figures['frames_run']} frames of {model.steps_per_frame} steps.{trained}"
+    )
+
+
+def _films(page: HtmlPage, one: Evaluation) -> None:
+    film = Film(one.data.values[0], one.run[0], one.data.names, one.data.units)
+    if film.colours:
+        page.figure(
+            in_colour(film), "The first sequence in colour; what lies beyond the data's range is shown at its ends"
+        )
+    else:
+        for channel in range(min(_MOST_CHANNELS, len(film.names))):
+            page.figure(
+                side_by_side(film, channel), f"The first sequence, {film.names[channel]}; frame 0 is where it began"
+            )
+    left = len(film.names) - _MOST_CHANNELS
+    if left > 0 and not film.colours:
+        page.paragraph(f"{left} more channels are not shown.", note=True)
+
+
+def _error_plot(one: Evaluation) -> Figure:
+    figures = one.figures
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    errors, extremes = figure.subplots(1, 2)
+    compared = np.arange(1, figures["frames_compared"] + 1)
+    ours = np.array([np.nan if value is None else value for value in figures["free_run_error_by_frame"]])
+    stays = np.array([np.nan if value is None else value for value in figures["no_change_error_by_frame"]])
+    errors.plot(compared, ours, color=PROMISED, marker="o", ms=3, lw=1.4, label="automaton")
+    errors.plot(compared, stays, color=MEASURED, ls="--", lw=1.2, label="predicting no change")
+    if np.nanmin(np.concatenate((ours, stays)), initial=np.inf) > 0:
+        errors.set_yscale("log")
+    errors.set_ylabel("error (standard deviations of the data)", fontsize=9)
+    errors.legend(fontsize=8)
+    run = np.arange(1, one.free.finite.shape[1] + 1)
+    for values, words in ((one.free.lowest, "lowest value"), (one.free.highest, "highest value")):
+        shown = np.where(np.isfinite(values), values, np.nan)
+        extremes.plot(run, np.clip(shown.T, -2.0, 3.0), color=PROMISED, lw=1, label=words)
+    extremes.axhspan(-0.5, 1.5, color="0.9", zorder=0)
+    extremes.axvline(len(compared), color="black", lw=0.8, ls=":")
+    extremes.set_ylim(-1.0, 2.0)
+    extremes.set_ylabel("lowest and highest (data: 0 to 1)", fontsize=9)
+    for axes in (errors, extremes):
+        axes.set_xlabel("frame")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.tick_params(labelsize=8)
+    return figure
+
+
+def _numbers(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("stable (finite, within [-0.5, 1.5] of the data's range, 0.5 to 1.5 of their pattern's strength)",
+         f"{'yes' if figures['stable'] else 'NO'}: {figures['stable_sequences']} of {figures['sequences']} sequences"),
+        ("error of the free run, mean over frames, in standard deviations of the data", _text(figures["free_run_error"])),
+        ("error of one transition over that of predicting no change", _text(figures["transition_ratio_to_no_change"])),
+        ("strength of the pattern where the data end, over that of the data", _text(figures["sd_ratio_at_end_of_data"])),
+    ]  # fmt: skip
+
+
+def _patterns(page: HtmlPage, patterns: Mapping[str, Any]) -> None:
+    page.paragraph(
+        f"At frame {patterns['frame']}. Wavelengths (in cells) want large and old patterns; hold an error against the spread that "
+        "the data themselves show over their initial conditions.",
+        note=True,
+    )
+    rows = []
+    for number, name in enumerate(patterns["channels"]):
+        for what in ("wavelength", "mass"):
+            spread = patterns[f"{what}_spread_of_data"]
+            rows.append(
+                (
+                    f"{what} of {name}", _text(patterns[what][number]), _text(patterns[f"{what}_of_data"][number]),
+                    _share(patterns[f"{what}_error"][number]), "not known" if spread is None else _share(spread[number]),
+                )
+            )  # fmt: skip
+        rows.append(
+            (f"strength of {name}", _text(patterns["sd"][number]), _text(patterns["sd_of_data"][number]), "", "")
+        )
+    page.table(("", "automaton", "data", "error", "spread of the data"), rows)
+    page.figure(_structure_plot(patterns), "Mean squared difference of two cells by their distance")
+
+
+def _structure_plot(patterns: Mapping[str, Any]) -> Figure:
+    names = patterns["channels"][:_MOST_CHANNELS]
+    figure = Figure(figsize=(3.4 * len(names) + 0.6, 2.7), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for number, (name, axes) in enumerate(zip(names, panels, strict=True)):
+        axes.plot(patterns["structure_distances"], patterns["structure_function_of_data"][number], color=MEASURED, lw=1.6,
+                  ls="--", label="data")  # fmt: skip
+        axes.plot(patterns["structure_distances"], patterns["structure_function"][number], color=PROMISED, lw=1.4,
+                  label="automaton")  # fmt: skip
+        axes.set_title(name, fontsize=9)
+        axes.set_xlabel("distance (cells)", fontsize=9)
+        axes.set_ylim(bottom=0.0)
+        axes.tick_params(labelsize=8)
+    panels[0].legend(fontsize=8)
+    return figure
+
+
+def _healing(page: HtmlPage, one: Evaluation) -> None:
+    figures = one.figures["regeneration"]
+    if not figures["holes"]:
+        page.paragraph(f"Nothing to tell: {figures['why']}.")
+        return
+    page.paragraph(
+        "Parts of the field are wiped, hidden channels included, and the run goes on beside one that was left alone. Healed is "
+        f"what is no longer different: {_share(figures['share_recovered'])} of {figures['holes']} holes are healed to nine "
+        "tenths at the end. A pattern that grows again somewhere else is no less alive: strength says so.",
+        note=True,
+    )
+    figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(figures["frames"], figures["recovered"], color=PROMISED, marker="o", ms=3, lw=1.4)
+    axes.axhline(1.0, color="black", lw=0.8, ls=":")
+    axes.set_ylim(min(-0.1, max(-2.0, min(value for value in figures["recovered"] if value is not None) - 0.1)), 1.1)
+    axes.set_xlabel("frames after the damage")
+    axes.set_ylabel("healed (median)", fontsize=9)
+    axes.tick_params(labelsize=8)
+    page.figure(figure, "1: as if nothing had happened; 0: as bad as at once after the damage")
+    page.table(
+        ("", ""),
+        [("strength of the pattern at the end, over that of the run left alone", _text(figures["sd_ratio_at_end"]))],
+    )
+
+
+def _hidden(page: HtmlPage, one: Evaluation) -> None:
+    n_hidden = one.hidden.shape[-1]
+    if not n_hidden:
+        page.paragraph("It has none.")
+        return
+    shown = one.hidden[..., :_MOST_HIDDEN]
+    page.figure(
+        hidden_channels(shown, one.hidden_frames),
+        "What the cells remember, in the first sequence; each row on its own scale",
+    )
+    if n_hidden > _MOST_HIDDEN:
+        page.paragraph(f"{n_hidden - _MOST_HIDDEN} more are not shown.", note=True)
+
+
+def _symmetry(page: HtmlPage, symmetry: Mapping[str, Any] | None) -> None:
+    if not symmetry:
+        return
+    page.heading("Symmetry")
+    page.paragraph(
+        f"Turn the picture and run it for {symmetry['steps']} steps, or run it and turn it: the largest difference, over the "
+        "largest value. Some 1e-6 is rounding.",
+        note=True,
+    )
+    rows = [(name, f"{value:.2g}") for name, value in symmetry["turns"].items() if name != "identity"]
+    rows += [(f"moved by {name}", f"{value:.2g}") for name, value in symmetry["translations"].items()]
+    page.table(("", "difference"), rows)
+
+
+def _readable(page: HtmlPage, readable: Mapping[str, Any] | None) -> None:
+    if not readable:
+        return
+    page.heading("The rule, made readable")
+    for words in readable["words"]:
+        page.paragraph(words, note=True)
+    if readable["rows"]:
+        page.table(tuple(readable["header"]), [tuple(row) for row in readable["rows"]])
+
+
+def _facts(one: Evaluation) -> dict[str, Any]:
+    spec, about = one.saved.model.automaton.spec, one.saved.about
+    from dataclasses import asdict
+
+    nca = about.get("nca", {})
+    facts = {
+        "file": str(one.saved.path),
+        "automaton": dict(asdict(spec).items()),
+        "weights": one.saved.n_parameters,
+        "steps a frame": one.saved.model.steps_per_frame,
+        "time from frame to frame": f"{one.saved.model.dt_s:g} {one.saved.model.time_unit}",
+        "training": nca.get("training"),
+        "how it went": nca.get("fit"),
+        "data": about.get("extra", {}).get("data"),
+        "treatments": about.get("extra", {}).get("treatments"),
+        "seed": about.get("seed"),
+        "software": about.get("software"),
+        "instruments": about.get("identities"),
+    }
+    return {name: value for name, value in facts.items() if value not in (None, [], {}, "")}
+
+
+def _share(value: float | None) -> str:
+    return "not known" if value is None else f"{100 * value:.2g} %"
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "not known"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_text(inner)}" for name, inner in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(_text(one) for one in value)
+    return str(value)
