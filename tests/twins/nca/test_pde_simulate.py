@@ -166,7 +166,7 @@ def test_starts_that_do_not_fit_are_refused() -> None:
         simulate(MAZE, blocks(Heat()), n_frames=1, steps_per_frame=1)
     with pytest.raises(EquationInvalid, match="blocks, random_blocks"):
         initial_named("stars", MAZE, 1, generator=draws())
-    with pytest.raises(EquationInvalid, match="0..3"):
+    with pytest.raises(EquationInvalid, match=r"0\.\.3"):
         blocks(MAZE, which=[4])
     for wrong in ({"n_frames": 0}, {"steps_per_frame": 0}, {"discard": -1}):
         with pytest.raises(EquationInvalid, match="at least"):

@@ -45,7 +45,10 @@ def _power(base: Number, exponent: Number) -> Number:
     return base**exponent
 
 
-FUNCTIONS: dict[str, tuple[int, Callable[..., Number]]] = {
+Function = tuple[int, Callable[..., Number]]
+"""Its number of arguments, and what it computes."""
+
+FUNCTIONS: dict[str, Function] = {
     "sin": (1, torch.sin), "cos": (1, torch.cos), "tan": (1, torch.tan),
     "asin": (1, torch.asin), "acos": (1, torch.acos), "atan": (1, torch.atan),
     "sinh": (1, torch.sinh), "cosh": (1, torch.cosh), "tanh": (1, torch.tanh),
@@ -62,7 +65,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Div: lambda a, b: a / b,
     ast.Pow: _power,
 }
-_ALLOWED = "numbers, names, + - * / **, parentheses and " + ", ".join(FUNCTIONS)
+_ALLOWED = "numbers, names, + - * / **, parentheses and "
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,10 @@ def is_free_name(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name) and name not in FUNCTIONS and name not in CONSTANTS
 
 
-def read_expression(text: str, names: Iterable[str], where: str) -> Expression:
-    """Read a formula of the given names; `where` begins every error ("drift of angle").
+def read_expression(
+    text: str, names: Iterable[str], where: str, *, functions: Mapping[str, Function] = FUNCTIONS
+) -> Expression:
+    """Read a formula of the given names; `where` begins every error ("drift of angle"). functions: what it can call.
 
     Raises EquationInvalid, quoting the formula and the place, for anything but arithmetic on them, and for formulas longer
     than LONGEST_TEXT, deeper than DEEPEST or of more than MOST_PARTS parts.
@@ -107,7 +112,7 @@ def read_expression(text: str, names: Iterable[str], where: str) -> Expression:
         raise EquationInvalid(_pointing(where, one_line, place, f"this is not a formula ({error.msg})")) from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise EquationInvalid(f"{where}: this is not a formula ({error}): {one_line[:200]}") from error
-    reader = _Reader(one_line, frozenset(names), where)
+    reader = _Reader(one_line, frozenset(names), where, functions)
     part = reader.part(tree.body, 1)
     return Expression(one_line, frozenset(reader.used), part.evaluate)
 
@@ -115,8 +120,8 @@ def read_expression(text: str, names: Iterable[str], where: str) -> Expression:
 class _Reader:
     """Goes through the parsed formula once, part by part."""
 
-    def __init__(self, text: str, names: frozenset[str], where: str) -> None:
-        self._text, self._names, self._where = text, names, where
+    def __init__(self, text: str, names: frozenset[str], where: str, functions: Mapping[str, Function]) -> None:
+        self._text, self._names, self._where, self._functions = text, names, where, functions
         self.used: set[str] = set()
         self._n_parts = 0
 
@@ -140,7 +145,7 @@ class _Reader:
                 raise self._refusal(node, "a power is written **, not ^")
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self._call(node, name, arguments, depth)
-        raise self._refusal(node, f"only {_ALLOWED} can be used")
+        raise self._refusal(node, f"only {_ALLOWED}{', '.join(self._functions)} can be used")
 
     def _number(self, node: ast.expr, value: object) -> _Part:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -165,9 +170,9 @@ class _Reader:
         return _Part(lambda values: values[name])
 
     def _call(self, node: ast.expr, name: str, arguments: list[ast.expr], depth: int) -> _Part:
-        if name not in FUNCTIONS:
-            raise self._refusal(node, f"there is no function {name!r}; there are {', '.join(FUNCTIONS)}")
-        wanted, function = FUNCTIONS[name]
+        if name not in self._functions:
+            raise self._refusal(node, f"there is no function {name!r}; there are {', '.join(self._functions)}")
+        wanted, function = self._functions[name]
         if len(arguments) != wanted:
             raise self._refusal(node, f"{name} takes {wanted} argument{'s' * (wanted > 1)}, not {len(arguments)}")
         return self._of(node, function, [self.part(argument, depth + 1) for argument in arguments])

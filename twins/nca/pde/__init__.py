@@ -30,6 +30,7 @@ from twins.nca.pde.initial import (
 )
 from twins.nca.pde.neighbourhood import Neighbourhood
 from twins.nca.pde.simulate import simulate, states
+from twins.nca.pde.written import WrittenPde, load_pde, pde_from
 
 PDES: dict[str, Pde] = {
     "gray_scott": MAZE,
@@ -47,8 +48,9 @@ PDES: dict[str, Pde] = {
 __all__ = [
     "INITIAL_CONDITIONS", "LIFE_PATTERNS", "MAZE", "METHODS", "MITOSIS", "NOISE_SHARES", "PDES", "SWEEP",
     "AdvectionDiffusion", "Brusselator", "CahnHilliard", "FitzHughNagumo", "GameOfLife", "GrayScott", "Heat", "Method",
-    "Neighbourhood", "Pde", "blocks", "initial_named", "life_pattern", "noise", "pde_named", "random_blocks",
-    "random_values", "seeded", "simulate", "simulate_family", "soup", "spots", "states", "with_noise",
+    "Neighbourhood", "Pde", "WrittenPde", "blocks", "initial_named", "life_pattern", "load_pde", "noise", "pde_from",
+    "pde_named", "random_blocks", "random_values", "seeded", "simulate", "simulate_family", "soup", "spots", "states",
+    "with_noise",
 ]  # fmt: skip
 
 
