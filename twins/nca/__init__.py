@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from twins.nca.free_run import FreeRun
     from twins.nca.healing import Regeneration, regeneration
     from twins.nca.kernels import KERNEL_SETS
-    from twins.nca.metrics import compare, stability, stable, wavelengths
+    from twins.nca.metrics import compare, stable, wavelengths
     from twins.nca.model import NcaModel
     from twins.nca.pde import PDES, Pde, pde_named, simulate
     from twins.nca.readable import ReadableRule, read_frames, read_model
@@ -83,7 +83,6 @@ _HOMES = {
     "twins.nca.kernels": ("KERNEL_SETS",),
     "twins.nca.metrics": (
         "compare",
-        "stability",
         "stable",
         "wavelengths",
     ),
@@ -150,7 +149,6 @@ __all__ = [
     "save_nca_ensemble",
     "settings_2024",
     "simulate",
-    "stability",
     "stable",
     "symmetrised",
     "wavelengths",

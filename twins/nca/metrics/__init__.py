@@ -10,7 +10,7 @@ from __future__ import annotations
 from twins.nca.metrics.comparison import PatternComparison, compare, wavelengths
 from twins.nca.metrics.pattern import StructureFunction, mass, pattern_sd, structure_function
 from twins.nca.metrics.spectrum import RadialSpectrum, radial_spectrum, wavelength
-from twins.nca.metrics.stability import Stability, stability, stable
+from twins.nca.metrics.stable_runs import Stability, stability, stable
 
 __all__ = [
     "PatternComparison", "RadialSpectrum", "Stability", "StructureFunction", "compare", "mass", "pattern_sd",
