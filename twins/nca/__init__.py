@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from twins.nca.free_run import FreeRun
     from twins.nca.healing import Regeneration, regeneration
     from twins.nca.kernels import KERNEL_SETS
+    from twins.nca.losses import LOSSES, Loss, loss_named
     from twins.nca.metrics import compare, stable, wavelengths
     from twins.nca.model import NcaModel
     from twins.nca.pde import PDES, Pde, pde_named, simulate
     from twins.nca.readable import ReadableRule, read_frames, read_model
     from twins.nca.scaling import Scaling
     from twins.nca.spec import NcaSpec
+    from twins.nca.stability import Bound, SearchSettings, SoughtStart, seek_start
     from twins.nca.symmetry import Equivariance, equivariance, symmetrised
     from twins.nca.training.augmentation import Augmentation, Transform
     from twins.nca.training.damage import Damage, damage, disc_mask, half_mask, paint, rectangle_mask
@@ -81,6 +83,7 @@ _HOMES = {
     "twins.nca.frames": ("Frames",),
     "twins.nca.free_run": ("FreeRun",),
     "twins.nca.kernels": ("KERNEL_SETS",),
+    "twins.nca.losses": ("LOSSES", "Loss", "loss_named"),
     "twins.nca.metrics": (
         "compare",
         "stable",
@@ -96,6 +99,7 @@ _HOMES = {
     "twins.nca.readable": ("ReadableRule", "read_frames", "read_model"),
     "twins.nca.scaling": ("Scaling",),
     "twins.nca.spec": ("NcaSpec",),
+    "twins.nca.stability": ("Bound", "SearchSettings", "SoughtStart", "seek_start"),
     "twins.nca.symmetry": ("Equivariance", "equivariance", "symmetrised"),
     "twins.nca.training.events": ("FittedNca", "NcaEpoch", "NcaEvent"),
     "twins.nca.training.fit": ("fit_nca",),
@@ -105,14 +109,17 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "KERNEL_SETS",
+    "LOSSES",
     "PDES",
     "Augmentation",
     "Automaton",
+    "Bound",
     "Damage",
     "Equivariance",
     "FittedNca",
     "Frames",
     "FreeRun",
+    "Loss",
     "NcaCalibration",
     "NcaEnsemble",
     "NcaEpoch",
@@ -126,6 +133,8 @@ __all__ = [
     "ReadableRule",
     "Regeneration",
     "Scaling",
+    "SearchSettings",
+    "SoughtStart",
     "Stage",
     "Transform",
     "Unrolled",
@@ -140,6 +149,7 @@ __all__ = [
     "half_mask",
     "load_any_nca",
     "load_nca_ensemble",
+    "loss_named",
     "paint",
     "pde_named",
     "read_frames",
@@ -147,6 +157,7 @@ __all__ = [
     "rectangle_mask",
     "regeneration",
     "save_nca_ensemble",
+    "seek_start",
     "settings_2024",
     "simulate",
     "stable",
