@@ -111,35 +111,57 @@ ONLY_INLINE vec times_slope(vec g, MAYBE_UNUSED vec active, MAYBE_UNUSED const v
 #endif
 }
 
-/* out (n_out, VECTORS) = first + matrix in; matrix: (tiles of rows, n_in, rows of the tile), see ROWS_OF. */
+/* What becomes of a product before it is stored. */
+enum { AS_IT_IS, ACTIVATE, TIMES_SLOPE };
+
+ONLY_INLINE vec finished(vec x, int how, const vec *active, vec *slope)
+{
+    return how == ACTIVATE ? activated(x, slope) : how == TIMES_SLOPE ? times_slope(x, *active, slope) : x;
+}
+
+#define AT(array, i) ((array) ? (array) + (i) : NULL)
+
+/* out (n_out, VECTORS) = first + matrix in; matrix: (tiles of rows, n_in, rows of the tile), see ROWS_OF.
+ * active, slope: the units whose activation was found before, see times_slope(). */
 #define ROWS_OF(n_out) (WHOLE(n_out) % WIDE_ROWS == 0 ? WIDE_ROWS : NARROW_ROWS)
 
 #define DEFINE_TILES(NAME, ROWS)                                                                                      \
-    ONLY_INLINE void NAME(int n_out, int n_in, const float *matrix, const vec *in, const float *first, vec *out)      \
+    ONLY_INLINE void NAME(int n_out, int n_in, const float *matrix, const vec *in, const float *first, vec *out,      \
+                          int how, const vec *active, vec *slope)                                                     \
     {                                                                                                                 \
         for (int o = 0; o < n_out; o += ROWS, matrix += n_in * ROWS)                                                  \
             for (int at = 0; at < VECTORS; at += TILE) {                                                              \
                 vec sum[ROWS][TILE];                                                                                  \
-                _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)                                                \
-                    _Pragma("GCC unroll 3") for (int i = 0; i < TILE; i++) sum[r][i] = all(first ? first[o + r] : 0.0f); \
+                EACH(r, 8, ROWS) EACH(i, TILE, TILE) sum[r][i] = all(first ? first[o + r] : 0.0f);                    \
                 for (int d = 0; d < n_in; d++) {                                                                      \
                     const vec *x = in + d * VECTORS + at;                                                             \
                     const float *row = matrix + d * ROWS;                                                             \
-                    _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)                                            \
-                        _Pragma("GCC unroll 3") for (int i = 0; i < TILE; i++) sum[r][i] += row[r] * x[i];            \
+                    EACH(r, 8, ROWS) EACH(i, TILE, TILE) sum[r][i] += row[r] * x[i];                                  \
                 }                                                                                                     \
-                _Pragma("GCC unroll 8") for (int r = 0; r < ROWS; r++)                                                \
-                    _Pragma("GCC unroll 3") for (int i = 0; i < TILE; i++) out[(o + r) * VECTORS + at + i] = sum[r][i]; \
+                EACH(r, 8, ROWS) EACH(i, TILE, TILE) {                                                                \
+                    long k = (o + r) * VECTORS + at + i;                                                              \
+                    out[k] = finished(sum[r][i], how, AT(active, k), AT(slope, k));                                   \
+                }                                                                                                     \
             }                                                                                                         \
     }
+#define EACH(i, times, n) UNROLL(times) for (int i = 0; i < (n); i++)
+#define UNROLL(times) _Pragma(QUOTED(GCC unroll times))
+#define QUOTED(text) #text
 DEFINE_TILES(wide_product, WIDE_ROWS)
 DEFINE_TILES(narrow_product, NARROW_ROWS)
 
-ONLY_INLINE void product(int n_out, int n_in, const float *matrix, const vec *in, const float *first, vec *out)
+ONLY_INLINE void product(int n_out, int n_in, const float *matrix, const vec *in, const float *first, vec *out, int how,
+                         const vec *active, vec *slope)
 {
-    if (ROWS_OF(n_out) == WIDE_ROWS) wide_product(WHOLE(n_out), n_in, matrix, in, first, out);
-    else narrow_product(WHOLE(n_out), n_in, matrix, in, first, out);
+    if (ROWS_OF(n_out) == WIDE_ROWS) wide_product(WHOLE(n_out), n_in, matrix, in, first, out, how, active, slope);
+    else narrow_product(WHOLE(n_out), n_in, matrix, in, first, out, how, active, slope);
 }
+
+#if defined(__x86_64__)
+#define HOLD(v) __asm__("" : "+v"(v)) /* in a register: the compiler would load it again for every use */
+#else
+#define HOLD(v)
+#endif
 
 /* sums (tiles of 4 × 4, 16) += over the cells of a in b, lane by lane: what each weight of a product has to answer for */
 ONLY_INLINE void outer(int n_a, int n_b, const vec *a, const vec *b, vec *sums)
@@ -147,15 +169,14 @@ ONLY_INLINE void outer(int n_a, int n_b, const vec *a, const vec *b, vec *sums)
     for (int i = 0; i < n_a; i += 4)
         for (int j = 0; j < n_b; j += 4, sums += 16) {
             vec sum[4][4];
-            _Pragma("GCC unroll 4") for (int r = 0; r < 4; r++)
-                _Pragma("GCC unroll 4") for (int c = 0; c < 4; c++) sum[r][c] = sums[4 * r + c];
+            EACH(r, 4, 4) EACH(c, 4, 4) sum[r][c] = sums[4 * r + c];
             for (int at = 0; at < VECTORS; at++) {
-                const vec *left = a + i * VECTORS + at, *right = b + j * VECTORS + at;
-                _Pragma("GCC unroll 4") for (int r = 0; r < 4; r++)
-                    _Pragma("GCC unroll 4") for (int c = 0; c < 4; c++) sum[r][c] += left[r * VECTORS] * right[c * VECTORS];
+                vec left[4], right[4];
+                EACH(r, 4, 4) { left[r] = a[(i + r) * VECTORS + at]; HOLD(left[r]); }
+                EACH(c, 4, 4) { right[c] = b[(j + c) * VECTORS + at]; HOLD(right[c]); }
+                EACH(r, 4, 4) EACH(c, 4, 4) sum[r][c] += left[r] * right[c];
             }
-            _Pragma("GCC unroll 4") for (int r = 0; r < 4; r++)
-                _Pragma("GCC unroll 4") for (int c = 0; c < 4; c++) sums[4 * r + c] = sum[r][c];
+            EACH(r, 4, 4) EACH(c, 4, 4) sums[4 * r + c] = sum[r][c];
         }
 }
 
@@ -168,7 +189,7 @@ ONLY_INLINE void row_sums(int n, const vec *values, vec *sums)
 /* The nine neighbours of LANES cells, of one plane or of the product of two. */
 ONLY_INLINE void neighbours(const float *at, long stride, vec *taps)
 {
-    for (int k = 0; k < 9; k++) taps[k] = load(at + (k / 3 - 1) * stride + k % 3 - 1);
+    _Pragma("GCC unroll 9") for (int k = 0; k < 9; k++) taps[k] = load(at + (k / 3 - 1) * stride + k % 3 - 1);
 }
 
 #if N_SEEN > N_CHANNELS
@@ -191,7 +212,7 @@ ONLY_INLINE void perceive(const float *x, long plane, long stride, long n, vec *
             vec taps[9], others[9];
             neighbours(x + i * plane + at * LANES, stride, taps);
             neighbours(x + j * plane + at * LANES, stride, others);
-            for (int k = 0; k < 9; k++) taps[k] *= others[k];
+            _Pragma("GCC unroll 9") for (int k = 0; k < 9; k++) taps[k] *= others[k];
             see(taps, features + s * N_KERNELS * VECTORS + at);
         }
 #endif

@@ -22,13 +22,17 @@ _MOST_WEIGHTS = 1 << 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """forward, back: as in steps.c and steps_back.c. wide_rows, block, n_sums: how it was compiled."""
+    """forward, back, large_pages: as in steps.c and steps_back.c. wide_rows: of the tiles of matrices. block: cells.
+    n_sums: of weights. n_sent: planes of gradients on their way to neighbours. lanes: cells in a vector."""
 
     forward: Any
     back: Any
+    large_pages: Any
     wide_rows: int
     block: int
     n_sums: int
+    n_sent: int
+    lanes: int
 
 
 def kernel_of(spec: NcaSpec) -> Kernel | str:
@@ -47,8 +51,9 @@ def _kernel(text: str) -> Kernel | str:
         word, pointer = ctypes.c_long, ctypes.c_void_p
         library.nca_forward.argtypes = [pointer, word, word]
         library.nca_back.argtypes = [pointer, word, word, pointer]
-        layout = (ctypes.c_long * 4)()
+        library.nca_large_pages.argtypes = [pointer, word]
+        layout = (ctypes.c_long * 5)()
         library.nca_layout(layout)
     except (NoLibrary, AttributeError) as error:
         return str(error)
-    return Kernel(library.nca_forward, library.nca_back, layout[0], layout[1], layout[2])
+    return Kernel(library.nca_forward, library.nca_back, library.nca_large_pages, *layout)

@@ -163,10 +163,8 @@ class _Work:
 
     def _sent(self, count: int) -> Tensor:
         """Where gradients on their way to neighbours wait: see SENT_PLANE and N_SENT in steps_back.c."""
-        spec = self.plan.spec
         plane = (self.job.height + 4) * (self.job.width + 2) + 2 * self.plan.kernel.block
-        most = spec.n_seen_channels * (len(spec.features) + 2)
-        return torch.zeros(count, most, plane)
+        return torch.zeros(count, max(1, self.plan.kernel.n_sent), plane)
 
 
 def n_bands(height: int, width: int) -> int:
@@ -222,7 +220,9 @@ def _planes(plan: _Plan, like: Tensor, count: int) -> Tensor:
     """Memory for that many padded states, and for a block beyond."""
     batch, n_channels, height, width = like.shape
     size = count * batch * n_channels * (height + 2) * (width + 2)
-    return like.new_empty(size + plan.kernel.block + 64)
+    memory = like.new_empty(size + plan.kernel.block + 2 * plan.kernel.lanes)
+    plan.kernel.large_pages(memory.data_ptr(), memory.nbytes)
+    return memory
 
 
 def _fields(planes: Tensor, shape: torch.Size) -> Tensor:

@@ -8,6 +8,7 @@ from twins.nca.kernels import KERNELS
 from twins.nca.spec import NcaSpec
 
 _FILES = ("cells.c", "steps.c", "steps_back.c")
+_SYSTEM = "#define _GNU_SOURCE"
 _SMALL_BLOCK_ROWS = 160
 """Rows of features, hidden units and their gradients above which a block of cells is as short as it can be."""
 
@@ -22,7 +23,7 @@ def source(spec: NcaSpec) -> str:
     """All of the text, the same for specs that differ in what is known only when it runs (padding, fire rate, sizes)."""
     folder = Path(__file__).parent
     parts = (folder.joinpath(name).read_text(encoding="utf-8") for name in _FILES)
-    return "\n".join((_constants(spec), *_with_kernels(spec, next(parts)), *parts))
+    return "\n".join((_SYSTEM, _constants(spec), *_with_kernels(spec, next(parts)), *parts))
 
 
 def _constants(spec: NcaSpec) -> str:

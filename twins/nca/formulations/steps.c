@@ -1,5 +1,6 @@
 /* Steps of an automaton, forward: a band of rows at a time. */
 #include <sched.h>
+#include <sys/mman.h>
 
 enum { PERIODIC, ZERO, SYMMETRIC };
 
@@ -38,7 +39,19 @@ typedef struct {
 #define N_SUMS (AT_FIRST_BIAS + WHOLE(N_HIDDEN))
 
 /* How the library was compiled, for those who fill a Job. */
-void nca_layout(long *layout) { layout[0] = WIDE_ROWS; layout[1] = BLOCK; layout[2] = N_SUMS; layout[3] = LANES; }
+void nca_layout(long *layout)
+{
+    layout[0] = WIDE_ROWS; layout[1] = BLOCK; layout[2] = N_SUMS; layout[3] = N_SEEN * N_LINEAR; layout[4] = LANES;
+}
+
+/* Ask for large pages: touching new memory in small ones takes longer than a step of the cells in it. */
+void nca_large_pages(MAYBE_UNUSED char *memory, MAYBE_UNUSED long bytes)
+{
+#ifdef MADV_HUGEPAGE
+    long page = 1L << 21, first = ((long)memory + page - 1) / page * page, end = ((long)memory + bytes) / page * page;
+    if (end > first) madvise((void *)first, end - first, MADV_HUGEPAGE); /* where it is refused, pages stay small */
+#endif
+}
 
 /* What a thread needs for itself. */
 typedef struct {
@@ -60,14 +73,6 @@ typedef struct {
     vec sums[N_SUMS];           /* of weights, lane by lane */
     long n_summed;
 } Scratch;
-
-#if NEEDS_SLOPE
-#define SLOPE(s, i) (&(s)->slope[i])
-#define SECOND_SLOPE(s, i) (&(s)->second_slope[i])
-#else
-#define SLOPE(s, i) ((vec *)0)
-#define SECOND_SLOPE(s, i) ((vec *)0)
-#endif
 
 typedef struct {
     Scratch *scratch;
@@ -125,24 +130,31 @@ static void read_fires(const Job *job, long t, long item, long band, Thread *own
             own->fires[(y + 1) * STRIDE(job) + x + 1] = from[y * job->width + x] ? 1.0f : 0.0f;
 }
 
-/* What the network makes of the features: out (N_OUT, VECTORS). */
+#if NEEDS_SLOPE
+#define SLOPE(s) ((s)->slope)
+#define SECOND_SLOPE(s) ((s)->second_slope)
+#else
+#define SLOPE(s) NULL
+#define SECOND_SLOPE(s) NULL
+#endif
+
+/* The hidden units of the features, with their slopes if they are wanted. */
 ONLY_INLINE void update(const Job *job, long item, Scratch *s, int slopes)
 {
-    product(N_HIDDEN, N_FEATURES, job->first, s->features, job->first_bias + item * WHOLE(N_HIDDEN), s->hidden);
-    for (int i = 0; i < N_HIDDEN * VECTORS; i++) s->hidden[i] = activated(s->hidden[i], slopes ? SLOPE(s, i) : NULL);
+    product(N_HIDDEN, N_FEATURES, job->first, s->features, job->first_bias + item * WHOLE(N_HIDDEN), s->hidden, ACTIVATE,
+            NULL, slopes ? SLOPE(s) : NULL);
 #if N_SECOND
-    product(N_SECOND, N_HIDDEN, job->second, s->hidden, NULL, s->second);
-    for (int i = 0; i < N_SECOND * VECTORS; i++)
-        s->second[i] = activated(s->second[i], slopes ? SECOND_SLOPE(s, i) : NULL);
+    product(N_SECOND, N_HIDDEN, job->second, s->hidden, NULL, s->second, ACTIVATE, NULL, slopes ? SECOND_SLOPE(s) : NULL);
 #endif
 }
 
+/* What the network makes of them. */
 ONLY_INLINE void answer(const Job *job, Scratch *s)
 {
 #if N_SECOND
-    product(N_OUT, N_SECOND, job->last, s->second, job->last_bias, s->out);
+    product(N_OUT, N_SECOND, job->last, s->second, job->last_bias, s->out, AS_IT_IS, NULL, NULL);
 #else
-    product(N_OUT, N_HIDDEN, job->last, s->hidden, job->last_bias, s->out);
+    product(N_OUT, N_HIDDEN, job->last, s->hidden, job->last_bias, s->out, AS_IT_IS, NULL, NULL);
 #endif
 }
 
@@ -187,11 +199,18 @@ static void wrap(const Job *job, float *planes, long band)
 
 ONLY_INLINE vec overshoot_of(vec x) { return choose(x < 0.0f, -x, choose(x <= 1.0f, all(0.0f), x - 1.0f)); }
 
-static double total(vec sums)
+ONLY_INLINE double total(vec sums)
 {
+#if defined(__GNUC__) && !defined(__clang__) /* lanes in pairs, until one is left */
+    ivec number;
+    EACH(i, 16, LANES) number[i] = i;
+    for (int half = LANES / 2; half; half /= 2) sums += __builtin_shuffle(sums, number ^ half);
+    return sums[0];
+#else
     double sum = 0.0;
     for (int lane = 0; lane < LANES; lane++) sum += ((float *)&sums)[lane];
     return sum;
+#endif
 }
 
 static void step_band(const Job *job, long t, long item, long band, Thread *own)

@@ -49,26 +49,22 @@ ONLY_INLINE void back_through_network(const Job *job, Scratch *s)
 {
     const int weights = job->grad_weights != NULL;
 #if N_SECOND
-    product(N_SECOND, N_OUT, job->last_back, s->grad_out, NULL, s->grad_second);
-    for (int i = 0; i < N_SECOND * VECTORS; i++)
-        s->grad_second[i] = times_slope(s->grad_second[i], s->second[i], SECOND_SLOPE(s, i));
-    product(N_HIDDEN, N_SECOND, job->second_back, s->grad_second, NULL, s->grad_hidden);
+    product(N_SECOND, N_OUT, job->last_back, s->grad_out, NULL, s->grad_second, TIMES_SLOPE, s->second, SECOND_SLOPE(s));
+    product(N_HIDDEN, N_SECOND, job->second_back, s->grad_second, NULL, s->grad_hidden, TIMES_SLOPE, s->hidden, SLOPE(s));
     if (weights) {
         outer(WHOLE(N_OUT), WHOLE(N_SECOND), s->grad_out, s->second, s->sums + AT_LAST);
         outer(WHOLE(N_SECOND), WHOLE(N_HIDDEN), s->grad_second, s->hidden, s->sums + AT_SECOND);
     }
 #else
-    product(N_HIDDEN, N_OUT, job->last_back, s->grad_out, NULL, s->grad_hidden);
+    product(N_HIDDEN, N_OUT, job->last_back, s->grad_out, NULL, s->grad_hidden, TIMES_SLOPE, s->hidden, SLOPE(s));
     if (weights) outer(WHOLE(N_OUT), WHOLE(N_HIDDEN), s->grad_out, s->hidden, s->sums + AT_LAST);
 #endif
-    for (int i = 0; i < N_HIDDEN * VECTORS; i++)
-        s->grad_hidden[i] = times_slope(s->grad_hidden[i], s->hidden[i], SLOPE(s, i));
     if (weights) {
         outer(WHOLE(N_HIDDEN), WHOLE(N_FEATURES), s->grad_hidden, s->features, s->sums + AT_FIRST);
         row_sums(N_OUT, s->grad_out, s->sums + AT_LAST_BIAS);
         row_sums(N_HIDDEN, s->grad_hidden, s->sums + AT_FIRST_BIAS);
     }
-    product(N_FEATURES, N_HIDDEN, job->first_back, s->grad_hidden, NULL, s->grad_features);
+    product(N_FEATURES, N_HIDDEN, job->first_back, s->grad_hidden, NULL, s->grad_features, AS_IT_IS, NULL, NULL);
 }
 
 /* The gradients of features: of the cell's own value at once, those of its neighbours sent to planes of their own. */
