@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from twins.errors import AutomatonInvalid, FramesInvalid
+from twins.nca.training.interpolated import Interpolated
 from twins.nca.training.nadam import Nadam, normalised
 from twins.nca.training.settings import NcaFitSettings, Stage
 from twins.nca.training.transitions import Transitions
@@ -123,12 +124,37 @@ def test_every_tensor_is_normalised_by_itself() -> None:
 
 
 def test_stages_and_rates_follow_the_progress() -> None:
-    settings = NcaFitSettings(stages=(Stage(10), Stage(30, horizon=4)), schedule="cosine", learning_rate=2.0)
+    stages = Stage(10, parts=4, learning_rate=5.0), Stage(30, horizon=4)
+    settings = NcaFitSettings(stages=stages, learning_rate=2.0)
     assert settings.n_epochs == 40
-    assert [settings.horizon(at) for at in (0.0, 9 / 40, 10 / 40, 1.0)] == [1, 1, 4, 4]
-    assert settings.rate(0.0) == pytest.approx(2.0) and settings.rate(1.0) == pytest.approx(0.02)
-    assert NcaFitSettings(schedule="exponential").rate(0.5) == pytest.approx(1e-4)
-    assert NcaFitSettings(schedule="constant").rate(0.9) == 1e-3
+    assert [settings.stage_at(at)[0] for at in (0.0, 9 / 40, 10 / 40, 1.0)] == [0, 0, 1, 1]
+    assert settings.stage_at(0.125)[1] == pytest.approx(0.5) and settings.stage_at(1.0)[1] == 1.0
+    assert settings.rate(0, 0.0) == pytest.approx(5.0) and settings.rate(1, 1.0) == pytest.approx(0.02)
+    assert NcaFitSettings(schedule="exponential", warm_start=0.0).rate(0, 0.5) == pytest.approx(1e-4)
+    assert NcaFitSettings(schedule="constant", warm_start=0.0).rate(0, 0.9) == 1e-3
+
+
+def test_the_first_lesson_is_of_parts_of_frames() -> None:
+    assert NcaFitSettings(epochs=10, warm_start=0.3, steps_per_frame=12).plan == (
+        Stage(3, parts=6, learning_rate=2e-3), Stage(7),
+    )  # fmt: skip
+    assert NcaFitSettings(epochs=10, steps_per_frame=1).plan == (Stage(10),)
+    with pytest.raises(AutomatonInvalid, match="divisors of steps_per_frame = 32"):
+        NcaFitSettings(stages=(Stage(3, parts=5),))
+
+
+def test_between_smooth_frames_runs_the_cubic_and_rough_ones_are_left_out() -> None:
+    time = torch.arange(8.0)
+    true = torch.zeros(2, 8, 2, 2, 2)
+    true[0, :, 0] = (time**2)[:, None, None]
+    true[1, :, 0] = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0])[:, None, None]
+    made = Interpolated(Transitions(true, 1))
+    assert set(made.places[:, 0].tolist()) == {0} and made.usable == (len(made.places) >= 7)
+    drawn = made.draw(200, 4, rng=np.random.default_rng(0))
+    inside = (drawn.starts > 0) & (drawn.starts < 6)  # at the ends the slopes are one-sided
+    begun, ended = drawn.before[inside, 0, 0, 0].sqrt(), drawn.targets[0, inside, 0, 0, 0].sqrt()
+    torch.testing.assert_close(ended - begun, torch.full_like(begun, 0.25), atol=1e-4, rtol=0)
+    assert torch.equal(drawn.inputs[:, :1], drawn.before) and not drawn.inputs[:, 1].any()
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,17 @@ ValidatedOn = Literal["validation frames", "held-out trials", "end of the sequen
 class NcaEpoch:
     """An epoch is done; counted from 1.
 
-    horizon: frames that gradients went back through. train_loss: mean over the epoch, without regularisers (infinite if
-    nothing was finite). overshoot: mean of what lay beyond [0, 1], over steps, summed over cells. validation: mean error
-    of free runs in standard deviations of the data, and stable: whether they all were; None where this epoch was not judged.
-    best: this automaton is kept as the best so far. propagated: outputs became inputs. n_skipped: updates that were not
-    finite. n_replaced: states that ran away and became true frames again. seconds: since the beginning. progress: 0..1.
+    horizon: frames that gradients went back through. parts: above 1, only such parts of frames were learned. train_loss:
+    mean over the epoch, without regularisers (infinite if nothing was finite). overshoot: mean of what lay beyond [0, 1],
+    over steps, summed over cells. validation: mean error of free runs in standard deviations of the data, and stable:
+    whether they all were; None where this epoch was not judged. best: this automaton is kept as the best so far.
+    propagated: outputs became inputs. n_skipped: updates that were not finite. n_replaced: states that ran away and became
+    true frames again. seconds: since the beginning. progress: 0..1.
     """
 
     epoch: int
     horizon: int
+    parts: int
     train_loss: float
     overshoot: float
     validation: float | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,10 +19,11 @@ from twins.nca.model import NcaModel
 from twins.nca.scaling import Scaling
 from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
 from twins.nca.training.held_out import divided
+from twins.nca.training.interpolated import Interpolated
 from twins.nca.training.pool import KeptStates
 from twins.nca.training.settings import NcaFitSettings
 from twins.nca.training.transitions import Transitions
-from twins.nca.training.update import Updater
+from twins.nca.training.update import Done, Updater
 
 _ADVICE = (
     "the updates were no longer finite: try a smaller learning_rate, gradients='normalised', a larger state_weight, "
@@ -82,6 +83,31 @@ class _Kept:
         return other is None or mine < (not other.judged.stable, other.judged.score)
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What an epoch came to."""
+
+    losses: list[float] = field(default_factory=list)
+    overshoots: list[float] = field(default_factory=list)
+    n_skipped: int = 0
+    n_replaced: int = 0
+
+    def add(self, done: Done) -> None:
+        self.n_replaced += int((~done.good).sum())
+        self.n_skipped += not done.taken
+        if math.isfinite(done.loss):
+            self.losses.append(done.loss)
+            self.overshoots.append(done.overshoot)
+
+    @property
+    def loss(self) -> float:
+        return float(np.mean(self.losses)) if self.losses else math.inf
+
+    @property
+    def overshoot(self) -> float:
+        return float(np.mean(self.overshoots)) if self.overshoots else math.inf
+
+
 class _Training:
     def __init__(
         self, automaton: Automaton, frames: Frames, validation: Frames | None, seed: int, settings: NcaFitSettings,
@@ -108,9 +134,10 @@ class _Training:
             )
         pool = settings.pool
         self.kept = None if pool is None else KeptStates(pool, self.transitions, automaton.spec)
+        self.between = Interpolated(self.transitions)
         self.updater = Updater(automaton, settings, self.draws)
         self.best: _Kept | None = None
-        self.counting, self.stopped = False, "epochs"
+        self.stage, self.counting, self.stopped = 0, False, "epochs"
         self.n_epochs = self.n_skipped = self.n_replaced = self.in_a_row = 0
         self.last_loss = math.inf
         self.began = time.monotonic()
@@ -125,41 +152,51 @@ class _Training:
             self.stopped = "max_seconds"
 
     def _epoch(self, progress: float) -> NcaEpoch:
-        horizon, rate = self.settings.horizon(progress), self.settings.rate(progress)
-        losses, overshoots, n_skipped, n_replaced = [], [], 0, 0
-        for numbers in self._minibatches(horizon):
-            drawn = self.transitions.draw(numbers, horizon)
-            done = self.updater.step(drawn, rate)
-            self.transitions.hand_in(drawn, done.outputs, done.good)
+        settings = self.settings
+        number, share = settings.stage_at(progress)
+        stage, rate = settings.plan[number], settings.rate(number, share)
+        if number != self.stage:
+            self.stage = number
+            self.updater.forget()
+        parts = stage.parts if self.between.usable else 1
+        tally = self._pass(stage.horizon, parts, rate)
+        propagated = parts == 1 and settings.propagate and tally.loss <= settings.largest_jump * self.last_loss
+        if parts == 1:
+            self.transitions.end_epoch(propagate=propagated, injection=settings.injection, generator=self.draws)
             if self.kept is not None:
-                self.kept.hand_in(drawn, done.outputs, done.losses, done.good)
-            n_replaced += int((~done.good).sum())
-            n_skipped += not done.taken
+                self.kept.end_epoch(progress, generator=self.draws)
+            self.last_loss = tally.loss
+        self.n_epochs += 1
+        self.n_skipped, self.n_replaced = self.n_skipped + tally.n_skipped, self.n_replaced + tally.n_replaced
+        seconds = time.monotonic() - self.began
+        limit = settings.max_seconds
+        progress = min(1.0, max(self.n_epochs / settings.n_epochs, seconds / limit if limit else 0.0))
+        judged = self._judge(progress, tally.loss)
+        return NcaEpoch(
+            self.n_epochs, stage.horizon, parts, tally.loss, tally.overshoot,
+            None if judged is None else judged.score, None if judged is None else judged.stable, rate,
+            self.best is not None and self.best.epoch == self.n_epochs, propagated, tally.n_skipped, tally.n_replaced,
+            seconds, progress,
+        )  # fmt: skip
+
+    def _pass(self, horizon: int, parts: int, rate: float) -> _Tally:
+        """All minibatches of an epoch."""
+        tally, n_steps = _Tally(), self.settings.steps_per_frame // parts
+        for numbers in self._minibatches(horizon, parts):
+            if parts > 1:
+                done = self.updater.step(self.between.draw(len(numbers), parts, rng=self.rng), rate, n_steps)
+            else:
+                drawn = self.transitions.draw(numbers, horizon)
+                done = self.updater.step(drawn, rate, n_steps)
+                self.transitions.hand_in(drawn, done.outputs, done.good)
+                if self.kept is not None:
+                    self.kept.hand_in(drawn, done.outputs, done.losses, done.good)
+            tally.add(done)
             self.in_a_row = 0 if done.taken else self.in_a_row + 1
-            if math.isfinite(done.loss):
-                losses.append(done.loss)
-                overshoots.append(done.overshoot)
             if self.in_a_row >= self.settings.most_skipped:
                 self.stopped = "diverged"
                 break
-        loss = float(np.mean(losses)) if losses else math.inf
-        propagated = self.settings.propagate and loss <= self.settings.largest_jump * self.last_loss
-        self.transitions.end_epoch(propagate=propagated, injection=self.settings.injection, generator=self.draws)
-        if self.kept is not None:
-            self.kept.end_epoch(progress, generator=self.draws)
-        self.last_loss = loss
-        self.n_epochs, self.n_skipped, self.n_replaced = (
-            self.n_epochs + 1, self.n_skipped + n_skipped, self.n_replaced + n_replaced,
-        )  # fmt: skip
-        seconds = time.monotonic() - self.began
-        limit = self.settings.max_seconds
-        progress = min(1.0, max(self.n_epochs / self.settings.n_epochs, seconds / limit if limit else 0.0))
-        judged = self._judge(progress, loss)
-        return NcaEpoch(
-            self.n_epochs, horizon, loss, float(np.mean(overshoots)) if overshoots else math.inf,
-            None if judged is None else judged.score, None if judged is None else judged.stable, rate,
-            self.best is not None and self.best.epoch == self.n_epochs, propagated, n_skipped, n_replaced, seconds, progress,
-        )  # fmt: skip
+        return tally
 
     def _judge(self, progress: float, loss: float) -> FreeRun | None:
         """Run freely, where it is time to, and keep what is best; what came before the warm-up's end counts no longer."""
@@ -177,11 +214,11 @@ class _Training:
         self.counting = self.counting or counts
         return judged
 
-    def _minibatches(self, horizon: int) -> Iterator[np.ndarray]:
-        """Shuffled passes through all transitions; what is left of a pass is a smaller minibatch."""
+    def _minibatches(self, horizon: int, parts: int) -> Iterator[np.ndarray]:
+        """Shuffled passes through all transitions, as many as there are parts; the rest of a pass is a smaller minibatch."""
         n = self.transitions.n_sequences * self.transitions.n_starts(horizon)
         size = min(self.settings.batch, n)
-        n_wanted = self.settings.batches_per_epoch or -(-n // size)
+        n_wanted = parts * (self.settings.batches_per_epoch or -(-n // size))
         n_given = 0
         while n_given < n_wanted:
             order = self.rng.permutation(n)

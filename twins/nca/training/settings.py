@@ -22,23 +22,36 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 GRADIENTS: tuple[Gradients, ...] = get_args(Gradients)
 _LAST_RATE = 0.01
 """Of the learning rate, at the end of a falling schedule."""
+_MOST_PARTS, _WARM_RATE = 8, 2.0
+"""Of a frame, and of the learning rate, in the first lesson."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of a training. horizon: through how many frames gradients go back: 1 is one transition at a time.
+    """A part of a training. The schedule of the learning rate begins anew with each.
+
+    horizon: through how many frames gradients go back: 1 is one transition at a time. parts: above 1, transitions of such a
+    part of a frame are learned, from frames interpolated where a sequence is smooth in time (else whole transitions; see
+    twins.nca.training.interpolated); an epoch has so many times more minibatches. learning_rate: another than the
+    settings'.
 
     Raises AutomatonInvalid.
     """
 
     epochs: int
     horizon: int = 1
+    parts: int = 1
+    learning_rate: float | None = None
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or not 1 <= self.horizon <= 1000:
             raise AutomatonInvalid(
                 f"a stage needs epochs >= 1 and a horizon in 1..1000 frames, not {self.epochs} and {self.horizon}"
             )
+        if self.parts < 1 or (self.parts > 1 and self.horizon > 1):
+            raise AutomatonInvalid(f"parts must be at least 1, and 1 where the horizon is longer, not {self.parts}")
+        if self.learning_rate is not None and not 0.0 < self.learning_rate < math.inf:
+            raise AutomatonInvalid(f"the learning_rate of a stage must be positive, not {self.learning_rate!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +60,8 @@ class NcaFitSettings:
     ``settings_2024``.
 
     steps_per_frame: steps of the automaton from one frame to the next. stride: only every so many frames are used.
-    epochs: passes through all transitions; stages replaces it by several parts, each with its own horizon. batch:
+    epochs: passes through all transitions. warm_start: the share of them that is spent on parts of frames first, at twice
+    the learning rate; it is left out where the sequence is not smooth in time. stages: replaces both. batch:
     transitions in a minibatch. batches_per_epoch: an epoch is that many minibatches instead of a whole pass.
     max_seconds: stop after this time; schedule and stages then go by the time too, so that numbers depend on the machine.
     learning_rate, schedule: constant, or falling to a hundredth by a cosine or exponentially. gradients: "normalised": each
@@ -70,12 +84,13 @@ class NcaFitSettings:
     steps_per_frame: int = 32
     stride: int = 1
     epochs: int = 400
+    warm_start: float = 0.3
     stages: tuple[Stage, ...] = ()
-    batch: int = 64
+    batch: int = 16
     batches_per_epoch: int | None = None
     max_seconds: float | None = None
     learning_rate: float = 1e-3
-    schedule: Schedule = "constant"
+    schedule: Schedule = "cosine"
     gradients: Gradients = "normalised"
     update_share: float = 1.0
     propagate: bool = True
@@ -108,6 +123,10 @@ class NcaFitSettings:
                 raise AutomatonInvalid(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         for name in ("steps_per_frame", "stride", "epochs", "batch", "replicas", "validate_every", "most_skipped"):
             _check(name, getattr(self, name), "a whole number of at least 1", _is_count)
+        for stage in self.stages:
+            _check(
+                "parts of a stage", stage.parts, f"divisors of steps_per_frame = {self.steps_per_frame}", self._divides
+            )
         for name in ("batches_per_epoch", "checkpoint_every"):
             _check(
                 name, getattr(self, name), "None or a whole number of at least 1", lambda v: v is None or _is_count(v)
@@ -118,7 +137,8 @@ class NcaFitSettings:
             _check(name, getattr(self, name), "a number of at least 0", lambda v: 0.0 <= v < math.inf)
         for name in ("validation_share", "update_share"):
             _check(name, getattr(self, name), "above 0 and at most 1", lambda v: 0.0 < v <= 1.0)
-        _check("warm_up", self.warm_up, "from 0 to below 1", lambda v: 0.0 <= v < 1.0)
+        for name in ("warm_up", "warm_start"):
+            _check(name, getattr(self, name), "from 0 to below 1", lambda v: 0.0 <= v < 1.0)
         _check("beyond", self.beyond, "from 1 to 1000", lambda v: 1.0 <= v <= 1000.0)
         _check("largest_jump", self.largest_jump, "above 1", lambda v: v > 1.0)
         _check("max_seconds", self.max_seconds, "None or a positive number", lambda v: v is None or 0.0 < v < math.inf)
@@ -129,8 +149,15 @@ class NcaFitSettings:
 
     @property
     def plan(self) -> tuple[Stage, ...]:
-        """The stages, or the single one that `epochs` stands for."""
-        return self.stages or (Stage(self.epochs),)
+        """The stages, or those that epochs and warm_start stand for."""
+        if self.stages:
+            return self.stages
+        parts = max(n for n in range(1, _MOST_PARTS + 1) if self.steps_per_frame % n == 0)
+        n_first = round(self.warm_start * self.epochs) if parts > 1 else 0
+        if n_first == 0:
+            return (Stage(self.epochs),)
+        first = Stage(n_first, parts=parts, learning_rate=_WARM_RATE * self.learning_rate)
+        return first, Stage(self.epochs - n_first)
 
     @property
     def n_epochs(self) -> int:
@@ -141,25 +168,30 @@ class NcaFitSettings:
         """The loss by its name and options."""
         return loss_named(self.loss, **self.loss_options)
 
-    def horizon(self, progress: float) -> int:
-        """Frames that gradients go back through, when this share of the training is done."""
-        done = progress * self.n_epochs + 1e-9
-        for stage in self.plan:
-            if done < stage.epochs:
-                return stage.horizon
-            done -= stage.epochs
-        return self.plan[-1].horizon
+    def _divides(self, parts: int) -> bool:
+        return self.steps_per_frame % parts == 0
 
-    def rate(self, progress: float) -> float:
-        """The learning rate, when this share of the training is done."""
+    def stage_at(self, progress: float) -> tuple[int, float]:
+        """Which stage it is when this share of the training is done, and the share of that stage that is done."""
+        done = progress * self.n_epochs + 1e-9
+        for number, stage in enumerate(self.plan):
+            if done < stage.epochs:
+                return number, done / stage.epochs
+            done -= stage.epochs
+        return len(self.plan) - 1, 1.0
+
+    def rate(self, stage: int, share: float) -> float:
+        """The learning rate when this share of the stage is done."""
+        highest = self.plan[stage].learning_rate or self.learning_rate
         if self.schedule == "cosine":
-            return self.learning_rate * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
-        return self.learning_rate * (_LAST_RATE**progress if self.schedule == "exponential" else 1.0)
+            return highest * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * share)))
+        return highest * (_LAST_RATE**share if self.schedule == "exponential" else 1.0)
 
 
 def settings_2024(**changes: Any) -> NcaFitSettings:
     """As published for PDEs: 4000 epochs in minibatches of 64, constant 1e-3, true frames for the first sequence."""
-    options: dict[str, Any] = {"epochs": 4000, "injection": "first", "beyond": 1.0}
+    options: dict[str, Any] = {"epochs": 4000, "warm_start": 0.0, "batch": 64, "schedule": "constant"}
+    options |= {"injection": "first", "beyond": 1.0}
     return NcaFitSettings(**{**options, **changes})
 
 

@@ -41,13 +41,17 @@ class Updater:
         self.matrices = [weight for name, weight in named if "bias" not in name]
         self.nadam = Nadam(self.weights)
 
-    def step(self, drawn: Drawn, rate: float) -> Done:
-        """Unroll the minibatch through all its targets and move the weights once."""
+    def forget(self) -> None:
+        """Begin the optimiser's memory anew: the gradients to come are others."""
+        self.nadam = Nadam(self.weights)
+
+    def step(self, drawn: Drawn, rate: float, n_steps: int) -> Done:
+        """Unroll the minibatch through all its targets, n_steps from each to the next, and move the weights once."""
         settings = self.settings
         moves = settings.update_share == 1.0 or float(torch.rand(1, generator=self.draws)) < settings.update_share
         inputs, targets, before, transform = self._augmented(drawn)
         with torch.set_grad_enabled(moves):
-            first, losses, overshoot, good = self._unrolled(inputs, targets, before, drawn.conditions)
+            first, losses, overshoot, good = self._unrolled(inputs, targets, before, drawn.conditions, n_steps)
             if not bool(good.any()):
                 return Done(first, losses.detach(), good, math.nan, math.nan, False)
             loss, over = losses[good].mean(), overshoot[good].mean()
@@ -56,7 +60,7 @@ class Updater:
         return Done(outputs, losses.detach(), good, float(loss.detach()), float(over.detach()), taken)
 
     def _unrolled(
-        self, state: Tensor, targets: Tensor, before: Tensor, conditions: Tensor | None
+        self, state: Tensor, targets: Tensor, before: Tensor, conditions: Tensor | None, n_steps: int
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """States one frame on; losses and overshoot of each item, means over its frames; which did not run away."""
         settings, n_observed = self.settings, targets.shape[2]
@@ -67,7 +71,7 @@ class Updater:
         good = torch.ones(len(state), dtype=torch.bool)
         for target in targets:
             unrolled = self.automaton.unroll(
-                state, settings.steps_per_frame, generator=self.draws, conditions=conditions,
+                state, n_steps, generator=self.draws, conditions=conditions,
                 checkpoint_every=settings.checkpoint_every,
             )  # fmt: skip
             state = unrolled.state
