@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from labctl.errors import RecordingError, Stopped
-from labctl.events import Event, Failed, Progress, Sampled, StepFinished, StepStarted, Waiting, event_to_json
+from labctl.events import Event, Failed, FrameTaken, Progress, Sampled, StepFinished, StepStarted, Waiting, event_to_json
 
 Result = TypeVar("Result")
 Campaign = Generator[Event, None, Result]
@@ -42,11 +42,11 @@ class Journal:
         self._broken = False
 
     def write(self, event: Event) -> None:
-        """Append the event with its UTC time; samples are skipped (the recording holds them), and so is waiting.
+        """Append the event with its UTC time; samples and frames are skipped (the recording holds them), and so is waiting.
 
         Of a step's progress one event a second is kept, and the last one, which is written when the step is over.
         """
-        if isinstance(event, Sampled | Waiting):
+        if isinstance(event, Sampled | FrameTaken | Waiting):
             return
         line = {"utc": datetime.now(UTC).isoformat(timespec="milliseconds"), **event_to_json(event)}
         if isinstance(event, Progress):

@@ -60,6 +60,24 @@ class Sampled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FrameTaken(Event):
+    """Frame `index` of `n_frames` of `trial` came in, taken `time_s` after the trial's trigger.
+
+    `preview` is (y, x, channel), coarse, in counts, for looking at only; empty (0, 0, channel) where
+    the camera lost the frame. `saturated` counts at full scale.
+    """
+
+    trial: int
+    index: int
+    n_frames: int
+    time_s: float
+    names: tuple[str, ...]
+    preview: NDArray[np.float64]
+    lost: bool
+    saturated: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figures(Event):
     """Numbers worth keeping while something is trained: one row of a learning curve, by name."""
 
@@ -100,7 +118,7 @@ class Failed(Event):
 
 EVENT_TYPES: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (StepStarted, StepFinished, Progress, Sampled, Figures, Warned, Waiting, Reported, Failed)
+    for kind in (StepStarted, StepFinished, Progress, Sampled, FrameTaken, Figures, Warned, Waiting, Reported, Failed)
 }
 
 
@@ -122,7 +140,7 @@ def event_from_json(data: Mapping[str, Any]) -> Event:
         raise ValueError(f"event {name!r} is unknown; known are {', '.join(EVENT_TYPES)}")
     for item in fields(kind):
         value = values.get(item.name)
-        if item.name in ("drive", "response"):
+        if item.name in ("drive", "response", "preview"):
             values[item.name] = np.asarray(value, dtype=np.float64)
         elif isinstance(value, list):
             values[item.name] = tuple(value)

@@ -13,6 +13,7 @@ import errno
 import functools
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -31,18 +32,31 @@ SLACK_BYTES = 64 * 1024  # HDF5 rounds small allocations up; what it does not us
 
 
 def create_with_space(path: Path, header: RecordingHeader) -> h5py.File:
-    """A new file, opened for writing, with everything laid out and all its bytes really there, samples NaN.
+    """A new recording, opened for writing; see `create`."""
+    return create(
+        path,
+        lay_out=lambda file: hdf5_layout.lay_out(file, header),
+        fill=hdf5_layout.fill_samples,
+        n_bytes=_sample_bytes(header),
+    )
 
-    All but the samples is laid out in memory and written as plain bytes. Raises FileExistsError when `path` exists, and
+
+def create(
+    path: Path, *, lay_out: Callable[[h5py.File], None], fill: Callable[[h5py.File], None], n_bytes: int
+) -> h5py.File:
+    """A new file, opened for writing, with everything laid out and all its bytes really there.
+
+    All but the samples, n_bytes of them, is laid out by `lay_out` in memory and written as plain bytes; `fill` gives the
+    samples their place, with what stands for "not measured". Raises FileExistsError when `path` exists, and
     OSError, RuntimeError or ValueError when there is no room; then no file is left.
     """
     _null_device()
     with path.open("xb") as plain:
         try:
-            image = _image(path, header)
+            image = _image(path, lay_out)
             plain.write(image)
             plain.flush()
-            os.posix_fallocate(plain.fileno(), 0, len(image) + _sample_bytes(header) + SLACK_BYTES)
+            os.posix_fallocate(plain.fileno(), 0, len(image) + n_bytes + SLACK_BYTES)
             os.fsync(plain.fileno())
         except BaseException:
             path.unlink(missing_ok=True)
@@ -51,7 +65,7 @@ def create_with_space(path: Path, header: RecordingHeader) -> h5py.File:
     try:
         # Without HDF5's own lock another process may read while we write; the layout never changes meanwhile.
         file = h5py.File(path, "r+", libver="earliest", locking=False)
-        hdf5_layout.fill_samples(file)
+        fill(file)
         file.flush()
     except BaseException:
         if file is not None:
@@ -100,18 +114,23 @@ def reason(error: Exception) -> str:
 
 def why_not_created(path: Path, header: RecordingHeader, error: Exception) -> str:
     """What to tell when `create_with_space` failed."""
+    return why_no_file(path, _sample_bytes(header), error)
+
+
+def why_no_file(path: Path, n_bytes: int, error: Exception) -> str:
+    """What to tell when `create` failed."""
     if getattr(error, "errno", None) in NO_SPACE or isinstance(error, RuntimeError):
         return (
-            f"{path}: no room for this recording of {_sample_bytes(header) * 1e-6:.1f} MB ({reason(error)}); "
+            f"{path}: no room for this recording of {n_bytes * 1e-6:.1f} MB ({reason(error)}); "
             "nothing was played. Free some space or record fewer trials"
         )
     return f"{path} cannot be created ({reason(error)}); nothing was played. Choose another place"
 
 
-def _image(path: Path, header: RecordingHeader) -> bytes:
+def _image(path: Path, lay_out: Callable[[h5py.File], None]) -> bytes:
     """The file without its samples, laid out in memory."""
     with h5py.File(path, "w", driver="core", backing_store=False, libver="earliest") as file:
-        hdf5_layout.lay_out(file, header)
+        lay_out(file)
         file.flush()
         image: bytes = file.id.get_file_image()
     return image

@@ -122,7 +122,7 @@ class SimulatedBench:
         self.stop()
 
 
-BUNDLED = ("demo", "closed_loop", "oscillator")
+BUNDLED = ("demo", "closed_loop", "oscillator", "reaction_cell")
 """The simulated benches that come with a station file of the same name."""
 
 

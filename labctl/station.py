@@ -10,14 +10,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from labctl.errors import StationError
 from labctl.file_problems import parse_toml, read_text, told
 from labctl.station_checks import cross_check
-from labctl.station_schema import ChannelTable, DeviceTable, InstrumentTable, SafeTable, StationFile
+from labctl.station_schema import (
+    ChannelTable,
+    DeviceTable,
+    ImageTable,
+    InstrumentTable,
+    SafeTable,
+    StartTable,
+    StationFile,
+)
 from labctl.toml_lines import KeyPath, line_of
 from labctl.units import conversion, unit_of
 
@@ -30,7 +38,7 @@ class Channel:
     """One named, bounded quantity, in its own unit; `limits` of a sense channel are its range (or infinite)."""
 
     name: str
-    kind: Literal["drive", "set", "sense"]
+    kind: Literal["drive", "set", "sense", "image"]
     instrument: str
     terminal: str
     unit: str
@@ -45,11 +53,13 @@ class Channel:
     """Multiply by this to have the value in the driver's unit."""
     where: str
     """file:line of the limits, for messages."""
+    image: ImageTable | None = None
+    """How a camera sees it, for image channels."""
 
     @property
     def is_output(self) -> bool:
         """Whether something can be written to it."""
-        return self.kind != "sense"
+        return self.kind in ("drive", "set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,7 @@ class Device:
     pulse_s: float
     rest_s: float
     mode: Literal["auto", "buffered", "stepped"]
+    starts: Mapping[str, StartTable] = field(default_factory=dict)
 
     @property
     def dt_s(self) -> float:
@@ -97,6 +108,10 @@ class Station:
         if name not in self.devices:
             raise StationError(f"{self._file}: no device {name!r}; there are {', '.join(self.devices) or 'none'}")
         return self.devices[name]
+
+    def image_of(self, device: Device) -> Channel | None:
+        """The image channel of a device that is filmed; None for one that is driven and measured."""
+        return next((one for name in device.response if (one := self.channels[name]).kind == "image"), None)
 
     @property
     def _file(self) -> str:
@@ -158,6 +173,7 @@ def _channel(name: str, table: ChannelTable, file: str, lines: Mapping[KeyPath, 
         range=table.range,
         to_instrument=conversion(table.unit, table.instrument_unit or unit_of(table.unit).base),
         where=f"{file}:{line}" if line else file,
+        image=table.image,
     )
 
 
@@ -175,4 +191,5 @@ def _device(name: str, table: DeviceTable) -> Device:
         pulse_s=0.0 if not preparation.pulse else preparation.pulse_s or settled_s,
         rest_s=preparation.rest_s or settled_s,
         mode=table.mode,
+        starts=dict(table.starts),
     )

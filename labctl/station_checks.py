@@ -11,11 +11,13 @@ _NEEDED = {
     "set": ("limits", "ramp_per_s", "safe"),
     "drive": ("limits", "slew_per_s", "safe"),
     "sense": (),
+    "image": ("image",),
 }
 _MEANINGLESS = {
-    "set": ("range", "slew_per_s"),
-    "drive": ("range",),
-    "sense": ("limits", "ramp_per_s", "slew_per_s", "safe", "rest", "tolerance"),
+    "set": ("range", "slew_per_s", "image"),
+    "drive": ("range", "image"),
+    "sense": ("limits", "ramp_per_s", "slew_per_s", "safe", "rest", "tolerance", "image"),
+    "image": ("limits", "ramp_per_s", "slew_per_s", "safe", "rest", "tolerance", "range"),
 }
 
 
@@ -39,9 +41,8 @@ def _channel_problems(file: StationFile, name: str, channel: ChannelTable) -> It
         yield Problem((*here, "instrument"), f"no instrument {channel.instrument!r}; there are {known}")
     for key in _NEEDED[channel.kind]:
         if getattr(channel, key) is None:
-            yield Problem(
-                here, f"a {channel.kind!r} channel must have {key}: nothing may write to a channel without it"
-            )
+            why = "" if channel.kind == "image" else ": nothing may write to a channel without it"
+            yield Problem(here, f"a {channel.kind!r} channel must have {key}{why}")
     for key in _MEANINGLESS[channel.kind]:
         if getattr(channel, key) is not None:
             yield Problem((*here, key), f"a {channel.kind!r} channel has no {key}")
@@ -62,7 +63,7 @@ def _shared_terminals(file: StationFile) -> Iterator[Problem]:
     """Two outputs on one terminal would undo each other's limits."""
     taken: dict[tuple[str, str], str] = {}
     for name, channel in file.channels.items():
-        if channel.kind == "sense":
+        if channel.kind in ("sense", "image"):
             continue
         other = taken.setdefault((channel.instrument, channel.terminal), name)
         if other != name:
@@ -87,7 +88,11 @@ def _shared_addresses(file: StationFile) -> Iterator[Problem]:
 
 def _device_problems(file: StationFile, name: str, device: DeviceTable) -> Iterator[Problem]:
     here = ("devices", name)
-    for role, kinds in (("drive", ("drive", "set")), ("response", ("sense",)), ("conditions", ("set", "sense"))):
+    for role, kinds in (
+        ("drive", ("drive", "set")),
+        ("response", ("sense", "image")),
+        ("conditions", ("set", "sense")),
+    ):
         for member in getattr(device, role):
             channel = file.channels.get(member)
             if channel is None:
@@ -95,6 +100,7 @@ def _device_problems(file: StationFile, name: str, device: DeviceTable) -> Itera
             elif channel.kind not in kinds:
                 allowed = " or ".join(repr(kind) for kind in kinds)
                 yield Problem((*here, role), f"{member} is a {channel.kind!r} channel; {role} needs {allowed}")
+    yield from _filming_problems(file, here, device)
     preparation = (*here, "preparation")
     for member, level in device.preparation.pulse.items():
         channel = file.channels.get(member)
@@ -113,6 +119,31 @@ def _device_problems(file: StationFile, name: str, device: DeviceTable) -> Itera
         )
     if device.preparation.pulse_s is not None and device.preparation.pulse_s * device.sample_rate_Hz < 1.0:
         yield Problem((*preparation, "pulse_s"), f"is shorter than one sample at {device.sample_rate_Hz:g} Hz")
+
+
+def _filming_problems(file: StationFile, here: tuple[str, str], device: DeviceTable) -> Iterator[Problem]:
+    """A device is either driven and measured, or filmed."""
+    images = [name for name in device.response if name in file.channels and file.channels[name].kind == "image"]
+    if not images:
+        if not device.drive:
+            yield Problem((*here, "drive"), "a device that is not filmed needs at least one drive channel")
+        if device.starts:
+            yield Problem((*here, "starts"), "are of filmed devices; this one begins with its preparation")
+        return
+    if len(device.response) > 1:
+        yield Problem((*here, "response"), f"a filmed device has one image channel and no other, not {device.response}")
+    if device.drive:
+        yield Problem((*here, "drive"), "a filmed device is not played on: what is set belongs under conditions")
+    for name, start in device.starts.items():
+        if start.instrument not in file.instruments:
+            known = ", ".join(file.instruments)
+            yield Problem((*here, "starts"), f"{name}: no instrument {start.instrument!r}; there are {known}")
+        for command in start.commands:
+            left = command.replace("{seed}", "")
+            if "{" in left or "}" in left or "\n" in left or "\r" in left:
+                yield Problem(
+                    (*here, "starts"), f"{name}: {command!r}: only {{seed}} is filled in, one command a string"
+                )
 
 
 def _shared_drives(file: StationFile) -> Iterator[Problem]:

@@ -2,8 +2,8 @@
 
 [station]               name, simulated
 [instruments.NAME]      driver, address, serial, how the line talks, options, [instruments.NAME.scpi]
-[channels.NAME]         kind, instrument, terminal, unit, limits, ramp_per_s, slew_per_s, safe, range
-[devices.NAME]          drive, response, conditions, time_constant_s, sample_rate_Hz, preparation
+[channels.NAME]         kind, instrument, terminal, unit, limits, ramp_per_s, slew_per_s, safe, range, image
+[devices.NAME]          drive, response, conditions, time_constant_s, sample_rate_Hz, preparation, starts
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class InstrumentTable(_Table):
     """One instrument: which driver, at which address, and how the line talks."""
 
     driver: str = Field(min_length=1)
-    """keysight_33500b, keysight_l4532a, keysight_dsox1204g, keithley_2400, scpi, or pymeasure:module.Class."""
+    """keysight_33500b, keysight_l4532a, keysight_dsox1204g, keithley_2400, simoptics_so2c, scpi, or
+    pymeasure:module.Class."""
     address: str = Field(min_length=1)
     """VISA resource name, such as TCPIP::192.168.0.5::5025::SOCKET or ASRL/dev/ttyUSB0::INSTR."""
     serial: str | None = None
@@ -83,11 +84,28 @@ class SafeTable(_Table):
     """Whether the output is switched off once it stands at the safe value."""
 
 
+class ImageTable(_Table):
+    """How a camera sees a device."""
+
+    planes: dict[Name, str] = Field(min_length=1)
+    """Name of each channel of an image -> the camera's terminal (filter, colour), in the camera's order."""
+    exposure_s: PositiveFloat
+    """Exposure of a frame (s)."""
+    binning: int = Field(default=1, ge=1)
+    """So many pixels a side are summed into one."""
+    region: Annotated[tuple[int, int, int, int], Field(strict=False)] | None = None
+    """Left, top, width, height in pixels of the sensor; the whole sensor if not given."""
+    pixel: PositiveFloat = 1.0
+    """Size of a pixel of the sensor on the device, in pixel_unit."""
+    pixel_unit: str = "px"
+    """Such as um; px where nobody has measured it."""
+
+
 class ChannelTable(_Table):
     """A named, bounded quantity: one output or one input of an instrument."""
 
-    kind: Literal["drive", "set", "sense"]
-    """drive: played as a waveform. set: set and held. sense: measured."""
+    kind: Literal["drive", "set", "sense", "image"]
+    """drive: played as a waveform. set: set and held. sense: measured. image: seen by a camera."""
     instrument: Name
     """The instrument it belongs to."""
     terminal: str = Field(min_length=1)
@@ -112,6 +130,8 @@ class ChannelTable(_Table):
     """How far the read-back may be from what was set; a thousandth of the larger limit if not given."""
     range: PositiveFloat | None = None
     """Sense channels: full scale of the digitiser, ± in the channel's unit."""
+    image: ImageTable | None = None
+    """Image channels: planes, exposure, binning, region."""
 
     @field_validator("unit", "instrument_unit")
     @classmethod
@@ -145,24 +165,38 @@ class PreparationTable(_Table):
     """How long the device rests after it; five time constants if not given."""
 
 
+class StartTable(_Table):
+    """Commands that bring a filmed device to a new start before a trial, such as an injection."""
+
+    instrument: Name
+    """The instrument that takes them."""
+    commands: list[str] = Field(min_length=1)
+    """Sent one after another; {seed} stands for an integer of the trial, 0 to 2147483647. One that ends with "?" is asked, and
+    its answer waited for (*OPC?)."""
+    description: str = ""
+    """Anything a colleague should know."""
+
+
 class DeviceTable(_Table):
     """A physical device: the channels that drive it and those that show its response."""
 
-    drive: list[Name] = Field(min_length=1)
-    """Its drive channels."""
+    drive: list[Name] = Field(default_factory=list)
+    """Its drive channels; none for a device that is filmed."""
     response: list[Name] = Field(min_length=1)
-    """Its sense channels."""
+    """Its sense channels, or its one image channel."""
     conditions: list[Name] = Field(default_factory=list)
     """Set channels held constant while it is driven; their values are recorded."""
     time_constant_s: PositiveFloat
     """Its slowest relaxation time: the rest of the preparation is five of them."""
     sample_rate_Hz: PositiveFloat
-    """Rate at which it is driven and recorded."""
+    """Rate at which it is driven and recorded, or filmed."""
     mode: Literal["auto", "buffered", "stepped"] = "auto"
     """buffered: played and recorded from the instruments' memories, in step by a trigger; an error where that is
     impossible. stepped: set and read sample by sample. auto: buffered where the instruments can."""
     preparation: PreparationTable = PreparationTable()
     """The recorded segment before each trial."""
+    starts: dict[Name, StartTable] = Field(default_factory=dict)
+    """Filmed devices: ways to begin a trial, by name; the first is the usual one."""
     description: str = ""
     """Anything a colleague should know."""
 

@@ -19,6 +19,7 @@ from typing import Self
 
 from drivers.errors import DriverError
 from drivers.identity import Identity
+from labctl.bench.filming import Filming
 from labctl.bench.opening import (
     OpenedInstrument,
     Shortcomings,
@@ -28,7 +29,6 @@ from labctl.bench.opening import (
     open_what_answers,
 )
 from labctl.bench.plan import driven_devices
-from labctl.bench.recordings import Recordings
 from labctl.bench.ways import play_group, roles_of, way_of
 from labctl.errors import InstrumentFault, LabctlError, SafetyError, StationError, Stopped
 from labctl.guard import guard
@@ -39,7 +39,7 @@ JUST_NOW_S = 2.0
 """Leaving the bench's block so soon after `make_safe` failed, that is not tried once more."""
 
 
-class Bench(Recordings):
+class Bench(Filming):
     """An opened station: set and read single channels, play excitations and record responses, make safe.
 
     Made by `Bench.open`. Use it in a `with` block: that handles Ctrl-C, SIGTERM and SIGHUP as well (in the main thread),

@@ -12,7 +12,7 @@ from drivers.errors import DriverError, LineTimeout, UnknownTerminal
 from drivers.identity import UNKNOWN, Identity
 from drivers.line import Line
 from drivers.registry import open_driver
-from drivers.roles import Digitiser, Driver, Player
+from drivers.roles import Camera, Digitiser, Driver, Filming, Player
 from drivers.transport import open_line
 from labctl.bench.claims import Claim, claim
 from labctl.channels import InputChannel, InstrumentState, OutputChannel
@@ -36,6 +36,7 @@ class OpenedInstrument:
     player: Player | None
     digitiser: Digitiser | None
     claim: Claim
+    camera: Camera | None = None
 
 
 @dataclass(slots=True)
@@ -141,6 +142,8 @@ def make_channels(
             if channel.is_output:
                 outputs[name] = _output(channel, instrument, safe_states)
                 safe_states.add_output(outputs[name].action(channel.instrument if channel.kind == "drive" else None))
+            elif channel.kind == "image":
+                _check_camera(channel, instrument)
             else:
                 meter = _meter(channel, instrument)
                 if meter is not None:
@@ -225,11 +228,12 @@ def _open_claimed(name: str, table: InstrumentTable, claimed: Claim) -> OpenedIn
         driver = open_driver(table.driver, line, {**table.options, **table.scpi})
         player = _role(driver.player)
         digitiser = _role(driver.digitiser)
+        camera = _role(driver.camera) if isinstance(driver, Filming) else None
     except BaseException:
         line.close()
         raise
     state = InstrumentState(name, line, table.timeout_s, table.reconnect_s)
-    return OpenedInstrument(name, line, driver, driver.identity(), state, player, digitiser, claimed)
+    return OpenedInstrument(name, line, driver, driver.identity(), state, player, digitiser, claimed, camera)
 
 
 def _role(maker: Callable[[], Role]) -> Role | None:
@@ -286,6 +290,19 @@ def _output(channel: Channel, instrument: OpenedInstrument, safe_states: SafeSta
                 f"on this output, and stands at {fixed / channel.to_instrument:g} {channel.unit} otherwise"
             )
     return OutputChannel(channel, set_point, instrument.state, safe_states)
+
+
+def _check_camera(channel: Channel, instrument: OpenedInstrument) -> None:
+    """Raise StationError unless the instrument is a camera with these planes."""
+    camera = instrument.camera
+    if camera is None:
+        raise StationError(f"{channel.name}: {instrument.name} is no camera")
+    wanted = list(channel.image.planes.values()) if channel.image else []
+    missing = [plane for plane in wanted if plane not in camera.planes]
+    if missing:
+        raise StationError(
+            f"{channel.name}: {instrument.name} has no plane {missing[0]!r}; it has {', '.join(camera.planes)}"
+        )
 
 
 def _meter(channel: Channel, instrument: OpenedInstrument) -> InputChannel | None:

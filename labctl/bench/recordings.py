@@ -193,7 +193,7 @@ class Recordings:
             except GeneratorExit as closing:
                 # Closed while an exception passes through the caller: it is on its way out, so the outputs come first.
                 told = running.abandon(make_safe=closing.__context__ is not None)
-                _note_on_stop(closing, told)
+                note_on_stop(closing, told)
                 raise
             except BaseException as error:
                 running.fail(error)
@@ -261,7 +261,7 @@ class Recordings:
         )
 
 
-def _note_on_stop(closing: GeneratorExit, told: str) -> None:
+def note_on_stop(closing: GeneratorExit, told: str) -> None:
     """Tell the Stopped that closes a generator, if that is what does, what became of outputs and data."""
     error: BaseException | None = closing
     while isinstance(error, GeneratorExit):

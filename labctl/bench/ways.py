@@ -78,12 +78,13 @@ def lacking_for_buffered(
 def roles_of(
     instruments: Mapping[str, OpenedInstrument], inputs: Mapping[str, InputChannel], channel: Channel
 ) -> tuple[str, ...]:
-    """What can be done with a channel: "set", "played", "measured", "recorded"."""
+    """What can be done with a channel: "set", "played", "measured", "recorded", "filmed"."""
     player, digitiser = instruments[channel.instrument].player, instruments[channel.instrument].digitiser
     offered = {
         "set": channel.is_output,
         "played": channel.kind == "drive" and player is not None and channel.terminal in player.terminals,
         "measured": channel.name in inputs,
+        "filmed": channel.kind == "image" and instruments[channel.instrument].camera is not None,
         "recorded": channel.kind == "sense" and digitiser is not None and channel.terminal in digitiser.terminals,
     }
     return tuple(role for role, there in offered.items() if there)
@@ -95,7 +96,9 @@ def way_of(
     inputs: Mapping[str, InputChannel],
     device: Device,
 ) -> str:
-    """ "buffered" or "stepped (why)"; raises ExcitationError for a device that can be driven and recorded in no way."""
+    """ "buffered" or "stepped (why)", or "filmed"; raises ExcitationError for a device that nothing can drive and record."""
+    if station.image_of(device) is not None:
+        return "filmed"
     lacking = lacking_for_buffered(station, instruments, [device])
     if not lacking and device.mode != "stepped":
         return "buffered"
@@ -108,6 +111,8 @@ def way_of(
 
 def play_group(station: Station, instruments: Mapping[str, OpenedInstrument], device: Device) -> tuple[str, ...]:
     """Devices of equal groups can be driven by one play; a device that is stepped is a group of its own."""
+    if station.image_of(device) is not None:
+        return ("filmed", device.name)
     if device.mode == "stepped" or lacking_for_buffered(station, instruments, [device]):
         return ("stepped", device.name)
     first = (station.channels[names[0]].instrument for names in (device.drive, device.response))

@@ -17,7 +17,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "bench",
         nargs="?",
         default="demo",
-        help="bench file (TOML), or the name of one that comes with labctl: demo (default), closed_loop, oscillator",
+        help="bench file (TOML), or the name of one that comes with labctl: demo (default), closed_loop, oscillator, "
+        "reaction_cell",
     )
     sim.add_argument(
         "--station", type=Path, metavar="FILE", help="write a station file with the bench's addresses here"

@@ -81,6 +81,14 @@ def _check_channel(bench: Bench, name: str) -> bool:
     roles = bench.roles_of(name)
 
     def show() -> None:
+        if channel.image is not None:
+            planes = ", ".join(f"{name} = plane {plane}" for name, plane in channel.image.planes.items())
+            rows, columns = bench.sensor_size(channel.name)
+            sys.stdout.write(
+                f"  {channel.name:20} {columns} x {rows} pixels; {planes}; exposure {channel.image.exposure_s:g} s, "
+                f"binning {channel.image.binning}; {', '.join(roles)}\n"
+            )
+            return
         level = "(not measured singly)"
         if channel.is_output:
             level = f"{bench.get(name):+.6g} {channel.unit}"
@@ -98,6 +106,10 @@ def _check_device(bench: Bench, name: str) -> bool:
     def show() -> None:
         device = bench.station.devices[name]
         way = bench.way_of(name)
+        if way == "filmed":
+            starts = f", starts {', '.join(device.starts)}" if device.starts else ""
+            sys.stdout.write(f"  {name:20} {' '.join(device.response)}, filmed, a frame every {device.dt_s:g} s{starts}\n")
+            return
         sys.stdout.write(
             f"  {name:20} {' '.join(device.drive)} -> {' '.join(device.response)}, {way}, {device.sample_rate_Hz:g} Sa/s\n"
         )
@@ -125,7 +137,7 @@ def run_rate(options: argparse.Namespace) -> int:
 
     out = sys.stdout.write
     with Bench.open(options.station) as bench:
-        devices = options.device or [name for name in bench.station.devices if bench.way_of(name) != "buffered"]
+        devices = options.device or [name for name in bench.station.devices if bench.way_of(name).startswith("stepped")]
         if not devices:
             raise ExcitationError(
                 "every device of the station is played from memory; name those of the loop with --device"

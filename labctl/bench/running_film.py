@@ -1,0 +1,141 @@
+"""One recording of frames from its first to its last: however it ends, camera and outputs first, then the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.errors import DriverError
+from drivers.roles import Camera, CameraFrame
+from labctl.errors import InstrumentFault, LabctlError, RecordingError
+from labctl.frame_recording import LOST, TAKEN, FrameBlock, FrameHeader, FrameRecording
+from labctl.frame_store import FrameWriter
+from labctl.safety import SafeReport, SafeStateRegistry
+
+OFF_TIME = 0.01
+"""A frame that is further from its time than this share of the interval is noted."""
+
+
+class RunningFilm:
+    """Takes the frames, writes them, and brings everything to an end."""
+
+    def __init__(
+        self, header: FrameHeader, safe_states: SafeStateRegistry, store: str | Path | None, notes: Sequence[str]
+    ) -> None:
+        """store: the file to write; None keeps the frames in memory. Raises RecordingError."""
+        shape = header.shape[:2]
+        self._header = header
+        self._safe_states = safe_states
+        self._counts = np.zeros((*header.shape, len(header.names)), dtype=np.uint16)
+        self._status = np.zeros(shape, dtype=np.int8)
+        self._time_s = np.full(shape, np.nan)
+        self._saturated = np.zeros(shape, dtype=np.int64)
+        self._light = np.full(shape, np.nan)
+        self._conditions = np.full(header.conditions.shape, np.nan)
+        self._notes = list(notes)
+        self._writer = None if store is None else FrameWriter(store, header)
+
+    @property
+    def device_seconds(self) -> float:
+        """Device time filmed until now."""
+        return float(np.count_nonzero(self._status)) * self._header.interval_s
+
+    def begin_trial(self, trial: int, conditions: NDArray[np.float64]) -> None:
+        """The conditions (condition,) as read back."""
+        self._conditions[trial] = conditions
+        if self._writer is not None:
+            self._writer.begin_trial(trial, conditions)
+
+    def take(self, trial: int, frame: CameraFrame) -> FrameBlock:
+        """Write a frame, keep it, and pass it on; what is the matter with it is noted."""
+        at = (trial, frame.index)
+        if frame.counts is not None:
+            frame.counts.setflags(write=False)
+            self._counts[at] = frame.counts
+        block = FrameBlock(trial, frame.index, frame.counts, frame.time_s, frame.saturated, frame.light)
+        self._note_trouble(trial, frame)
+        if self._writer is not None:
+            self._writer.append(block)
+        self._time_s[at], self._saturated[at], self._light[at] = frame.time_s, frame.saturated, frame.light
+        self._status[at] = LOST if frame.counts is None else TAKEN
+        return block
+
+    def _note_trouble(self, trial: int, frame: CameraFrame) -> None:
+        where = f"trial {trial}, frame {frame.index}"
+        if frame.counts is None:
+            self._notes.append(f"{where}: lost by the camera")
+        off_s = frame.time_s - frame.index * self._header.interval_s
+        if frame.late or abs(off_s) > OFF_TIME * self._header.interval_s:
+            self._notes.append(f"{where}: taken {off_s:+.3g} s off its time")
+
+    def finish(self) -> FrameRecording:
+        """Everything was filmed: close the file and give the recording."""
+        complete = bool((self._status != 0).all())
+        self._note_saturation()
+        if self._writer is not None:
+            for note in self._notes:
+                self._writer.note(note)
+            self._writer.finish(complete=complete, ended="as planned")
+        return FrameRecording(
+            self._header, self._counts, self._status, self._time_s, self._saturated, self._light, self._conditions,
+            complete, None if self._writer is None else self._writer.path, tuple(self._notes),
+        )  # fmt: skip
+
+    def _note_saturation(self) -> None:
+        frames = int(np.count_nonzero(self._saturated))
+        if frames:
+            self._notes.append(
+                f"{int(self._saturated.sum())} counts in {frames} frames are at full scale ({self._header.full_scale}): what is "
+                "brighter is not known; expose for less time"
+            )
+
+    def abandon(self, camera: Camera, *, make_safe: bool) -> str:
+        """The consumer wants no more; returns in words what was filmed, and how the outputs are."""
+        with self._safe_states.undisturbed():
+            self._stop(camera)
+            report = self._safe_states.make_safe() if make_safe else None
+            lost = self._close_file("stopped before its end")
+        return self._tell(report, lost)
+
+    def fail(self, camera: Camera, error: BaseException) -> None:
+        """Make the outputs safe, close the file; raise the error in words, or return to raise it as is."""
+        with self._safe_states.undisturbed():
+            report = self._safe_states.make_safe()
+            self._stop(camera)
+            lost = self._close_file(f"{type(error).__name__}: {error}")
+        told = self._tell(report, lost)
+        if isinstance(error, DriverError):
+            raise InstrumentFault(f"{error}; {told}") from error
+        if isinstance(error, LabctlError):
+            raise type(error)(f"{error}; {told}") from error
+        error.add_note(told)
+
+    def _stop(self, camera: Camera) -> None:
+        try:
+            camera.abort()
+        except DriverError as error:  # what ended the recording is told; this comes after it
+            self._notes.append(f"stopping the camera: {error}")
+
+    def _close_file(self, ended: str) -> str:
+        self._note_saturation()
+        if self._writer is None:
+            return ""
+        for note in self._notes:
+            self._writer.note(note)
+        try:
+            self._writer.finish(complete=False, ended=ended)
+        except RecordingError as error:
+            return str(error)
+        return ""
+
+    def _tell(self, report: SafeReport | None, lost: str) -> str:
+        planned = self._status.size
+        filmed = int(np.count_nonzero(self._status))
+        where = "in memory only" if self._writer is None else f"readable in {self._writer.path}"
+        outputs = "the outputs are as they were set"
+        if report is not None:
+            outputs = "all outputs are safe" if report.ok else str(report)
+        return f"{filmed} of {planned} frames were taken and are {where}; {outputs}{'; ' + lost if lost else ''}"

@@ -1,0 +1,83 @@
+"""Film a device: frames stream into a recording while whoever watches sees small previews of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labctl.bench import Bench
+from labctl.campaign import Campaign, Step
+from labctl.events import FrameTaken, Progress, Reported, Warned
+from labctl.frame_recording import FrameBlock, FrameRecording
+
+PREVIEW_PIXELS = 48
+"""A preview has at most so many pixels a side."""
+
+
+def record_frames(
+    bench: Bench,
+    device: str,
+    *,
+    n_trials: int,
+    n_frames: int,
+    path: Path,
+    interval_s: float | None = None,
+    conditions: Sequence[Mapping[str, float]] | Mapping[str, float] | None = None,
+    start: str | None = None,
+    light: bool = True,
+    seed: int = 0,
+    key: str = "",
+    title: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> Campaign[FrameRecording]:
+    """Film `device` into the file `path` and return the recording; see `Bench.film` for what the arguments mean.
+
+    Yields every frame as it comes (`FrameTaken`, with a coarse preview) and the progress; it can be stopped between two
+    frames. Raises what the bench raises; the frames taken until then are in the file.
+    """
+    step = Step(key or f"film/{device}", title or f"Film {device}")
+    frames = bench.film(
+        device, n_trials=n_trials, n_frames=n_frames, interval_s=interval_s, conditions=conditions, start=start,
+        light=light, seed=seed, store=path, label=step.key, provenance=provenance,
+    )  # fmt: skip
+    names = tuple(bench.station.channels[bench.station.device(device).response[0]].image.planes)  # type: ignore[union-attr]
+    yield step.started()
+    total = n_trials * n_frames
+    try:
+        while True:
+            try:
+                block = next(frames)
+            except StopIteration as finished:
+                recording: FrameRecording = finished.value
+                break
+            yield _event(step.key, block, names, n_frames)
+            yield Progress(step.key, block.trial * n_frames + block.index + 1, total, f"trial {block.trial}")
+    finally:
+        frames.close()
+    for note in recording.notes:
+        yield Warned(step.key, note)
+    device_s = float(recording.valid_frames.sum()) * recording.interval_s
+    yield Reported(
+        step.key, {"device_seconds": device_s, "trials": n_trials, "lost": len(recording.lost)}, (str(path),)
+    )
+    yield step.finished(f"{n_trials} trials of {n_frames} frames, {device_s:g} s of device time")
+    return recording
+
+
+def _event(key: str, block: FrameBlock, names: tuple[str, ...], n_frames: int) -> FrameTaken:
+    return FrameTaken(
+        key, block.trial, block.index, n_frames, block.time_s, names, preview_of(block.counts, len(names)),
+        block.counts is None, block.saturated,
+    )  # fmt: skip
+
+
+def preview_of(counts: NDArray[np.uint16] | None, n_channels: int) -> NDArray[np.float64]:
+    """(y, x, channel) of at most PREVIEW_PIXELS a side: every k-th pixel, in counts; empty for a lost frame."""
+    if counts is None:
+        return np.zeros((0, 0, n_channels))
+    every = -(-max(counts.shape[:2]) // PREVIEW_PIXELS)
+    return counts[::every, ::every].astype(np.float64)
