@@ -1,0 +1,244 @@
+"""An automaton that turns picture A into B, B into C, keeps C, and heals it.
+
+    python benchmarks/nca_morph.py --json morph.json --picture morph.png --quick
+
+The pictures are drawn in nca_morph_pictures.py (RGBA, SIMULATED: no camera saw them) and padded. Sequence A, B, C, C: the
+repeat teaches that the end stays (Richardson et al. 2024, doi 10.1371/journal.pcbi.1011589). C = 16 channels, half of the
+cells fire in a step, observed channels bounded to [0, 1] and hidden ones to [-1, 1]. Beyond the publication: a pool in which
+states at the end live on and are damaged (Mordvintsev et al. 2020). --no-pool leaves it away, for comparison.
+
+Of every seed: errors (Euclidean norm over cells and RGBA) of a free run after one and two transitions, beside predicting no
+change; error and stability after 10 and 30 times the training's horizon; holes of three kinds cut at random places into C
+after 10 frames, and how much of each is healed after 20 more. A hole counts as healed where at least HEALED of the deviation
+from the run left alone is gone; all cells fire as in that run. stable: finite, within [-0.5, 1.5], pattern standard deviation
+0.5 to 1.5 of C's, all the way, AND the error to C at 10 times the horizon at most KEPT of the norm of C.
+
+Finished seeds are read from --json and not trained again, if they were trained with the same settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measuring import plain, read_options, read_results, write_results
+from nca_morph_pictures import draw_figure, sequence
+
+from twins.nca import (
+    Augmentation,
+    Automaton,
+    Damage,
+    Frames,
+    NcaFitSettings,
+    NcaModel,
+    NcaSpec,
+    Pool,
+    fit_nca,
+    half_mask,
+    regeneration,
+)
+from twins.nca import damage as wipe
+from twins.nca.free_run import free_run
+
+HEALED, KEPT = 0.8, 0.15
+HORIZON = 3  # frames of A, B, C, C after the first
+LONGER, LONGEST = 10, 30  # times the horizon; the names of figures say so too
+FRAMES_BEFORE, FRAMES_AFTER = 10, 20  # of the damage
+HOLES = {
+    "disc": Damage(kind="disc", radius=(0.12, 0.25), middle=0.6),
+    "rectangle": Damage(kind="rectangle", radius=(0.12, 0.25), middle=0.6),
+    "half": Damage(kind="half"),
+    "noise": Damage(kind="noise", radius=(0.2, 0.5)),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """drawn, pad: cells. steps: of a frame. limit_s: of one seed's training, whatever its epochs."""
+
+    n_seeds: int
+    drawn: int
+    pad: int
+    steps: int
+    epochs: int
+    replicas: int
+    n_holes: int
+    limit_s: float | None
+
+
+QUICK = Size(n_seeds=2, drawn=28, pad=4, steps=24, epochs=2000, replicas=6, n_holes=8, limit_s=255.0)
+FULL = Size(n_seeds=4, drawn=40, pad=8, steps=32, epochs=4000, replicas=8, n_holes=32, limit_s=None)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train every seed, measure, write after each."""
+    options = read_options(__doc__, more=add_options, arguments=arguments)
+    size = QUICK if options.quick else FULL
+    began = time.perf_counter()
+    asked = plain({"size": asdict(size), "pool": not options.no_pool, "seed": options.seed})
+    earlier = read_results(options.json)
+    seeds: dict[str, Any] = earlier.get("by_seed", {}) if earlier.get("asked") == asked else {}
+    for number in range(options.seed, options.seed + size.n_seeds):
+        if str(number) in seeds:
+            print(f"seed {number}: measured already")
+            continue
+        model, trained = trained_model(number, size, pool=not options.no_pool)
+        seeds[str(number)] = trained | measured(model, size, number)
+        if options.picture is not None:
+            draw(model, size, options.picture.with_stem(f"{options.picture.stem}_{number}"))
+        figures = summary(seeds) | {"asked": asked, "by_seed": seeds, "simulated": True}
+        write_results(options, figures | {"seconds": time.perf_counter() - began})
+    for name, value in summary(seeds).items():
+        print(f"{name:36} {value}")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What this benchmark alone takes."""
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG of the run and of its healing, FILE_seed.png")
+    parser.add_argument("--no-pool", action="store_true", help="train by propagation alone, without pool and damage")
+
+
+def trained_model(seed: int, size: Size, *, pool: bool) -> tuple[NcaModel, dict[str, Any]]:
+    """The model of one seed, and how its training went."""
+    spec = NcaSpec(n_channels=16, n_observed=4, kernels="ID_DIFF_LAP", padding="zero", fire_rate=0.5, bounds="clip")
+    holes = Damage(kind="disc", share=0.5, radius=(0.1, 0.3), middle=0.8)
+    settings = NcaFitSettings(
+        steps_per_frame=size.steps, epochs=size.epochs, max_seconds=size.limit_s, replicas=size.replicas,
+        learning_rate=5e-3, schedule="cosine", state_weight=0.0, injection=0.1,
+        augmentation=Augmentation(pad=size.pad),
+        pool=Pool(kept=0.67, renewed=0.1, damage=holes, damage_after=0.25) if pool else None,
+        validate_every=max(1, size.epochs // 20), beyond=5.0,
+    )  # fmt: skip
+    automaton = Automaton(spec, generator=torch.Generator().manual_seed(seed))
+    events = fit_nca(automaton, sequence(size.drawn, 4), sequence(size.drawn, 10), seed=seed, settings=settings)
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as finished:
+            fitted = finished.value
+            return fitted.model, {"epochs": fitted.n_epochs, "best_epoch": fitted.best_epoch, "train_s": fitted.seconds}
+        if event.validation is not None:
+            print(
+                f"seed {seed}: epoch {event.epoch}, {event.seconds:.0f} s, loss {event.train_loss:.3g}, free run "
+                f"{event.validation:.3g}{'' if event.stable else ', unstable'}", flush=True,
+            )  # fmt: skip
+
+
+def measured(model: NcaModel, size: Size, seed: int) -> dict[str, Any]:
+    """Errors of a free run, stability, healing."""
+    draws = torch.Generator().manual_seed(1000 + seed)
+    frames = Augmentation(pad=size.pad).padded(sequence(size.drawn, 1 + LONGEST * HORIZON))
+    with torch.no_grad():
+        run = free_run(model, frames, generator=draws)
+    error = run.error[0]
+    norm_of_c = float(np.linalg.norm(frames.values[0, -1]))
+    first, second = (float(np.linalg.norm(np.diff(frames.values[0, n : n + 2], axis=0))) for n in (0, 1))
+    kept = bool(error[LONGER * HORIZON - 1] <= KEPT * norm_of_c)
+    return {
+        "transition_error": {"A_B": error[0], "B_C": error[1], "C_C": error[2]},
+        "no_change_error": {"A_B": first, "B_C": second},
+        "transition_ratio_to_no_change": {"A_B": error[0] / first, "B_C": error[1] / second},
+        "norm_of_c": norm_of_c,
+        "error_after_10_horizons": error[LONGER * HORIZON - 1],
+        "error_after_30_horizons": error[-1],
+        "stable": bool(run.stable) and kept,
+        "regeneration": {name: healing(model, frames, holes, size, draws) for name, holes in HOLES.items()},
+    }
+
+
+def healing(model: NcaModel, frames: Frames, holes: Damage, size: Size, draws: torch.Generator) -> dict[str, Any]:
+    """Of many holes of one kind. Steps are counted in steps of the automaton."""
+    n_holes = 4 if holes.kind == "half" else size.n_holes
+    masks = (
+        holes.mask(n_holes, frames.size, model.automaton.spec, generator=draws)
+        if holes.kind != "half"
+        else halves(frames)
+    )
+    found = regeneration(
+        model, frames, masks, n_before=FRAMES_BEFORE, n_after=FRAMES_AFTER, every=size.steps // 4, generator=draws
+    )
+    steps = found.steps_to_recover(HEALED)
+    return {
+        "n_holes": n_holes,
+        "share_healed": found.share_recovered(HEALED) if (found.deviation[..., 0] > 0).any() else 0.0,  # nothing left
+        "error_of_the_hole": float(np.median(found.error[..., 0])),
+        "error_healed": float(np.median(found.error[..., -1])),
+        "error_undamaged": float(found.undamaged_error[0, -1]),
+        "median_steps_to_heal": float(np.median(steps)),
+    }
+
+
+def halves(frames: Frames) -> torch.Tensor:
+    """Upper, lower, left, right."""
+    return torch.stack(
+        [half_mask(frames.size, axis=axis, first=first) for axis in ("y", "x") for first in (True, False)]
+    )
+
+
+def summary(seeds: dict[str, Any]) -> dict[str, Any]:
+    """Over the seeds."""
+    every = list(seeds.values())
+
+    def mean(*keys: str) -> float:
+        return float(np.mean([float(_inside(one, keys)) for one in every]))
+
+    return {
+        "seeds": len(every),
+        "stable_seeds": sum(one["stable"] for one in every),
+        "transition_ratio_A_B": mean("transition_ratio_to_no_change", "A_B"),
+        "transition_ratio_B_C": mean("transition_ratio_to_no_change", "B_C"),
+        "error_after_10_horizons_of_norm": float(
+            np.mean([one["error_after_10_horizons"] / one["norm_of_c"] for one in every])
+        ),
+        "error_after_30_horizons_of_norm": float(
+            np.mean([one["error_after_30_horizons"] / one["norm_of_c"] for one in every])
+        ),
+        "regeneration_share": {name: mean("regeneration", name, "share_healed") for name in HOLES},
+        "median_steps_to_heal": {name: mean("regeneration", name, "median_steps_to_heal") for name in HOLES},
+    }
+
+
+def _inside(one: dict[str, Any], keys: Sequence[str]) -> Any:
+    for key in keys:
+        one = one[key]
+    return float("nan") if one is None else one
+
+
+def draw(model: NcaModel, size: Size, path: Path) -> None:
+    """The free run, and two of its healings."""
+    draws = torch.Generator().manual_seed(7)
+    frames = Augmentation(pad=size.pad).padded(sequence(size.drawn, 4))
+    state = model.start(frames)
+    rows, titles = {"run": [picture(state)]}, {"run": ["A"]}
+    shown = (1, 2, 3, 10, 30, 90)
+    for number, state in enumerate(model.states(frames, shown[-1], generator=draws), start=1):
+        if number in shown:
+            rows["run"].append(picture(state))
+            titles["run"].append(f"{number * size.steps} steps")
+    for name, holes in HOLES.items():
+        mask = holes.mask(1, frames.size, model.automaton.spec, generator=draws)
+        healing_state = wipe(state, mask, model.automaton.spec)
+        rows[name], titles[name] = [picture(healing_state)], [f"{name}, 0 steps"]
+        for n_steps in (8, 16, 32, 64, 256, 512):
+            last = 0 if len(titles[name]) == 1 else int(titles[name][-1].split()[0])
+            healing_state = next(
+                iter(model.automaton.trajectory(healing_state, n_steps - last, every=n_steps - last, generator=draws))
+            )
+            rows[name].append(picture(healing_state))
+            titles[name].append(f"{n_steps} steps")
+    draw_figure(path, rows, titles)
+
+
+def picture(state: torch.Tensor) -> np.ndarray:
+    """(y, x, RGBA)."""
+    return np.asarray(state[0, :4].permute(1, 2, 0).cpu().numpy())
+
+
+if __name__ == "__main__":
+    main()
