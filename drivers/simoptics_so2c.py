@@ -48,13 +48,13 @@ class FrameRecorder:
     interval_s = Number(
         "ACQ:INT?", "ACQ:INT {value:.12g}", "Time from frame to frame", unit="s", within=(1e-3, 1e6)
     )  # fmt: skip
-    n_frames = Number("ACQ:COUN?", "ACQ:COUN {value:.0f}", "Frames", unit="1", within=(1, MOST_FRAMES))
+    n_frames = Number("ACQ:COUN?", "ACQ:COUN {value:.0f}", "Frames", unit="frames", within=(1, MOST_FRAMES))
     binning = Number(
-        "IMAG:BINN?", "IMAG:BINN {value:.0f}", "Pixels a side that are summed", unit="1", one_of=tuple(map(float, BINNINGS))
+        "IMAG:BINN?", "IMAG:BINN {value:.0f}", "Pixels a side that are summed", unit="px", one_of=tuple(map(float, BINNINGS))
     )  # fmt: skip
     light = Switch("LIGH?", "LIGH {value}", "Whether the lamp is on")
-    black_level = Number("SENS:BLAC?", None, "Counts without light", unit="1")
-    bits = Number("SENS:BITS?", None, "Bits of a count", unit="1")
+    black_level = Number("SENS:BLAC?", None, "Counts without light", unit="counts")
+    bits = Number("SENS:BITS?", None, "Bits of a count", unit="bits")
     planes = PLANES
     max_frames = MOST_FRAMES
 

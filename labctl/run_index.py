@@ -14,7 +14,8 @@ from pathlib import Path
 
 import h5py
 
-from labctl import hdf5_layout
+from labctl import frame_layout, hdf5_layout
+from labctl.frame_recording import TAKEN
 
 INDEX_NAME = "recordings.sqlite"
 _log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class RunEntry:
     response_channels: str
     changed_ns: int
     size_bytes: int
+    pixels: str = ""
+    """Of recordings of frames: columns x rows. Their samples are frames, their drive channels the conditions held."""
 
 
 class RunIndex:
@@ -106,6 +109,8 @@ def describe_file(path: Path, directory: Path) -> RunEntry | None:
     """The index entry of one file; None if it is no recording of ours (foreign HDF5 files may lie beside ours)."""
     try:
         with h5py.File(path, "r", locking=False) as file:
+            if file.attrs.get("format") == frame_layout.FORMAT:
+                return _describe_frames(file, path, directory)
             if file.attrs.get("format") != hdf5_layout.FORMAT:
                 return None
             status = path.stat()
@@ -127,3 +132,23 @@ def describe_file(path: Path, directory: Path) -> RunEntry | None:
     except (OSError, KeyError, ValueError) as error:
         _log.warning("%s is left out of the index: %s", path, error)
         return None
+
+
+def _describe_frames(file: h5py.File, path: Path, directory: Path) -> RunEntry:
+    """The index entry of a recording of frames."""
+    status, shape = path.stat(), file["counts"].shape
+    return RunEntry(
+        file=str(path.relative_to(directory)),
+        started_utc=str(file.attrs["started_utc"]),
+        simulated=bool(file.attrs["simulated"]),
+        complete=bool(file.attrs["complete"]),
+        n_trials=int(shape[0]),
+        n_samples=int(shape[1]),
+        measured_samples=int((file["status"][...] == TAKEN).sum()),
+        dt_s=float(file.attrs["interval_s"]),
+        drive_channels=", ".join(hdf5_layout.texts(file, "condition")),
+        response_channels=", ".join(hdf5_layout.texts(file, "channel")),
+        changed_ns=status.st_mtime_ns,
+        size_bytes=status.st_size,
+        pixels=f"{shape[3]} x {shape[2]}",
+    )

@@ -1,4 +1,4 @@
-"""`labctl record`: play a designed excitation on a device and record its response."""
+"""`labctl record`: play a designed excitation on a device and record its response; or film it, where a camera sees it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 from labctl.commands.arguments import check_folder, check_new, positive_integer, seed
+from labctl.commands.record_frames import add_frame_arguments, film_if_seen
 
 DESIGNS = ("characterise", "random-steps", "multisine", "prbs", "noise")
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
-    record = commands.add_parser("record", help="play a designed excitation on a device and record its response")
+    record = commands.add_parser(
+        "record", help="play a designed excitation on a device and record its response, or film it"
+    )
     record.add_argument("station", type=Path, help="station file (TOML)")
     record.add_argument("--device", required=True, help="device of the station file")
     record.add_argument(
@@ -23,7 +26,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="characterise (default): training trials and held-out repeats, in two files; the others: one file",
     )
     record.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the recordings go")
-    record.add_argument("--trials", type=positive_integer, default=60, help="training trials (default 60)")
+    record.add_argument("--trials", type=positive_integer, help="training trials (default 60; 4 of a filmed device)")
     record.add_argument("--samples", type=positive_integer, default=600, help="samples a trial (default 600)")
     record.add_argument(
         "--repeats", type=positive_integer, default=25, help="repeats of each held-out input (default 25)"
@@ -32,9 +35,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     record.add_argument("--low", type=float, help="lowest drive (default: the channel's limit)")
     record.add_argument("--high", type=float, help="highest drive (default: the channel's limit)")
     record.add_argument(
-        "--condition", action="append", default=[], metavar="CHANNEL=VALUE", help="set-point held meanwhile; repeatable"
+        "--condition",
+        action="append",
+        default=[],
+        metavar="CHANNEL=VALUE",
+        help="set-point held meanwhile; repeatable; of a filmed device also CHANNEL=VALUE,VALUE,… for one trial after another",
     )
     record.add_argument("--seed", type=seed, default=0, help="seed of the design (default 0)")
+    add_frame_arguments(record)
     record.set_defaults(run=run)
 
 
@@ -50,13 +58,16 @@ def run(options: argparse.Namespace) -> int:
     from labctl.console import Console
     from labctl.network_bench import apply_conditions
 
+    filmed = film_if_seen(options)
+    if filmed is not None:
+        return filmed
     conditions = conditions_from(options.condition)
     parts = ("training", "heldout") if options.design == "characterise" else (options.design,)
     check_folder(options.out)
     check_new(options.out / f"{options.device}-{part}.h5" for part in parts)
     rng = np.random.default_rng(options.seed)
     design = CharacterisationDesign(
-        n_trials=options.trials,
+        n_trials=options.trials or 60,
         n_samples=options.samples,
         n_inputs=options.inputs,
         n_repeats=options.repeats,

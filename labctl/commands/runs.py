@@ -32,8 +32,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for entry in entries:
         marks = ("SIMULATED " if entry.simulated else "") + ("" if entry.complete else "INTERRUPTED")
+        what = f"samples at {1 / entry.dt_s:g} Hz"
+        if entry.pixels:
+            what = f"frames of {entry.pixels} pixels every {entry.dt_s:g} s"
         sys.stdout.write(
-            f"{entry.started_utc[:19]}  {entry.n_trials:5d} trials x {entry.n_samples} samples at {1 / entry.dt_s:g} Hz  "
+            f"{entry.started_utc[:19]}  {entry.n_trials:5d} trials x {entry.n_samples} {what}  "
             f"{entry.drive_channels} -> {entry.response_channels}  {entry.file}  {marks}\n"
         )
     sys.stdout.write(f"{len(entries)} recordings\n")
