@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from twins.nca.losses import LOSSES, Loss, loss_named
     from twins.nca.metrics import compare, stable, wavelengths
     from twins.nca.model import NcaModel
+    from twins.nca.nca_file import load_nca, save_nca
     from twins.nca.pde import PDES, Pde, pde_named, simulate
     from twins.nca.readable import ReadableRule, read_frames, read_model
     from twins.nca.scaling import Scaling
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
     from twins.nca.training.fit import fit_nca
     from twins.nca.training.pool import Pool
+    from twins.nca.training.seeds import FittedSeeds, SeedEvent, fit_seeds
     from twins.nca.training.settings import NcaFitSettings, Stage, settings_2024
 
 _HOMES = {
@@ -90,6 +92,7 @@ _HOMES = {
         "wavelengths",
     ),
     "twins.nca.model": ("NcaModel",),
+    "twins.nca.nca_file": ("load_nca", "save_nca"),
     "twins.nca.pde": (
         "PDES",
         "Pde",
@@ -103,6 +106,7 @@ _HOMES = {
     "twins.nca.symmetry": ("Equivariance", "equivariance", "symmetrised"),
     "twins.nca.training.events": ("FittedNca", "NcaEpoch", "NcaEvent"),
     "twins.nca.training.fit": ("fit_nca",),
+    "twins.nca.training.seeds": ("FittedSeeds", "SeedEvent", "fit_seeds"),
     "twins.nca.training.settings": ("NcaFitSettings", "Stage", "settings_2024"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -117,6 +121,7 @@ __all__ = [
     "Damage",
     "Equivariance",
     "FittedNca",
+    "FittedSeeds",
     "Frames",
     "FreeRun",
     "Loss",
@@ -134,6 +139,7 @@ __all__ = [
     "Regeneration",
     "Scaling",
     "SearchSettings",
+    "SeedEvent",
     "SoughtStart",
     "Stage",
     "Transform",
@@ -146,8 +152,10 @@ __all__ = [
     "export_nca",
     "finished",
     "fit_nca",
+    "fit_seeds",
     "half_mask",
     "load_any_nca",
+    "load_nca",
     "load_nca_ensemble",
     "loss_named",
     "paint",
@@ -156,6 +164,7 @@ __all__ = [
     "read_model",
     "rectangle_mask",
     "regeneration",
+    "save_nca",
     "save_nca_ensemble",
     "seek_start",
     "settings_2024",
