@@ -110,6 +110,7 @@ def trained_model(seed: int, size: Size, *, pool: bool) -> tuple[NcaModel, dict[
     holes = Damage(kind="disc", share=0.5, radius=(0.1, 0.3), middle=0.8)
     settings = NcaFitSettings(
         steps_per_frame=size.steps, epochs=size.epochs, max_seconds=size.limit_s, replicas=size.replicas,
+        batch=size.replicas * HORIZON, warm_start=0.0,
         learning_rate=5e-3, schedule="cosine", state_weight=0.0, injection=0.1,
         augmentation=Augmentation(pad=size.pad),
         pool=Pool(kept=0.67, renewed=0.1, damage=holes, damage_after=0.25) if pool else None,

@@ -22,8 +22,23 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"steps_per_frame": 16, "injection": 0.25},
     ),
     "morph": (
-        {"hidden": 12, "kernels": "ID_DIFF_LAP", "padding": "zero", "fire_rate": 0.5},
-        {"steps_per_frame": 64, "replicas": 4, "state_weight": 0.001, "damage": {"kind": "disc", "share": 0.25}},
+        {"hidden": 12, "kernels": "ID_DIFF_LAP", "padding": "zero", "fire_rate": 0.5, "bounds": "clip"},
+        {
+            "steps_per_frame": 32,
+            "replicas": 6,
+            "injection": 0.1,
+            "learning_rate": 5e-3,
+            "warm_start": 0.0,
+            "batch": 64,
+            "state_weight": 0.0,
+            "beyond": 5.0,
+            "pool": {
+                "kept": 0.67,
+                "renewed": 0.1,
+                "damage_after": 0.25,
+                "damage": {"kind": "disc", "share": 0.5, "radius": (0.1, 0.3), "middle": 0.8},
+            },
+        },  # of benchmarks/nca_morph.py
     ),
     "as-published": (
         {"hidden": 6, "kernels": "ID_LAP", "padding": "periodic"},
@@ -32,14 +47,15 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 """Of each the automaton (hidden: channels beside the observed ones) and its training, where they differ from the defaults of
 NcaSpec and NcaFitSettings. pde, as-published: fields that are periodic, of an isotropic law (Richardson et al. 2024, doi
-10.1371/journal.pcbi.1011589). images: recordings of a camera. morph: pictures that become one another, and heal."""
+10.1371/journal.pcbi.1011589). images: recordings of a camera. morph: pictures that
+become one another; the last one stays, and heals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NcaTraining:
     """preset: of PRESETS. spec: fields of NcaSpec that differ from the preset's (n_channels, kernels, padding …); how many
     channels are observed, fixed or conditions, the frames say. fit: fields of NcaFitSettings that differ (steps_per_frame,
-    epochs, loss, max_seconds …; augmentation and damage as mappings, stages as (epochs, horizon)). n_seeds: trainings that
+    epochs, loss, max_seconds …; augmentation, damage and pool as mappings, stages as (epochs, horizon)). n_seeds: trainings that
     differ in nothing but chance. scaling: one range for all channels, or one for each. formulation: how steps are computed.
 
     Raises CampaignError for what has no such name; what does not fit raises twins.AutomatonInvalid when it is made.
@@ -83,6 +99,7 @@ class NcaTraining:
         """How it is trained. Raises CampaignError, twins.TwinError."""
         from twins.nca.training.augmentation import Augmentation
         from twins.nca.training.damage import Damage
+        from twins.nca.training.pool import Pool
         from twins.nca.training.settings import NcaFitSettings, Stage
 
         wanted = {**PRESETS[self.preset][1], **self.fit}
@@ -90,6 +107,11 @@ class NcaTraining:
             for name, kind in (("augmentation", Augmentation), ("damage", Damage)):
                 if isinstance(wanted.get(name), Mapping):
                     wanted[name] = kind(**wanted[name])
+            if isinstance(wanted.get("pool"), Mapping):
+                pool = dict(wanted["pool"])
+                if isinstance(pool.get("damage"), Mapping):
+                    pool["damage"] = Damage(**pool["damage"])
+                wanted["pool"] = Pool(**pool)
             wanted["stages"] = tuple(
                 Stage(*one) if isinstance(one, tuple | list) else one for one in wanted.get("stages", ())
             )

@@ -20,7 +20,7 @@ from twins.nca.scaling import Scaling
 from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
 from twins.nca.training.held_out import divided
 from twins.nca.training.interpolated import Interpolated
-from twins.nca.training.pool import KeptStates
+from twins.nca.training.pool import KeptStates, lasting
 from twins.nca.training.settings import NcaFitSettings
 from twins.nca.training.transitions import Transitions
 from twins.nca.training.update import Done, Updater
@@ -231,6 +231,7 @@ class _Training:
     def _prepared(self, frames: Frames) -> Frames:
         augmentation = self.settings.augmentation
         used = frames.span(0, frames.n_frames, self.settings.stride)
+        used = used if self.settings.pool is None else lasting(used)
         return used if augmentation is None else augmentation.padded(used)
 
     def _transitions(self) -> Transitions:

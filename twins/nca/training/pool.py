@@ -2,20 +2,22 @@
 
 Propagation carries a state from frame to frame and lets go of it at the end; how the picture lasts is not learned from
 that. In a pool some states at the end are their own next input: they grow old, the worst of them are replaced, the best
-damaged (Mordvintsev et al., "Growing Neural Cellular Automata", Distill 2020). The last frame must therefore stand there
-twice: A, B, C, C is the sequence of Richardson et al. 2024 (doi 10.1371/journal.pcbi.1011589).
+damaged (Mordvintsev et al., "Growing Neural Cellular Automata", Distill 2020). The last frame therefore stands there twice:
+A, B, C, C is the sequence of Richardson et al. 2024 (doi 10.1371/journal.pcbi.1011589).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from twins.errors import AutomatonInvalid, FramesInvalid
+from twins.nca.frames import Frames
 from twins.nca.spec import NcaSpec
 from twins.nca.training.damage import Damage
 from twins.nca.training.transitions import Drawn, Transitions
@@ -55,6 +57,14 @@ class Pool:
             raise AutomatonInvalid(f"largest_loss must be positive, not {self.largest_loss!r}")
 
 
+def lasting(frames: Frames) -> Frames:
+    """The frames with the last one once more, unless it stands there twice already: A, B, C becomes A, B, C, C."""
+    values = frames.values
+    if frames.n_frames >= 2 and np.array_equal(values[:, -1], values[:, -2]):
+        return frames
+    return replace(frames, values=np.concatenate((values, values[:, -1:]), axis=1))
+
+
 class KeptStates:
     """The pool of one training. It acts on the inputs of `transitions` after they were propagated.
 
@@ -66,7 +76,8 @@ class KeptStates:
         if transitions.cyclic or not torch.equal(observed[:, 0], observed[:, 1]):
             raise FramesInvalid(
                 "a pool keeps states at the last frame, which must therefore be the same as the one before it, and not be "
-                "followed by the first (cyclic): repeat the last frame, as in A, B, C, C"
+                "followed by the first (cyclic): repeat the last frame, as in A, B, C, C; of a single sequence of 12 frames "
+                "or more the end is held out: pass validation frames"
             )
         self.pool, self.transitions, self.spec = pool, transitions, spec
         n_kept = max(1, round(pool.kept * transitions.n_sequences))
