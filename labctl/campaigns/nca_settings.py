@@ -81,7 +81,7 @@ class NcaTraining:
 
         wanted = {**PRESETS[self.preset][0], **self.spec}
         hidden = wanted.pop("hidden")
-        fixed = {
+        fixed: dict[str, Any] = {
             "n_observed": frames.n_channels,
             "n_environment": frames.n_environment,
             "n_conditions": len(frames.condition_names),
