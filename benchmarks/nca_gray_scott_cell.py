@@ -79,7 +79,7 @@ def measured(pattern: str, seed: int, size: Size) -> Campaign[dict[str, Any]]:
             except StopIteration as end:
                 fitted: FittedNca = end.value
                 break
-            yield Progressed(event.progress, f"{pattern}, seed {seed}, epoch {event.epoch}")
+            yield Progress(f"{pattern}-{seed}", event.progress, 1.0, f"epoch {event.epoch}")
     except AutomatonDiverged as error:
         return {**result, "stable": False, "diverged": str(error)}
     finally:
