@@ -11,11 +11,13 @@ from torch.nn.functional import conv2d, pad
 
 from twins.errors import EquationInvalid, SolverRefused
 from twins.nca.kernels import kernel
-from twins.nca.metrics import wavelength
+from twins.nca.metrics import pattern_sd, wavelength
 from twins.nca.pde import (
+    LABYRINTH,
     MAZE,
     MITOSIS,
     PDES,
+    SPIRALS,
     AdvectionDiffusion,
     Brusselator,
     CahnHilliard,
@@ -28,6 +30,7 @@ from twins.nca.pde import (
     pde_named,
     random_values,
     simulate,
+    smooth_noise,
 )
 
 
@@ -206,6 +209,16 @@ def test_an_excited_pulse_runs_through_fitzhugh_nagumo_once_and_leaves_it_at_res
     np.testing.assert_allclose(frames[-1], pde.rest()[0], atol=0.05)
 
 
+def test_spirals_go_on_and_a_labyrinth_comes_to_stand() -> None:
+    spirals = simulate(
+        SPIRALS, smooth_noise(SPIRALS, 1, size=48, generator=draws(3), length=5.0), n_frames=5, steps_per_frame=1000
+    ).values[0, 2:, :, :, 0]  # fmt: skip
+    assert (pattern_sd(spirals) > 0.8).all() and (pattern_sd(np.diff(spirals, axis=0)) > 0.8).all()
+    labyrinth = simulate(LABYRINTH, noise(LABYRINTH, 1, size=32, generator=draws()), n_frames=3, steps_per_frame=1500)
+    standing = labyrinth.values[0, 1:, :, :, 0]
+    assert (pattern_sd(standing) > 0.6).all() and pattern_sd(standing[1] - standing[0]) < 0.1
+
+
 def test_predicting_no_change_costs_what_was_measured_for_the_maze() -> None:
     values = simulate(MAZE, blocks(MAZE), n_frames=1025, steps_per_frame=1).values
     unit = (values - values.min()) / (values.max() - values.min())
@@ -242,3 +255,12 @@ def test_values_that_run_away_are_refused_with_what_to_do() -> None:
         simulate(
             Heat(0.1), 1e308 * random_values(Heat(), 1, size=5, generator=draws()) * 1.7, n_frames=2, steps_per_frame=1
         )
+
+
+@pytest.mark.slow
+def test_old_mazes_agree_in_wavelength_and_mass_whatever_they_began_as() -> None:
+    last = simulate(MAZE, blocks(MAZE, size=128), n_frames=2, steps_per_frame=12_000).values[:, 1]
+    images = np.moveaxis(last, -1, 1)
+    for values, typical in ((wavelength(images), (9.78, 9.13)), (images.mean(axis=(2, 3)), (0.607, 0.196))):
+        assert values.mean(axis=0) == pytest.approx(typical, rel=0.01)
+        assert (values.std(axis=0, ddof=1) < 0.07 * values.mean(axis=0)).all()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from twins.errors import EquationInvalid, SolverRefused
-from twins.nca.metrics import pattern_sd
+from twins.nca.metrics import pattern_sd, wavelength
 from twins.nca.pde import (
     INITIAL_CONDITIONS,
     LIFE_PATTERNS,
@@ -24,6 +24,7 @@ from twins.nca.pde import (
     random_values,
     simulate,
     simulate_family,
+    smooth_noise,
     spots,
     with_noise,
 )
@@ -139,6 +140,13 @@ def test_noise_lies_about_the_rest_state_or_what_one_says() -> None:
     assert float(drawn.min()) >= 0.0 and float(drawn.max()) <= 1.0
 
 
+def test_smooth_noise_varies_over_its_length_as_strongly_as_one_says() -> None:
+    drawn = smooth_noise(MAZE, 4, size=96, generator=draws(), sd=0.3, length=6.0).numpy()
+    assert pattern_sd(drawn) == pytest.approx(0.3) and drawn.mean() == pytest.approx(0.5, abs=0.05)
+    # of a power exp(-(k·length)²/2) the mean frequency is sqrt(π/2)/(2π·length)
+    assert wavelength(drawn) == pytest.approx(2 * np.pi * 6.0 / np.sqrt(np.pi / 2), rel=0.15)
+
+
 def test_life_patterns_repeat_with_their_periods() -> None:
     for name, period in (("block", 1), ("blinker", 2), ("toad", 2), ("beacon", 2)):
         played = simulate(LIFE, life_pattern(name, size=8), n_frames=period + 1, steps_per_frame=1).values
@@ -156,6 +164,8 @@ def test_starts_that_do_not_fit_are_refused() -> None:
         simulate(LIFE, 0.5 * life_pattern("block"), n_frames=1, steps_per_frame=1)
     with pytest.raises(SolverRefused, match="step to step"):
         simulate(LIFE, life_pattern("block"), n_frames=1, steps_per_frame=1, dt=0.5)
+    with pytest.raises(EquationInvalid, match="whole numbers"):
+        simulate(LIFE, life_pattern("block"), n_frames=1, steps_per_frame=1, noise_sd=0.1, generator=draws())
     with pytest.raises(EquationInvalid, match="does not fit"):
         life_pattern("acorn", size=6)
     with pytest.raises(EquationInvalid, match="there are glider"):

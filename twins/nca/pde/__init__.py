@@ -13,7 +13,7 @@ from twins.nca.pde.brusselator import Brusselator
 from twins.nca.pde.cahn_hilliard import CahnHilliard
 from twins.nca.pde.equation import METHODS, Method, Pde
 from twins.nca.pde.family import NOISE_SHARES, simulate_family, with_noise
-from twins.nca.pde.fitzhugh_nagumo import FitzHughNagumo
+from twins.nca.pde.fitzhugh_nagumo import LABYRINTH, SPIRALS, FitzHughNagumo
 from twins.nca.pde.game_of_life import LIFE_PATTERNS, GameOfLife, life_pattern
 from twins.nca.pde.gray_scott import MAZE, MITOSIS, SWEEP, GrayScott
 from twins.nca.pde.heat import Heat
@@ -25,6 +25,7 @@ from twins.nca.pde.initial import (
     random_blocks,
     random_values,
     seeded,
+    smooth_noise,
     soup,
     spots,
 )
@@ -38,6 +39,8 @@ PDES: dict[str, Pde] = {
     "gray_scott_mitosis": MITOSIS,
     "heat": Heat(),
     "fitzhugh_nagumo": FitzHughNagumo(),
+    "fitzhugh_nagumo_spirals": SPIRALS,
+    "fitzhugh_nagumo_labyrinth": LABYRINTH,
     "brusselator": Brusselator(),
     "cahn_hilliard": CahnHilliard(),
     "game_of_life": GameOfLife(),
@@ -46,11 +49,11 @@ PDES: dict[str, Pde] = {
 """By name, with their default parameters; ``pde_named`` gives them others."""
 
 __all__ = [
-    "INITIAL_CONDITIONS", "LIFE_PATTERNS", "MAZE", "METHODS", "MITOSIS", "NOISE_SHARES", "PDES", "SWEEP",
-    "AdvectionDiffusion", "Brusselator", "CahnHilliard", "FitzHughNagumo", "GameOfLife", "GrayScott", "Heat", "Method",
-    "Neighbourhood", "Pde", "WrittenPde", "blocks", "initial_named", "life_pattern", "load_pde", "noise", "pde_from",
-    "pde_named", "random_blocks", "random_values", "seeded", "simulate", "simulate_family", "soup", "spots", "states",
-    "with_noise",
+    "INITIAL_CONDITIONS", "LABYRINTH", "LIFE_PATTERNS", "MAZE", "METHODS", "MITOSIS", "NOISE_SHARES", "PDES", "SPIRALS",
+    "SWEEP", "AdvectionDiffusion", "Brusselator", "CahnHilliard", "FitzHughNagumo", "GameOfLife", "GrayScott", "Heat",
+    "Method", "Neighbourhood", "Pde", "WrittenPde", "blocks", "initial_named", "life_pattern", "load_pde", "noise",
+    "pde_from", "pde_named", "random_blocks", "random_values", "seeded", "simulate", "simulate_family", "smooth_noise",
+    "soup", "spots", "states", "with_noise",
 ]  # fmt: skip
 
 

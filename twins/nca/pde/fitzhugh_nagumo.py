@@ -18,7 +18,9 @@ class FitzHughNagumo(Pde):
     """du/dt = D_u ∇²u + u - u³/3 - v + current,  dv/dt = D_v ∇²v + epsilon·(u + beta - gamma·v).
 
     u excites itself and is inhibited by the slow v. The defaults rest until u is lifted over its threshold, and then send
-    out one pulse. Sources: R. FitzHugh, Biophys. J. 1, 445 (1961); J. Nagumo et al., Proc. IRE 50, 2061 (1962).
+    out one pulse. ``SPIRALS`` oscillates everywhere, and from smooth_noise waves run on
+    for ever. ``LABYRINTH``, with a fast v that spreads widely, comes
+    to stand in stripes. Sources: R. FitzHugh, Biophys. J. 1, 445 (1961); J. Nagumo et al., Proc. IRE 50, 2061 (1962).
     """
 
     epsilon: float = 0.08
@@ -31,8 +33,16 @@ class FitzHughNagumo(Pde):
     name = "fitzhugh_nagumo"
     fields = ("u", "v")
     dt = 0.1
-    background = (-1.1994, -0.6243)
-    seed = (1.5, -0.6243)
+
+    @property
+    def background(self) -> tuple[float, ...]:  # type: ignore[override]
+        """At rest."""
+        return self.rest()
+
+    @property
+    def seed(self) -> tuple[float, ...]:  # type: ignore[override]
+        """u far above its threshold."""
+        return 1.5, self.rest()[1]
 
     def change(self, state: Float[Tensor, "batch field y x"], near: Neighbourhood) -> Float[Tensor, "batch field y x"]:
         """See the class."""
@@ -57,3 +67,7 @@ class FitzHughNagumo(Pde):
         steepest = float(state[:, 0].square().max())
         fast = LARGEST_EIGENVALUE * self.diffusion_u + max(0.0, steepest - 1.0)
         return max(fast, LARGEST_EIGENVALUE * self.diffusion_v + abs(self.epsilon * self.gamma))
+
+
+SPIRALS = FitzHughNagumo(epsilon=0.1, beta=0.5, gamma=0.5, diffusion_u=0.25)
+LABYRINTH = FitzHughNagumo(epsilon=2.0, beta=0.0, gamma=0.8, diffusion_u=0.35, diffusion_v=3.9)

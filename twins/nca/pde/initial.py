@@ -125,6 +125,23 @@ def noise(
     return rest + sd * drawn
 
 
+def smooth_noise(
+    pde: Pde, n: int, *, size: Size = _FULL, generator: torch.Generator, sd: float = 0.5, length: float = 6.0
+) -> States:
+    """Noise about the rest state that varies over `length` cells: each wave exp(-(k·length)²/4) as strong, periodic.
+
+    Spirals begin where an oscillating medium has every phase around a point, as in such noise.
+    """
+    white = noise(pde, n, size=size, generator=generator, sd=1.0, about=[0.0] * len(pde.fields))
+    n_rows, n_columns = white.shape[2:]
+    frequency = torch.fft.fftfreq(n_rows)[:, None].square() + torch.fft.rfftfreq(n_columns).square()
+    weight = torch.exp(-((2.0 * torch.pi * length) ** 2) / 4.0 * frequency.double())
+    smooth = torch.fft.irfft2(weight * torch.fft.rfft2(white), (n_rows, n_columns))
+    rest = torch.tensor(pde.rest(), dtype=torch.float64)[:, None, None]
+    found: Tensor = rest + sd * smooth / smooth.std(dim=(2, 3), correction=0, keepdim=True)
+    return found
+
+
 def random_values(pde: Pde, n: int, *, size: Size = _FULL, generator: torch.Generator) -> States:
     """Every cell and field drawn uniformly between the equation's background and seed value."""
     drawn = torch.rand(n, len(pde.fields), *rows_and_columns(size), generator=generator, dtype=torch.float64)
@@ -137,6 +154,7 @@ INITIAL_CONDITIONS: dict[str, Callable[..., States]] = {
     "spots": spots,
     "soup": soup,
     "noise": noise,
+    "smooth_noise": smooth_noise,
     "random_values": random_values,
 }
 

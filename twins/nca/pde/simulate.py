@@ -84,6 +84,8 @@ def states(
         )
     if noise_sd < 0.0 or (noise_sd > 0.0 and generator is None):
         raise EquationInvalid(f"noise_sd = {noise_sd:g}: it must not be negative, and to draw noise takes a generator")
+    if noise_sd > 0.0 and pde.discrete:
+        raise EquationInvalid(f"{pde.name} knows whole numbers alone; noise_sd must be 0")
     state, step, near = _initial(pde, initial), pde.dt if dt is None else dt, pde.neighbourhood(padding)
     pde.check_dt(state, step, method)
     kick, n_done, n_steps = noise_sd * step**0.5, 0, discard
