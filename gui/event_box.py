@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 from gui.plots.trace_buffer import TraceBuffer
-from labctl.events import Event, Progress, Sampled
+from labctl.events import Event, FrameTaken, Progress, Sampled
 
 CAPACITY = 2000
 """Events kept between two looks; more than that in a thirtieth of a second nobody could read."""
@@ -30,12 +30,13 @@ class EventBox:
         self._left_out = 0
 
     def put(self, event: Event) -> None:
-        """Keep an event: samples in the ring buffer, progress in place of the step's earlier one, the rest in order."""
+        """Keep an event: samples in the ring buffer, progress and frames in place of the step's earlier one, the rest in order."""
         if isinstance(event, Sampled):
             self.samples.append(event)
             return
         with self._lock:
-            slot: Hashable = ("progress", event.key) if isinstance(event, Progress) else next(self._numbers)
+            newest_only = isinstance(event, Progress | FrameTaken)
+            slot: Hashable = (type(event).__name__, event.key) if newest_only else next(self._numbers)
             self._waiting.pop(slot, None)
             self._waiting[slot] = event
             if len(self._waiting) > self._capacity:
