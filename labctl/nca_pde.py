@@ -27,8 +27,8 @@ class PdeSource:
     """pde: a name (labctl nca pdes) or the path of an equation that is written as text (.toml). parameters: other values
     than its own. vary: parameters and their values; every combination is simulated, and the rule is told which it is.
 
-    initial: where it begins (see twins.nca.pde.initial); empty: random blocks where the equation says of what, a soup for a
-    rule of cells, else noise. size: (rows, columns). n_trials: initial conditions. n_frames: of
+    initial: where it begins (see twins.nca.pde.initial); empty: the equation's usual start.
+    size: (rows, columns). n_trials: initial conditions. n_frames: of
     every trial, the first included. steps_per_frame: time steps from one to the next. discard: time steps before the first
     frame. dt: time step, the equation's own if None. noise_sd: of noise on every cell. seed: of initial conditions and noise.
 
@@ -85,7 +85,7 @@ class PdeSource:
         n_all = len(combinations) * self.n_trials
         check_size((n_all, self.n_frames, *self.size, len(equation.fields)), f"a simulation of {self.pde}")
         generator = torch.Generator().manual_seed(self.seed)
-        initial = self.initial or ("soup" if equation.discrete else "random_blocks" if equation.seed else "noise")
+        initial = self.initial or equation.start
         parts = []
         for values in combinations:
             own = equation.with_parameters(**values)

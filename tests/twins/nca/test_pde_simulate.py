@@ -140,6 +140,14 @@ def test_noise_lies_about_the_rest_state_or_what_one_says() -> None:
     assert float(drawn.min()) >= 0.0 and float(drawn.max()) <= 1.0
 
 
+@pytest.mark.parametrize("name", PDES)
+def test_every_equation_does_something_from_its_usual_start(name: str) -> None:
+    pde = PDES[name]
+    start = initial_named(pde.start, pde, 2, size=24, generator=draws())
+    values = simulate(pde, start, n_frames=2, steps_per_frame=10).values
+    assert np.abs(values[:, 1] - values[:, 0]).max() > 1e-3
+
+
 def test_smooth_noise_varies_over_its_length_as_strongly_as_one_says() -> None:
     drawn = smooth_noise(MAZE, 4, size=96, generator=draws(), sd=0.3, length=6.0).numpy()
     assert pattern_sd(drawn) == pytest.approx(0.3) and drawn.mean() == pytest.approx(0.5, abs=0.05)

@@ -138,6 +138,7 @@ def test_the_example_kuramoto_sivashinsky_keeps_moving_within_bounds() -> None:
         (changed(dt=-1.0), "dt"),
         (changed(padding="wrap"), "padding"),
         (changed(drift={}), "drift"),
+        (changed(start="rain"), "start must be one of blocks, random_blocks"),
         (changed(constants={"half": True}), "constants.half"),
         (changed(fields={}), "fields"),
     ],

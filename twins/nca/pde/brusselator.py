@@ -63,6 +63,11 @@ class Brusselator(Pde):
         """The b above which the uniform state oscillates."""
         return 1.0 + self.a**2
 
+    @property
+    def start(self) -> str:
+        """Ripples on the uniform state."""
+        return "noise"
+
     def stiffness(self, state: Float[Tensor, "batch field y x"]) -> float:
         """Of diffusion, and of u²·v where u is largest."""
         consumed = float(state[:, 0].square().max())

@@ -40,6 +40,11 @@ class CahnHilliard(Pde):
         """Of small ripples about a uniform `mean` that the stencil multiplies by `eigenvalue` (0 to -4), per unit of time."""
         return self.mobility * eigenvalue * (3.0 * mean * mean - 1.0 - self.kappa * eigenvalue)
 
+    @property
+    def start(self) -> str:
+        """A mixture."""
+        return "noise"
+
     def stiffness(self, state: Float[Tensor, "batch field y x"]) -> float:
         """Of the biharmonic, and of u³ within ±1 or wherever the state reaches beyond."""
         steepest = 3.0 * max(1.0, float(state.square().max())) - 1.0

@@ -43,6 +43,11 @@ class Pde:
         raise NotImplementedError
 
     @property
+    def start(self) -> str:
+        """The usual initial condition, a name that ``initial_named`` knows."""
+        return "random_blocks" if self.seed else "noise"
+
+    @property
     def parameters(self) -> dict[str, float]:
         """Every parameter's value."""
         return {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}  # type: ignore[arg-type]

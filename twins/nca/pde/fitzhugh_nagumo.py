@@ -62,6 +62,13 @@ class FitzHughNagumo(Pde):
         u = float(min(roots[np.abs(roots.imag) < 1e-9].real))
         return u, (u + self.beta) / self.gamma
 
+    @property
+    def start(self) -> str:
+        """Blocks send out pulses where it rests; noise breaks up where it turns into a pattern or oscillates."""
+        if 1.0 - self.rest()[0] ** 2 > self.epsilon * self.gamma:
+            return "smooth_noise"
+        return "noise" if self.diffusion_v > self.diffusion_u else "random_blocks"
+
     def stiffness(self, state: Float[Tensor, "batch field y x"]) -> float:
         """Of diffusion and of u³ where it is steepest."""
         steepest = float(state[:, 0].square().max())

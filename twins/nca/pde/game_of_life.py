@@ -33,6 +33,11 @@ class GameOfLife(Pde):
         alive = (neighbours == 3.0) | ((neighbours == 2.0) & (state == 1.0))
         return alive.to(state.dtype) - state
 
+    @property
+    def start(self) -> str:
+        """Every cell drawn on its own."""
+        return "soup"
+
     def stiffness(self, state: Float[Tensor, "batch field y x"]) -> float:  # noqa: ARG002 - nothing to follow
         """None: it is exact."""
         return 0.0

@@ -33,6 +33,7 @@ from torch import Tensor
 from twins.errors import EquationInvalid
 from twins.goku.written.expression import FUNCTIONS, Expression, Function, is_free_name, read_expression
 from twins.nca.pde.equation import Pde
+from twins.nca.pde.initial import INITIAL_CONDITIONS
 from twins.nca.pde.neighbourhood import Neighbourhood
 from twins.nca.spec import Padding
 
@@ -61,12 +62,13 @@ class ParameterModel(BaseModel):
 
 
 class WrittenPdeModel(BaseModel):
-    """A whole file. rates: one formula a field; let: named parts, each of those above it."""
+    """A whole file. start: the usual initial condition. rates: one formula a field; let: named parts, each of those above it."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     name: str = Field("equation", min_length=1, max_length=100)
     dt: float = Field(1.0, gt=0.0)
     padding: Padding = "periodic"
+    start: str = Field("random_blocks", max_length=100)
     fields: dict[str, FieldModel] = Field(min_length=1, max_length=32)
     parameters: dict[str, ParameterModel] = Field(default_factory=dict)
     constants: dict[str, float] = Field(default_factory=dict)
@@ -91,6 +93,11 @@ class WrittenPde(Pde):
         }
         self._formulas: dict[Padding, tuple[dict[str, Expression], tuple[Expression, ...]]] = {}
         self._read("periodic")
+
+    @property
+    def start(self) -> str:
+        """As the file says."""
+        return self._model.start
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -182,6 +189,8 @@ def _check(model: WrittenPdeModel) -> None:
             raise EquationInvalid(f"the name {name!r} is given twice")
     if len(names) > _MOST_NAMES:
         raise EquationInvalid(f"an equation can have {_MOST_NAMES} names, not {len(names)}")
+    if model.start not in (allowed := ("blocks", *INITIAL_CONDITIONS)):
+        raise EquationInvalid(f"start must be one of {', '.join(allowed)}, not {model.start!r}")
     if set(model.rates) != set(model.fields):
         raise EquationInvalid(
             f"[rates] must have one formula for each of {', '.join(model.fields)}; it has {', '.join(model.rates) or 'none'}"
