@@ -79,7 +79,7 @@ def test_what_cannot_be_is_refused_by_the_bench_file():
     assert isinstance(GrayScott(), Imaged)
     tables = {"name": "b", "devices": {"cell": {"kind": "gray_scott", "diffusion_u": 0.6}}}
     camera = {"instruments": {"camera": {"model": "simoptics_so2c", "sees": "cell"}}}
-    with pytest.raises(BenchFileError, match="at most 0.4"):
+    with pytest.raises(BenchFileError, match=r"at most 0\.4"):
         parse_bench({**tables, **camera})
     tables["devices"] = {"cell": {"kind": "leaky_integrator"}}
     with pytest.raises(BenchFileError, match="devices that can be seen are none"):

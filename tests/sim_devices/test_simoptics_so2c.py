@@ -44,22 +44,9 @@ def begin(client):
 def frame(camera, index, *, order=">"):
     """Header fields and counts (plane, row, column)."""
     block = camera.query_block(f"FRAM:DATA? {index}")
-    (
-        magic,
-        length,
-        flags,
-        acquisition,
-        number,
-        planes,
-        rows,
-        columns,
-        bits,
-        saturated,
-        at_s,
-        exposure_s,
-        light,
-        check,
-    ) = struct.unpack_from(order + "4sHHIIHHHHIdddI", block)
+    fields = struct.unpack_from(order + "4sHHIIHHHHIdddI", block)
+    magic, length, flags, acquisition, number, planes, rows, columns = fields[:8]
+    saturated, at_s, _, light, check = fields[9:]
     assert (magic, length, number) == (b"SO2C", 56, index)
     assert check == zlib.crc32(block[56:])
     counts = np.frombuffer(block[56:], order + "u2").reshape(planes, rows, columns)
