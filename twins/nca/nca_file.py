@@ -21,6 +21,7 @@ from twins.nca.automaton import Automaton
 from twins.nca.model import NcaModel
 from twins.nca.scaling import Scaling
 from twins.nca.spec import NcaSpec
+from twins.nca.symmetry import plain_automaton
 
 FORMAT = "labctl.nca"
 FORMAT_VERSION = 1
@@ -66,7 +67,8 @@ def save_nca(model: NcaModel, path: str | Path, *, provenance: Mapping[str, Any]
     that are not finite.
     """
     weights_path, json_path = _paths(path)
-    tensors = {name: value.detach().float().cpu().contiguous() for name, value in model.automaton.state_dict().items()}
+    weights = plain_automaton(model.automaton).state_dict()  # what is tied by symmetry is written out
+    tensors = {name: value.detach().float().cpu().contiguous() for name, value in weights.items()}
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise CheckpointInvalid(f"{name} holds values that are not finite: such an automaton is not worth saving")

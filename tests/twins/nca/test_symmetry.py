@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from twins.errors import AutomatonInvalid
-from twins.nca import Automaton, NcaSpec
+from twins.nca import Automaton, NcaModel, NcaSpec, Scaling
+from twins.nca.formulations.choice import Formulation
+from twins.nca.nca_file import load_nca, save_nca
 from twins.nca.perceive import perceive
 from twins.nca.symmetry import TURNS, equivariance, plain_automaton, symmetrised
 
@@ -89,6 +93,30 @@ def test_the_plain_automaton_has_the_same_rule() -> None:
             plain.unroll(state, 4, conditions=conditions).state, tied.unroll(state, 4, conditions=conditions).state
         )
         assert type(plain) is Automaton and plain_automaton(plain) is plain
+
+
+@pytest.mark.parametrize("formulation", ["auto", "folded", "sliced"])
+def test_every_formulation_knows_the_tied_weights(formulation: Formulation) -> None:
+    tied = symmetrised(automaton(kernels="ID_DIFF_LAP", scale=0.1)).float()
+    state = fields(2, 4, 6, 7).float()
+    found = []
+    for name in ("plain", formulation):
+        tied.zero_grad()
+        after = tied.unroll(state, 3, formulation=name).state
+        after.square().sum().backward()
+        found.append((after.detach(), *[p.grad.clone() for p in tied.parameters() if p.grad is not None]))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert len(found[0]) == 4
+
+
+def test_a_symmetrised_automaton_is_kept_on_disk_with_its_weights_written_out(tmp_path: Path) -> None:
+    tied = symmetrised(automaton(kernels="ID_DIFF_LAP")).float()
+    model = NcaModel(tied, Scaling((0.0, 0.0), (1.0, 1.0)), 2, 0.5, ("a", "b"), ("", ""))
+    loaded = load_nca(save_nca(model, tmp_path / "tied", provenance={}))
+    state = fields(1, 4, 6, 5).float()
+    torch.testing.assert_close(loaded.automaton.step(state), tied.step(state))
+    assert equivariance(loaded, state, n_steps=5).holds(1e-6)
 
 
 def test_training_moves_the_free_parameters_alone_and_keeps_the_symmetry() -> None:
