@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from twins.errors import AutomatonInvalid
-from twins.nca.formulations.choice import Formulation, chosen
+from twins.nca.formulations.choice import Formulation, advance_by, chosen
 from twins.nca.perceive import perceive
 from twins.nca.spec import NcaSpec
 
@@ -169,7 +169,7 @@ class Automaton(nn.Module):
         Raises AutomatonInvalid for a state that does not fit, or for a formulation that cannot be used.
         """
         self.check(state, conditions)
-        advance = chosen(self, state, conditions, formulation)
+        advance = advance_by(chosen(self, state, conditions, n_steps, formulation))
         overshoot = state.new_zeros(state.shape[0])
         # without gradients nothing is kept, so that the draws of a long run need not lie in memory all at once
         every = checkpoint_every or (n_steps if torch.is_grad_enabled() else _DRAWN_AT_ONCE)
@@ -192,7 +192,9 @@ class Automaton(nn.Module):
         formulation: Formulation = "auto",
     ) -> Iterator[Float[Tensor, "batch channel y x"]]:
         """The state after every `every` steps, without gradients, the initial state not among them."""
+        self.check(state, conditions)
         with torch.no_grad():
+            formulation = chosen(self, state, conditions, n_steps, formulation)
             for _ in range(n_steps // every):
                 state = self.unroll(
                     state, every, generator=generator, conditions=conditions, formulation=formulation

@@ -24,17 +24,24 @@ Advance = Callable[
 ]
 """(automaton, state, overshoot, which cells fire in each step, conditions) -> state and overshoot after those steps."""
 
-_ADVANCE: dict[str, Advance] = {
+_ADVANCE: dict[Formulation, Advance] = {
     "plain": by_torch.plain,
     "folded": by_torch.folded,
     "sliced": by_torch.sliced,
     "native": native.advance,
 }
-_used: WeakKeyDictionary[Automaton, dict[str, str]] = WeakKeyDictionary()
+_used: WeakKeyDictionary[Automaton, dict[Formulation, str]] = WeakKeyDictionary()
 
 
-def chosen(automaton: Automaton, state: Tensor, conditions: Tensor | None, asked: str) -> Advance:
-    """The formulation of this name; by "auto" the fastest one for this automaton, state and whether gradients are taken.
+_WORTH_COMPILING = 4_096
+"""Cell-steps of a call below which torch takes some milliseconds as well. Told by the call alone, not by what was run before:
+the same call gives the same numbers."""
+
+
+def chosen(
+    automaton: Automaton, state: Tensor, conditions: Tensor | None, n_steps: int, asked: Formulation
+) -> Formulation:
+    """The formulation of this name; for "auto" the fastest one for this automaton, state and whether gradients are taken.
 
     Raises AutomatonInvalid for a name that is unknown or for a formulation that cannot do this.
     """
@@ -43,19 +50,23 @@ def chosen(automaton: Automaton, state: Tensor, conditions: Tensor | None, asked
     reason = "" if asked == "plain" else _why_not(automaton, state, asked)
     if reason:
         raise AutomatonInvalid(f"formulation {asked!r} cannot be used here: {reason}; ask for 'auto'")
-    name, why = fastest(automaton, state, conditions) if asked == "auto" else (asked, "asked for")
-    _used.setdefault(automaton, {})[name] = why
-    return _ADVANCE[name]
+    name, why = fastest(automaton, state, conditions, n_steps) if asked == "auto" else (asked, "asked for")
+    _used.setdefault(automaton, {}).setdefault(name, why)
+    return name
 
 
-def fastest(automaton: Automaton, state: Tensor, conditions: Tensor | None) -> tuple[str, str]:
-    """(name, why this one), by what benchmarks/nca_speed.py measured.
+def advance_by(formulation: Formulation) -> Advance:
+    """What takes the steps; formulation: as chosen()."""
+    return _ADVANCE[formulation]
 
-    Million cell-steps a second: see the README of the benchmarks. On CUDA torch's own convolutions are left to choose.
-    """
+
+def fastest(automaton: Automaton, state: Tensor, conditions: Tensor | None, n_steps: int) -> tuple[Formulation, str]:
+    """(name, why this one), by what benchmarks/nca_speed.py measured: the compiled kernel several times faster than any in
+    torch; of those the folded one without gradients, the sliced one with them."""
     if not _as_written(automaton):
         return "plain", "its steps are its own"
-    reason = native.why_not(automaton, state)
+    few = state[:, 0].numel() * n_steps < _WORTH_COMPILING
+    reason = "not worth it for so few cells and steps" if few else native.why_not(automaton, state)
     if not reason:
         return "native", "the fastest wherever it can be used"
     tensors = (state, *automaton.parameters(), *(() if conditions is None else (conditions,)))
