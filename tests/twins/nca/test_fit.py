@@ -65,12 +65,12 @@ def test_a_fit_that_is_closed_early_keeps_the_best_of_what_it_saw() -> None:
     for event in events:
         assert event.validation is not None and event.stable is not None
         seen.append((event.validation, not event.stable, weights(made)))
-        if len(seen) == 12:
+        if len(seen) >= 5 and not event.best:
             break
     events.close()
     best = min(seen, key=lambda one: (one[1], one[0]))
     assert torch.equal(weights(made), best[2])
-    assert best is not seen[-1]  # else nothing was shown
+    assert best is not seen[-1] and len(seen) < 100
 
 
 def test_the_loss_of_the_warm_up_does_not_choose() -> None:

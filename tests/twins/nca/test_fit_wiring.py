@@ -130,13 +130,13 @@ def test_stages_and_rates_follow_the_progress() -> None:
     assert [settings.stage_at(at)[0] for at in (0.0, 9 / 40, 10 / 40, 1.0)] == [0, 0, 1, 1]
     assert settings.stage_at(0.125)[1] == pytest.approx(0.5) and settings.stage_at(1.0)[1] == 1.0
     assert settings.rate(0, 0.0) == pytest.approx(5.0) and settings.rate(1, 1.0) == pytest.approx(0.02)
-    assert NcaFitSettings(schedule="exponential", warm_start=0.0).rate(0, 0.5) == pytest.approx(1e-4)
-    assert NcaFitSettings(schedule="constant", warm_start=0.0).rate(0, 0.9) == 1e-3
+    assert NcaFitSettings(schedule="exponential", learning_rate=1e-3).rate(0, 0.5) == pytest.approx(1e-4)
+    assert NcaFitSettings(schedule="constant").rate(0, 0.9) == 2e-3
 
 
 def test_the_first_lesson_is_of_parts_of_frames() -> None:
     assert NcaFitSettings(epochs=10, warm_start=0.3, steps_per_frame=12).plan == (
-        Stage(3, parts=6, learning_rate=2e-3), Stage(7),
+        Stage(3, parts=6, learning_rate=4e-3), Stage(7),
     )  # fmt: skip
     assert NcaFitSettings(epochs=10, steps_per_frame=1).plan == (Stage(10),)
     with pytest.raises(AutomatonInvalid, match="divisors of steps_per_frame = 32"):

@@ -18,7 +18,7 @@ from twins.nca.free_run import FreeRun, free_run
 from twins.nca.model import NcaModel
 from twins.nca.scaling import Scaling
 from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
-from twins.nca.training.held_out import divided
+from twins.nca.training.held_out import Divided, divided
 from twins.nca.training.interpolated import Interpolated
 from twins.nca.training.pool import KeptStates, lasting
 from twins.nca.training.settings import NcaFitSettings
@@ -44,7 +44,8 @@ def fit_nca(
 
     The best has stable free runs with the least error on validation frames, other sequences of the same kind; without, on
     trials or on an end of the sequence that are held out. The automaton keeps the best weights so far whenever the
-    generator is closed early. scaling: of the observed channels; by default the range of all training values, one for all.
+    generator is closed early. scaling: of the observed channels; by default the range of the training values, one for all
+    channels where they have one unit, else one for each.
     Raises FramesInvalid, AutomatonInvalid, AutomatonDiverged (if nothing was ever finite).
     """
     training = _Training(automaton, frames, validation, seed, settings or NcaFitSettings(), scaling)
@@ -66,6 +67,18 @@ def model_for(
 ) -> NcaModel:
     """The model around `automaton` that ``fit_nca`` makes of these arguments: to use, or save, one that is being trained."""
     return _Training(automaton, frames, validation, seed, settings or NcaFitSettings(), scaling).model
+
+
+def divided_for(
+    automaton: Automaton,
+    frames: Frames,
+    validation: Frames | None = None,
+    *,
+    seed: int,
+    settings: NcaFitSettings | None = None,
+) -> Divided:
+    """What ``fit_nca`` with these arguments learns from and is judged on, as it is prepared."""
+    return _Training(automaton, frames, validation, seed, settings or NcaFitSettings(), None).data
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +133,7 @@ class _Training:
         trained = self.data.trained
         conditions = trained.condition_values
         self.model = NcaModel(
-            automaton, scaling or Scaling.of(trained), settings.steps_per_frame, trained.dt_s, trained.names, trained.units,
+            automaton, scaling or _scaling(trained), settings.steps_per_frame, trained.dt_s, trained.names, trained.units,
             trained.time_unit, trained.condition_names, _ranges(conditions),
         )  # fmt: skip
         self.model.check(trained)
@@ -258,6 +271,10 @@ class _Training:
             self.n_epochs, time.monotonic() - self.began, self.stopped, _ADVICE if self.stopped == "diverged" else "",
             self.data.validated_on, self.data.held_out, self.n_skipped, self.n_replaced,
         )  # fmt: skip
+
+
+def _scaling(frames: Frames) -> Scaling:
+    return Scaling.of(frames, per="global" if len(set(frames.units)) == 1 else "channel")
 
 
 def _ranges(conditions: np.ndarray) -> Scaling:
