@@ -26,18 +26,18 @@ def corrected(
     trials: str,
 ) -> Frames:
     """See FrameRecording.frames."""
-    from twins.nca import Frames
-
     header = recording.header
     if not header.light:
         raise RecordingError(f"{_name(recording)} holds dark frames: a reference, nothing to learn from")
     chosen = _chosen(recording, trials)
     black = _black(recording, dark)
-    span = np.float64(header.full_scale) - black
+    span = header.full_scale - header.black_level  # the gain is that of the camera, whatever the dark reference says
     values = (recording.counts[chosen] - black) / span
     if flat is not None:
         values /= _flat_field(recording, flat, black)
     values = _without_drift(values, recording, chosen, drift)
+    from twins.nca import Frames
+
     return Frames(
         values=binned(values, binning).astype(np.float32),
         dt_s=header.interval_s,

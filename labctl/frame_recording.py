@@ -160,8 +160,8 @@ class FrameRecording:
     ) -> Frames:
         """The frames as the twins' plain `Frames`, in shares of full scale above black. Nothing is corrected unless asked for.
 
-        dark: frames without light, whose mean is taken off instead of the camera's black level. flat: frames of something
-        uniform; each pixel is divided by their mean there (which is scaled to 1 on average, so that levels stay). drift:
+        dark: frames without light; their mean at each pixel is taken off instead of the camera's black level. flat: frames of
+        something uniform; each pixel is divided by their mean there (scaled to 1 on average, so that levels stay). drift:
         "monitor" divides by the lamp monitor's reading; "mean" brings every frame's mean to that of its trial, which also
         takes away what really changes of the mean. binning: means of so many pixels a side. trials: "all" refuses a
         recording with lost or missing frames, "whole" leaves such trials out.
