@@ -75,7 +75,11 @@ class NcaModel:
     def start(self, frames: Frames, frame: int = 0) -> Float[Tensor, "trial channel y x"]:
         """The state that begins at one of the frames, hidden channels at zero."""
         environment = frames.environment_tensor(like=self.automaton.out_weight)
-        return self.automaton.initial_state(self.observed(frames)[:, frame], environment)
+        unit = self.scaling.to_unit(frames.values[:, frame]).transpose(
+            0, 3, 1, 2
+        )  # of this frame alone: there may be many
+        observed = torch.from_numpy(np.ascontiguousarray(unit)).to(self.automaton.out_weight)
+        return self.automaton.initial_state(observed, environment)
 
     def conditions(self, frames: Frames) -> Float[Tensor, "trial condition"] | None:
         """The conditions in the automaton's units; None where it knows of none."""
