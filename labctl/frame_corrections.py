@@ -24,6 +24,7 @@ def corrected(
     drift: str,
     binning: int,
     trials: str,
+    conditions: str,
 ) -> Frames:
     """See FrameRecording.frames."""
     header = recording.header
@@ -38,6 +39,7 @@ def corrected(
     values = _without_drift(values, recording, chosen, drift)
     from twins.nca import Frames
 
+    held = _held(recording, chosen, conditions)
     return Frames(
         values=binned(values, binning).astype(np.float32),
         dt_s=header.interval_s,
@@ -45,8 +47,8 @@ def corrected(
         units=("1",) * len(header.names),
         pixel=header.pixel * binning,
         pixel_unit=header.pixel_unit,
-        condition_names=header.condition_names,
-        conditions=recording.conditions[chosen],
+        condition_names=tuple(header.condition_names[place] for place in held),
+        conditions=recording.conditions[np.ix_(chosen, held)],
         simulated=header.simulated,
     )
 
@@ -63,6 +65,15 @@ def binned(values: NDArray[np.float64], binning: int) -> NDArray[np.float64]:
 
 def _name(recording: FrameRecording) -> str:
     return str(recording.path or "this recording")
+
+
+def _held(recording: FrameRecording, chosen: NDArray[np.int64], wanted: str) -> list[int]:
+    """Places of the conditions that the frames get."""
+    if wanted not in ("varied", "all", "none"):
+        raise RecordingError(f"conditions must be 'varied', 'all' or 'none', not {wanted!r}")
+    values = recording.conditions[chosen]
+    every = range(values.shape[1])
+    return [place for place in every if wanted == "all" or (wanted == "varied" and np.ptp(values[:, place]) > 0)]
 
 
 def _chosen(recording: FrameRecording, trials: str) -> NDArray[np.int64]:

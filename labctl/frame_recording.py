@@ -157,6 +157,7 @@ class FrameRecording:
         drift: Literal["none", "monitor", "mean"] = "none",
         binning: int = 1,
         trials: Literal["all", "whole"] = "all",
+        conditions: Literal["varied", "all", "none"] = "varied",
     ) -> Frames:
         """The frames as the twins' plain `Frames`, in shares of full scale above black. Nothing is corrected unless asked for.
 
@@ -164,10 +165,11 @@ class FrameRecording:
         something uniform; each pixel is divided by their mean there (scaled to 1 on average, so that levels stay). drift:
         "monitor" divides by the lamp monitor's reading; "mean" brings every frame's mean to that of its trial, which also
         takes away what really changes of the mean. binning: means of so many pixels a side. trials: "all" refuses a
-        recording with lost or missing frames, "whole" leaves such trials out.
+        recording with lost or missing frames, "whole" leaves such trials out. conditions: "varied" hands over those that
+        differ between these trials (one that never changes teaches nothing); give "all" to join several recordings.
 
         Raises RecordingError.
         """
         from labctl.frame_corrections import corrected
 
-        return corrected(self, dark=dark, flat=flat, drift=drift, binning=binning, trials=trials)
+        return corrected(self, dark=dark, flat=flat, drift=drift, binning=binning, trials=trials, conditions=conditions)

@@ -219,9 +219,13 @@ def test_nothing_is_corrected_unless_asked_for(tmp_path):
     frames = recording.frames()
     np.testing.assert_allclose(frames.values, truth, atol=2e-4)
     np.testing.assert_allclose(recording.signal(), truth, atol=2e-4)
-    assert (frames.names, frames.dt_s, frames.condition_names, frames.simulated) == (("u", "v"), 2.5, ("feed",), True)
+    assert (frames.names, frames.dt_s, frames.condition_names, frames.simulated) == (("u", "v"), 2.5, (), True)
     assert (frames.pixel, frames.pixel_unit) == (0.5, "um")
+    frames = recording.frames(conditions="all")
+    assert frames.condition_names == ("feed",)
     np.testing.assert_allclose(frames.condition_values, 0.03)
+    with pytest.raises(RecordingError, match="'varied', 'all' or 'none'"):
+        recording.frames(conditions="some")
 
 
 def test_references_and_the_monitor_take_black_field_and_lamp_out(tmp_path):
