@@ -7,3 +7,7 @@
 
 All agree to rounding, in states, gradients and the overshoot, and draw the same cells to fire.
 """
+
+from twins.nca.formulations.choice import FORMULATIONS, Formulation, fastest, in_words
+
+__all__ = ["FORMULATIONS", "Formulation", "fastest", "in_words"]
