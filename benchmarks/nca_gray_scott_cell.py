@@ -40,8 +40,8 @@ class Size:
     n_judged: int = 2
     trained_steps: int = 1024
     epochs: int = 400
-    batches_per_epoch: int = 24
-    batch: int = 8
+    batches_per_epoch: int = 48
+    batch: int = 4
     learning_rate: float = 2e-3
     max_seconds: float | None = None
     test_cells: int = 64

@@ -84,10 +84,10 @@ class NcaFitSettings:
 
     steps_per_frame: int = 32
     stride: int = 1
-    epochs: int = 400
+    epochs: int = 200
     warm_start: float = 0.0
     stages: tuple[Stage, ...] = ()
-    batch: int = 16
+    batch: int = 4
     batches_per_epoch: int | None = None
     max_seconds: float | None = None
     learning_rate: float = 2e-3
