@@ -56,7 +56,7 @@ def test_a_full_run_goes_on_where_it_stopped(
         if len(trained) == 5:
             raise KeyboardInterrupt
         trained.append((pictures, kind, seed))
-        return {"error": 1.0, "error_turned": 1.0, "ratio": 1.0, "equivariance": {"float32": 0.0}}
+        return {"error": 1.0, "error_turned": 1.0, "ratio": 1.0, "equivariance": {"float32": 0.0, "float64": 0.0}}
 
     monkeypatch.setattr(script, "trained", once)
     monkeypatch.setattr(
