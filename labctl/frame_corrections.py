@@ -48,7 +48,7 @@ def corrected(
         pixel=header.pixel * binning,
         pixel_unit=header.pixel_unit,
         condition_names=tuple(header.condition_names[place] for place in held),
-        conditions=recording.conditions[np.ix_(chosen, held)],
+        conditions=recording.conditions[np.ix_(chosen, np.array(held, dtype=np.int64))],
         simulated=header.simulated,
     )
 
