@@ -79,13 +79,13 @@ def samples_of_model(
     high = torch.tensor(model.scaling.highs, dtype=torch.float64)[:, None, None]
     per_time = model.steps_per_frame / model.dt_s * spec.fire_rate
     with torch.no_grad():
-        changes = [automaton.step(state, None, conditions) - state for state in looked_at]
+        changes = [(automaton.step(one, None, conditions) - one)[:, :n_observed] for one in looked_at]
     both, n_fixed = torch.cat(looked_at), n_observed + spec.n_environment
     still, still_names = _still(frames, len(looked_at))
     folds = _folds(frames.n_trials, len(states))
     return Samples(
         torch.cat((low + (high - low) * both[:, :n_observed], still), dim=1),
-        (high - low) * per_time * torch.cat(changes)[:, :n_observed],
+        (high - low) * per_time * torch.cat(changes),
         both[:, n_fixed:],
         (*model.names, *still_names),
         folds * (len(looked_at) // len(states)),
