@@ -127,6 +127,7 @@ def test_a_start_is_sought_that_comes_nearest_to_frames_or_strays_farthest() -> 
     options = {"against": "frames", "bound": Bound(size=2.0), "judged": "mean", "n_updates": 60}
     given = np.linalg.norm((model.run(frames, 3).values - frames.values)[0, 1:].reshape(3, -1), axis=1)
     least = found(model, frames, seek="least", step=0.2, **options)
+    np.testing.assert_allclose(least.given_deviation[0], given, rtol=1e-3)
     assert least.judged[0] < 0.3 * given.mean()
     assert (
         np.abs(least.initial.values[:, 0] - truth.values[:, 0]).mean()

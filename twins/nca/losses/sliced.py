@@ -20,7 +20,7 @@ from twins.nca.losses.mass import MassLoss
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlicedWassersteinChannels(Loss):
-    """Which values occur together, wherever they are: cells are points in the space of channels (Heitz et al. 2021, eq. 2).
+    """Which values occur together, wherever they are: cells are points in the space of channels (Heitz et al. 2021).
 
     The squared 2-Wasserstein distance of both clouds of points along a line, mean over n_projections lines. Adding one vector
     d to every cell costs |d|²/channels. It is 0 where one image has the cells of the other in any order.

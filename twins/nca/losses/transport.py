@@ -19,7 +19,8 @@ from twins.nca.losses.mass import MassLoss
 _LEAST_SUM = 1e-290
 """A sum of numbers of at most 1 above this lost nothing by underflow that double precision would notice."""
 _OVER_RELAXATION = 1.8
-"""Of the last, slow iterations, which it makes about seven times fewer (Thibault et al., Algorithms 14, 2021)."""
+"""Of the last, slow iterations, which it makes about seven times fewer (A. Thibault et al., "Overrelaxed Sinkhorn-Knopp
+Algorithm for Regularized Optimal Transport", Algorithms 14, 143, 2021)."""
 _PATIENCE = 50
 """Iterations that must lower the error by a tenth; else the over-relaxation is halved."""
 _ROUNDS = 5
@@ -34,7 +35,8 @@ class Sinkhorn(MassLoss):
 
     blur_cells: the regularisation is its square; details finer than this are not seen, and smaller is slower.
     periodic: mass may travel round the edges. debiased: less half of what both images cost against themselves (Feydy et al.
-    2019, eq. 3): not negative, and 0 where both are equal; without it the loss is smallest for an image sharper than the target.
+    2019): to the tolerance not negative, and 0 where both are equal; without it the loss is smallest for an image sharper
+    than the target.
     tolerance: of the marginals, Σ|found - wanted|. max_iterations: then TransportNotConverged is raised.
 
     The cost is a sum over both axes and so the kernel a product, computed in double precision and in logarithms. The

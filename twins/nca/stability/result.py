@@ -31,6 +31,7 @@ class SoughtStart:
     initial: their observed channels, one frame, in the units of the images. state: all channels, in the automaton's units.
     change: state less the start that was given. size: the norm of each trial's change.
     deviation: (trial, frame) of the frames after the first, by the loss of the settings; not finite once a run ran away.
+    given_deviation: the same of the start that was given (0 against its own run).
     random_deviation: the same, median over the random changes of the same size that the search began at.
     ran_away: trials whose run is no longer finite. settings: what was sought and allowed. n_frames: run after the first.
     """
@@ -40,6 +41,7 @@ class SoughtStart:
     change: Float[np.ndarray, "trial channel y x"]
     size: Float[np.ndarray, " trial"]
     deviation: Float[np.ndarray, "trial frame"]
+    given_deviation: Float[np.ndarray, "trial frame"]
     random_deviation: Float[np.ndarray, "trial frame"]
     ran_away: Bool[np.ndarray, " trial"]
     settings: SearchSettings

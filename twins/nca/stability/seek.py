@@ -61,7 +61,8 @@ class _Search:
         self.automaton = copy.deepcopy(model.automaton).requires_grad_(False)
         self.loss = settings.make_loss()
         self.sign = 1.0 if settings.seek == "largest" else -1.0
-        times = settings.n_starts
+        self.n_given = 1 if settings.against == "frames" else 0  # the start as it is competes too
+        times = self.n_starts = self.n_given + settings.n_starts
         conditions = model.conditions(frames)
         self.conditions = None if conditions is None else conditions.repeat(times, 1)
         self.start = model.start(frames).detach().repeat(times, 1, 1, 1)
@@ -70,6 +71,7 @@ class _Search:
         self.best_change = self.change.clone()
         self.best = self.start.new_full((len(self.start),), -math.inf)  # of the sign times the deviation
         self.deviation = self.start.new_zeros(len(self.start), self.n_frames)
+        self.given_deviation = self.start.new_zeros(frames.n_trials, self.n_frames)
         self.random_deviation: Tensor | None = None
 
     def update(self, progress: float | None) -> None:
@@ -92,11 +94,12 @@ class _Search:
 
     def best_of_trials(self) -> Float[Tensor, " trial"]:
         """The deviation of the best start of each trial."""
-        return self.sign * self.best.reshape(self.settings.n_starts, -1).amax(dim=0)
+        return self.sign * self.best.reshape(self.n_starts, -1).amax(dim=0)
 
     def result(self) -> SoughtStart:
         n_trials = self.frames.n_trials
-        winner = self.best.reshape(self.settings.n_starts, -1).argmax(dim=0) * n_trials + torch.arange(n_trials)
+        which = self.best.reshape(self.n_starts, n_trials).argmax(dim=0)
+        winner = which * n_trials + torch.arange(n_trials, device=which.device)
         change, deviation = self.best_change[winner], self.deviation[winner]
         state = self.start[winner] + change
         observed = state[:, : self.automaton.spec.n_observed].permute(0, 2, 3, 1)[:, None].cpu().numpy()
@@ -109,7 +112,8 @@ class _Search:
         )
         return SoughtStart(
             initial=initial, state=_numpy(state), change=_numpy(change), size=_numpy(norms(change)),
-            deviation=_numpy(deviation), random_deviation=_numpy(self.random_deviation),
+            deviation=_numpy(deviation), given_deviation=_numpy(self.given_deviation),
+            random_deviation=_numpy(self.random_deviation),
             ran_away=~_numpy(deviation.isfinite().all(dim=1)), settings=self.settings, n_frames=self.n_frames, seed=self.seed,
         )  # fmt: skip
 
@@ -124,7 +128,9 @@ class _Search:
         drawn = torch.randn(self.start.shape, generator=generator).to(self.start)
         if bound.kind == "box":
             drawn = bound.size * drawn.sign()
-        return bound.projected(drawn, self.start, self.automaton.spec, whole=bound.kind == "norm")
+        change = bound.projected(drawn, self.start, self.automaton.spec, whole=bound.kind == "norm")
+        change[: self.n_given * self.frames.n_trials] = 0.0
+        return change
 
     def _projected(self, change: Tensor) -> Tensor:
         return self.settings.bound.projected(change, self.start, self.automaton.spec, whole=self.settings.whole)
@@ -154,8 +160,10 @@ class _Search:
 
     def _keep(self, deviation: Tensor, judged: Tensor) -> None:
         if self.random_deviation is None:
-            by_trial = deviation.reshape(self.settings.n_starts, self.frames.n_trials, self.n_frames)
-            self.random_deviation = by_trial.median(dim=0).values
+            by_trial = deviation.reshape(self.n_starts, self.frames.n_trials, self.n_frames)
+            self.random_deviation = by_trial[self.n_given :].median(dim=0).values
+            if self.n_given:
+                self.given_deviation = by_trial[0]
         # a run away is the largest deviation there is, and never the least
         worth = torch.where(judged.isfinite(), self.sign * judged, self.sign * math.inf)
         better = worth > self.best

@@ -27,7 +27,8 @@ class SearchSettings:
     size of the bound, as no change at all would be the least), or from the frames.
     judged: the deviation at the last frame, or the mean over all that follow the first.
     loss, loss_options: how deviations are measured, see twins.nca.losses.
-    n_updates: of projected gradient steps. n_starts: random changes to begin at, for every trial; the best is kept.
+    n_updates: of projected gradient steps. n_starts: random changes to begin at, for every trial, and
+    against the frames the start as it is; the best is kept.
     step: of the first update, in sizes of the bound; falls to a fiftieth of it along a cosine.
     checkpoint_every: see Automaton.unroll.
 
