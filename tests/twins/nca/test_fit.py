@@ -102,6 +102,12 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted_and_ends_the_fit() 
     assert torch.equal(weights(made), before)
 
 
+def test_a_rate_at_which_nothing_stays_finite_is_an_error_that_says_so() -> None:
+    chosen = settings(learning_rate=1e9, most_skipped=3, epochs=50, schedule="constant")
+    with pytest.raises(AutomatonDiverged, match="smaller learning_rate"):
+        finished(fit_nca(automaton(), heat(), seed=0, settings=chosen))
+
+
 def test_gradients_go_back_through_several_frames_in_later_stages() -> None:
     made = automaton()
     chosen = settings(stages=(Stage(2), Stage(2, horizon=3)), checkpoint_every=2)

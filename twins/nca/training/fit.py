@@ -264,7 +264,8 @@ class _Training:
 
     def result(self) -> FittedNca:
         best = self.best
-        if best is None:
+        lost = self.stopped == "diverged" and best is not None and not math.isfinite(best.judged.score)
+        if best is None or lost:
             raise AutomatonDiverged(f"after {self.n_epochs} epochs there is nothing to keep: {_ADVICE}")
         return FittedNca(
             self.model, self.seed, best.judged.score, best.judged.stable, best.judged, best.train_loss, best.epoch,
