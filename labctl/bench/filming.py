@@ -57,11 +57,34 @@ class Filming(Recordings):
         store: the file to write; without it the frames stay in memory.
 
         Everything is checked here and now; nothing is sent before the returned generator is started. It yields every frame
-        as it comes and returns the recording. Closing it stops the camera.
+        as it comes and returns the recording. Closing it stops the camera; the outputs stay as they are, unless an
+        exception is on its way out: then they are made safe.
 
         Raises ExcitationError or OutOfLimits before anything is sent; while running InstrumentFault, RecordingError (disk
         full) or MadeSafe: then the outputs are safe, and the frames taken are in the file.
         """
+        frames = self.film_or_wait(
+            device, n_trials=n_trials, n_frames=n_frames, interval_s=interval_s, conditions=conditions, start=start,
+            light=light, seed=seed, store=store, label=label, provenance=provenance,
+        )  # fmt: skip
+        return _without_waiting(frames)
+
+    def film_or_wait(
+        self,
+        device: str,
+        *,
+        n_trials: int,
+        n_frames: int,
+        interval_s: float | None = None,
+        conditions: Sequence[Mapping[str, float]] | Mapping[str, float] | None = None,
+        start: str | None = None,
+        light: bool = True,
+        seed: int = 0,
+        store: str | Path | None = None,
+        label: str = "",
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Generator[FrameBlock | None, None, FrameRecording]:
+        """The same, but it yields None every now and then while it waits for a frame, so that it can be stopped there."""
         plan = make_film_plan(
             self.station, device, n_trials=n_trials, n_frames=n_frames, interval_s=interval_s, conditions=conditions,
             start=start, seed=seed, light=light,
@@ -78,7 +101,7 @@ class Filming(Recordings):
 
     def _film(
         self, plan: FilmPlan, store: str | Path | None, *, seed: int, extra: Mapping[str, Any]
-    ) -> Generator[FrameBlock, None, FrameRecording]:
+    ) -> Generator[FrameBlock | None, None, FrameRecording]:
         camera = self._camera(plan.channel.name)
         with self._alone():
             epoch = self.safe_states.epoch
@@ -89,7 +112,7 @@ class Filming(Recordings):
                 for trial in range(plan.n_trials):
                     yield from self._film_trial(camera, plan, running, trial, epoch)
             except GeneratorExit as closing:
-                told = running.abandon(camera, make_safe=closing.__context__ is not None)
+                told = running.abandon(camera, make_safe=_on_the_way_out(closing))
                 note_on_stop(closing, told)
                 raise
             except BaseException as error:
@@ -168,7 +191,7 @@ class Filming(Recordings):
 
     def _film_trial(
         self, camera: Camera, plan: FilmPlan, running: RunningFilm, trial: int, epoch: int
-    ) -> Generator[FrameBlock, None, None]:
+    ) -> Generator[FrameBlock | None, None, None]:
         for place, name in enumerate(plan.given):
             self._outputs[name].set(float(plan.conditions[trial, place]), epoch=epoch)
         with contextlib.ExitStack() as held:
@@ -183,7 +206,7 @@ class Filming(Recordings):
             ready = 0
             for index in range(plan.n_frames):
                 while ready <= index:
-                    ready = self._await_frame(camera, plan, index, epoch)
+                    ready = yield from self._await_frame(camera, plan, index, epoch)
                 self._check_epoch(epoch)
                 yield running.take(trial, camera.fetch(index))
             for name in self._involved(plan):
@@ -210,7 +233,7 @@ class Filming(Recordings):
                 instrument.line.write(text)
         instrument.driver.check_errors()
 
-    def _await_frame(self, camera: Camera, plan: FilmPlan, index: int, epoch: int) -> int:
+    def _await_frame(self, camera: Camera, plan: FilmPlan, index: int, epoch: int) -> Generator[None, None, int]:
         """Wait until frame `index` can be fetched; how many can. Raises InstrumentFault when it does not come."""
         state = self._instruments[plan.channel.instrument].state
         give_up_s = time.monotonic() + plan.interval_s + FRAME_PATIENCE_S + state.timeout_s
@@ -221,6 +244,7 @@ class Filming(Recordings):
                 raise InstrumentFault(
                     f"{state.name}: frame {index} did not come, although they are {plan.interval_s:g} s apart"
                 )
+            yield None
             time.sleep(wait_s)
             wait_s = min(2.0 * wait_s, _LONGEST_WAIT_S)
         return ready
@@ -228,3 +252,28 @@ class Filming(Recordings):
     def _check_epoch(self, epoch: int) -> None:
         if self.safe_states.epoch != epoch:
             raise MadeSafe("the outputs were made safe during the recording")
+
+
+def _without_waiting(
+    frames: Generator[FrameBlock | None, None, FrameRecording],
+) -> Generator[FrameBlock, None, FrameRecording]:
+    """The frames alone."""
+    try:
+        while True:
+            try:
+                block = next(frames)
+            except StopIteration as finished:
+                recording: FrameRecording = finished.value
+                return recording
+            if block is not None:
+                yield block
+    finally:
+        frames.close()
+
+
+def _on_the_way_out(closing: GeneratorExit) -> bool:
+    """Whether it is closed because of an exception, and not just by whoever has seen enough."""
+    error: BaseException | None = closing
+    while isinstance(error, GeneratorExit):
+        error = error.__context__
+    return error is not None and not isinstance(error, StopIteration)

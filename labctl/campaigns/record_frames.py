@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labctl.bench import Bench
 from labctl.campaign import Campaign, Step
-from labctl.events import FrameTaken, Progress, Reported, Warned
+from labctl.events import FrameTaken, Progress, Reported, Waiting, Warned
 from labctl.frame_recording import FrameBlock, FrameRecording
 
 PREVIEW_PIXELS = 48
@@ -37,10 +37,10 @@ def record_frames(
     """Film `device` into the file `path` and return the recording; see `Bench.film` for what the arguments mean.
 
     Yields every frame as it comes (`FrameTaken`, with a coarse preview) and the progress; it can be stopped between two
-    frames. Raises what the bench raises; the frames taken until then are in the file.
+    frames and while it waits for one. Raises what the bench raises; the frames taken until then are in the file.
     """
     step = Step(key or f"film/{device}", title or f"Film {device}")
-    frames = bench.film(
+    frames = bench.film_or_wait(
         device, n_trials=n_trials, n_frames=n_frames, interval_s=interval_s, conditions=conditions, start=start,
         light=light, seed=seed, store=path, label=step.key, provenance=provenance,
     )  # fmt: skip
@@ -54,6 +54,9 @@ def record_frames(
             except StopIteration as finished:
                 recording: FrameRecording = finished.value
                 break
+            if block is None:
+                yield Waiting(step.key)
+                continue
             yield _event(step.key, block, names, n_frames)
             yield Progress(step.key, block.trial * n_frames + block.index + 1, total, f"trial {block.trial}")
     finally:

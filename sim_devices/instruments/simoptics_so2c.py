@@ -251,6 +251,7 @@ class SimOpticsSO2C(ScpiInstrument):
         filming = getattr(self, "_filming", None)
         if filming is not None:
             filming.cancel()
+            self._filming = None
 
     def operation_complete(self) -> Awaitable[None] | None:
         """The end of the acquisition."""

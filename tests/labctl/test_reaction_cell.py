@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from labctl.bench import Bench
 from labctl.campaign import run
 from labctl.campaigns.record_frames import record_frames
 from labctl.cli import main
-from labctl.errors import ExcitationError, InstrumentFault, MadeSafe, OutOfLimits, StationError
-from labctl.events import FrameTaken, Progress, event_from_json, event_to_json
+from labctl.errors import ExcitationError, InstrumentFault, MadeSafe, OutOfLimits, SafetyError, StationError, Stopped
+from labctl.events import FrameTaken, Progress, Waiting, event_from_json, event_to_json
 from labctl.frame_recording import LOST, TAKEN
 from labctl.frame_store import read_frames
 from labctl.plant import collect
@@ -229,9 +230,35 @@ def test_a_campaign_that_is_closed_keeps_its_frames_and_stops_the_camera(cell, s
     assert recording.notes == ("stopped before its end",)
 
 
-def test_a_set_point_is_held_while_it_films(station):
-    from labctl.errors import SafetyError
+def test_it_can_be_stopped_while_it_waits_for_a_frame(cell, station, tmp_path, monkeypatch):
+    with Bench.open(station) as bench:
+        monkeypatch.setattr(bench._instruments["camera"].camera, "frames_ready", lambda: 0)
+        stop = threading.Event()
+        waited = []
 
+        def on_event(event):
+            waited.extend([event] if isinstance(event, Waiting) else [])
+            if len(waited) == 3:
+                stop.set()
+
+        campaign = record_frames(bench, "cell", n_trials=1, n_frames=2, conditions=MITOSIS, path=tmp_path / "a.h5")
+        with pytest.raises(Stopped) as caught:
+            run(campaign, on_event=on_event, stop=stop)
+        assert pumps(cell) == SAFE
+    assert "0 of 2 frames were taken" in "".join(caught.value.__notes__)
+    assert len(waited) == 3
+    assert read_frames(tmp_path / "a.h5").notes == ("stopped before its end",)
+
+
+def test_a_frame_that_never_comes_is_told(station, monkeypatch):
+    monkeypatch.setattr("labctl.bench.filming.FRAME_PATIENCE_S", -1.0)
+    with Bench.open(station) as bench:
+        monkeypatch.setattr(bench._instruments["camera"].camera, "frames_ready", lambda: 0)
+        with pytest.raises(InstrumentFault, match=r"frame 0 did not come, .* 0.6 s apart"):
+            collect(bench.film("cell", n_trials=1, n_frames=2, interval_s=0.6))
+
+
+def test_a_set_point_is_held_while_it_films(station):
     with Bench.open(station) as bench:
         frames = bench.film("cell", n_trials=1, n_frames=3, conditions=MITOSIS)
         next(frames)
