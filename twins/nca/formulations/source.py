@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from twins.nca.kernels import KERNELS
@@ -19,6 +20,7 @@ def stored_features(spec: NcaSpec) -> tuple[str, ...]:
     return (*spec.features, *(name for name in more if name not in spec.features))
 
 
+@functools.lru_cache(maxsize=256)
 def source(spec: NcaSpec) -> str:
     """All of the text, the same for specs that differ in what is known only when it runs (padding, fire rate, sizes)."""
     folder = Path(__file__).parent
