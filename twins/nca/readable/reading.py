@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from twins.errors import AutomatonInvalid
 from twins.nca.frames import Frames
@@ -21,6 +22,7 @@ from twins.nca.spec import Padding
 
 _MOST_CELLS = 100_000
 _BANDS = 4
+_MOST_PAIRED = 12
 TOLERANCE = 1e-3
 """Share of a rate's variance that one gives up for a shorter rule."""
 
@@ -46,7 +48,7 @@ def read_rule(
         raise AutomatonInvalid(f"no term {unknown[0]!r} in the library; there are {', '.join(names)}")
     kept = None if only is None else [names.index(name) for name in only]
     parts = _columns(samples, terms, most_cells)
-    if min(len(columns) for columns, _, _ in parts) < len(terms) + 2 * samples.hidden.shape[1]:
+    if min(len(columns) for columns, _, _ in parts) < len(terms) + parts[0][2].shape[1]:
         raise AutomatonInvalid(f"{len(terms)} terms need more cells in each part of the data: pass more frames")
     channels = []
     for number in range(n):
@@ -107,13 +109,12 @@ def _columns(
     """Of each fold (cell, term), (cell, channel) and (cell, feature of the hidden channels)."""
     n_states, _, n_rows, n_columns = samples.fields.shape
     every = max(1, n_states * n_rows * n_columns // most_cells)
-    near = Neighbourhood(samples.padding)
     folds: dict[int, list[tuple[np.ndarray, ...]]] = {}
     bands = len(set(samples.fold)) < 2  # too few states to hold any out: hold out bands of rows
     for state, fold in enumerate(samples.fold):
         one = slice(state, state + 1)
         seen = evaluated(terms, samples.fields[one], samples.padding)
-        hidden = torch.cat((samples.hidden[one], near.laplacian(samples.hidden[one])), dim=1)
+        hidden = _hidden_features(samples, one)
         rows = torch.arange(n_rows * n_columns) // n_columns * _BANDS // n_rows
         parts = [(band, rows == band) for band in range(_BANDS)] if bands else [(fold, rows >= 0)]
         for key, inside in parts:
@@ -129,6 +130,18 @@ def _columns(
         )
         for fold in folds.values()
     ]
+
+
+def _hidden_features(samples: Samples, one: slice) -> Tensor:
+    """Hidden channels, their Laplacians, their products with the observed ones and, where they are few, with each other."""
+    hidden, observed = samples.hidden[one], samples.fields[one, : samples.n_channels]
+    n_hidden = hidden.shape[1]
+    parts = [hidden, Neighbourhood(samples.padding).laplacian(hidden)]
+    parts.append((hidden[:, :, None] * observed[:, None]).flatten(1, 2))
+    if n_hidden <= _MOST_PAIRED:
+        first, second = torch.triu_indices(n_hidden, n_hidden)
+        parts.append(hidden[:, first] * hidden[:, second])
+    return torch.cat(parts, dim=1)
 
 
 def _coefficients(fit: SparseFit, names: tuple[str, ...]) -> tuple[Coefficient, ...]:

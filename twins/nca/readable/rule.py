@@ -23,8 +23,8 @@ class ChannelRule:
     """What makes one observed channel change.
 
     coefficients: those that were kept. r2: share of the rate's variance that they explain on held-out data. r2_all: that all
-    terms of the library explain. r2_with_hidden: that these and the hidden channels (linearly, with their Laplacians)
-    explain; None where there are no hidden channels. rate_sd: standard deviation of the rate.
+    terms of the library explain. r2_with_hidden: that these and the hidden channels explain (they, their Laplacians, and their
+    products with observed channels and each other); None where there are none. rate_sd: standard deviation of the rate.
     """
 
     channel: str
