@@ -51,10 +51,10 @@ HORIZON = 3  # frames of A, B, C, C after the first
 LONGER, LONGEST = 10, 30  # times the horizon; the names of figures say so too
 FRAMES_BEFORE, FRAMES_AFTER = 10, 20  # of the damage
 HOLES = {
-    "disc": Damage(kind="disc", radius=(0.12, 0.25), middle=0.6),
-    "rectangle": Damage(kind="rectangle", radius=(0.12, 0.25), middle=0.6),
-    "half": Damage(kind="half"),
-    "noise": Damage(kind="noise", radius=(0.2, 0.5)),
+    "disc": Damage(kind="disc", share=1.0, radius=(0.12, 0.25), middle=0.6),
+    "rectangle": Damage(kind="rectangle", share=1.0, radius=(0.12, 0.25), middle=0.6),
+    "half": Damage(kind="half", share=1.0),
+    "noise": Damage(kind="noise", share=1.0, radius=(0.2, 0.5)),
 }
 
 
@@ -72,7 +72,7 @@ class Size:
     limit_s: float | None
 
 
-QUICK = Size(n_seeds=2, drawn=28, pad=4, steps=24, epochs=2000, replicas=6, n_holes=8, limit_s=255.0)
+QUICK = Size(n_seeds=2, drawn=28, pad=4, steps=24, epochs=1800, replicas=8, n_holes=8, limit_s=255.0)
 FULL = Size(n_seeds=4, drawn=40, pad=8, steps=32, epochs=4000, replicas=8, n_holes=32, limit_s=None)
 
 
@@ -107,17 +107,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def trained_model(seed: int, size: Size, *, pool: bool) -> tuple[NcaModel, dict[str, Any]]:
     """The model of one seed, and how its training went."""
     spec = NcaSpec(n_channels=16, n_observed=4, kernels="ID_DIFF_LAP", padding="zero", fire_rate=0.5, bounds="clip")
-    holes = Damage(kind="disc", share=0.5, radius=(0.1, 0.3), middle=0.8)
+    holes = Damage(kind="disc", share=0.17, radius=(0.08, 0.25), middle=0.8)
     settings = NcaFitSettings(
         steps_per_frame=size.steps, epochs=size.epochs, max_seconds=size.limit_s, replicas=size.replicas,
         batch=size.replicas * HORIZON, warm_start=0.0,
         learning_rate=5e-3, schedule="cosine", state_weight=0.0, injection=0.1,
         augmentation=Augmentation(pad=size.pad),
-        pool=Pool(kept=0.67, renewed=0.1, damage=holes, damage_after=0.25) if pool else None,
-        validate_every=max(1, size.epochs // 20), beyond=5.0,
+        pool=Pool(kept=0.75, renewed=0.1, damage=holes, damage_after=0.4) if pool else None,
+        validate_every=max(1, size.epochs // 20), beyond=2.0,
     )  # fmt: skip
     automaton = Automaton(spec, generator=torch.Generator().manual_seed(seed))
-    events = fit_nca(automaton, sequence(size.drawn, 4), sequence(size.drawn, 10), seed=seed, settings=settings)
+    events = fit_nca(automaton, sequence(size.drawn, 4), sequence(size.drawn, 16), seed=seed, settings=settings)
     while True:
         try:
             event = next(events)

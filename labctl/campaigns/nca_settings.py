@@ -36,13 +36,13 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 "kept": 0.67,
                 "renewed": 0.1,
                 "damage_after": 0.25,
-                "damage": {"kind": "disc", "share": 0.5, "radius": (0.1, 0.3), "middle": 0.8},
+                "damage": {"kind": "disc", "share": 0.17, "radius": (0.08, 0.25), "middle": 0.8},
             },
         },  # of benchmarks/nca_morph.py
     ),
     "as-published": (
         {"hidden": 6, "kernels": "ID_LAP", "padding": "periodic"},
-        {"steps_per_frame": 32, "epochs": 4000, "injection": "first", "beyond": 1.0},
+        {"steps_per_frame": 32},  # and settings_2024
     ),
 }
 """Of each the automaton (hidden: channels beside the observed ones) and its training, where they differ from the defaults of
@@ -100,7 +100,7 @@ class NcaTraining:
         from twins.nca.training.augmentation import Augmentation
         from twins.nca.training.damage import Damage
         from twins.nca.training.pool import Pool
-        from twins.nca.training.settings import NcaFitSettings, Stage
+        from twins.nca.training.settings import NcaFitSettings, Stage, settings_2024
 
         wanted = {**PRESETS[self.preset][1], **self.fit}
         try:
@@ -115,7 +115,7 @@ class NcaTraining:
             wanted["stages"] = tuple(
                 Stage(*one) if isinstance(one, tuple | list) else one for one in wanted.get("stages", ())
             )
-            return NcaFitSettings(**wanted)
+            return (settings_2024 if self.preset == "as-published" else NcaFitSettings)(**wanted)
         except TypeError as error:
             raise CampaignError(f"no such option of a training: {error}") from error
 
