@@ -1,6 +1,13 @@
 """One cell of nca_gray_scott.py: data of an equation, an automaton trained on it, and how it does where it has not been.
 
 SIMULATED data: Gray-Scott with the automaton's own stencil, Euler steps of 1, periodic.
+
+How the recipe was found: maze, trained on 32 × 32, one seed, 100 epochs of 192 transitions each, so that all cost the same;
+transition error over that of no change on 64 × 64 (all were stable to n = 2048):
+
+    minibatches of 8, 2e-3 falling by a cosine    0.242      minibatches of 4    0.189
+    4e-3 instead                                  0.292
+    a third of it on parts of frames first        0.382
 """
 
 from __future__ import annotations

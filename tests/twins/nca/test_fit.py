@@ -129,11 +129,11 @@ def test_every_choice_trains() -> None:
 
 def test_the_weight_of_l1_shrinks_the_weights() -> None:
     sizes = []
-    for weight in (0.0, 0.3):
+    for weight in (0.0, 3.0):
         made = automaton()
-        finished(fit_nca(made, heat(), seed=0, settings=settings(epochs=40, weight_l1=weight, validate_every=40)))
+        finished(fit_nca(made, heat(), seed=0, settings=settings(epochs=15, weight_l1=weight, validate_every=15)))
         sizes.append(float(made.hidden_weights[0].detach().abs().sum()))
-    assert sizes[1] < 0.8 * sizes[0]
+    assert sizes[1] < 0.9 * sizes[0]
 
 
 def test_an_epoch_whose_loss_jumps_is_not_handed_on() -> None:
@@ -155,7 +155,7 @@ def test_one_rule_learns_a_family_by_its_conditions() -> None:
         conditions=np.array([[0.02]] * 3 + [[0.2]] * 3),
     )  # fmt: skip
     made = automaton(n_conditions=1)
-    chosen = settings(epochs=120, learning_rate=4e-3, schedule="cosine", validate_every=40)
+    chosen = settings(epochs=70, learning_rate=6e-3, validate_every=35)
     fitted = finished(fit_nca(made, both, both, seed=0, settings=chosen))
     assert fitted.model.condition_scaling.lows == pytest.approx((0.02,))
     swapped = replace(both, conditions=both.condition_values[::-1])
