@@ -109,6 +109,15 @@ class Station:
             raise StationError(f"{self._file}: no device {name!r}; there are {', '.join(self.devices) or 'none'}")
         return self.devices[name]
 
+    def driven(self, name: str) -> Device:
+        """The device of this name, which must have a drive; raises StationError for one that is filmed, saying what to do."""
+        device = self.device(name)
+        if not device.drive:
+            raise StationError(
+                f"{self._file}: {name} is filmed and has no drive: record it by `labctl record --frames`, or by record_frames"
+            )
+        return device
+
     def image_of(self, device: Device) -> Channel | None:
         """The image channel of a device that is filmed; None for one that is driven and measured."""
         return next((one for name in device.response if (one := self.channels[name]).kind == "image"), None)

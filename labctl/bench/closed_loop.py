@@ -41,7 +41,7 @@ def closed_loop_plan(
         raise ExcitationError("a closed loop needs at least one device")
     if n_trials < 1 or n_samples < 1:
         raise ExcitationError(f"a closed loop needs at least one trial and one sample, not {n_trials} and {n_samples}")
-    chosen = [station.device(name) for name in dict.fromkeys(devices)]
+    chosen = [station.driven(name) for name in dict.fromkeys(devices)]
     rates = {device.name: device.sample_rate_Hz for device in chosen}
     if len(set(rates.values())) > 1:
         raise ExcitationError(f"devices in one closed loop need one sample_rate_Hz in the station file, not {rates}")

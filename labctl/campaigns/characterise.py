@@ -143,7 +143,7 @@ def design_excitation(
 
 def drives_of(bench: Bench, device: str, design: CharacterisationDesign) -> list[tuple[str, float, float]]:
     """(channel, low, high) of each drive channel of a device; the design may narrow the channels' limits."""
-    channels = [bench.station.channel(name) for name in bench.station.device(device).drive]
+    channels = [bench.station.channel(name) for name in bench.station.driven(device).drive]
     return [
         (
             channel.name,

@@ -164,7 +164,7 @@ def record_traces(
 
 def excitation_of(bench: Bench, device: str, design: TracesDesign, rng: np.random.Generator) -> Excitation:
     """What is played under one combination of set-points. Raises CampaignError."""
-    station = bench.station.device(device)
+    station = bench.station.driven(device)
     if not design.levels:
         plain = CharacterisationDesign(
             n_trials=design.n_trials, n_samples=design.n_samples, low=design.low, high=design.high

@@ -14,6 +14,7 @@ import xarray
 from drivers.transport import open_line
 from labctl.bench import Bench
 from labctl.campaign import run
+from labctl.campaigns.characterise import characterise
 from labctl.campaigns.record_frames import record_frames
 from labctl.cli import main
 from labctl.errors import ExcitationError, InstrumentFault, MadeSafe, OutOfLimits, SafetyError, StationError, Stopped
@@ -256,6 +257,18 @@ def test_a_frame_that_never_comes_is_told(station, monkeypatch):
         monkeypatch.setattr(bench._instruments["camera"].camera, "frames_ready", lambda: 0)
         with pytest.raises(InstrumentFault, match=r"frame 0 did not come, .* 0.6 s apart"):
             collect(bench.film("cell", n_trials=1, n_frames=2, interval_s=0.6))
+
+
+def test_what_is_filmed_cannot_be_played_on(station, tmp_path):
+    with Bench.open(station) as bench:
+        assert bench.way_of("cell") == "filmed"
+        for play in (
+            lambda: run(characterise(bench, "cell", folder=tmp_path, rng=np.random.default_rng(0))),
+            lambda: bench.loop_rate(["cell"]),
+            lambda: bench.read("layer"),
+        ):
+            with pytest.raises(StationError, match=r"is filmed and has no drive|cannot be measured singly"):
+                play()
 
 
 def test_a_set_point_is_held_while_it_films(station):

@@ -27,7 +27,7 @@ def test_every_bundled_bench_has_a_station_that_fits_it(name: str, tmp_path: Pat
         path = sim.write_station(tmp_path / "station.toml", bundled_station(name))
         with Bench.open(path) as bench:
             for device in bench.station.devices:
-                assert bench.way_of(device).split()[0] in ("buffered", "stepped")
+                assert bench.way_of(device).split()[0] in ("buffered", "stepped", "filmed")
 
 
 def test_a_bench_that_is_not_bundled_is_told() -> None:
