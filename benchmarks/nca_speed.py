@@ -8,19 +8,21 @@ without gradients. forward_backward: with those of all weights of the network, o
 
 plain: depthwise convolution and 1×1 products, in torch; folded, sliced, native: twins.nca.formulations, of which auto takes
 the fastest. cax_conv, cax_dense, cax_moore: CAX (nca_speed_cax.py) on the CPU, compiled, scanned by its own driver, perceiving
-by a depthwise convolution, by one dense convolution with the first layer folded in, or by rolled neighbours. All begin with
-the same weights and state, and their states and a gradient are compared before anything is timed.
+by a depthwise convolution, by one dense convolution with the first layer folded in, or by rolled neighbours; cax_products: its
+driver around rolls and products of matrices, which JAX does best. All begin with the same weights and state, and their states
+and a gradient are compared before anything is timed.
 
 Every way once a round, in turns and alternating order; medians. ratio_to_plain, ratio_to_cax: auto against plain and against
 the fastest way of CAX, medians of ratios within rounds; the smallest over the sizes, with every size beside it; …_cpu: of CPU
 time, to be trusted on a busy machine. floor: cell-steps a second if this machine did nothing but the multiply-adds of a step, at
-the rate of its own large matrix product. Backward counts those of the network twice more, and what is computed again from the
+the rate that its registers reach. Backward counts those of the network twice more, and what is computed again from the
 state. CAX is looked for in this Python or --rivals-python, and skipped if missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import statistics
@@ -38,6 +40,7 @@ import numpy as np
 import torch
 from measuring import Spent
 
+from twins.goku.compiled.library import NoLibrary, load
 from twins.nca import Automaton, NcaSpec
 from twins.nca.formulations import native
 from twins.nca.formulations.choice import in_words
@@ -53,9 +56,30 @@ MOST_STEPS, FEWEST_STEPS = 32, 4
 BATCH_CELLS = 16 * 64 * 64
 MODES = ("forward", "forward_backward")
 OURS = ("auto", "plain", "folded", "sliced", "native")
-CAX = ("conv", "dense", "moore")
+CAX = ("conv", "dense", "moore", "products")
 ALLOWED_ERROR = 1e-4
 SHORTEST_RUN_S = 0.02
+SPIN = """
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
+typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
+volatile float kept;
+long spin(long n) /* multiply-adds a round */
+{
+    vec sum[12], by = 0.999f - (vec){0}, more = 0.001f - (vec){0};
+    _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) sum[i] = (float)i - (vec){0};
+    while (n--) {
+        _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) sum[i] = sum[i] * by + more;
+    }
+    _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) kept = sum[i][0];
+    return 12 * LANES;
+}
+"""
 RATIOS = ("ratio_to_plain", "ratio_to_cax", "ratio_to_plain_cpu", "ratio_to_cax_cpu")
 Work = Callable[[], Spent]
 
@@ -192,11 +216,17 @@ def multiply_adds(spec: NcaSpec, mode: str) -> int:
 
 
 def peak_multiply_adds_per_s(threads: int) -> float:
-    """Of torch's product of large matrices, the best of several."""
-    torch.set_num_threads(threads)
-    size = 1536
-    a, b = torch.rand(size, size), torch.rand(size, size)
-    return size**3 / min(measuring.timed(lambda: a @ b).wall_s for _ in range(8))
+    """Of so many threads: what one reaches in registers alone, the best of several by CPU time; without a C compiler, what
+    torch's product of large matrices reaches."""
+    try:
+        spin = load(SPIN).spin
+    except NoLibrary:
+        a, b = torch.rand(1536, 1536), torch.rand(1536, 1536)
+        return 1536**3 * threads / min(measuring.timed(lambda: a @ b).cpu_s for _ in range(8))
+    spin.argtypes, spin.restype = [ctypes.c_long], ctypes.c_long
+    rounds = 2_000_000
+    lanes = spin(1)
+    return threads * rounds * lanes / min(measuring.timed(lambda: spin(rounds)).cpu_s for _ in range(8))
 
 
 def works_of(case: Case, rivals: dict[str, Rival], mode: str) -> dict[str, Work]:

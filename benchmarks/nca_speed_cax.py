@@ -4,7 +4,8 @@
 
 Commands: forward, forward_backward (run once), check (write state and gradients to RESULT.npz). Each is answered by a line.
 Ways: conv (its ConvPerceive, depthwise, and ResidualUpdate), dense (kernels and first layer as one ConvPerceive with
-activation), moore (its MoorePerceive, kernels folded into the first layer). Its own driver scans over the steps; all is
+activation), moore (its MoorePerceive, kernels folded into the first layer), products (perception and network by rolls and
+products of matrices, not CAX's own). Its own driver scans over the steps; all is
 compiled, and gradients are taken of the weights of the network.
 """
 
@@ -72,6 +73,43 @@ def moore(given: Arrays, rngs: Any) -> Cellular:
     return Cellular(MoorePerceive(2, 1), _with_last(update, given))
 
 
+class Rolled(nnx.Module):  # type: ignore[misc]
+    """Each kernel as a sum of rolled states, fused by the compiler."""
+
+    def __init__(self, kernels: Any) -> None:
+        self.weights = tuple(tuple(map(tuple, one.tolist())) for one in kernels)
+
+    def __call__(self, state: Any) -> Any:
+        places = list(product(range(3), repeat=2))
+        taps = {(i, j): jnp.roll(state, (1 - i, 1 - j), axis=(-3, -2)) for i, j in places}
+        return [sum(one[i][j] * taps[i, j] for i, j in places if one[i][j]) for one in self.weights]
+
+
+class Products(nnx.Module):  # type: ignore[misc]
+    """The network as products of matrices in place of CAX's convolutions, whose gradients are slow on a CPU."""
+
+    def __init__(self, given: Arrays, rngs: Any) -> None:
+        n_kernels, n_features = len(given["kernels"]), given["first"].shape[1]
+        n_hidden, n_channels = len(given["first"]), len(given["last"])
+        by_kernel = given["first"].reshape(n_hidden, -1, n_kernels).swapaxes(1, 2).reshape(n_hidden, -1)
+        self.layers = nnx.List(
+            [nnx.Linear(n_features, n_hidden, use_bias=False, rngs=rngs), nnx.Linear(n_hidden, n_channels, rngs=rngs)]
+        )
+        self.layers[0].kernel.value = jnp.asarray(by_kernel.T)
+        self.layers[1].kernel.value = jnp.asarray(given["last"].T)
+        self.layers[1].bias.value = jnp.asarray(given["last_bias"])
+
+    def __call__(self, state: Any, seen: Any, input: Any = None) -> Any:  # noqa: A002, ARG002 - CAX's interface
+        features = jnp.concatenate(seen, axis=-1).reshape(-1, self.layers[0].kernel.shape[0])
+        change = self.layers[1](nnx.relu(self.layers[0](features)))
+        return state + change.reshape(state.shape)
+
+
+def products(given: Arrays, rngs: Any) -> Cellular:
+    """CAX's driver around what JAX does best on a CPU."""
+    return Cellular(Rolled(given["kernels"]), Products(given, rngs))
+
+
 def _folded(given: Arrays) -> Any:
     first, kernels = given["first"], given["kernels"]
     return np.einsum("hck,kij->hcij", first.reshape(len(first), -1, len(kernels)), kernels)
@@ -83,7 +121,12 @@ def _with_last(update: Any, given: Arrays) -> Any:
     return update
 
 
-WAYS: dict[str, Callable[[Arrays, Any], Cellular]] = {"conv": conv, "dense": dense, "moore": moore}
+WAYS: dict[str, Callable[[Arrays, Any], Cellular]] = {
+    "conv": conv,
+    "dense": dense,
+    "moore": moore,
+    "products": products,
+}
 
 
 def main(arrays: str, way: str, n_steps: int, result: str) -> None:
@@ -111,9 +154,8 @@ def main(arrays: str, way: str, n_steps: int, result: str) -> None:
         asked, began = line.strip(), time.process_time()
         if asked == "check":
             _, gradients = works["forward_backward"]()
-            last = np.asarray(gradients["update"]["layers"][len(system.update.layers) - 1]["kernel"].get_value())[
-                0, 0
-            ].T
+            last = np.asarray(gradients["update"]["layers"][len(system.update.layers) - 1]["kernel"].get_value())
+            last = last.reshape(last.shape[-2:]).T
             np.savez(result, state=np.asarray(works["forward"]()).transpose(0, 3, 1, 2), last=last)
         else:
             jax.block_until_ready(works[asked]())
