@@ -42,59 +42,26 @@ What a driver must know
 
 import asyncio
 import contextlib
-import struct
 import time
-import zlib
 from collections.abc import Awaitable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim_devices.bench import Bench
 from sim_devices.faults import FaultyLine
+from sim_devices.instruments.camera_frame import Frame
 from sim_devices.instruments.camera_optics import Lamp, Optics
 from sim_devices.physics import Imaged
 from sim_devices.scpi import Parameters, ScpiError, ScpiInstrument, command
 from sim_devices.scpi.settings import Setting, boolean, choice, number
 from sim_devices.signals import Array
 
-MAGIC, HEADER = b"SO2C", "4sHHIIHHHHIdddI"
-HEADER_BYTES = struct.calcsize("<" + HEADER)
-LOST, SATURATED, LATE = 1, 2, 4
 MEMORY_BYTES = 256_000_000
 _EXPOSURE, _INTERVAL, _COUNT, _LIGHT, _ORDER = (
     "ACQuire:EXPosure", "ACQuire:INTerval", "ACQuire:COUNt", "LIGHt", "FORMat:BORDer",
 )  # fmt: skip
 _ACQUIRING, _WAITING = 16, 32
 _NOISE, _LAMP = 5, 6  # kinds of random streams, beside those of devices and other instruments
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One frame in memory; counts (plane, row, column) are None for a lost one."""
-
-    acquisition: int
-    index: int
-    counts: NDArray[np.uint16] | None
-    saturated: int
-    time_s: float
-    exposure_s: float
-    light: float
-    late: bool
-    bits: int
-
-    def block(self, order: str) -> bytes:
-        """The definite block; order is "<" or ">"."""
-        data = b"" if self.counts is None else self.counts.astype(order + "u2").tobytes()
-        shape = (0, 0, 0) if self.counts is None else self.counts.shape
-        flags = LOST * (self.counts is None) | SATURATED * (self.saturated > 0) | LATE * self.late
-        payload = struct.pack(
-            order + HEADER, MAGIC, HEADER_BYTES, flags, self.acquisition, self.index, *shape, self.bits,
-            self.saturated, self.time_s, self.exposure_s, self.light, zlib.crc32(data),
-        ) + data  # fmt: skip
-        length = str(len(payload))
-        return f"#{len(length)}{length}".encode() + payload
 
 
 class SimOpticsSO2C(ScpiInstrument):
