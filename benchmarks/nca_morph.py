@@ -9,8 +9,9 @@ states at the end live on and are damaged (Mordvintsev et al. 2020). --no-pool l
 
 Of every seed: errors (Euclidean norm over cells and RGBA) of a free run after one and two transitions, beside predicting no
 change; error and stability after 10 and 30 times the training's horizon; holes of three kinds cut at random places into C
-after 10 frames, and how much of each is healed after 20 more. A hole counts as healed where at least HEALED of the deviation
-from the run left alone is gone; all cells fire as in that run. stable: finite, within [-0.5, 1.5], pattern standard deviation
+after 10 frames, and how much of each is healed after 20 more. A hole counts as healed where at least HEALED of what it added
+to the squared error from C is gone. Stricter is share_back_in_step: at least HEALED of the deviation (a norm, not its square)
+from the run left alone is gone, where all cells fire as in that run. stable: finite, within [-0.5, 1.5], pattern standard deviation
 0.5 to 1.5 of C's, all the way, AND the error to C at 10 times the horizon at most KEPT of the norm of C.
 
 Finished seeds are read from --json and not trained again, if they were trained with the same settings.
@@ -164,14 +165,19 @@ def healing(model: NcaModel, frames: Frames, holes: Damage, size: Size, draws: t
     found = regeneration(
         model, frames, masks, n_before=FRAMES_BEFORE, n_after=FRAMES_AFTER, every=size.steps // 4, generator=draws
     )
-    steps = found.steps_to_recover(HEALED)
+    first = (found.healed >= HEALED).argmax(axis=-1)
+    steps = np.where((found.healed >= HEALED).any(axis=-1), found.steps[first], np.inf)
     return {
         "n_holes": n_holes,
-        "share_healed": found.share_recovered(HEALED) if (found.deviation[..., 0] > 0).any() else 0.0,  # nothing left
+        "share_healed": float((found.healed[..., -1] >= HEALED).mean()),
+        "median_share_of_the_hole_healed": float(np.median(np.nan_to_num(found.healed[..., -1], nan=0.0))),
+        "share_back_in_step": found.share_recovered(HEALED)
+        if (found.deviation[..., 0] > 0).any()
+        else 0.0,  # nothing left
         "error_of_the_hole": float(np.median(found.error[..., 0])),
         "error_healed": float(np.median(found.error[..., -1])),
         "error_undamaged": float(found.undamaged_error[0, -1]),
-        "median_steps_to_heal": float(np.median(steps)),
+        "median_steps_to_heal": float(np.median(steps)),  # to the first time
     }
 
 
@@ -201,6 +207,10 @@ def summary(seeds: dict[str, Any]) -> dict[str, Any]:
             np.mean([one["error_after_30_horizons"] / one["norm_of_c"] for one in every])
         ),
         "regeneration_share": {name: mean("regeneration", name, "share_healed") for name in HOLES},
+        "median_share_of_the_hole_healed": {
+            name: mean("regeneration", name, "median_share_of_the_hole_healed") for name in HOLES
+        },
+        "share_back_in_step": {name: mean("regeneration", name, "share_back_in_step") for name in HOLES},
         "median_steps_to_heal": {name: mean("regeneration", name, "median_steps_to_heal") for name in HOLES},
     }
 

@@ -17,7 +17,7 @@ def nca_morph(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     module = importlib.import_module("nca_morph")
     small = module.Size(n_seeds=2, drawn=8, pad=1, steps=4, epochs=2, replicas=3, n_holes=2, limit_s=None)
-    for name, value in {"QUICK": small, "FRAMES_BEFORE": 1, "FRAMES_AFTER": 2}.items():
+    for name, value in {"QUICK": small, "FRAMES_BEFORE": 2, "FRAMES_AFTER": 2}.items():
         monkeypatch.setattr(module, name, value)
     return module
 

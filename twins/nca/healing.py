@@ -48,6 +48,19 @@ class Regeneration:
         share = 1.0 - self.deviation / np.where(first > 0, first, np.nan)
         return np.asarray(np.where(np.isfinite(self.deviation), share, -np.inf))
 
+    @property
+    def healed(self) -> Float[np.ndarray, "trial hole time"]:
+        """Share of what the damage added to the squared error from the target that is gone again: 1 where the damaged run is
+        as near to the target as the run left alone, which need not be where that run is.
+
+        NaN where the damage added nothing, minus infinity where the run ran away.
+        """
+        added = np.square(self.error) - np.square(self.undamaged_error)[:, None]
+        first = added[..., :1]
+        with np.errstate(invalid="ignore"):
+            share = 1.0 - added / np.where(first > 0, first, np.nan)
+        return np.asarray(np.where(np.isfinite(self.error), share, -np.inf))
+
     def share_recovered(self, at_least: float = 0.9) -> float:
         """Share of the holes of which at least this much is healed at the end. Holes that changed nothing do not count."""
         last = self.recovered[..., -1]

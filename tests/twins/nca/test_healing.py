@@ -37,6 +37,7 @@ def test_a_rule_that_relaxes_heals_by_its_rate_a_step() -> None:
     np.testing.assert_allclose(found.error, found.deviation, rtol=1e-4)
     np.testing.assert_allclose(found.undamaged_error, 0.0, atol=1e-5)
     assert (found.steps_to_recover(0.9) == 10).all()  # 0.75^8 = 0.100 is not yet below a tenth, 0.75^10 = 0.056 is
+    np.testing.assert_allclose(found.healed[:, 0], 1 - 0.75 ** (2 * found.steps[None].repeat(2, 0)), atol=1e-4)
     assert found.share_recovered(0.99) == 1.0 and found.share_recovered(0.999) == 0.0
 
 
@@ -46,7 +47,7 @@ def test_a_rule_that_does_nothing_never_recovers() -> None:
         generator=torch.Generator().manual_seed(1),
     )  # fmt: skip
     assert found.deviation.shape == (2, 3, 3) and found.masks.shape == (2, 3, 16, 16)
-    assert (found.recovered == 0.0).all() and found.share_recovered() == 0.0
+    assert (found.recovered == 0.0).all() and (found.healed == 0.0).all() and found.share_recovered() == 0.0
     assert np.isinf(found.steps_to_recover()).all()
     assert len({mask.tobytes() for mask in found.masks.reshape(6, -1)}) == 6
 
