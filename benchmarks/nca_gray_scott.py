@@ -38,7 +38,7 @@ from labctl.workers import Job, side_by_side
 
 N_WORKERS = 2
 QUICK_SEEDS, FULL_SEEDS = 2, 4
-QUICK = Size(cells=32, epochs=600, max_seconds=400.0, n_tested=2, far_cells=0)
+QUICK = Size(cells=32, epochs=500, batch=2, batches_per_epoch=96, max_seconds=400.0, n_tested=2, far_cells=0)
 FULL = Size(epochs=600)
 
 

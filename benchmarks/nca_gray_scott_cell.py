@@ -8,6 +8,8 @@ transition error over that of no change on 64 × 64 (all were stable to n = 2048
     minibatches of 8, 2e-3 falling by a cosine    0.242      minibatches of 4    0.189
     4e-3 instead                                  0.292
     a third of it on parts of frames first        0.382
+
+and with 60 epochs: minibatches of 4 0.261, of 2 0.193.
 """
 
 from __future__ import annotations
