@@ -69,14 +69,16 @@ SPIN = """
 #endif
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 volatile float kept;
+#define ALL(DO) DO(a) DO(b) DO(c) DO(d) DO(e) DO(f) DO(g) DO(h) DO(i) DO(j) DO(k) DO(l)
+#define BEGIN(x) vec x = (float)#x[0] - (vec){0};
+#define STEP(x) x = x * by + more;
+#define KEEP(x) kept = x[0];
 long spin(long n) /* multiply-adds a round */
 {
-    vec sum[12], by = 0.999f - (vec){0}, more = 0.001f - (vec){0};
-    _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) sum[i] = (float)i - (vec){0};
-    while (n--) {
-        _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) sum[i] = sum[i] * by + more;
-    }
-    _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) kept = sum[i][0];
+    vec by = 0.999f - (vec){0}, more = 0.002f - (vec){0};
+    ALL(BEGIN)
+    while (n--) { ALL(STEP) }
+    ALL(KEEP)
     return 12 * LANES;
 }
 """
