@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from twins.nca.regeneration import Regeneration
-
     from twins.nca import Frames
     from twins.nca.free_run import FreeRun
+    from twins.nca.healing import Regeneration
     from twins.nca.symmetry import Equivariance
 
 _HEALED = 0.9

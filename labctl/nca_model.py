@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +44,11 @@ class SavedNca:
 
     def reading(self) -> ImageTreatments:
         """How the images that it was fitted to were read, as far as it holds for others: not which of the frames."""
-        stored = self.about.get(PROVENANCE, {}).get("reading", {})
-        kept = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-        kept = {name: Path(value) if name in ("dark", "flat") else value for name, value in kept.items()}
-        return ImageTreatments(**{name: value for name, value in kept.items() if name != "frames"})
+        stored = dict(self.about.get(PROVENANCE, {}).get("reading", {}))
+        stored.pop("frames", None)
+        kept: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in stored.items()}
+        kept |= {name: Path(kept[name]) for name in ("dark", "flat") if name in kept}
+        return ImageTreatments(**kept)
 
 
 def load_model(path: str | Path) -> SavedNca:
@@ -80,6 +81,25 @@ def origin(images: Sequence[Images], *, seed: int, simulated: bool, told: Mappin
         },
     )
     return {PROVENANCE: {**told, "reading": data[0]["reading"] if data else {}}, **base}
+
+
+def as_taken(saved: SavedNca, images: Images) -> Images:
+    """The images with the names, units and times of the automaton where their file does not say any; told.
+
+    Raises CampaignError, which says what to do, where they are none that this automaton can take.
+    """
+    frames, model, told = images.frames, saved.model, list(images.told)
+    unnamed = frames.names in (("intensity",), tuple(f"channel{number}" for number in range(frames.n_channels)))
+    if frames.names != model.names and unnamed and frames.n_channels == len(model.names):
+        frames = replace(frames, names=model.names, units=model.units)
+        told.append(f"the channels have no names and are taken for the automaton's: {', '.join(model.names)}")
+    if frames.time_unit == "frame" != model.time_unit:
+        frames = replace(frames, dt_s=model.dt_s, time_unit=model.time_unit)
+        told = [words for words in told if "from frame to frame" not in words]
+        told.append(
+            f"the time from frame to frame is not said and is taken for the automaton's: {model.dt_s:g} {model.time_unit}"
+        )
+    return replace(images, frames=fitting(model, frames, "the images"), told=tuple(told))
 
 
 def fitting(model: NcaModel, frames: Frames, what: str) -> Frames:

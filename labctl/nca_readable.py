@@ -1,15 +1,110 @@
-"""The learned rule as reaction and diffusion terms, for a report."""
+"""The learned rule as reaction and diffusion terms, beside the equation that made the images where that is known."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from labctl.errors import LabctlError
+from labctl.nca_pde import PdeSource
+
 if TYPE_CHECKING:
     from labctl.nca_model import SavedNca
     from twins.nca import Frames
+    from twins.nca.pde import Pde
+    from twins.nca.readable import Comparison, ReadableRule
+
+_MOST_FRAMES, _MOST_HIDDEN_R2 = 12, 0.01
+_MOST_CHANNELS = 4
 
 
 def readable_figures(saved: SavedNca, frames: Frames, *, seed: int) -> dict[str, Any] | None:
-    """Not known yet."""
-    del saved, frames, seed
+    """words, header and rows for a page, and by_channel as numbers. Raises twins.TwinError where there is nothing to read."""
+    import torch
+
+    from twins.nca.readable import compared_with, read_rule, samples_of_model
+
+    if frames.n_channels > _MOST_CHANNELS:
+        words = (
+            f"A rule of {frames.n_channels} channels has too many terms to be read; it is for up to {_MOST_CHANNELS}."
+        )
+        return {"words": [words], "header": [], "rows": [], "by_channel": {}}
+    model = saved.model
+    n_frames = min(_MOST_FRAMES, frames.n_frames - 1)
+    samples = samples_of_model(
+        model, frames, n_frames=n_frames, every=max(1, model.steps_per_frame // 4),
+        generator=torch.Generator().manual_seed(seed),
+    )  # fmt: skip
+    equation = equation_behind(saved)
+    if equation is None or equation.fields != model.names or equation.discrete:
+        return _alone(read_rule(samples))
+    return _beside(compared_with(equation, samples), equation)
+
+
+def equation_behind(saved: SavedNca) -> Pde | None:
+    """The equation that made the images, where labctl simulated them with one set of parameters; else None."""
+    from twins.errors import TwinError
+
+    for source in saved.about.get("extra", {}).get("data", ()):
+        told = source.get("simulation")
+        if isinstance(told, dict) and not told.get("vary"):
+            try:
+                return PdeSource(pde=told["pde"], parameters=told.get("parameters", {})).equation()
+            except (LabctlError, TwinError, OSError, KeyError, TypeError):
+                return None  # its file has gone, or is another one now: there is nothing to compare with
     return None
+
+
+def _by_channel(rule: ReadableRule) -> dict[str, Any]:
+    return {
+        one.channel: {
+            "equation": one.equation,
+            "explained": one.r2,
+            "explained_by_all_terms": one.r2_all,
+            "explained_with_hidden_channels": one.r2_with_hidden,
+            "coefficients": {term.term: [term.value, term.standard_error] for term in one.coefficients},
+        }
+        for one in rule.channels
+    }
+
+
+def _explained(rule: ReadableRule) -> list[str]:
+    said = []
+    for one in rule.channels:
+        words = f"{one.equation}; these terms explain {100 * one.r2:.3g} % of how fast {one.channel} changes"
+        if one.needs_hidden > _MOST_HIDDEN_R2:
+            words += (
+                f", hidden channels at least {100 * one.needs_hidden:.2g} % more: the rule is not of this form alone"
+            )
+        said.append(f"{words}.")
+    return said
+
+
+def _alone(rule: ReadableRule) -> dict[str, Any]:
+    rows = [
+        [one.channel, term.term, f"{term.value:.4g}", f"{term.standard_error:.1g}"]
+        for one in rule.channels
+        for term in one.coefficients
+    ]
+    words = [f"Lengths in cells, time in {rule.time_unit}.", *_explained(rule)]
+    header = ["channel", "term", "coefficient", "standard error"]
+    return {"words": words, "header": header, "rows": rows, "by_channel": _by_channel(rule)}
+
+
+def _beside(found: Comparison, equation: Pde) -> dict[str, Any]:
+    rows = [
+        [
+            one.channel, one.term, f"{one.true:.4g}", f"{one.learned:.4g}",
+            "" if one.on_true_terms is None else f"{one.on_true_terms:.4g} ± {one.standard_error or 0.0:.1g}",
+        ]
+        for one in found.terms
+    ]  # fmt: skip
+    words = [
+        f"Beside {equation.name}, which made the images. Lengths in cells, time in {found.learned.time_unit}.",
+        *_explained(found.learned),
+    ]
+    header = ["channel", "term", "true", "learned", "learned, on the true terms"]
+    terms = {
+        f"{one.channel}: {one.term}": {"true": one.true, "learned": one.learned, "on_true_terms": one.on_true_terms}
+        for one in found.terms
+    }
+    return {"words": words, "header": header, "rows": rows, "by_channel": _by_channel(found.learned), "beside": terms}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from labctl.html_page import HtmlPage
 from labctl.nca_pictures import Film, hidden_channels, in_colour, side_by_side
@@ -33,7 +33,11 @@ def write_nca_report(path: Path, one: Evaluation, *, judged_on: str = "") -> Non
     page.heading("Beside the data")
     _films(page, one)
     page.heading("How long it stays right")
-    page.figure(_error_plot(one), "Means over the sequences; the dotted line is where the data end")
+    page.figure(
+        _error_plot(one),
+        "Left: means over the sequences. Right: each sequence; the dotted line is where the data end, "
+        "and lines that leave the picture go on",
+    )
     page.table(("", ""), _numbers(figures))
     if figures.get("patterns"):
         page.heading("Patterns where no two agree cell by cell")
@@ -99,16 +103,21 @@ def _error_plot(one: Evaluation) -> Figure:
     errors.plot(compared, stays, color=MEASURED, ls="--", lw=1.2, label="predicting no change")
     if np.nanmin(np.concatenate((ours, stays)), initial=np.inf) > 0:
         errors.set_yscale("log")
+        errors.yaxis.set_major_formatter(ScalarFormatter())
+        errors.yaxis.set_minor_formatter(NullFormatter())
+        errors.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     errors.set_ylabel("error (standard deviations of the data)", fontsize=9)
     errors.legend(fontsize=8)
     run = np.arange(1, one.free.finite.shape[1] + 1)
-    for values, words in ((one.free.lowest, "lowest value"), (one.free.highest, "highest value")):
+    for values, style, words in ((one.free.highest, "-", "highest value"), (one.free.lowest, "-.", "lowest value")):
         shown = np.where(np.isfinite(values), values, np.nan)
-        extremes.plot(run, np.clip(shown.T, -2.0, 3.0), color=PROMISED, lw=1, label=words)
-    extremes.axhspan(-0.5, 1.5, color="0.9", zorder=0)
+        lines = extremes.plot(run, np.clip(shown.T, -9.0, 9.0), color=PROMISED, lw=1.2, ls=style)
+        lines[0].set_label(words)
+    extremes.axhspan(-0.5, 1.5, color="0.9", zorder=0, label="counts as stable")
     extremes.axvline(len(compared), color="black", lw=0.8, ls=":")
     extremes.set_ylim(-1.0, 2.0)
-    extremes.set_ylabel("lowest and highest (data: 0 to 1)", fontsize=9)
+    extremes.set_ylabel("values (data: 0 to 1)", fontsize=9)
+    extremes.legend(fontsize=8, loc="center left")
     for axes in (errors, extremes):
         axes.set_xlabel("frame")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -18,13 +18,12 @@ from labctl.events import Progress, Reported, Warned
 from labctl.images import Images
 from labctl.json_file import write_json
 from labctl.nca_figures import free_run_figures, pattern_figures, regeneration_figures, symmetry_figures
-from labctl.nca_model import SavedNca, fitting, origin
+from labctl.nca_model import SavedNca, as_taken, origin
 
 if TYPE_CHECKING:
-    from twins.nca.regeneration import Regeneration
-
     from twins.nca import Frames
     from twins.nca.free_run import FreeRun
+    from twins.nca.healing import Regeneration
 
 _SYMMETRY_STEPS = 32
 _MOST_HIDDEN_FRAMES = 6
@@ -83,9 +82,9 @@ def evaluate_nca(
 ) -> Campaign[Evaluation]:
     """Judge on these sequences and write the page `report` and the JSON `data`. Raises CampaignError, twins.TwinError."""
     key = f"nca/evaluate/{saved.name}"
+    images = as_taken(saved, images)
     for words in images.told:
         yield Warned(key, words)
-    fitting(saved.model, images.frames, "the images")
     simulated = saved.simulated or images.frames.simulated
     told = {"model": str(saved.path), "model_about": dict(saved.about)}
     about = plain(origin([images], seed=seed, simulated=simulated, told=told))
@@ -220,8 +219,7 @@ class _Job:
 
     def regeneration(self) -> Regeneration:
         """Damage in the middle of the data, and what becomes of it."""
-        from twins.nca.regeneration import regeneration
-
+        from twins.nca.healing import regeneration
         from twins.nca.training.damage import Damage
 
         n_before = max(1, (self.frames.n_frames - 1) // 2)

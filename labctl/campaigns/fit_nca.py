@@ -136,7 +136,7 @@ def _one(job: _Job, evaluation: EvaluationSettings) -> Campaign[FittedAutomaton]
     yield step.started()
     fitted = yield from _trained(job, settings)
     saved = save_model(fitted.model, job.folder / job.name, job.about({"fit": training_facts(fitted)}))
-    for words in _remarks(fitted, settings):
+    for words in _remarks(fitted):
         yield Warned(job.key, words)
     yield step.finished(
         f"{fitted.n_epochs} epochs, best {fitted.best_epoch}, free-run error {fitted.validation:.3g} of the data's spread on "
@@ -240,16 +240,11 @@ def _epochs(key: str, epochs: Generator[NcaEpoch, None, FittedNca], keeper: _Kee
 
 def _judged(job: _Job, fitted: FittedNca, settings: NcaFitSettings) -> tuple[Frames, str]:
     """The frames that chose the best, which the report shows too; and what the training saw, in words."""
-    from twins.nca.training.held_out import divided
+    from twins.nca.training.fit import divided_for
 
-    def prepared(frames: Frames) -> Frames:
-        used = frames.span(0, frames.n_frames, settings.stride)
-        return used if settings.augmentation is None else settings.augmentation.padded(used)
-
-    held = None if job.validation is None else prepared(job.validation.frames)
-    share, rng = settings.validation_share, np.random.default_rng(job.seed)
-    parts = divided(prepared(job.images.frames), held, share, rng)
-    assert parts.validated_on == fitted.validated_on
+    held = None if job.validation is None else job.validation.frames
+    automaton = fitted.model.automaton
+    parts = divided_for(automaton, job.images.frames, held, seed=job.seed, settings=settings)
     return parts.judged, in_words(parts.trained)
 
 
@@ -263,7 +258,7 @@ def training_facts(fitted: FittedNca) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _remarks(fitted: FittedNca, settings: NcaFitSettings) -> list[str]:
+def _remarks(fitted: FittedNca) -> list[str]:
     said = []
     if fitted.stopped == "diverged":
         said.append(f"the training ended early: {fitted.advice}")

@@ -16,7 +16,7 @@ from labctl.campaigns.finish_twin import plain
 from labctl.errors import CampaignError
 from labctl.events import Progress, Reported, Warned
 from labctl.images import Images, write_frames
-from labctl.nca_model import SavedNca, fitting, origin
+from labctl.nca_model import SavedNca, as_taken, origin
 
 if TYPE_CHECKING:
     import torch
@@ -80,9 +80,10 @@ def run_nca(
     What was run before a stop is written. Raises CampaignError, UsageError, twins.TwinError.
     """
     key = f"nca/run/{saved.name}"
+    images = as_taken(saved, images)
     for words in images.told:
         yield Warned(key, words)
-    begun = _begun(fitting(saved.model, images.frames, "the images"), settings)
+    begun = _begun(images.frames, settings)
     about = _about(saved, images, seed, settings, others)
     step = Step(key, f"Run {saved.name} for {settings.n_frames} frames on {begun.n_trials} sequences")
     yield step.started()

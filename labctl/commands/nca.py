@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from labctl.commands import nca_evaluate, nca_export, nca_fit, nca_run, nca_simulate
+from labctl.commands import nca_characterise, nca_evaluate, nca_export, nca_fit, nca_run, nca_simulate
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,3 +18,4 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     nca_run.add_action(actions)
     nca_evaluate.add_action(actions)
     nca_export.add_action(actions)
+    nca_characterise.add_action(actions)

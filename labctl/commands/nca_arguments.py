@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from labctl.nca_pde import PdeSource
 
 _READING = (
-    "dataset", "axes", "z", "frames", "every", "crop", "downsample", "channels", "grey", "alpha", "dark", "flat", "missing",
+    "dataset", "axes", "z", "frames", "every", "crop", "downsample", "channels", "grey", "alpha", "dark", "flat",
+    "drift", "missing", "trials",
     "lengths", "dt", "time_unit", "pixel", "pixel_unit", "simulated",
 )  # fmt: skip
 """The options of reading images, as labctl.images.ImageTreatments names them."""
@@ -29,6 +30,11 @@ def add_image_arguments(parser: argparse.ArgumentParser, *, nargs: str = "+") ->
         "source", type=Path, nargs=nargs, metavar="SOURCE",
         help="image sequences: TIFF, NPZ, NPY, Zarr, HDF5, netCDF, or a folder of pictures; each is a sequence or several",
     )  # fmt: skip
+    add_reading_arguments(parser)
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """How images are read."""
     group = parser.add_argument_group("reading images", "Nothing is done to images that is not asked for here.")
     add = group.add_argument
     add("--dataset", default="", metavar="NAME", help="which array of a file that holds several")
@@ -51,6 +57,9 @@ def add_image_arguments(parser: argparse.ArgumentParser, *, nargs: str = "+") ->
     add("--flat", type=Path, metavar="SOURCE", help="images of even light, by which is divided")
     add("--missing", choices=("refuse", "interpolate"), default="refuse",
         help="frames missing in the numbering, and values that are not finite (default refuse)")  # fmt: skip
+    add("--drift", choices=("none", "monitor", "mean"), default="none",
+        help="of the light: divide by the lamp monitor of labctl's own recordings, or bring every frame to one mean")  # fmt: skip
+    add("--trials", choices=("all", "whole"), default="all", help="whole: leave out sequences that lack frames")
     add(
         "--lengths",
         choices=("refuse", "shortest"),
@@ -102,7 +111,7 @@ def _without_own(asked: ImageTreatments, paths: Sequence[Path]) -> ImageTreatmen
     from labctl.images import ImageTreatments
     from labctl.images.opening import open_sources
 
-    own = all(one.format.endswith("labctl") for path in paths for one in open_sources(path))
+    own = all(one.format == "npz of labctl" for path in paths for one in open_sources(path))
     return ImageTreatments() if own else asked
 
 
@@ -120,7 +129,7 @@ def add_pde_arguments(parser: argparse.ArgumentParser, *, positional: bool = Fal
     add("--vary", action="append", metavar="NAME=A,B,C",
         help="a parameter at several values, which the rule is told: one automaton for a family")  # fmt: skip
     add("--initial", default="", metavar="NAME",
-        help="where it begins: blocks, random_blocks, spots, soup, noise, random_values (default: as the equation has it)")  # fmt: skip
+        help="where it begins (labctl nca pdes lists them; default: as the equation has it)")  # fmt: skip
     add(
         "--size",
         type=_size,

@@ -34,8 +34,9 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     fit = actions.add_parser(
         "fit",
         help="train an automaton on image sequences or an equation, judge it, save it with a report",
-        description="Trains on the sequences, or on simulations of --pde; keeps the automaton whose FREE runs on held-out sequences "
-        "are best. Results go to stdout as JSON. Options of automaton and training have the names of NcaSpec and NcaFitSettings; "
+        description="Trains on the sequences, or on simulations of --pde; keeps the automaton whose FREE runs on held-out "
+        "sequences are best. Results go to stdout as JSON. Options of automaton and training have the names of NcaSpec and "
+        "NcaFitSettings; "
         f"what is not given is as the preset has it. Exit status: {EXIT_NOT_STABLE} where the best automaton is not stable.",
     )
     add_image_arguments(fit, nargs="*")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.commands.arguments import positive_integer, positive_seconds
 from labctl.commands.goku_arguments import number, pairs, span
 from labctl.commands.nca_arguments import checked
+from labctl.errors import UsageError
 
 if TYPE_CHECKING:
     from labctl.campaigns.nca_settings import NcaTraining
@@ -50,6 +51,7 @@ FIT: dict[str, tuple[Any, str]] = {
     "steps_per_frame": (positive_integer, "steps of the automaton from frame to frame"),
     "stride": (positive_integer, "use only every so many frames"),
     "epochs": (positive_integer, "passes through all transitions"),
+    "warm_start": (_share, "share of the epochs that is spent on parts of frames first"),
     "batch": (positive_integer, "transitions in a minibatch"),
     "batches_per_epoch": (positive_integer, "an epoch is that many minibatches instead of a whole pass"),
     "max_seconds": (positive_seconds, "stop a training after this time"),
@@ -87,6 +89,12 @@ DAMAGE: dict[str, tuple[Any, str]] = {
     "damage_share": (_share, "of a minibatch that is damaged"),
     "damage_radius": (_radius, "smallest and largest radius, as shares of the shorter side"),
 }
+POOL: dict[str, tuple[Any, str]] = {
+    "pool": (bool, "states at the last frame live on, so that a picture lasts (default: as the preset has it)"),
+    "pool_kept": (_share, "of the sequences whose last state lives on"),
+    "pool_renewed": (_share, "of the kept ones that begin anew after every epoch, the worst first"),
+    "pool_damage_after": (_share, "of the training before which nothing of the pool is damaged"),
+}
 
 
 def add_training_arguments(parser: argparse.ArgumentParser, *, preset: str) -> None:
@@ -101,7 +109,13 @@ def add_training_arguments(parser: argparse.ArgumentParser, *, preset: str) -> N
         "--scaling", choices=("global", "channel"), default="global",
         help="what becomes 0 and 1: the range of all channels together (default), or of each",
     )  # fmt: skip
-    for title, table in (("automaton", SPEC), ("training", FIT), ("augmentation", AUGMENTATION), ("damage", DAMAGE)):
+    for title, table in (
+        ("automaton", SPEC),
+        ("training", FIT),
+        ("augmentation", AUGMENTATION),
+        ("damage", DAMAGE),
+        ("pool", POOL),
+    ):
         _add_table(parser.add_argument_group(title), table)
     parser.add_argument(
         "--stage", type=_stage, action="append", metavar="EPOCHS:HORIZON",
@@ -134,10 +148,28 @@ def training_of(options: argparse.Namespace, *, preset: str) -> NcaTraining:
     if augmentation:
         fit["augmentation"] = augmentation
     chosen = options.preset or preset
-    damage = _damage(options, PRESET_VALUES[chosen][1].get("damage"))
-    if damage != PRESET_VALUES[chosen][1].get("damage"):
-        fit["damage"] = damage
+    values = PRESET_VALUES[chosen][1]
+    fit |= _pool_and_damage(options, values.get("pool"), values.get("damage"))
     return NcaTraining(preset=chosen, spec=spec, fit=fit, n_seeds=options.seeds, scaling=options.scaling)
+
+
+def _pool_and_damage(options: argparse.Namespace, pool: Any, damage: Any) -> dict[str, Any]:
+    """What differs of both; where there is a pool, it is the pool's states that are damaged."""
+    changes = {
+        name.removeprefix("pool_"): getattr(options, name)
+        for name in POOL
+        if getattr(options, name) not in (None, True, False)
+    }
+    if options.pool is False and changes:
+        raise UsageError("--no-pool: there is none whose options could be given")
+    wanted = (
+        None if options.pool is False else {**(pool or {}), **changes} if (pool or changes or options.pool) else None
+    )
+    if wanted is None:
+        harm = _damage(options, damage)
+        return ({"pool": None} if pool else {}) | ({"damage": harm} if harm != damage else {})
+    wanted["damage"] = _damage(options, wanted.get("damage"))
+    return {"pool": wanted} if wanted != pool else {}
 
 
 def _given(options: argparse.Namespace, table: dict[str, tuple[Any, str]]) -> dict[str, Any]:

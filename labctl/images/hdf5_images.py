@@ -22,6 +22,10 @@ _DAMAGED = (*HDF5_ERRORS, TypeError, KeyError)
 
 def open_hdf5(path: Path, dataset: str) -> ImageSource:
     """One data set, chosen by its path where there are several. Raises ImagesError."""
+    from labctl.images.own_recordings import is_frame_recording, open_frame_recording
+
+    if is_frame_recording(path) and not dataset:
+        return open_frame_recording(path)
     try:
         with h5py.File(path, "r", locking=False) as file:
             found = _datasets(file, path)

@@ -102,7 +102,8 @@ def _own(path: Path, shapes: dict[str, tuple[tuple[int, ...], str]]) -> ImageSou
             dt=float(about["dt"]), time_unit=str(about["time_unit"]),
             pixel=float(about["pixel"]), pixel_unit=str(about["pixel_unit"]), names=tuple(map(str, about["names"])),
             units=tuple(map(str, about["units"])), simulated=bool(about["simulated"]),
-            condition_names=tuple(map(str, about["condition_names"])), conditions=conditions, environment=environment, about=about.get("provenance", {}),
+            condition_names=tuple(map(str, about["condition_names"])), conditions=conditions,
+            environment=environment, about=about.get("provenance", {}),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise ImagesError(f"{path} is a damaged file of frames: {error}") from error

@@ -87,15 +87,18 @@ def _one(source: ImageSource, treatments: ImageTreatments) -> tuple[treating.Seq
     one = treating.Sequence(what, real(values), names, units, full, tuple(told))
     dark, flat = (_still(path, treatments) for path in (treatments.dark, treatments.flat))
     one = treating.lit(one, dark, flat, (treatments.dark, treatments.flat))
+    light = None if source.light is None else source.light[:, selection[list(axes).index("time")]]
+    one = treating.steady(one, light, treatments)
     if gaps:
         start, stop = treatments.frames
         part = slice(start, stop)
         one = treating.numbered(replace(one, values=one.values[:, part]), source.numbers[part], treatments)
         one = replace(one, values=one.values[:, :: treatments.every])
+    one, kept = treating.whole(one, treatments)
     one = treating.filled(one, treatments)
     one = treating.chosen(treating.greyed(treating.without_alpha(one, treatments), treatments), treatments)
     small = treating.smaller(one.values, treatments.downsample, what)
-    return replace(one, values=small), _extra(source, treatments, what)
+    return replace(one, values=small), {**_extra(source, treatments, what, kept), "trials": kept}
 
 
 def _selection(
@@ -169,7 +172,7 @@ def _still(path: Path | None, treatments: ImageTreatments) -> treating.Values | 
     return still
 
 
-def _extra(source: ImageSource, treatments: ImageTreatments, what: str) -> dict[str, Any]:
+def _extra(source: ImageSource, treatments: ImageTreatments, what: str, kept: Sequence[int]) -> dict[str, Any]:
     """Time step and pixel after the treatments, environment, and what wants saying."""
     told = []
     dt = treatments.dt if treatments.dt is not None else source.dt
@@ -186,7 +189,9 @@ def _extra(source: ImageSource, treatments: ImageTreatments, what: str) -> dict[
     environment = source.environment
     if environment is not None:
         top, bottom, left, right = treatments.crop or (0, environment.shape[1], 0, environment.shape[2])
-        environment = treating.smaller(real(environment[:, top:bottom, left:right]), treatments.downsample, what)
+        environment = treating.smaller(
+            real(environment[list(kept), top:bottom, left:right]), treatments.downsample, what
+        )
     simulated = treatments.simulated if source.simulated is None else source.simulated
     return {
         "dt_s": dt * treatments.every, "time_unit": unit, "pixel": (pixel or 1.0) * treatments.downsample,
@@ -236,7 +241,9 @@ def _joined(
         raise ImagesError("some of the sequences come with an environment, others without; read them apart")
     conditions = None
     if parts[0][0].condition_names:
-        conditions = np.concatenate([np.asarray(source.conditions) for source, _ in parts])
+        conditions = np.concatenate(
+            [np.asarray(source.conditions)[extra["trials"]] for (source, _), extra in zip(parts, extras, strict=True)]
+        )
     frames = Frames(
         values, first["dt_s"], sequences[0].names, sequences[0].units, first["time_unit"], first["pixel"],
         first["pixel_unit"], parts[0][0].condition_names, conditions,

@@ -26,7 +26,8 @@ class ImageSource:
     shape: of the array as it lies in the file. axes: of each of its axes "trial", "time", "z", "y", "x", "channel", or
     "" where the file does not say. read: the part of the array that these slices choose; lazy: whether only that part takes
     memory. dt, pixel: where the file says them, with their units. numbers: of the frames, where they are numbered or
-    timed: what stands between them may be missing. frames: conditions and environment of labctl's own files.
+    timed: what stands between them may be missing. light: (trial, time), a lamp monitor's reading. conditions, environment: of
+    labctl's own files.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class ImageSource:
     condition_names: tuple[str, ...] = ()
     conditions: NDArray[Any] | None = None
     environment: NDArray[Any] | None = None
+    light: NDArray[Any] | None = None
     told: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 

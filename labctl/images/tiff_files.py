@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.images.errors import ImagesError
+from labctl.images.numpy_files import OWN
 from labctl.images.source import ImageSource, Selection
 
 _MEANING = {"T": "time", "Z": "z", "C": "channel", "S": "channel", "Y": "y", "X": "x"}
@@ -105,6 +107,16 @@ def _known(file: Any) -> dict[str, Any]:
     if found.get("time_unit") in _SECONDS:
         found |= {"dt": found["dt"] * _SECONDS[found["time_unit"]], "time_unit": "s"}
     names = re.findall(r'<Channel\b[^>]*\bName="([^"]*)"', ome)
-    labels = imagej.get("Labels")
-    del labels  # of pages, not of channels
+    if OWN in imagej:
+        return found | _own(imagej[OWN])
     return found | ({"names": tuple(names)} if names and len(set(names)) == len(names) else {})
+
+
+def _own(told: Any) -> dict[str, Any]:
+    """What labctl wrote into a TIFF of its own. tifffile gives JSON text back as it is, or read."""
+    about = json.loads(told) if isinstance(told, str) else dict(told)
+    return {
+        "dt": float(about["dt"]), "time_unit": str(about["time_unit"]), "pixel": float(about["pixel"]),
+        "pixel_unit": str(about["pixel_unit"]), "names": tuple(map(str, about["names"])),
+        "units": tuple(map(str, about["units"])), "simulated": bool(about["simulated"]),
+    }  # fmt: skip

@@ -64,6 +64,46 @@ def _fitting(one: Sequence, image: Values, file: Path | None) -> Values:
     return one.values
 
 
+def steady(one: Sequence, light: NDArray[Any] | None, treatments: ImageTreatments) -> Sequence:
+    """Without the light's drift. light: (trial, time). Raises ImagesError."""
+    if treatments.drift == "none":
+        return one
+    there = np.isfinite(one.values).all(axis=(2, 3, 4))
+    if treatments.drift == "monitor":
+        if light is None:
+            raise ImagesError(f"{one.what} has no lamp monitor; --drift mean goes by the images themselves")
+        known = np.isfinite(light) & (light > 0)
+        if not known[there].all():
+            raise ImagesError(
+                f"{one.what}: the lamp monitor was not read at every frame; --drift mean goes by the images"
+            )
+        gain = np.where(known, light, 1.0).astype(np.float32)[:, :, None, None, None]
+        return one.after(one.values / gain, {"treatment": "divided by the lamp monitor"}, "divided by the lamp monitor")
+    means = one.values.mean(axis=(2, 3), keepdims=True)
+    if (means[there] <= 0).any():
+        raise ImagesError(f"{one.what}: a frame's mean is not above 0; --drift mean cannot work")
+    level = np.nanmean(means, axis=1, keepdims=True)
+    words = "every frame's mean brought to that of its sequence"
+    return one.after(one.values * (level / means), {"treatment": words}, words)
+
+
+def whole(one: Sequence, treatments: ImageTreatments) -> tuple[Sequence, list[int]]:
+    """Without trials that lack frames, where that is asked for; and which trials are left. Raises ImagesError."""
+    n_trials = len(one.values)
+    absent = np.asarray(np.isnan(one.values).all(axis=(2, 3, 4)))
+    lacking = absent.any(axis=1)
+    if treatments.trials == "all" or not lacking.any():
+        return one, list(range(n_trials))
+    kept = np.flatnonzero(~lacking).tolist()
+    if not kept:
+        raise ImagesError(f"{one.what}: frames are missing in every sequence; --missing interpolate fills them in time")
+    left = np.flatnonzero(lacking).tolist()
+    record = {"treatment": "sequences with missing frames left out", "trials": left}
+    return one.after(
+        one.values[kept], record, f"sequences {', '.join(map(str, left))} lack frames and are left out"
+    ), kept
+
+
 def numbered(one: Sequence, numbers: tuple[float, ...], treatments: ImageTreatments) -> Sequence:
     """Frames where the numbering has gaps: NaN, to be filled. Raises ImagesError unless that is asked for."""
     if len(numbers) < 2:
@@ -108,7 +148,7 @@ def filled(one: Sequence, treatments: ImageTreatments) -> Sequence:
     if treatments.missing == "refuse":
         raise ImagesError(
             f"{one.what}: {int(bad.sum())} values are missing or not finite, in frames {shown}; --missing interpolate fills them "
-            "in time, --frames and --crop leave them away"
+            "in time; --trials whole, --frames and --crop leave them away"
         )
     values = one.values.copy()
     columns = values.transpose(0, 2, 3, 4, 1).reshape(-1, values.shape[1])

@@ -11,6 +11,8 @@ from labctl.errors import UsageError
 Alpha = Literal["keep", "drop", "black", "white"]
 Missing = Literal["refuse", "interpolate"]
 Lengths = Literal["refuse", "shortest"]
+Drift = Literal["none", "monitor", "mean"]
+Trials = Literal["all", "whole"]
 ALPHAS: tuple[Alpha, ...] = ("keep", "drop", "black", "white")
 
 
@@ -23,8 +25,11 @@ class ImageTreatments:
     crop: (top, bottom, left, right) in pixels. downsample: mean over squares of so many pixels. channels: which, by name or
     number, in this order. grey: one channel of red, green and blue (Rec. 709). alpha: kept as a channel, dropped, or the
     images laid upon black or white. dark: images without light, whose mean is subtracted; flat: images of even light, which
-    (less dark) divide, relative to their mean. missing: frames that are missing in the numbering, and values that are not
-    finite; "interpolate" in time. lengths: of several sequences; "shortest" cuts all to it.
+    (less dark) divide, relative to their mean. drift: of the light; "monitor" divides by the lamp monitor of labctl's own
+    recordings, "mean" brings every frame's mean to that of its sequence, which takes away what really changes of it too.
+    trials: "whole" leaves out sequences with missing frames. missing: frames that are
+    missing in the numbering, and values that are not finite; "interpolate" in time. lengths: of several sequences;
+    "shortest" cuts all to it.
     dt, time_unit, pixel, pixel_unit: where the file does not say, or says it wrongly. simulated: data of another program's
     simulation, which the file does not say.
 
@@ -43,7 +48,9 @@ class ImageTreatments:
     alpha: Alpha = "keep"
     dark: Path | None = None
     flat: Path | None = None
+    drift: Drift = "none"
     missing: Missing = "refuse"
+    trials: Trials = "all"
     lengths: Lengths = "refuse"
     dt: float | None = None
     time_unit: str | None = None
@@ -53,7 +60,8 @@ class ImageTreatments:
 
     def __post_init__(self) -> None:
         for name, allowed in (
-            ("alpha", ALPHAS), ("missing", ("refuse", "interpolate")), ("lengths", ("refuse", "shortest")),
+            ("alpha", ALPHAS), ("missing", ("refuse", "interpolate")), ("drift", ("none", "monitor", "mean")),
+            ("trials", ("all", "whole")), ("lengths", ("refuse", "shortest")),
         ):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise UsageError(f"{name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")

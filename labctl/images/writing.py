@@ -68,18 +68,21 @@ def _whole(path: Path, content: bytes) -> None:
     write_whole(path, content)
 
 
-def _npz_bytes(frames: Frames, provenance: Mapping[str, Any], extra: Mapping[str, NDArray[Any]]) -> bytes:
-    about = {
+def _about(frames: Frames, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "dt": frames.dt_s, "time_unit": frames.time_unit, "pixel": frames.pixel, "pixel_unit": frames.pixel_unit,
         "names": frames.names, "units": frames.units, "simulated": frames.simulated,
         "condition_names": frames.condition_names, "axes": "trial, time, y, x, channel", "provenance": dict(provenance),
     }  # fmt: skip
+
+
+def _npz_bytes(frames: Frames, provenance: Mapping[str, Any], extra: Mapping[str, NDArray[Any]]) -> bytes:
     arrays: dict[str, NDArray[Any]] = {"values": frames.values, "conditions": frames.condition_values}
     if frames.environment is not None:
         arrays["environment"] = frames.environment
     arrays |= dict(extra)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{OWN: np.array(json.dumps(about))}, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **{OWN: np.array(json.dumps(_about(frames, provenance)))}, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -90,10 +93,9 @@ def _tiff_bytes(frames: Frames, trial: int, provenance: Mapping[str, Any]) -> by
         raise UsageError("TIFF needs tifffile: pip install 'labctl[images]'") from error
     buffer = io.BytesIO()
     values = frames.values[trial].transpose(0, 3, 1, 2)
-    about: dict[str, Any] = {
-        "axes": "TCYX", "finterval": frames.dt_s, "tunit": frames.time_unit, "unit": frames.pixel_unit,
-        "channels_are": ", ".join(frames.names), "labctl": json.dumps(dict(provenance)),
-    }  # fmt: skip
+    about: dict[str, Any] = {"axes": "TCYX", "unit": frames.pixel_unit, OWN: json.dumps(_about(frames, provenance))}
+    if frames.time_unit == "s":
+        about["finterval"] = frames.dt_s
     if frames.simulated:
         about["Info"] = _TIFF_LABEL
     tifffile.imwrite(buffer, values, imagej=True, metadata=about, resolution=(1.0 / frames.pixel, 1.0 / frames.pixel))
