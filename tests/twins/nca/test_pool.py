@@ -110,3 +110,30 @@ def test_a_picture_lasts_for_many_frames_after_training_with_a_pool_and_not_with
         *_, last = fitted.model.states(frames, 40)
         errors[name] = float(np.abs(last[0, 0].numpy() - pictures[2]).mean())
     assert errors["with"] < 0.02 and errors["without"] > 0.1, errors
+
+
+def test_kept_states_make_up_their_share_of_an_epoch_and_the_others_are_drawn() -> None:
+    transitions = sequences()
+    kept = KeptStates(Pool(kept=0.5, share=0.5), transitions, SPEC)
+    rng = np.random.default_rng(0)
+    drawn = [kept.numbers(1, rng=rng) for _ in range(40)]
+    mine = {3 * sequence + 2 for sequence in range(4, N)}
+    for numbers in drawn:
+        assert len(numbers) == len(set(numbers.tolist())) == 8 and mine < set(numbers.tolist())
+    assert {int(number) for numbers in drawn for number in numbers} == set(range(3 * N))
+    assert KeptStates(Pool(kept=0.5), transitions, SPEC).numbers(1, rng=rng).tolist() == list(range(3 * N))
+    assert len(KeptStates(Pool(kept=0.5, share=0.01), transitions, SPEC).numbers(1, rng=rng)) == 3 * N  # no more there
+    with pytest.raises(AutomatonInvalid, match="share of a pool"):
+        Pool(share=0.0)
+
+
+def test_what_arrives_is_remembered_until_it_is_needed() -> None:
+    transitions = sequences()
+    kept = KeptStates(Pool(kept=0.5, renewed=0.25), transitions, SPEC)
+    epoch(transitions, kept, [1.0] * 7 + [2.0])
+    only_kept = transitions.draw(np.arange(4, N) * 3 + 2, 1)  # nothing arrives in this epoch
+    kept.hand_in(
+        only_kept, only_kept.inputs + 10.0, torch.tensor([9.0, 1.0, 1.0, 1.0]), torch.ones(4, dtype=torch.bool)
+    )
+    kept.end_epoch(0.0, generator=generator())
+    assert transitions.inputs[4:, 2, 0, 0, 0].tolist() == [12.0, 23.0, 23.0, 22.0]

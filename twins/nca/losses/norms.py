@@ -21,10 +21,12 @@ from twins.nca.losses.loss import Loss
 class Euclidean(Loss):
     """The norm of the difference over channels and cells: the publication's default (Richardson et al. 2024).
 
-    mean: the root mean square instead, which does not grow with the grid.
+    mean: the root mean square instead, which does not grow with the grid. squared: its square, in which an image that is
+    far off counts for more than one that is nearly right (Mordvintsev et al., Distill 2020).
     """
 
     mean: bool = False
+    squared: bool = False
 
     def distance(
         self,
@@ -34,7 +36,8 @@ class Euclidean(Loss):
     ) -> Float[Tensor, " batch"]:
         del generator
         norm = _norm(self.weighted(predicted - target))
-        return norm / sqrt(prod(predicted.shape[1:])) if self.mean else norm
+        norm = norm / sqrt(prod(predicted.shape[1:])) if self.mean else norm
+        return norm.square() if self.squared else norm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -228,13 +228,16 @@ class _Training:
         return judged
 
     def _minibatches(self, horizon: int, parts: int) -> Iterator[np.ndarray]:
-        """Shuffled passes through all transitions, as many as there are parts; the rest of a pass is a smaller minibatch."""
-        n = self.transitions.n_sequences * self.transitions.n_starts(horizon)
+        """Shuffled passes through all transitions of the epoch, as many as there are parts; the rest of a pass is a smaller minibatch."""
+        numbers = np.arange(self.transitions.n_sequences * self.transitions.n_starts(horizon))
+        if self.kept is not None and parts == 1:
+            numbers = self.kept.numbers(horizon, rng=self.rng)
+        n = len(numbers)
         size = min(self.settings.batch, n)
         n_wanted = parts * (self.settings.batches_per_epoch or -(-n // size))
         n_given = 0
         while n_given < n_wanted:
-            order = self.rng.permutation(n)
+            order = self.rng.permutation(numbers)
             for start in range(0, n, size):
                 yield order[start : start + size]
                 n_given += 1

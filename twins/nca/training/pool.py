@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from twins.errors import AutomatonInvalid, FramesInvalid
@@ -32,6 +32,8 @@ class Pool:
     renewed: share of the kept ones that are replaced after every epoch, the worst first, on average exactly so; also
     replaced is every one whose loss is above largest_loss. renewed_by: "true" frames, hidden channels at zero, or what
     "arrived" from the frame before, which comes to grow old as in a free run.
+    share: of an epoch's transitions that kept states begin; of all the others as many are drawn as that leaves room for.
+    None: all transitions are in every epoch.
     damage: what is done to the kept ones afterwards, its share of them, the best first, once `damage_after` of the training
     is done: a picture must be kept before it can heal.
 
@@ -41,6 +43,7 @@ class Pool:
     kept: float = 0.5
     renewed: float = 0.125
     renewed_by: Renewal = "arrived"
+    share: float | None = None
     largest_loss: float = float("inf")
     damage: Damage | None = None
     damage_after: float = 0.5
@@ -49,6 +52,8 @@ class Pool:
         for name in ("kept", "renewed", "damage_after"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise AutomatonInvalid(f"{name} of a pool must lie in 0..1, not {getattr(self, name)!r}")
+        if self.share is not None and not 0.0 < self.share <= 1.0:
+            raise AutomatonInvalid(f"share of a pool must be above 0 and at most 1, or None, not {self.share!r}")
         if self.kept == 0.0:
             raise AutomatonInvalid("a pool keeps something: kept must be above 0, or leave the pool away")
         if self.renewed_by not in ("true", "arrived"):
@@ -84,6 +89,8 @@ class KeptStates:
         self.sequences = torch.arange(transitions.n_sequences - n_kept, transitions.n_sequences)
         """Those kept: the last ones, so that the first are propagated and injected as without a pool."""
         self.states: Float[Tensor, "kept channel y x"] = transitions.true[self.sequences, -2].clone()
+        self.arrived: Float[Tensor, "kept channel y x"] = self.states.clone()
+        """What came last from the frame before, in each of these sequences."""
         self.losses: Float[Tensor, " kept"] = torch.zeros(n_kept, dtype=torch.float64)
         self.ages = torch.zeros(n_kept, dtype=torch.long)
         """Frames since each was renewed."""
@@ -93,12 +100,25 @@ class KeptStates:
         good: Bool[Tensor, " batch"],
     ) -> None:  # fmt: skip
         """What the automaton made of a minibatch, one frame on, and how well; of it those that are kept are taken."""
-        first = int(self.sequences[0])
-        mine = (drawn.starts == self.transitions.true.shape[1] - 2) & (drawn.sequences >= first)
+        first, last_start = int(self.sequences[0]), self.transitions.true.shape[1] - 2
+        arriving = good & (drawn.starts == last_start - 1) & (drawn.sequences >= first)
+        self.arrived[drawn.sequences[arriving] - first] = outputs[arriving]
+        mine = (drawn.starts == last_start) & (drawn.sequences >= first)
         at = drawn.sequences[mine] - first
         self.states[at] = outputs[mine]
         self.losses[at] = torch.where(good[mine], losses[mine].double().cpu(), torch.inf)
         self.ages[at] += 1
+
+    def numbers(self, horizon: int, *, rng: np.random.Generator) -> Int64[np.ndarray, " transition"]:
+        """Which transitions (see Transitions.draw) the next epoch is made of."""
+        n_starts = self.transitions.n_starts(horizon)
+        every = np.arange(self.transitions.n_sequences * n_starts)
+        last_start = self.transitions.true.shape[1] - 2
+        mine = (every % n_starts == last_start) & (every // n_starts >= int(self.sequences[0]))
+        if self.pool.share is None or not mine.any():
+            return every
+        n_others = min(round(mine.sum() * (1.0 / self.pool.share - 1.0)), int((~mine).sum()))
+        return np.concatenate((every[mine], rng.choice(every[~mine], n_others, replace=False)))
 
     def end_epoch(self, progress: float, *, generator: torch.Generator) -> int:
         """Kept states become inputs, the worst are renewed, the best damaged. Returns how many were renewed.
@@ -112,8 +132,8 @@ class KeptStates:
         renewed[order[:n_renewed]] = True
         renewed |= self.losses.isinf() | (self.losses > self.pool.largest_loss)
         inputs, true = self.transitions.inputs, self.transitions.true
-        fresh = true if self.pool.renewed_by == "true" else inputs
-        self.states[renewed] = fresh[self.sequences, -2][renewed]
+        fresh = true[self.sequences, -2] if self.pool.renewed_by == "true" else self.arrived
+        self.states[renewed] = fresh[renewed]
         self.losses[renewed], self.ages[renewed] = 0.0, 0
         placed = self.states.clone()
         if self.pool.damage is not None and progress >= self.pool.damage_after:
