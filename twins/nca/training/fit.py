@@ -228,7 +228,7 @@ class _Training:
         return judged
 
     def _minibatches(self, horizon: int, parts: int) -> Iterator[np.ndarray]:
-        """Shuffled passes through all transitions of the epoch, as many as there are parts; the rest of a pass is a smaller minibatch."""
+        """Shuffled passes through the epoch's transitions, one for each part; the rest of a pass is a smaller minibatch."""
         numbers = np.arange(self.transitions.n_sequences * self.transitions.n_starts(horizon))
         if self.kept is not None and parts == 1:
             numbers = self.kept.numbers(horizon, rng=self.rng)
