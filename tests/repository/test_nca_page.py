@@ -39,19 +39,28 @@ def test_every_link_leads_somewhere() -> None:
         assert (ROOT / "docs" / target).exists(), target
 
 
-def test_its_ways_from_an_equation_and_from_images_work(
+def test_its_way_from_an_equation_to_a_page_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = {words[1]: words for words in reversed(commands(blocks("sh")[0]))}
+    for action in ("pdes", "fit", "simulate", "evaluate"):
+        brief = ["--epochs", "6"] if action == "fit" else []
+        assert main([*shown[action], *brief]) in (0, 3)
+    page = Path("heat.html").read_text(encoding="utf-8")
+    for words in ("SIMULATED", "Beside the data", "Hidden channels", "Symmetry", "Healing", "The rule, made readable"):
+        assert words in page, words
+    assert "heat: du/dt" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_its_ways_from_an_equation_and_from_images_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     equation, images, _ = blocks("sh")
     ran(equation)
     [code] = blocks("python")
     exec(compile(code, "docs/nca.md", "exec"), {})
     ran(images)
-    page = Path("heat.html").read_text(encoding="utf-8")
-    for words in ("SIMULATED", "Beside the data", "Hidden channels", "Symmetry", "Healing", "The rule, made readable"):
-        assert words in page, words
-    assert "heat: du/dt" in capsys.readouterr().out
     for name in ("ahead.npz", "damaged.npz", "exported/run_automaton.py", "heat.onnx", "fitted/small.report.html"):
         assert Path(name).exists(), name
 
