@@ -117,7 +117,7 @@ def _error_plot(one: Evaluation) -> Figure:
     extremes.axvline(len(compared), color="black", lw=0.8, ls=":")
     extremes.set_ylim(-1.0, 2.0)
     extremes.set_ylabel("values (data: 0 to 1)", fontsize=9)
-    extremes.legend(fontsize=8, loc="center left")
+    extremes.legend(fontsize=7, loc="lower center", ncols=3)
     for axes in (errors, extremes):
         axes.set_xlabel("frame")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
