@@ -21,8 +21,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ from twins.nca import (
 from twins.nca import damage as wipe
 from twins.nca.free_run import free_run
 
+N_WORKERS = 2
 HEALED, KEPT = 0.8, 0.15
 HORIZON = 3  # frames of A, B, C, C after the first
 LONGER, LONGEST = 10, 30  # times the horizon; the names of figures say so too
@@ -68,33 +71,31 @@ class Size:
     pad: int
     steps: int
     epochs: int
-    replicas: int
     n_holes: int
     limit_s: float | None
 
 
-QUICK = Size(n_seeds=2, drawn=28, pad=4, steps=24, epochs=1800, replicas=8, n_holes=8, limit_s=255.0)
-FULL = Size(n_seeds=4, drawn=40, pad=8, steps=32, epochs=4000, replicas=8, n_holes=32, limit_s=None)
+QUICK = Size(n_seeds=2, drawn=20, pad=4, steps=24, epochs=3500, n_holes=8, limit_s=480.0)
+FULL = Size(n_seeds=4, drawn=40, pad=8, steps=32, epochs=8000, n_holes=32, limit_s=None)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train every seed, measure, write after each."""
     options = read_options(__doc__, more=add_options, arguments=arguments)
     size = QUICK if options.quick else FULL
-    began = time.perf_counter()
+    size = replace(size, limit_s=None) if options.no_limit else size
+    began_s = time.perf_counter()
     asked = plain({"size": asdict(size), "pool": not options.no_pool, "seed": options.seed})
     earlier = read_results(options.json)
     seeds: dict[str, Any] = earlier.get("by_seed", {}) if earlier.get("asked") == asked else {}
-    for number in range(options.seed, options.seed + size.n_seeds):
-        if str(number) in seeds:
-            print(f"seed {number}: measured already")
-            continue
-        model, trained = trained_model(number, size, pool=not options.no_pool)
-        seeds[str(number)] = trained | measured(model, size, number)
-        if options.picture is not None:
-            draw(model, size, options.picture.with_stem(f"{options.picture.stem}_{number}"))
-        figures = summary(seeds) | {"asked": asked, "by_seed": seeds, "simulated": True}
-        write_results(options, figures | {"seconds": time.perf_counter() - began})
+    wanted = range(options.seed, options.seed + size.n_seeds)
+    missing = [number for number in wanted if str(number) not in seeds]
+    print(f"{len(wanted)} seeds, {len(wanted) - len(missing)} of them measured already", flush=True)
+    for number, found in every_seed(missing, size, pool=not options.no_pool, figure=options.picture):
+        seeds[str(number)] = found
+        in_order = {str(number): seeds[str(number)] for number in wanted if str(number) in seeds}
+        figures = summary(in_order) | {"asked": asked, "by_seed": in_order, "simulated": True}
+        write_results(options, figures | {"seconds": time.perf_counter() - began_s})
     for name, value in summary(seeds).items():
         print(f"{name:36} {value}")
 
@@ -102,29 +103,58 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What this benchmark alone takes."""
     parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG of the run and of its healing, FILE_seed.png")
+    parser.add_argument(
+        "--no-limit", action="store_true", help="train all epochs, however long that takes a busy machine"
+    )
     parser.add_argument("--no-pool", action="store_true", help="train by propagation alone, without pool and damage")
+
+
+def every_seed(
+    seeds: Sequence[int], size: Size, *, pool: bool, figure: Path | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each with what was measured of it, as they are done: N_WORKERS side by side, of one thread each."""
+    if N_WORKERS == 1 or len(seeds) < 2:
+        yield from ((seed, one_seed(seed, size, pool=pool, figure=figure)) for seed in seeds)
+        return
+    with ProcessPoolExecutor(N_WORKERS, mp_context=get_context("spawn")) as workers:
+        running = {workers.submit(one_seed, seed, size, pool=pool, figure=figure): seed for seed in seeds}
+        for done in as_completed(running):
+            yield running[done], done.result()
+
+
+def one_seed(seed: int, size: Size, *, pool: bool, figure: Path | None) -> dict[str, Any]:
+    """Train, measure, draw."""
+    torch.set_num_threads(1)
+    model, trained = trained_model(seed, size, pool=pool)
+    found = trained | measured(model, size, seed)
+    if figure is not None:
+        draw(model, size, figure.with_stem(f"{figure.stem}_{seed}"))
+    return found
 
 
 def trained_model(seed: int, size: Size, *, pool: bool) -> tuple[NcaModel, dict[str, Any]]:
     """The model of one seed, and how its training went."""
     spec = NcaSpec(n_channels=16, n_observed=4, kernels="ID_DIFF_LAP", padding="zero", fire_rate=0.5, bounds="clip")
-    holes = Damage(kind="disc", share=0.17, radius=(0.08, 0.25), middle=0.8)
+    holes = Damage(kind="disc", share=0.4, radius=(0.08, 0.35), middle=0.8)
     settings = NcaFitSettings(
-        steps_per_frame=size.steps, epochs=size.epochs, max_seconds=size.limit_s, replicas=size.replicas,
-        batch=size.replicas * HORIZON, warm_start=0.0,
-        learning_rate=5e-3, schedule="cosine", state_weight=0.0, injection=0.1,
+        steps_per_frame=size.steps, epochs=size.epochs, max_seconds=size.limit_s, replicas=8, batch=12, warm_start=0.0,
+        learning_rate=5e-3, schedule="cosine", loss="squared_euclidean", state_weight=0.0, injection=0.1,
         augmentation=Augmentation(pad=size.pad),
-        pool=Pool(kept=0.75, renewed=0.1, damage=holes, damage_after=0.4) if pool else None,
-        validate_every=max(1, size.epochs // 20), beyond=2.0,
+        pool=Pool(kept=1.0, renewed=0.1, share=0.67, damage=holes, damage_after=0.15) if pool else None,
+        validate_every=max(1, size.epochs // 20), beyond=2.0, warm_up=0.8,
     )  # fmt: skip
     automaton = Automaton(spec, generator=torch.Generator().manual_seed(seed))
+    began_cpu_s = time.process_time()
     events = fit_nca(automaton, sequence(size.drawn, 4), sequence(size.drawn, 16), seed=seed, settings=settings)
     while True:
         try:
             event = next(events)
         except StopIteration as finished:
             fitted = finished.value
-            return fitted.model, {"epochs": fitted.n_epochs, "best_epoch": fitted.best_epoch, "train_s": fitted.seconds}
+            return fitted.model, {
+                "epochs": fitted.n_epochs, "best_epoch": fitted.best_epoch, "train_s": fitted.seconds,
+                "train_cpu_s": time.process_time() - began_cpu_s,
+            }  # fmt: skip
         if event.validation is not None:
             print(
                 f"seed {seed}: epoch {event.epoch}, {event.seconds:.0f} s, loss {event.train_loss:.3g}, free run "

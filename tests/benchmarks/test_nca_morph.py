@@ -16,8 +16,8 @@ def nca_morph(monkeypatch):
     """The script as a module, for pictures of 10 cells and a training of 2 epochs."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     module = importlib.import_module("nca_morph")
-    small = module.Size(n_seeds=2, drawn=8, pad=1, steps=4, epochs=2, replicas=3, n_holes=2, limit_s=None)
-    for name, value in {"QUICK": small, "FRAMES_BEFORE": 2, "FRAMES_AFTER": 2}.items():
+    small = module.Size(n_seeds=2, drawn=8, pad=1, steps=4, epochs=2, n_holes=2, limit_s=None)
+    for name, value in {"QUICK": small, "FRAMES_BEFORE": 2, "FRAMES_AFTER": 2, "N_WORKERS": 1}.items():
         monkeypatch.setattr(module, name, value)
     return module
 

@@ -99,8 +99,8 @@ def test_euclidean_and_spectral_are_norms_over_channels_and_cells() -> None:
     moduli = [np.abs(np.fft.rfft2(image.numpy())) for image in (first, second)]
     waves = np.linalg.norm((moduli[0] - moduli[1]).reshape(2, -1), axis=1)
     np.testing.assert_allclose(loss_named("euclidean")(first, second), wanted, rtol=1e-12)
-    np.testing.assert_allclose(loss_named("euclidean", squared=True)(first, second), wanted**2, rtol=1e-12)
-    square = loss_named("euclidean", mean=True, squared=True)(first, second)
+    np.testing.assert_allclose(loss_named("squared_euclidean")(first, second), wanted**2, rtol=1e-12)
+    square = loss_named("squared_euclidean", mean=True)(first, second)
     np.testing.assert_allclose(square, np.square((first - second).numpy()).mean(axis=(1, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(loss_named("spectral")(first, second), waves, rtol=1e-12)
     both = loss_named("spectral_euclidean", spectral_weight=0.5)(first, second)

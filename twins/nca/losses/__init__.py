@@ -3,6 +3,7 @@
     loss_named("spectral", mean=True)(predicted, target)      (batch, channel, y, x), twice -> (batch,)
 
 euclidean                       cell by cell
+squared_euclidean               the same, where an image that is far off counts for more than one that is nearly right
 spectral                        the strength of every wave, blind to where it lies
 sliced_wasserstein_channels     which values occur together, blind to where
 sliced_wasserstein_grid         how far the mass of each channel has to go, blind to how much there is; sinkhorn: the same, exactly
@@ -43,6 +44,7 @@ __all__ = [
 LOSSES: Mapping[str, Callable[..., Loss]] = MappingProxyType(
     {
         "euclidean": Euclidean,
+        "squared_euclidean": partial(Euclidean, squared=True),
         "spectral": Spectral,
         "spectral_euclidean": SpectralEuclidean,
         "sliced_wasserstein_channels": SlicedWassersteinChannels,
