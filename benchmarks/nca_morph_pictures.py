@@ -46,7 +46,8 @@ def face(size: int) -> np.ndarray:
 def coordinates(size: int) -> tuple[np.ndarray, np.ndarray]:
     """(y, x) of the cells' middles, in -1..1."""
     axis = (np.arange(size) + 0.5) / size * 2 - 1
-    return np.meshgrid(axis, axis, indexing="ij")  # type: ignore[return-value]
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    return y, x
 
 
 def painted(*layers: tuple[np.ndarray, Sequence[float]]) -> np.ndarray:
@@ -59,7 +60,7 @@ def painted(*layers: tuple[np.ndarray, Sequence[float]]) -> np.ndarray:
 
 def on_white(picture: np.ndarray) -> np.ndarray:
     """RGB as it looks on white paper. Only for looking: values beyond 0..1 are cut."""
-    return np.clip(picture[..., :3] + 1.0 - picture[..., 3:], 0.0, 1.0)
+    return np.asarray(np.clip(picture[..., :3] + 1.0 - picture[..., 3:], 0.0, 1.0))
 
 
 def draw_figure(path: Path, rows: Mapping[str, Sequence[np.ndarray]], titles: Mapping[str, Sequence[str]]) -> None:
