@@ -5,16 +5,21 @@
 The pictures are drawn in nca_morph_pictures.py (RGBA, SIMULATED: no camera saw them) and padded. Sequence A, B, C, C: the
 repeat teaches that the end stays (Richardson et al. 2024, doi 10.1371/journal.pcbi.1011589). C = 16 channels, half of the
 cells fire in a step, observed channels bounded to [0, 1] and hidden ones to [-1, 1]. Beyond the publication: a pool in which
-states at the end live on and are damaged (Mordvintsev et al. 2020). --no-pool leaves it away, for comparison.
+states at the end live on and are damaged (Mordvintsev et al. 2020). What makes it heal: two thirds of the updates go to the
+pool, two fifths of which get a new hole every time, discs as large as the pictures' arms and larger; and the squared error, in
+which a hole counts for more than a blurred edge. --no-pool leaves the pool away, for comparison.
 
 Of every seed: errors (Euclidean norm over cells and RGBA) of a free run after one and two transitions, beside predicting no
-change; error and stability after 10 and 30 times the training's horizon; holes of three kinds cut at random places into C
-after 10 frames, and how much of each is healed after 20 more. A hole counts as healed where at least HEALED of what it added
-to the squared error from C is gone. Stricter is share_back_in_step: at least HEALED of the deviation (a norm, not its square)
-from the run left alone is gone, where all cells fire as in that run. stable: finite, within [-0.5, 1.5], pattern standard deviation
-0.5 to 1.5 of C's, all the way, AND the error to C at 10 times the horizon at most KEPT of the norm of C.
+change; error and stability after 10 and 30 times the training's horizon; holes of four kinds (only discs were trained) cut at
+random places into C after 10 frames, and how much of each is healed after 20 more. A hole counts as healed where at least
+HEALED of what it added to the squared error from C is gone. Stricter is share_back_in_step: at least HEALED of the deviation
+(a norm, not its square) from the run left alone is gone, where all cells fire as in that run. stable: finite, within
+[-0.5, 1.5], pattern standard deviation 0.5 to 1.5 of C's, all the way, AND the error to C at 10 times the horizon at most KEPT
+of the norm of C.
 
-Finished seeds are read from --json and not trained again, if they were trained with the same settings.
+Two seeds at a time, one thread each. --quick ends a seed's training after 480 s, whatever it has done by then; where others
+use the machine, --no-limit lets it train all its epochs. Finished seeds are read from --json and not trained again, if they
+were trained with the same settings.
 """
 
 from __future__ import annotations
