@@ -43,13 +43,8 @@ def read_rule(
     n = samples.n_channels
     terms = (library or Library()).terms(n, len(samples.names) - n)
     names = tuple(term.name(samples.names) for term in terms)
-    unknown = [name for name in only or () if name not in names]
-    if unknown:
-        raise AutomatonInvalid(f"no term {unknown[0]!r} in the library; there are {', '.join(names)}")
-    kept = None if only is None else [names.index(name) for name in only]
-    parts = _columns(samples, terms, most_cells)
-    if min(len(columns) for columns, _, _ in parts) < len(terms) + parts[0][2].shape[1]:
-        raise AutomatonInvalid(f"{len(terms)} terms need more cells in each part of the data: pass more frames")
+    kept = numbers_of(only, names)
+    parts = columns_of(samples, terms, most_cells)
     channels = []
     for number in range(n):
         rows: list[Rows] = [(columns, rates[:, number]) for columns, rates, _ in parts]
@@ -103,10 +98,19 @@ def read_pde(pde: Pde, like: Samples, *, library: Library | None = None, toleran
     return read_rule(samples_of_pde(pde, like), library, tolerance=tolerance)
 
 
-def _columns(
+def numbers_of(only: Sequence[str] | None, names: tuple[str, ...]) -> list[int] | None:
+    """Of terms by name. Raises AutomatonInvalid for one that is not in the library."""
+    unknown = [name for name in only or () if name not in names]
+    if unknown:
+        raise AutomatonInvalid(f"no term {unknown[0]!r} in the library; there are {', '.join(names)}")
+    return None if only is None else [names.index(name) for name in only]
+
+
+def columns_of(
     samples: Samples, terms: tuple[Term, ...], most_cells: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each fold (cell, term), (cell, channel) and (cell, feature of the hidden channels)."""
+    """Of each fold (cell, term), (cell, channel) and (cell, feature of the hidden channels). Raises AutomatonInvalid for
+    fewer cells than terms."""
     n_states, _, n_rows, n_columns = samples.fields.shape
     every = max(1, n_states * n_rows * n_columns // most_cells)
     folds: dict[int, list[tuple[np.ndarray, ...]]] = {}
@@ -114,7 +118,7 @@ def _columns(
     for state, fold in enumerate(samples.fold):
         one = slice(state, state + 1)
         seen = evaluated(terms, samples.fields[one], samples.padding)
-        hidden = _hidden_features(samples, one)
+        hidden = hidden_features(samples.hidden[one], samples.fields[one, : samples.n_channels], samples.padding)
         rows = torch.arange(n_rows * n_columns) // n_columns * _BANDS // n_rows
         parts = [(band, rows == band) for band in range(_BANDS)] if bands else [(fold, rows >= 0)]
         for key, inside in parts:
@@ -122,7 +126,7 @@ def _columns(
                 x[0].flatten(1)[:, inside][:, state % every :: every].T for x in (seen, samples.rates[one], hidden)
             ]
             folds.setdefault(key, []).append(tuple(column.numpy() for column in columns))
-    return [
+    parts_of = [
         (
             np.concatenate([p[0] for p in fold]),
             np.concatenate([p[1] for p in fold]),
@@ -130,13 +134,15 @@ def _columns(
         )
         for fold in folds.values()
     ]
+    if min(len(columns) for columns, _, _ in parts_of) < len(terms) + parts_of[0][2].shape[1]:
+        raise AutomatonInvalid(f"{len(terms)} terms need more cells in each part of the data: pass more frames")
+    return parts_of
 
 
-def _hidden_features(samples: Samples, one: slice) -> Tensor:
+def hidden_features(hidden: Tensor, observed: Tensor, padding: Padding) -> Tensor:
     """Hidden channels, their Laplacians, their products with the observed ones and, where they are few, with each other."""
-    hidden, observed = samples.hidden[one], samples.fields[one, : samples.n_channels]
     n_hidden = hidden.shape[1]
-    parts = [hidden, Neighbourhood(samples.padding).laplacian(hidden)]
+    parts = [hidden, Neighbourhood(padding).laplacian(hidden)]
     parts.append((hidden[:, :, None] * observed[:, None]).flatten(1, 2))
     if n_hidden <= _MOST_PAIRED:
         first, second = torch.triu_indices(n_hidden, n_hidden)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
 
+_EXCHANGE_GAIN = 1e-3
+"""Share of the misfit that an exchange of one term for another must gain."""
 Rows = tuple[Float[np.ndarray, "row term"], Float[np.ndarray, " row"]]
 
 
@@ -49,6 +52,13 @@ class Folds:
         stacked = np.concatenate([t for number, t in enumerate(self.triangles) if number != without])
         return np.asarray(np.linalg.lstsq(stacked[:, list(kept)], stacked[:, -1], rcond=None)[0])
 
+    def damped(self, about: Float[np.ndarray, " term"], damping: float) -> Float[np.ndarray, " term"]:
+        """Scaled coefficients of all terms on all folds, drawn towards those of `about`: as if `damping` times all rows
+        said so. Columns have a mean square of one."""
+        pull = np.sqrt(damping * sum(self.sizes)) * np.eye(self.n_terms)
+        stacked = np.concatenate((*self.triangles, np.column_stack((pull, pull @ about))))
+        return np.asarray(np.linalg.lstsq(stacked[:, :-1], stacked[:, -1], rcond=None)[0])
+
     def held_out_errors(self, kept: Sequence[int]) -> Float[np.ndarray, " fold"]:
         """Mean squared error on each fold of what was fitted on all others."""
         errors = []
@@ -64,9 +74,40 @@ class Folds:
         weights = np.array(self.sizes) / sum(self.sizes)
         return 1.0 - float(weights @ self.held_out_errors(kept)) / self.mean_square_about_mean
 
+    def best_of_each_size(self) -> list[list[int]]:
+        """Sets of no term, one, two … to all: each grown by the term that helps most, then terms exchanged for others as
+        long as that helps (sequential replacement, A. J. Miller, "Subset Selection in Regression", 2002); or left over
+        from all terms, dropped one by one, where that is better. Terms that stand for each other are told apart so."""
+        usable = [number for number in range(self.n_terms) if np.abs(self._together[:, number]).max() > 0.0]
+        fewer = {len(kept): kept for kept in self.dropped_one_by_one()}
+        kept: list[int] = []
+        found = [kept]
+        for size in range(1, len(usable) + 1):
+            others = [term for term in usable if term not in kept]
+            kept = [*kept, min(others, key=lambda term: _misfit(self._together, [*kept, term]))]  # noqa: B023
+            kept = min((self._exchanged(kept, usable), fewer[size]), key=lambda one: _misfit(self._together, one))
+            found.append(sorted(kept))
+        return found
+
+    def _exchanged(self, kept: list[int], usable: list[int]) -> list[int]:
+        misfit, gained = _misfit(self._together, kept), True
+        while gained:
+            gained = False
+            for place in range(len(kept)):
+                for term in [term for term in usable if term not in kept]:
+                    tried = [*kept[:place], term, *kept[place + 1 :]]
+                    now = _misfit(self._together, tried)
+                    if now < misfit * (1.0 - _EXCHANGE_GAIN):
+                        kept, misfit, gained = tried, now, True
+        return kept
+
+    @cached_property
+    def _together(self) -> np.ndarray:
+        return _triangle(np.concatenate(self.triangles))
+
     def dropped_one_by_one(self) -> list[list[int]]:
         """The terms that are left, from all to none: each time without the one whose loss costs least."""
-        together = _triangle(np.concatenate(self.triangles))
+        together = self._together
         kept = [number for number in range(self.n_terms) if np.abs(together[:, number]).max() > 0.0]
         path = [kept]
         while kept:

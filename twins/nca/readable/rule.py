@@ -25,6 +25,10 @@ class ChannelRule:
     coefficients: those that were kept. r2: share of the rate's variance that they explain on held-out data. r2_all: that all
     terms of the library explain. r2_with_hidden: that these and the hidden channels explain (they, their Laplacians, and their
     products with observed channels and each other); None where there are none. rate_sd: standard deviation of the rate.
+
+    Where the rule was read through whole frames, the shares are of the mean square change over a frame. nrmse: how far the
+    rule's own steps over a frame are off, root mean square in units of the change: predicting no change has 1. own_error:
+    the automaton's error against the data over a frame, in the same units. None where they are not known.
     """
 
     channel: str
@@ -33,6 +37,8 @@ class ChannelRule:
     r2_all: float
     r2_with_hidden: float | None
     rate_sd: float
+    nrmse: float | None = None
+    own_error: float | None = None
 
     @property
     def needs_hidden(self) -> float:
@@ -49,7 +55,8 @@ class ChannelRule:
 @dataclass(frozen=True, slots=True)
 class ReadableRule:
     """The rates of all observed channels. terms: the library. source: automaton, frames, or the name of an equation.
-    simulated: whether a model, not a camera, made the data. n_cells: looked at."""
+    simulated: whether a model, not a camera, made the data. n_cells: looked at. n_steps: Euler steps of a frame that the rule
+    was read through; 0 where it was read from rates."""
 
     channels: tuple[ChannelRule, ...]
     terms: tuple[str, ...]
@@ -57,6 +64,7 @@ class ReadableRule:
     time_unit: str
     simulated: bool
     n_cells: int
+    n_steps: int = 0
 
     def coefficient(self, channel: str, term: str) -> float:
         """Zero for a term that was dropped. Raises AutomatonInvalid for one that was never tried."""

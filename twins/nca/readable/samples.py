@@ -81,8 +81,8 @@ def samples_of_model(
     with torch.no_grad():
         changes = [(automaton.step(one, None, conditions) - one)[:, :n_observed] for one in looked_at]
     both, n_fixed = torch.cat(looked_at), n_observed + spec.n_environment
-    still, still_names = _still(frames, len(looked_at))
-    folds = _folds(frames.n_trials, len(states))
+    still, still_names = still_fields(frames, len(looked_at))
+    folds = folds_of(frames.n_trials, len(states))
     return Samples(
         torch.cat((low + (high - low) * both[:, :n_observed], still), dim=1),
         (high - low) * per_time * torch.cat(changes),
@@ -113,11 +113,11 @@ def samples_of_frames(
     values = frames.tensor().double().transpose(0, 1)  # (time, trial, …): folds are spans of time
     before, after = values[:-1], values[1:]
     fields = before if at == "start" else 0.5 * (before + after)
-    still, still_names = _still(frames, frames.n_frames - 1)
+    still, still_names = still_fields(frames, frames.n_frames - 1)
     flat = fields.flatten(0, 1)
     return Samples(
         torch.cat((flat, still), dim=1), ((after - before) / frames.dt_s).flatten(0, 1), flat[:, :0],
-        (*frames.names, *still_names), _folds(frames.n_trials, frames.n_frames - 1), padding, frames.time_unit, "frames",
+        (*frames.names, *still_names), folds_of(frames.n_trials, frames.n_frames - 1), padding, frames.time_unit, "frames",
         frames.simulated, len(flat),
     )  # fmt: skip
 
@@ -130,7 +130,7 @@ def _perturbed(state: Tensor, n_observed: int, sd: float, generator: torch.Gener
     return state + noise
 
 
-def _still(frames: Frames, n_times: int) -> tuple[Tensor, tuple[str, ...]]:
+def still_fields(frames: Frames, n_times: int) -> tuple[Tensor, tuple[str, ...]]:
     """Environment, and the conditions that differ among trials, of states ordered by time and then trial."""
     n_rows, n_columns = frames.size
     environment = frames.environment_tensor()
@@ -144,7 +144,7 @@ def _still(frames: Frames, n_times: int) -> tuple[Tensor, tuple[str, ...]]:
     return torch.cat(fields, dim=1).double().repeat(n_times, 1, 1, 1), tuple(names)
 
 
-def _folds(n_trials: int, n_times: int) -> tuple[int, ...]:
+def folds_of(n_trials: int, n_times: int) -> tuple[int, ...]:
     """By trial where there are enough; by spans of time within trials where there are not."""
     if n_trials >= _FOLDS:
         return tuple(trial % _FOLDS for _ in range(n_times) for trial in range(n_trials))
