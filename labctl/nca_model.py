@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,13 +53,30 @@ class SavedNca:
 
 
 def load_model(path: str | Path) -> SavedNca:
-    """The automaton of a file (.json or .safetensors, or without ending). Raises twins.CheckpointInvalid."""
+    """The automaton of a file (.json or .safetensors, or without ending). Raises twins.CheckpointInvalid, CampaignError."""
+    from twins.nca.ensemble_file import is_nca_ensemble
     from twins.nca.nca_file import load_nca, read_nca_provenance
 
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
-    json_path = stem.with_name(f"{stem.name}.json")
+    json_path = _beside(Path(path), ".json")
+    if is_nca_ensemble(json_path):
+        raise CampaignError(
+            f"{json_path} is an ensemble; this is for one automaton: take a member, {_beside(json_path, '.member0.json').name}"
+        )
     return SavedNca(json_path, load_nca(json_path), read_nca_provenance(json_path))
+
+
+def load_members(path: str | Path) -> tuple[SavedNca, ...]:
+    """The automata of an ensemble's file, or the only one of its own. Raises twins.CheckpointInvalid."""
+    from twins.nca.ensemble_file import is_nca_ensemble, load_nca_ensemble, read_nca_ensemble_provenance
+
+    if not is_nca_ensemble(path):
+        return (load_model(path),)
+    json_path = _beside(Path(path), ".json")
+    about = read_nca_ensemble_provenance(json_path)
+    return tuple(
+        SavedNca(_beside(json_path, f".member{number}.json"), member, about)
+        for number, member in enumerate(load_nca_ensemble(json_path).members)
+    )
 
 
 def save_model(model: NcaModel, path: Path, about: Mapping[str, Any]) -> SavedNca:
@@ -67,6 +85,60 @@ def save_model(model: NcaModel, path: Path, about: Mapping[str, Any]) -> SavedNc
 
     path.parent.mkdir(parents=True, exist_ok=True)
     return SavedNca(Path(save_nca(model, path, provenance=about)), model, about)
+
+
+def save_ensemble(models: Sequence[NcaModel], path: Path, about: Mapping[str, Any]) -> tuple[SavedNca, ...]:
+    """Write an ensemble and its members, each whole or not at all; its members as they lie there."""
+    from twins.nca.ensemble import NcaEnsemble
+    from twins.nca.ensemble_file import save_nca_ensemble
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return load_members(save_nca_ensemble(NcaEnsemble(models), path, provenance=about))
+
+
+def save_in_any_case(model: NcaModel, path: Path, about: Mapping[str, Any]) -> SavedNca:
+    """``save_model``; where that cannot be, write it somewhere else, so that no training is lost, and then raise.
+
+    Raises CampaignError, which says where the automaton is now.
+    """
+    try:
+        return save_model(model, path, about)
+    except OSError as error:
+        saved, tried = _elsewhere(model, path, about)
+        if saved is None:
+            raise CampaignError(
+                f"{path} cannot be written: {error}; nor could {' or '.join(map(str, tried))}. The automaton is lost"
+            ) from error
+        raise CampaignError(
+            f"{path} cannot be written: {error}. The automaton was saved as {saved.path} instead, not evaluated; "
+            f"labctl nca evaluate {saved.path} SOURCE does that"
+        ) from error
+
+
+def _elsewhere(model: NcaModel, path: Path, about: Mapping[str, Any]) -> tuple[SavedNca | None, list[Path]]:
+    """In the current folder, or a temporary one; where nothing lies yet. None, and what was tried, if neither can be."""
+    tried = []
+    for make in (Path.cwd, lambda: Path(tempfile.mkdtemp(prefix="labctl-nca-"))):
+        try:
+            place = _unused(make() / f"{path.name}-rescued")
+            tried.append(place)
+            return save_model(model, place, about), tried
+        except OSError:
+            continue
+    return None, tried
+
+
+def _unused(path: Path) -> Path:
+    number, place = 1, path
+    while _beside(place, ".json").exists() or _beside(place, ".safetensors").exists():
+        number += 1
+        place = path.with_name(f"{path.name}-{number}")
+    return place
+
+
+def _beside(path: Path, ending: str) -> Path:
+    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    return stem.with_name(f"{stem.name}{ending}")
 
 
 def origin(images: Sequence[Images], *, seed: int, simulated: bool, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,77 +46,114 @@ def side_by_side(film: Film, channel: int) -> Figure:
     """Three rows of one channel: as measured, the automaton from the first frame on, and the difference."""
     frames = film.frames()
     data, run = film.data[..., channel], film.run[..., channel]
-    norm = Normalize(*_ends(data))
-    beyond = [run[frame] - data[frame] for frame in frames if frame < len(data)]
-    most = max((float(np.nanmax(np.abs(one), initial=0.0)) for one in _finite(beyond)), default=0.0)
+    known = [data[frame] if frame < len(data) else None for frame in frames]
+    less = [None if there is None else run[frame] - there for frame, there in zip(frames, known, strict=True)]
+    most = max((float(np.abs(one[np.isfinite(one)]).max(initial=0.0)) for one in less if one is not None), default=0.0)
     most = min(most, float(np.ptp(data)) or 1.0) or 1e-12
-    difference = TwoSlopeNorm(0.0, -most, most)
-    figure = Figure(figsize=(_PANEL * len(frames) + 1.4, 3 * _PANEL + 0.5), layout="constrained")
-    panels = figure.subplots(3, len(frames), squeeze=False)
-    values_image = difference_image = None
-    for column, frame in enumerate(frames):
-        known = data[frame] if frame < len(data) else None
-        panels[0, column].set_title(f"frame {frame}", fontsize=9)
-        _draw(panels[0, column], known, norm, VALUES, "no data")
-        values_image = _draw(panels[1, column], run[frame], norm, VALUES, "not finite") or values_image
-        less = None if known is None else run[frame] - known
-        difference_image = _draw(panels[2, column], less, difference, SIGNED, "no data") or difference_image
-    for row, words in enumerate(("data", "automaton", "difference")):
-        panels[row, 0].set_ylabel(words, fontsize=10)
-    unit = (
-        f"{film.names[channel]} ({film.units[channel]})"
-        if film.units[channel] not in ("", "1")
-        else film.names[channel]
-    )
-    for image, rows, label in ((values_image, panels[:2], unit), (difference_image, panels[2:], "difference")):
-        if image is not None:
-            bar = figure.colorbar(image, ax=rows.ravel().tolist(), fraction=0.03, pad=0.01, extend="both")
-            bar.set_label(label, fontsize=9)
-            bar.ax.tick_params(labelsize=8)
+    values, difference = Normalize(*ends(data)), TwoSlopeNorm(0.0, -most, most)
+    figure, panels = rows_of(3, len(frames), data.shape[1:], bars=True)
+    titles(panels[0], frames, data.shape[2])
+    row(panels[0], "data", known, data.shape[1:], values, VALUES, "no data")
+    ours = row(panels[1], "automaton", [run[frame] for frame in frames], data.shape[1:], values, VALUES, "not finite")
+    differing = row(panels[2], "difference", less, data.shape[1:], difference, SIGNED, "no data")
+    unit = film.units[channel]
+    name = f"{film.names[channel]} ({unit})" if unit not in ("", "1") else film.names[channel]
+    for image, axes, label in ((ours, panels[:2], name), (differing, panels[2:], "difference")):
+        bar = figure.colorbar(image, ax=list(axes), fraction=0.03, pad=0.01, extend="both")
+        bar.set_label(label, fontsize=9)
+        bar.ax.tick_params(labelsize=8)
     return figure
 
 
 def in_colour(film: Film) -> Figure:
     """Two rows in colour: as measured, and the automaton; what lies beyond the data's range is cut off there, and said."""
-    frames = film.frames()
-    low, high = _ends(film.data[..., :3])
-    figure = Figure(figsize=(_PANEL * len(frames) + 0.6, 2 * _PANEL + 0.5), layout="constrained")
-    panels = figure.subplots(2, len(frames), squeeze=False)
-    for column, frame in enumerate(frames):
-        panels[0, column].set_title(f"frame {frame}", fontsize=9)
-        for row, values in enumerate((film.data, film.run)):
-            there = values[frame] if frame < len(values) else None
-            shown = None if there is None else np.clip((there[..., :3] - low) / (high - low), 0.0, 1.0)
-            _draw(panels[row, column], shown, None, None, "no data")
-    for row, words in enumerate(("data", "automaton")):
-        panels[row, 0].set_ylabel(words, fontsize=10)
+    frames, size = film.frames(), film.data.shape[1:3]
+    low, high = ends(film.data[..., :3])
+    figure, panels = rows_of(2, len(frames), size, bars=False)
+    titles(panels[0], frames, size[1])
+    for axes, words, values in ((panels[0], "data", film.data), (panels[1], "automaton", film.run)):
+        there = [values[frame, ..., :3] if frame < len(values) else None for frame in frames]
+        shown = [None if one is None else np.clip((one - low) / (high - low), 0.0, 1.0) for one in there]
+        row(axes, words, shown, size, None, None, "no data")
     return figure
 
 
 def hidden_channels(hidden: NDArray[Any], frames: Sequence[int]) -> Figure:
     """(frame, y, x, channel): a row a channel, each on its own scale about zero."""
-    n_channels = hidden.shape[-1]
-    figure = Figure(figsize=(0.8 * _PANEL * len(frames) + 1.6, 0.8 * _PANEL * n_channels + 0.4), layout="constrained")
-    panels = figure.subplots(n_channels, len(frames), squeeze=False)
-    for channel in range(n_channels):
+    size, n_channels = hidden.shape[1:3], hidden.shape[-1]
+    figure, panels = rows_of(n_channels, len(frames), size, bars=True, share=0.8)
+    titles(panels[0], frames, size[1])
+    for channel, axes in enumerate(panels):
         values = hidden[..., channel]
-        known = values[np.isfinite(values)]
-        most = float(np.abs(known).max()) if known.size and np.abs(known).max() > 0 else 1e-12
-        image = None
-        for column, frame in enumerate(frames):
-            if channel == 0:
-                panels[0, column].set_title(f"frame {frame}", fontsize=9)
-            image = (
-                _draw(panels[channel, column], values[column], TwoSlopeNorm(0.0, -most, most), SIGNED, "not finite")
-                or image
-            )
-        panels[channel, 0].set_ylabel(f"hidden {channel + 1}", fontsize=8)
-        if image is not None:
-            bar = figure.colorbar(image, ax=panels[channel].tolist(), fraction=0.03, pad=0.01)
-            bar.ax.tick_params(labelsize=7)
-            bar.locator = _three(most)
-            bar.update_ticks()
+        known = np.abs(values[np.isfinite(values)])
+        most = float(known.max(initial=0.0)) or 1e-12
+        norm = TwoSlopeNorm(0.0, -most, most)
+        image = row(axes, f"hidden {channel + 1}", list(values), size, norm, SIGNED, "not finite")
+        bar = figure.colorbar(image, ax=axes, fraction=0.03, pad=0.01)
+        bar.ax.tick_params(labelsize=7)
+        bar.locator = _three(most)
+        bar.update_ticks()
     return figure
+
+
+def rows_of(
+    n_rows: int, n_columns: int, size: tuple[int, ...], *, bars: bool, share: float = 1.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure with an axes for each row of pictures; size: (y, x) of one of them."""
+    width = share * _PANEL * n_columns
+    height = share * _PANEL * min(2.0, max(0.5, size[0] / size[1])) * n_rows
+    figure = Figure(figsize=(width + (1.6 if bars else 0.6), height + 0.5), layout="constrained")
+    return figure, list(figure.subplots(n_rows, 1, squeeze=False)[:, 0])
+
+
+def row(
+    axes: Axes,
+    words: str,
+    pictures: Sequence[NDArray[Any] | None],
+    size: tuple[int, ...],
+    norm: Any,
+    colours: str | None,
+    otherwise: str,
+) -> Any:
+    """Pictures of one size side by side as one image, which is much quicker than axes for each; `otherwise` where there is none,
+    or none of it is finite. Returns the image."""
+    rows, columns = size[:2]
+    gap = _gap(columns)
+    depth = next((one.shape[2:] for one in pictures if one is not None), ())
+    strip = np.full((rows, len(pictures) * (columns + gap) - gap, *depth), np.nan)
+    there = []
+    for place, picture in enumerate(pictures):
+        left = place * (columns + gap)
+        shown = picture is not None and bool(np.isfinite(picture).any())
+        there.append((left, left + columns, shown))
+        if shown:
+            strip[:, left : left + columns] = picture
+    if depth:  # colours: what is not there is seen through
+        strip = np.concatenate((np.nan_to_num(strip), np.isfinite(strip).all(axis=-1, keepdims=True)), axis=-1)
+    image = axes.imshow(strip, norm=norm, cmap=colours, interpolation="nearest")
+    for left, right, shown in there:
+        axes.axvspan(left - 0.5, right - 0.5, color=MISSING, lw=0, zorder=-1)
+        if not shown:
+            axes.text((left + right - 1) / 2, (rows - 1) / 2, otherwise, ha="center", va="center", fontsize=9)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_frame_on(False)
+    axes.set_ylabel(words, fontsize=10)
+    return image
+
+
+def titles(axes: Axes, frames: Sequence[int], columns: int) -> None:
+    """The numbers of the frames above a row."""
+    for place, frame in enumerate(frames):
+        middle = place * (columns + _gap(columns)) + (columns - 1) / 2
+        axes.annotate(
+            f"frame {frame}", (middle, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points",
+            ha="center", fontsize=9,
+        )  # fmt: skip
+
+
+def _gap(columns: int) -> int:
+    return max(1, columns // 16)
 
 
 def _three(most: float) -> Any:
@@ -125,22 +162,7 @@ def _three(most: float) -> Any:
     return FixedLocator([-most, 0.0, most])
 
 
-def _draw(axes: Axes, values: NDArray[Any] | None, norm: Any, colours: str | None, otherwise: str) -> Any:
-    """The picture, or words where there is none; returns the picture."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    if values is None or not np.isfinite(values).any():
-        axes.set_facecolor(MISSING)
-        axes.text(0.5, 0.5, otherwise, ha="center", va="center", transform=axes.transAxes, fontsize=9)
-        axes.set_box_aspect(1)
-        return None
-    return axes.imshow(values, norm=norm, cmap=colours, interpolation="nearest")
-
-
-def _ends(values: NDArray[Any]) -> tuple[float, float]:
+def ends(values: NDArray[Any]) -> tuple[float, float]:
+    """Lowest and highest, never the same."""
     low, high = float(values.min()), float(values.max())
     return (low, high) if high > low else (low, low + 1.0)
-
-
-def _finite(images: list[NDArray[Any]]) -> list[NDArray[Any]]:
-    return [np.where(np.isfinite(one), one, np.nan) for one in images if np.isfinite(one).any()]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.evaluate_nca import Evaluation, EvaluationSettings, evaluate_frames, write_evaluation
+from labctl.campaigns.evaluate_nca_ensemble import EnsembleEvaluation, judged_together
 from labctl.campaigns.finish_twin import plain
 from labctl.campaigns.nca_settings import NcaTraining
 from labctl.errors import CampaignError
 from labctl.events import Figures, Progress, Reported, Warned
 from labctl.images import Images
-from labctl.nca_model import SavedNca, origin, save_model
+from labctl.nca_model import SavedNca, origin, save_ensemble, save_in_any_case, save_model
 from labctl.provenance import utc_now
 
 if TYPE_CHECKING:
@@ -42,10 +43,24 @@ class FittedAutomaton:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class FittedEnsemble:
+    """path: of the ensemble's JSON. evaluation: on the frames that its members were judged on, with report and data (JSON)."""
+
+    path: Path
+    evaluation: EnsembleEvaluation
+    report: Path
+    data: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FittedAutomata:
-    """automata: one a seed, in the order of seeds. best: the one to use: stable before all others, then by free runs."""
+    """automata: one a seed that stayed finite, in the order of seeds. best: the one to use: stable before all others, then by
+    free runs. diverged: seeds that did not stay finite. ensemble: of several automata, all that are fit to be run together.
+    """
 
     automata: tuple[FittedAutomaton, ...]
+    diverged: tuple[int, ...] = ()
+    ensemble: FittedEnsemble | None = None
 
     @property
     def best(self) -> FittedAutomaton:
@@ -58,6 +73,7 @@ class FittedAutomata:
         ratios = [one.evaluation.figures["transition_ratio_to_no_change"] for one in self.automata]
         spread = {
             "seeds": [one.fitted.seed for one in self.automata],
+            "diverged_seeds": list(self.diverged),
             "stable_seeds": sum(one.evaluation.figures["stable"] for one in self.automata),
             "free_run_error_mean": float(np.mean(scores)),
             "free_run_error_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
@@ -71,7 +87,11 @@ class FittedAutomata:
             }
             for one in self.automata
         ]  # fmt: skip
-        return dict(plain({"best": str(self.best.saved.path), "spread": spread, "automata": each}))
+        together = self.ensemble and {
+            "file": str(self.ensemble.path), "report": str(self.ensemble.report), **self.ensemble.evaluation.figures,
+        }  # fmt: skip
+        told = {"best": str(self.best.saved.path), "spread": spread, "ensemble": together, "automata": each}
+        return dict(plain(told))
 
 
 def fit_nca(
@@ -86,23 +106,77 @@ def fit_nca(
 ) -> Campaign[FittedAutomata]:
     """Train an automaton a seed; write NAME.json, NAME.safetensors, NAME.report.html and NAME.evaluation.json in `folder`.
 
-    With several seeds the names end in -1, -2 … The best so far is on disk while the training goes on, so that a stop,
-    or worse, loses none of it. validation: sequences of the same kind that judge; without them trials, or the end of a
-    single one, are held out. Raises CampaignError, ImagesError, twins.TwinError.
+    With several seeds the names end in -1, -2 …, and NAME-ensemble.json holds them together, with a page and figures of its
+    own. The best so far is on disk while the training goes on, so that a stop, or worse, loses none of it; where the folder
+    cannot be written at the end, the automaton is written elsewhere before CampaignError says so. validation: sequences of
+    the same kind that judge; without them trials (the same for all seeds), or the end of a single one, are held out.
+    Raises CampaignError, ImagesError, twins.TwinError.
     """
     training = training or NcaTraining()
     key = f"nca/fit/{name}"
     for words in (*images.told, *(validation.told if validation else ())):
         yield Warned(key, words)
-    fitted = []
+    from twins.errors import AutomatonDiverged
+
+    if training.n_seeds > 1 and validation is None and images.frames.n_trials > 1:
+        images, validation, words = _held_out_of_all(images, seed, training)
+        yield Warned(key, words)
+    fitted, diverged, jobs = [], [], []
     for number in range(training.n_seeds):
         own = name if training.n_seeds == 1 else f"{name}-{number + 1}"
         job = _Job(own, images, validation, seed + number, training, folder)
-        fitted.append((yield from _one(job, evaluation or EvaluationSettings())))
-    result = FittedAutomata(tuple(fitted))
+        try:
+            fitted.append((yield from _one(job, evaluation or EvaluationSettings())))
+            jobs.append(job)
+        except AutomatonDiverged as error:  # the other seeds may do better
+            diverged.append(job.seed)
+            if not fitted and number == training.n_seeds - 1:
+                raise
+            yield Warned(job.key, f"seed {job.seed}: {error}")
+    ensemble = (yield from _together(name, jobs, fitted)) if training.n_seeds > 1 else None
+    result = FittedAutomata(tuple(fitted), tuple(diverged), ensemble)
     outcome = result.as_dict()
-    yield Reported(key, {"best": outcome["best"], **outcome["spread"]}, (str(result.best.saved.path),))
+    files = (str(result.best.saved.path), *((str(ensemble.path),) if ensemble else ()))
+    yield Reported(key, {"best": outcome["best"], **outcome["spread"]}, files)
     return result
+
+
+def _held_out_of_all(images: Images, seed: int, training: NcaTraining) -> tuple[Images, Images, str]:
+    """What all seeds learn from, and what judges all of them: an ensemble must not be judged on what a member has seen."""
+    import torch
+
+    from twins.nca import Automaton
+    from twins.nca.training.fit import divided_for
+
+    automaton = Automaton(training.spec_for(images.frames), generator=torch.Generator().manual_seed(seed))
+    held = divided_for(automaton, images.frames, seed=seed, settings=training.settings()).held_out
+    kept = [trial for trial in range(images.frames.n_trials) if trial not in held]
+    judging = replace(images, frames=images.frames.select(list(held)), sources=(), told=(), done=())
+    words = f"sequences {', '.join(str(one + 1) for one in held)} are held out of all {training.n_seeds} trainings, and judge"
+    return replace(images, frames=images.frames.select(kept)), judging, words
+
+
+def _together(name: str, jobs: Sequence[_Job], fitted: Sequence[FittedAutomaton]) -> Campaign[FittedEnsemble | None]:
+    """The ensemble of the automata that are stable, or that are finite at least; saved, judged, with its page."""
+    key = f"nca/fit/{name}"
+    stable = [one for one in fitted if one.evaluation.figures["stable"]]
+    kept = stable if len(stable) > 1 else [one for one in fitted if one.evaluation.figures["finite"]]
+    left = [one.saved.name for one in fitted if one not in kept]
+    if len(kept) < 2:
+        yield Warned(key, "no ensemble was written: fewer than two of the automata stay finite on their own")
+        return None
+    if left:
+        yield Warned(key, f"the ensemble is without {', '.join(left)}: not {'stable' if kept is stable else 'finite'}")
+    path = jobs[0].folder / f"{name}-ensemble"
+    told = {"members": [one.saved.name for one in kept], "seeds": seeds_of(kept)}
+    about = jobs[0].about(told)
+    members = save_ensemble([one.fitted.model for one in kept], path, about)
+    report, data = path.with_name(f"{path.name}.report.html"), path.with_name(f"{path.name}.evaluation.json")
+    evaluated = yield from judged_together(
+        path.name, members, kept[0].evaluation.data, seed=jobs[0].seed, about=about, report=report, data=data,
+        judged_on=kept[0].fitted.validated_on,
+    )  # fmt: skip
+    return FittedEnsemble(path.with_name(f"{path.name}.json"), evaluated, report, data)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +209,7 @@ def _one(job: _Job, evaluation: EvaluationSettings) -> Campaign[FittedAutomaton]
     step = Step(job.key, f"Train {job.name} on {in_words(job.images.frames)}")
     yield step.started()
     fitted = yield from _trained(job, settings)
-    saved = save_model(fitted.model, job.folder / job.name, job.about({"fit": training_facts(fitted)}))
+    saved = save_in_any_case(fitted.model, job.folder / job.name, job.about({"fit": training_facts(fitted)}))
     for words in _remarks(fitted):
         yield Warned(job.key, words)
     yield step.finished(
@@ -147,7 +221,7 @@ def _one(job: _Job, evaluation: EvaluationSettings) -> Campaign[FittedAutomaton]
         saved, judged, key=f"nca/evaluate/{job.name}", seed=job.seed, settings=evaluation, trained_on=begun_with
     )
     told = {"fit": training_facts(fitted), "evaluation": evaluated.figures}
-    saved = save_model(fitted.model, job.folder / job.name, job.about(told))
+    saved = save_in_any_case(fitted.model, job.folder / job.name, job.about(told))
     report, data = job.folder / f"{job.name}.report.html", job.folder / f"{job.name}.evaluation.json"
     write_evaluation(evaluated, report=report, data=data, judged_on=fitted.validated_on)
     yield Reported(job.key, plain({"model": job.name, **evaluated.figures}), (str(saved.path), str(report), str(data)))
@@ -207,18 +281,18 @@ class _Keeper:
         if self._best is None:
             return "no automaton was judged yet, and nothing was written"
         try:
-            path = self._write()
-        except OSError as error:
-            return f"{self._job.folder / self._job.name}: the best automaton so far could not be written: {error}"
+            path = self._write(save_in_any_case)
+        except (OSError, CampaignError) as error:
+            return f"the best automaton so far: {error}"
         return (
             f"{path}: the best automaton so far (epoch {self._best.epoch}, free-run error {self._best.validation:.3g}), not "
             f"evaluated; labctl nca evaluate {path} SOURCE does that"
         )
 
-    def _write(self) -> Path:
+    def _write(self, save: Callable[..., SavedNca] = save_model) -> Path:
         assert self._best is not None
         told = {"interrupted": True, "best_epoch": self._best.epoch, "validation": self._best.validation}
-        return save_model(self._model, self._job.folder / self._job.name, self._job.about({"fit": told})).path
+        return save(self._model, self._job.folder / self._job.name, self._job.about({"fit": told})).path
 
 
 def _epochs(key: str, epochs: Generator[NcaEpoch, None, FittedNca], keeper: _Keeper) -> Campaign[FittedNca]:

@@ -6,10 +6,15 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labctl.commands.arguments import positive_integer
 from labctl.commands.nca_arguments import add_image_arguments, add_pde_arguments, add_seed_argument, images_of, pde_of
 from labctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from labctl.images import Images
+    from labctl.nca_model import SavedNca
 
 EXIT_NOT_STABLE = 3
 
@@ -20,9 +25,10 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "evaluate",
         help="free runs, transitions, patterns, symmetry, healing; JSON and a page with pictures",
         description="Runs the automaton from the first frame of every sequence, left to itself. Figures go to stdout as JSON. "
+        "Of an ensemble: its spread, and whether it knows how wrong it is, to the end of the data. "
         f"Exit status: {EXIT_NOT_STABLE} where it is not stable.",
     )
-    evaluate.add_argument("model", type=Path, help="the automaton (.json or .safetensors)")
+    evaluate.add_argument("model", type=Path, help="the automaton, or an ensemble (.json or .safetensors)")
     add_image_arguments(evaluate, nargs="*")
     add_pde_arguments(evaluate)
     add = evaluate.add_argument
@@ -56,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     from labctl.campaigns.evaluate_nca import EvaluationSettings, evaluate_nca, one_line
     from labctl.campaigns.infer_goku import check_writable
     from labctl.console import Console
-    from labctl.nca_model import load_model
+    from labctl.nca_model import load_members
 
     if (options.pde is None) == (not options.source):
         raise UsageError("give image sequences, or an equation (--pde NAME), one of both")
@@ -69,9 +75,11 @@ def run(options: argparse.Namespace) -> int:
         n_frames=options.run_frames, damage=options.damage, n_holes=options.holes, readable=options.readable,
         window=options.window,
     )  # fmt: skip
-    saved = load_model(options.model)
+    saved, *others = load_members(options.model)
     images = images_of(options, options.source, saved) if options.pde is None else pde_of(options).simulated()
     report, data = (next(iter(found), None) for found in files.values())
+    if others:
+        return _together(options, [saved, *others], images, report, data)
     done = run_campaign(
         evaluate_nca(saved, images, seed=options.seed, settings=settings, report=report, data=data), on_event=Console()
     )
@@ -79,3 +87,21 @@ def run(options: argparse.Namespace) -> int:
     sys.stdout.flush()
     sys.stderr.write(f"{saved.name}: {one_line(done.figures)}\n")
     return 0 if done.figures["stable"] else EXIT_NOT_STABLE
+
+
+def _together(
+    options: argparse.Namespace, members: list[SavedNca], images: Images, report: Path | None, data: Path | None
+) -> int:
+    from labctl.campaign import run as run_campaign
+    from labctl.campaigns.evaluate_nca_ensemble import evaluate_nca_ensemble, one_line
+    from labctl.console import Console
+
+    if options.run_frames is not None:
+        raise UsageError("--run-frames: an ensemble is judged to the end of the data; beyond it, labctl nca run")
+    name = options.model.stem
+    campaign = evaluate_nca_ensemble(name, members, images, seed=options.seed, report=report, data=data)
+    done = run_campaign(campaign, on_event=Console())
+    sys.stdout.write(json.dumps(done.figures, indent=2) + "\n")
+    sys.stdout.flush()
+    sys.stderr.write(f"{name}: {one_line(done.figures)}\n")
+    return 0

@@ -104,6 +104,7 @@ def what_file_holds(path: Path) -> str:
 
 def _summary(fitted: FittedAutomata) -> str:
     from labctl.campaigns.evaluate_nca import one_line
+    from labctl.campaigns.evaluate_nca_ensemble import one_line as together_in_words
 
     lines = [""]
     for one in fitted.automata:
@@ -117,4 +118,9 @@ def _summary(fitted: FittedAutomata) -> str:
             f"{spread['stable_seeds']} of {len(fitted.automata)} seeds stable; free-run error {spread['free_run_error_mean']:.3g} "
             f"± {spread['free_run_error_sd']:.2g}; best: {fitted.best.saved.path}"
         )
+    if fitted.ensemble is not None:
+        lines += [
+            f"{fitted.ensemble.path.stem}: {together_in_words(fitted.ensemble.evaluation.figures)}",
+            f"  ensemble {fitted.ensemble.path}, report {fitted.ensemble.report}",
+        ]
     return "\n".join(lines) + "\n"

@@ -27,7 +27,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         description="The images are read as the automaton's own were, unless options say otherwise. Fields of any size will do. "
         f"Exit status: {EXIT_RAN_AWAY} where the values ran away (what came before is written).",
     )
-    run_action.add_argument("model", type=Path, help="the automaton (.json or .safetensors)")
+    run_action.add_argument("model", type=Path, help="the automaton, or an ensemble (.json or .safetensors)")
     add_image_arguments(run_action)
     add = run_action.add_argument
     add("--n-frames", type=positive_integer, required=True, help="how many frames to run")
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     from labctl.campaigns.run_nca import RunSettings, run_nca
     from labctl.console import Console
     from labctl.images.writing import check_ending
-    from labctl.nca_model import load_model
+    from labctl.nca_model import load_members
 
     for path in options.out:
         check_ending(path)
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         n_frames=options.n_frames, begin=options.begin, turn_deg=options.turn, flip=options.mirror, damage=options.damage,
         damage_after=options.damage_after, damage_radius=options.damage_radius, hidden=options.hidden,
     )  # fmt: skip
-    saved, others = load_model(options.model), [load_model(path) for path in options.ensemble]
+    saved, *others = (one for path in (options.model, *options.ensemble) for one in load_members(path))
     images = images_of(options, options.source, saved)
     campaign = run_nca(saved, images, seed=options.seed, settings=settings, files=options.out, others=others)
     ran = run_campaign(campaign, on_event=Console())
