@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -53,9 +55,10 @@ def product_automaton(rate: float) -> Automaton:
     return made
 
 
-def test_the_heat_equation_set_by_hand_is_read_exactly() -> None:
+@pytest.mark.parametrize("through", ["step", "frame"])
+def test_the_heat_equation_set_by_hand_is_read_exactly(through: Literal["step", "frame"]) -> None:
     made = model_of(heat_automaton(0.2, dtype=torch.float64))
-    rule = read_model(made, frames(channels=1), n_frames=5)
+    rule = read_model(made, frames(channels=1), n_frames=5, through=through)
     # 0.2 a step, 4 steps in 2 h
     assert [c.term for c in rule.channels[0].coefficients] == ["∇²A"]
     assert rule.coefficient("A", "∇²A") == pytest.approx(0.4, abs=1e-6)
@@ -81,7 +84,7 @@ def test_linear_reaction_and_diffusion_are_read_in_the_units_of_the_images() -> 
 
 def test_products_are_read_where_the_network_multiplies() -> None:
     made = model_of(product_automaton(0.02), steps_per_frame=2)
-    rule = read_model(made, frames(), n_frames=6, library=Library(degree=2), tolerance=1e-9)
+    rule = read_model(made, frames(), n_frames=6, through="step", library=Library(degree=2), tolerance=1e-9)
     span, low = np.array(HIGHS) - np.array(LOWS), np.array(LOWS)
     # u = low + span·x, so x_a x_b = (A - lowA)(B - lowB) / (spanA spanB)
     each = 0.02 * span / (span[0] * span[1])
@@ -150,7 +153,7 @@ def with_memory() -> NcaModel:
 def test_what_hidden_channels_add_is_told_apart() -> None:
     given = Frames(np.random.default_rng(0).random((2, 2, 12, 12, 1)), 2.0, ("A",), ("",), time_unit="h")
     made = with_memory()
-    one = read_model(made, given, n_frames=3).channels[0]
+    one = read_model(made, given, n_frames=3, through="step").channels[0]
     assert one.r2_all < 0.99
     assert one.r2_with_hidden == pytest.approx(1.0, abs=1e-9)
     assert one.needs_hidden == pytest.approx(1.0 - one.r2_all)
@@ -176,7 +179,7 @@ def test_conditions_that_differ_among_trials_are_fields_of_the_rule() -> None:
     given = Frames(
         values, 2.0, ("A",), ("",), "h", condition_names=("feed",), conditions=np.array([[0.1], [0.4], [0.9]])
     )
-    rule = read_model(model, given, n_frames=3, library=Library(degree=1))
+    rule = read_model(model, given, n_frames=3, through="step", library=Library(degree=1))
     assert rule.coefficient("A", "feed") == pytest.approx(4 * 0.5 * 0.05, abs=1e-6)
 
 

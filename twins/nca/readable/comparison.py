@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twins.nca.pde.equation import Pde
+from twins.nca.readable.flow_reading import read_flow
 from twins.nca.readable.library import Library
+from twins.nca.readable.pairs import FramePairs
 from twins.nca.readable.reading import TOLERANCE, read_pde, read_rule
 from twins.nca.readable.rule import ReadableRule
 from twins.nca.readable.samples import Samples
@@ -28,7 +30,7 @@ class ComparedTerm:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """true: the equation in the library's terms. learned: the automaton, terms chosen. on_true_terms: the automaton on the
-    terms of the equation (of all channels)."""
+    terms of the equation (of all channels, or through a frame each channel on its own)."""
 
     true: ReadableRule
     learned: ReadableRule
@@ -61,17 +63,27 @@ class Comparison:
             lines.append(f"| {one.channel} | {one.term} | {one.true:.5g} | {one.learned:.5g} | {held} |")
         lines.append("")
         for learned, held_rule in zip(self.learned.channels, self.on_true_terms.channels, strict=True):
+            what = (
+                f"Explained of {'a frame of ' + learned.channel if self.learned.n_steps else f'∂{learned.channel}/∂t'}"
+            )
             lines.append(
-                f"Explained of ∂{learned.channel}/∂t: {100 * learned.r2:.3g} % by the learned terms, "
-                f"{100 * held_rule.r2:.3g} % by the true ones."
+                f"{what}: {100 * learned.r2:.3g} % by the learned terms, {100 * held_rule.r2:.3g} % by the true ones."
             )
         return "\n".join(lines)
 
 
 def compared_with(
-    pde: Pde, samples: Samples, *, library: Library | None = None, tolerance: float = TOLERANCE
+    pde: Pde, samples: Samples | FramePairs, *, library: Library | None = None, tolerance: float = TOLERANCE
 ) -> Comparison:
-    """The rule in the samples beside the equation's, by regression of both on the same states and terms."""
+    """The rule in the samples beside the equation's, by regression of both on the same states and terms.
+
+    Of pairs a frame apart the rule is read through the frame, and on the true terms each channel has its own ones only.
+    """
+    if isinstance(samples, FramePairs):
+        true = read_pde(pde, samples.samples, library=library, tolerance=tolerance)
+        its_own = {one.channel: [c.term for c in one.coefficients] for one in true.channels}
+        learned = read_flow(samples, library, tolerance=tolerance)
+        return Comparison(true, learned, read_flow(samples, library, only=its_own))
     true = read_pde(pde, samples, library=library, tolerance=tolerance)
     learned = read_rule(samples, library, tolerance=tolerance)
     used: Sequence[str] = [

@@ -47,27 +47,29 @@ def chosen_flow(
     square change); and what all terms do. coefficients: to begin from.
 
     Terms are chosen where the flow is a straight line in the coefficients, about those found last; then these are sought
-    again, until the choice stays the same.
+    again, until the choice stays the same. That begins at the given coefficients, at those of all terms, and at none,
+    because terms that stand for each other together are not found to by exchanging one at a time.
     """
     full = fitted_flow(problem, coefficients, wanted, most_steps=_STEPS)
-    found = [full]
-    at = coefficients
-    for _ in range(_MOST_ROUNDS):
-        folds = problem.linearised(at, wanted)
-        kept = _fewest_here(folds, full, tolerance)
-        places = tuple(wanted[k] for k in kept)
-        if any(one.kept == places for one in found):
-            break
-        values = folds.fitted(kept) / folds.scales[kept] if kept else np.zeros(0)
-        begun = put(torch.zeros_like(at), places, values)
-        only = put(torch.zeros_like(at), places, np.array([float(at[place]) for place in places]))
-        begun = min((begun, only, torch.zeros_like(at)), key=problem.misfit)
-        found.append(fitted_flow(problem, begun, places, most_steps=_STEPS))
-        at = found[-1].coefficients
-    found.sort(key=lambda one: -len(one.kept))
-    best = min(found, key=lambda one: one.error)
+    found = {full.kept: full}
+    for begun in (coefficients, full.coefficients, torch.zeros_like(coefficients)):
+        at = begun
+        for _ in range(_MOST_ROUNDS):
+            folds = problem.linearised(at, wanted)
+            kept = _fewest_here(folds, full, tolerance)
+            places = tuple(wanted[k] for k in kept)
+            if places in found:
+                break
+            values = folds.fitted(kept) / folds.scales[kept] if kept else np.zeros(0)
+            straight = put(torch.zeros_like(at), places, values)
+            same = put(torch.zeros_like(at), places, np.array([float(at[place]) for place in places]))
+            start = min((straight, same, torch.zeros_like(at)), key=problem.misfit)
+            found[places] = fitted_flow(problem, start, places, most_steps=_STEPS)
+            at = found[places].coefficients
+    best = min(found.values(), key=lambda one: one.error)
     allowed = best.error + _allowance(best.held_out.mean(axis=1), tolerance)
-    return [one for one in found if one.error <= allowed][-1], full
+    good = [one for one in found.values() if one.error <= allowed]
+    return min(good, key=lambda one: (len(one.kept), one.error)), full
 
 
 def _fewest_here(folds: Folds, full: FittedFlow, tolerance: float) -> list[int]:
@@ -81,7 +83,7 @@ def _fewest_here(folds: Folds, full: FittedFlow, tolerance: float) -> list[int]:
 
 
 def _allowance(errors: np.ndarray, tolerance: float) -> float:
-    return max(float(errors.std(ddof=1)) / np.sqrt(len(errors)), tolerance)
+    return max(float(errors.std(ddof=1) / np.sqrt(len(errors))), tolerance)
 
 
 def _judged(problem: FlowProblem, found: Tensor, kept: Sequence[Place], folds: Folds | None) -> FittedFlow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -46,7 +45,7 @@ class FlowProblem:
         if len(set(pairs.fold)) < 2:  # too few states to hold any out
             folds = (torch.arange(n_rows) * _BANDS // n_rows).expand(n_states, n_rows)
         self.folds = folds[:, :, None].expand(n_states, n_rows, n_columns)
-        self.parts: tuple[int, ...] = tuple(self.folds.unique().tolist())
+        self.parts: tuple[int, ...] = tuple(sorted(set(self.folds.flatten().tolist())))
 
     def residuals(
         self, coefficients: Float[Tensor, "channel term"], states: Tensor | slice = _ALL

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from twins.errors import AutomatonInvalid
+from twins.nca.readable.columns import columns_of, hidden_features, numbers_of
 from twins.nca.readable.flow import Flow, Place
 from twins.nca.readable.flow_choice import FittedFlow, chosen_flow, fitted_flow
 from twins.nca.readable.flow_fit import FlowProblem
 from twins.nca.readable.library import Library, Term
 from twins.nca.readable.pairs import FramePairs
-from twins.nca.readable.reading import TOLERANCE, columns_of, hidden_features, numbers_of
+from twins.nca.readable.reading import TOLERANCE
 from twins.nca.readable.regression import Folds, Rows, sparse_fit
 from twins.nca.readable.rule import ChannelRule, Coefficient, ReadableRule
 
@@ -35,8 +36,9 @@ def read_flow(
     frame later, by nonlinear least squares from the rates as a start.
 
     A single step of an automaton with many steps a frame is not told by its data; where a frame leads is. tolerance: the
-    share of a frame's mean square change that one gives up for a shorter rule. only: these terms by name, of all channels or of each by its name, without choosing.
-    most_cells: evenly spread states of that many cells are looked at. Raises AutomatonInvalid as ``read_rule`` does.
+    share of a frame's mean square change that one gives up for a shorter rule. only: these terms by name, of all channels or
+    of each by its name, without choosing. most_cells: evenly spread states of that many cells are looked at. Raises
+    AutomatonInvalid as ``read_rule`` does.
     """
     pairs = _thinned(pairs, most_cells)
     names, n = pairs.samples.names, pairs.samples.n_channels
@@ -159,8 +161,9 @@ def _with_hidden(problem: FlowProblem, full: FittedFlow, moved: np.ndarray) -> l
         columns, values = [], []
         for state in range(len(residuals)):
             inside = problem.folds[state] == part
-            features = hidden_features(pairs.hidden[state : state + 1], pairs.fields[state : state + 1, :n_observed],
-                                       pairs.samples.padding)[0]
+            features = hidden_features(
+                pairs.hidden[state : state + 1], pairs.fields[state : state + 1, :n_observed], pairs.samples.padding
+            )[0]
             columns.append(features[:, inside].T.numpy())
             values.append(residuals[state][:, inside].T.numpy())
         for channel in range(n_observed):

@@ -49,7 +49,9 @@ class FramePairs:
     def of(self, states: np.ndarray) -> FramePairs:
         """Some of the states; the samples stay as they are."""
         fold = tuple(self.fold[state] for state in states)
-        return replace(self, fields=self.fields[states], after=self.after[states], hidden=self.hidden[states], fold=fold)
+        return replace(
+            self, fields=self.fields[states], after=self.after[states], hidden=self.hidden[states], fold=fold
+        )
 
 
 def pairs_of_model(
@@ -92,7 +94,13 @@ def pairs_of_model(
         raise FramesInvalid(f"the automaton ran away within {n_frames} frames: there is no rule to be read there")
     hidden = begun[:, n_observed + spec.n_environment :]
     samples = _samples(
-        frames, fields[:n_fresh], after[:n_fresh], hidden[:n_fresh], spec.padding, "automaton, through whole frames", True
+        frames,
+        fields[:n_fresh],
+        after[:n_fresh],
+        hidden[:n_fresh],
+        spec.padding,
+        "automaton, through whole frames",
+        True,
     )
     fields = torch.cat((fields, samples.fields[:, n_observed:].repeat(len(begun) // n_fresh, 1, 1, 1)), dim=1)
     return FramePairs(
@@ -111,9 +119,7 @@ def pairs_of_frames(frames: Frames, *, n_steps: int, padding: Padding = "periodi
     before, after = run[:-1].flatten(0, 1), run[1:].flatten(0, 1)
     told = "frames, through their distance in time"
     samples = _samples(frames, before, after, before[:, :0], padding, told, frames.simulated)
-    return FramePairs(
-        samples.fields, after, before[:, :0], samples.fold, n_steps, frames.dt_s / n_steps, samples
-    )
+    return FramePairs(samples.fields, after, before[:, :0], samples.fold, n_steps, frames.dt_s / n_steps, samples)
 
 
 def _samples(
@@ -123,7 +129,7 @@ def _samples(
     which is right to second order where the states follow each other."""
     n_times = len(before) // frames.n_trials
     still, still_names = still_fields(frames, n_times)
-    rates = ((after - before) / frames.dt_s).unflatten(0, (n_times, frames.n_trials))
+    rates = ((after - before) / frames.dt_s).reshape(n_times, frames.n_trials, *after.shape[1:])
     if n_times > 2:
         rates = torch.cat((1.5 * rates[:1] - 0.5 * rates[1:2], 0.5 * (rates[1:] + rates[:-1])))
     return Samples(
@@ -137,9 +143,7 @@ def _ahead(model: NcaModel, frames: Frames, states: Tensor, generator: torch.Gen
     conditions = model.conditions(frames)
     repeated = None if conditions is None else conditions.repeat(len(states) // frames.n_trials, 1)
     with torch.no_grad():
-        return model.automaton.unroll(
-            states, model.steps_per_frame, generator=generator, conditions=repeated
-        ).state
+        return model.automaton.unroll(states, model.steps_per_frame, generator=generator, conditions=repeated).state
 
 
 def _smooth(like: Tensor, generator: torch.Generator) -> Tensor:

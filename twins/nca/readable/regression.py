@@ -84,7 +84,7 @@ class Folds:
         found = [kept]
         for size in range(1, len(usable) + 1):
             others = [term for term in usable if term not in kept]
-            kept = [*kept, min(others, key=lambda term: _misfit(self._together, [*kept, term]))]  # noqa: B023
+            kept = [*kept, min(others, key=lambda term: _misfit(self._together, [*kept, term]))]
             kept = min((self._exchanged(kept, usable), fewer[size]), key=lambda one: _misfit(self._together, one))
             found.append(sorted(kept))
         return found

@@ -94,7 +94,11 @@ class ReadableRule:
 
 def _told(rule: ChannelRule) -> str:
     left = 1.0 - rule.r2
-    text = f"These terms explain {_percent(rule.r2)} of the variance of the rate on data held out."
+    of = "the variance of the rate" if rule.nrmse is None else "the mean square change over a frame"
+    text = f"These terms explain {_percent(rule.r2)} of {of} on data held out."
+    if rule.nrmse is not None:
+        own = "" if rule.own_error is None else f"; the automaton against its data: {rule.own_error:.3g}"
+        text += f" Their own steps over a frame are off by {rule.nrmse:.3g} of the change (no change at all: 1{own})."
     if left < _NEGLIGIBLE_SHARE:
         return text
     text += f" All terms tried explain {_percent(rule.r2_all)}."
