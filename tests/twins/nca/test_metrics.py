@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twins.errors import FramesInvalid
-from twins.nca import Frames
+from twins.nca import Frames, Scaling
 from twins.nca.metrics import (
     compare,
     mass,
@@ -121,6 +121,23 @@ def test_where_the_data_has_no_pattern_a_stable_run_has_none() -> None:
     begins_patterned = np.stack([wave(8), np.full_like(X, 0.5)])[None, ..., None]
     assert stable(begins_patterned, begins_patterned)
     assert not stable(begins_patterned[:, :1].repeat(2, axis=1), begins_patterned)
+
+
+def test_beyond_the_data_a_pattern_may_grow_or_fade_within_the_limits() -> None:
+    data = np.stack([wave(8), wave(8)])[None, ..., None]
+    unit = Scaling((0.0,), (1.0,))
+    assert stable(np.concatenate((data, np.full_like(data, 0.5)), axis=1), data, scaling=unit)
+    assert not stable(np.concatenate((data, np.full_like(data, 1.6)), axis=1), data, scaling=unit)
+
+
+def test_a_channel_that_is_constant_in_the_data_counts_where_the_run_fills_it() -> None:
+    unit, still = Scaling((0.0, 0.0), (1.0, 1.0)), np.full_like(X, 0.5)
+    data = np.stack([wave(8), still], axis=-1)[None, None]
+    for strength, good in ((0.0, True), (0.5, True), (2.2, False)):
+        other = 0.5 + strength * (wave(8) - 0.5)
+        assert stable(np.stack([wave(8), other], axis=-1)[None, None], data, scaling=unit) is good
+    constant = np.stack([still, still], axis=-1)[None, None]
+    assert stable(constant, constant, scaling=unit) and not stable(data, constant, scaling=unit)
 
 
 def test_errors_are_relative_and_stand_beside_the_datas_own_spread() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from twins.errors import FramesInvalid
 from twins.nca.frames import Frames
@@ -15,15 +15,16 @@ LOWEST, HIGHEST = -0.5, 1.5
 """What scaled values of a stable run lie within."""
 LEAST_SD, MOST_SD = 0.5, 1.5
 """The range of a stable run's pattern standard deviation, in units of the data's."""
-_NO_PATTERN = 0.01
-"""Scaled standard deviation below which there is no pattern: where the data has none, a stable run has none either."""
+NO_PATTERN = 0.01
+"""Scaled standard deviation below which there is no pattern, and as which it counts: where the data has none, a stable run
+has none either."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stability:
     """finite: whether all values are. lowest, highest: the extremes in scaled units over all frames (of the finite values).
-    sd_ratios: one a trial, the pattern's standard deviation in the last frame over the data's; 1 where neither has a
-    pattern. stable_trials: one a trial. stable: all of them.
+    sd_ratios: one a trial, the pattern's standard deviation over the data's, in the last frame that both have; 1 where
+    neither has a pattern. stable_trials: one a trial. stable: all of them.
     """
 
     finite: bool
@@ -45,12 +46,12 @@ def stability(
     scaling: Scaling | None = None,
 ) -> Stability:
     """Judge every trial of a run: finite, within LOWEST..HIGHEST in scaled units in all frames, and with a pattern standard
-    deviation in the last frame of LEAST_SD to MOST_SD of the data's.
+    deviation of LEAST_SD to MOST_SD of the data's in the last frame that both have. This is what "stable" means everywhere.
 
-    The data's is that of its frame at the same place, or of its last one where the run is longer; the standard deviation is
-    over cells about each channel's mean, root mean square over channels. run may be an array, which may hold values that
-    are not finite. scaling: that of the training data; of `data` where not given. A field that died out or went uniform in
-    the data (below 0.01) must be so in the run. Raises FramesInvalid for other numbers of trials or channels.
+    The frames of run and data are at the same times. Beyond the data nobody knows how strong a pattern should be: it may
+    grow, or decay as heat does; there a run must only stay finite and within the limits. For the standard deviation see
+    ``sd_ratio``. run may be an array, which may hold values that are not finite. scaling: that of the training data; of
+    `data` where not given. Raises FramesInvalid for other numbers of trials or channels.
     """
     values, wanted = _values(run), _values(data)
     if values.ndim != 5 or wanted.ndim != 5 or (len(values), *values.shape[2:]) != (len(wanted), *wanted.shape[2:]):
@@ -60,12 +61,10 @@ def stability(
     values, wanted = (_unit(scaling, array) for array in (values, wanted))
     finite = np.isfinite(values).all(axis=(1, 2, 3, 4))
     with np.errstate(invalid="ignore", over="ignore"):
-        inside = ((values >= LOWEST) & (values <= HIGHEST)).all(axis=(1, 2, 3, 4))
-        ours = _pattern_sd(values[:, -1])
-    theirs = _pattern_sd(wanted[:, min(values.shape[1], wanted.shape[1]) - 1])
-    none = theirs < _NO_PATTERN
-    ratios = np.where(none, np.where(ours < _NO_PATTERN, 1.0, np.inf), ours / np.maximum(theirs, _NO_PATTERN))
-    good = finite & inside & (ratios >= LEAST_SD) & (ratios <= MOST_SD)
+        lowest, highest = (extreme(values, axis=(1, 2, 3, 4)) for extreme in (np.min, np.max))
+        last = min(values.shape[1], wanted.shape[1]) - 1
+        ratios = sd_ratio(values[:, last].std(axis=(1, 2)), wanted[:, last].std(axis=(1, 2)))
+    good = are_stable(finite, lowest, highest, ratios)
     known = values[np.isfinite(values)]
     return Stability(
         finite=bool(finite.all()),
@@ -74,6 +73,31 @@ def stability(
         sd_ratios=tuple(ratios.tolist()),
         stable_trials=tuple(good.tolist()),
     )
+
+
+def sd_ratio(
+    ours: Float[np.ndarray, "*place channel"], theirs: Float[np.ndarray, "*place channel"]
+) -> Float[np.ndarray, "*place"]:
+    """The strength of a pattern over that of the data's, from standard deviations over cells in scaled units.
+
+    Strength is the root mean square over channels, of 0.01 at least. So a channel that is constant in the data asks for
+    nothing, and what a run holds there counts as pattern beside that of the other channels: of two channels it is forgiven
+    1.8 times what the other one has, and where all are constant in the data next to nothing is.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        strengths = [np.sqrt(np.square(sds, dtype=np.float64).mean(axis=-1)) for sds in (ours, theirs)]
+        return np.asarray(np.maximum(strengths[0], NO_PATTERN) / np.maximum(strengths[1], NO_PATTERN))
+
+
+def are_stable(
+    finite: Bool[np.ndarray, " trial"],
+    lowest: Float[np.ndarray, " trial"],
+    highest: Float[np.ndarray, " trial"],
+    sd_ratios: Float[np.ndarray, " trial"],
+) -> Bool[np.ndarray, " trial"]:
+    """From the extremes in scaled units over all frames, and the strength where the data end: see ``stability``."""
+    within = (lowest >= LOWEST) & (highest <= HIGHEST)
+    return np.asarray(finite & within & (sd_ratios >= LEAST_SD) & (sd_ratios <= MOST_SD))
 
 
 def stable(
@@ -99,9 +123,3 @@ def _scaling_of(values: np.ndarray) -> Scaling:
 def _unit(scaling: Scaling, values: np.ndarray) -> np.ndarray:
     low, high = np.array(scaling.lows), np.array(scaling.highs)
     return np.asarray((values - low) / (high - low))
-
-
-def _pattern_sd(images: np.ndarray) -> np.ndarray:
-    """(trial, y, x, channel) -> (trial,)."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.sqrt(images.var(axis=(1, 2)).mean(axis=-1)))
