@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ LEAST_SD, LARGEST_SD = 0.5, 1.5
 """Of the pattern's standard deviation, as a multiple of the data's."""
 _SD_FLOOR = 0.01
 """Added to both standard deviations, in units of the range: a field that has levelled out has no pattern to compare."""
+_RECENT = 4
+"""The share of the data, one in so many, that tells whether its pattern was fading or growing when it ended."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +33,13 @@ class FreeRun:
     transition_error, transition_no_change: (trial, transition), one frame ahead from each true frame, hidden channels at
     zero; empty unless asked for.
     lowest, highest, sd_ratio: (trial, frame), of all frames run; sd_ratio is the pattern's standard deviation over that
-    of the data at the same frame (the last one, beyond the data), of the channel that is farthest off.
-    finite: (trial, frame).
+    of the data at the same frame, of the channel that is farthest off; a channel that is flat in the data must be so.
+    Beyond the data it is compared with the data's last frame. Where the data's own pattern was fading or growing towards
+    its end (over its last quarter), it may go on doing so: whatever lies between the last frame's and what that rate has
+    made of it by then has a ratio of 1.
+    finite: (trial, frame). spread: (trial,), the standard deviations that nrmse is in.
+    Two flags: `stable`, whether it is a pattern like the data's where the data ends, and `kept`, whether it is still one
+    where the run ends.
     """
 
     error: Float[np.ndarray, "trial frame"]
@@ -43,16 +51,24 @@ class FreeRun:
     highest: Float[np.ndarray, "trial frame_run"]
     sd_ratio: Float[np.ndarray, "trial frame_run"]
     finite: Bool[np.ndarray, "trial frame_run"]
+    spread: Float[np.ndarray, " trial"]
 
     @property
     def stable_trials(self) -> Bool[np.ndarray, " trial"]:
         """Always finite, always within [-0.5, 1.5], and with 0.5 to 1.5 of the data's standard deviation where they end.
 
-        Beyond the data nobody knows how strong a pattern should be.
+        What becomes of the pattern beyond the data is told by `kept_trials`.
         """
         within = (self.lowest >= LOWEST) & (self.highest <= HIGHEST) & self.finite
-        last = self.sd_ratio[:, self.error.shape[1] - 1]
-        return np.asarray(within.all(axis=1) & (last >= LEAST_SD) & (last <= LARGEST_SD))
+        return np.asarray(within.all(axis=1) & _like_the_data(self.sd_ratio[:, self.error.shape[1] - 1]))
+
+    @property
+    def kept_trials(self) -> Bool[np.ndarray, " trial"]:
+        """Stable, and with 0.5 to 1.5 of the standard deviation of the data's last frame (see sd_ratio) where the run ends.
+
+        Without frames beyond the data it says what `stable_trials` says.
+        """
+        return np.asarray(self.stable_trials & _like_the_data(self.sd_ratio[:, -1]))
 
     @property
     def stable(self) -> bool:
@@ -60,10 +76,20 @@ class FreeRun:
         return bool(self.stable_trials.all())
 
     @property
+    def kept(self) -> bool:
+        """Whether every trial is stable and keeps its pattern to the end of the run."""
+        return bool(self.kept_trials.all())
+
+    @property
     def score(self) -> float:
         """Mean nrmse over frames and trials; infinite where the automaton ran away."""
         mean = float(self.nrmse.mean())
         return mean if np.isfinite(mean) else float("inf")
+
+    @property
+    def no_change_nrmse(self) -> Float[np.ndarray, "trial frame"]:
+        """Of staying where it began, in the units of nrmse."""
+        return np.asarray(self.no_change_error / self.spread[:, None])
 
     @property
     def transition_ratio(self) -> float:
@@ -82,11 +108,13 @@ def free_run(
     n_frames: int | None = None,
     generator: torch.Generator | None = None,
     transitions: bool = False,
+    on_frame: Callable[[int, Tensor], None] | None = None,
 ) -> FreeRun:
     """Run the automaton from the first frame of every trial and compare it with what follows.
 
     n_frames: how many frames to run, by default as many as follow in the data; more is allowed, errors end with the data.
     generator: draws which cells fire, where not all do. transitions: also predict one frame ahead from every true frame.
+    on_frame: called with the number (from 1) and the state, hidden channels included, of every frame that is run.
     Raises FramesInvalid.
     """
     model.check(frames)
@@ -96,10 +124,16 @@ def free_run(
         raise FramesInvalid(f"a free run needs a frame to go to: {frames.n_frames} frames, n_frames = {n}")
     centred = truth - truth.mean(dim=(1, 3, 4), keepdim=True)
     spread = centred.square().sum(dim=(2, 3, 4)).mean(dim=1).sqrt().clamp_min(1e-12)
+    sds = truth.flatten(3).std(dim=3) + _SD_FLOOR
+    recent = max(1, (frames.n_frames - 1) // _RECENT)
+    growth = (sds[:, -1] / sds[:, -1 - recent]).log() / recent
     errors, stays, watched = [], [], []
     for number, state in enumerate(model.states(frames, n, generator=generator), start=1):
+        if on_frame is not None:
+            on_frame(number, state)
         seen = state[:, : truth.shape[2]]
-        watched.append(_watch(state, seen, truth[:, min(number, frames.n_frames - 1)]))
+        beyond = max(0, number - (frames.n_frames - 1))
+        watched.append(_watch(state, seen, sds[:, number - beyond], growth * beyond))
         if number < frames.n_frames:
             errors.append(_norm(seen - truth[:, number]))
             stays.append(_norm(truth[:, 0] - truth[:, number]))
@@ -108,13 +142,23 @@ def free_run(
     ahead, ahead_stays = _transitions(model, frames, truth, generator) if transitions else (error[:, :0], error[:, :0])
     return FreeRun(
         _numpy(error), _numpy(error / spread[:, None]), _numpy(torch.stack(stays, dim=1)), _numpy(ahead),
-        _numpy(ahead_stays), _numpy(lowest), _numpy(highest), _numpy(ratio), finite.cpu().numpy(),
+        _numpy(ahead_stays), _numpy(lowest), _numpy(highest), _numpy(ratio), finite.cpu().numpy(), _numpy(spread),
     )  # fmt: skip
 
 
-def _watch(state: Tensor, seen: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Lowest, highest, the ratio of standard deviations that is farthest from 1, and whether all is finite."""
-    ratios = (seen.flatten(2).std(dim=2) + _SD_FLOOR) / (truth.flatten(2).std(dim=2) + _SD_FLOOR)
+def _like_the_data(sd_ratio: np.ndarray) -> np.ndarray:
+    return np.asarray((sd_ratio >= LEAST_SD) & (sd_ratio <= LARGEST_SD))
+
+
+def _watch(state: Tensor, seen: Tensor, wanted: Tensor, growth: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Lowest, highest, the ratio of standard deviations that is farthest from 1, and whether all is finite.
+
+    wanted: (trial, channel), with the floor. growth: logarithm of what may have become of it since, for good or ill.
+    """
+    sds = seen.flatten(2).std(dim=2) + _SD_FLOOR
+    lowest = (wanted * growth.clamp_max(0.0).exp()).clamp_min(_SD_FLOOR)
+    allowed = sds.clamp(lowest, (wanted * growth.clamp_min(0.0).exp()).clamp_min(lowest))
+    ratios = sds / allowed
     farthest = ratios.log().abs().nan_to_num(nan=float("inf")).argmax(dim=1, keepdim=True)
     finite = torch.isfinite(state).flatten(1).all(dim=1)
     return seen.flatten(1).amin(dim=1), seen.flatten(1).amax(dim=1), ratios.gather(1, farthest)[:, 0], finite

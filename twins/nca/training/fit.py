@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from twins.errors import AutomatonDiverged, FramesInvalid
 from twins.nca.automaton import Automaton
 from twins.nca.frames import Frames
-from twins.nca.free_run import FreeRun, free_run
 from twins.nca.model import NcaModel
 from twins.nca.scaling import Scaling
 from twins.nca.training.events import FittedNca, NcaEpoch, NcaEvent
 from twins.nca.training.held_out import Divided, divided
 from twins.nca.training.interpolated import Interpolated
+from twins.nca.training.judging import BACKWARD_WORK, Judge, Judged, Kept
 from twins.nca.training.pool import KeptStates, lasting
 from twins.nca.training.settings import NcaFitSettings
 from twins.nca.training.transitions import Transitions
@@ -29,6 +28,9 @@ _ADVICE = (
     "the updates were no longer finite: try a smaller learning_rate, gradients='normalised', a larger state_weight, "
     "injection of more true frames, or an automaton with bounds='clip'"
 )
+
+_FEWEST_EPOCHS = 50
+"""With max_seconds: an epoch that would take more than one part in so many of them is cut short."""
 
 
 def fit_nca(
@@ -42,10 +44,11 @@ def fit_nca(
 ) -> Generator[NcaEvent, None, FittedNca]:
     """Train `automaton` on the frames; yields an ``NcaEpoch`` after each epoch, returns the fit with the best weights in it.
 
-    The best has stable free runs with the least error on validation frames, other sequences of the same kind; without, on
-    trials or on an end of the sequence that are held out. The automaton keeps the best weights so far whenever the
-    generator is closed early. scaling: of the observed channels; by default the range of the training values, one for all
-    channels where they have one unit, else one for each.
+    The best has free runs that are stable, that then keep their pattern beyond the data, and that have the least error on
+    validation frames, other sequences of the same kind; without, on trials or on an end of the sequence that are held out.
+    Of a single sequence stability is judged from its first frame. With cyclic=True the runs go through several cycles. The
+    automaton keeps the best weights so far whenever the generator is closed early. scaling: of the observed channels; by
+    default the range of the training values, one for all channels where they have one unit, else one for each.
     Raises FramesInvalid, AutomatonInvalid, AutomatonDiverged (if nothing was ever finite).
     """
     training = _Training(automaton, frames, validation, seed, settings or NcaFitSettings(), scaling)
@@ -81,21 +84,6 @@ def divided_for(
     return _Training(automaton, frames, validation, seed, settings or NcaFitSettings(), None).data
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
-    """Weights, how they did, and in which epoch."""
-
-    weights: dict[str, Tensor]
-    judged: FreeRun
-    epoch: int
-    train_loss: float
-
-    def beats(self, other: _Kept | None) -> bool:
-        """Stable ones before all others, then by the error of their free runs."""
-        mine = (not self.judged.stable, self.judged.score)
-        return other is None or mine < (not other.judged.stable, other.judged.score)
-
-
 @dataclass(slots=True)
 class _Tally:
     """What an epoch came to."""
@@ -129,7 +117,7 @@ class _Training:
         self.automaton, self.settings, self.seed = automaton, settings, seed
         self.rng, self.draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         judged = None if validation is None else self._prepared(validation)
-        self.data = divided(self._prepared(frames), judged, settings.validation_share, self.rng)
+        self.data = divided(self._prepared(frames), judged, settings.validation_share, self.rng, cyclic=settings.cyclic)
         trained = self.data.trained
         conditions = trained.condition_values
         self.model = NcaModel(
@@ -138,6 +126,7 @@ class _Training:
         )  # fmt: skip
         self.model.check(trained)
         self.model.check(self.data.judged)
+        self.judge = Judge(self.model, self.data, settings, seed)
         self.transitions = self._transitions()
         self.transitions.n_starts(max(stage.horizon for stage in settings.plan))
         if settings.injection == "first" and settings.propagate and self.transitions.n_sequences == 1:
@@ -149,7 +138,7 @@ class _Training:
         self.kept = None if pool is None else KeptStates(pool, self.transitions, automaton.spec)
         self.between = Interpolated(self.transitions)
         self.updater = Updater(automaton, settings, self.draws)
-        self.best: _Kept | None = None
+        self.best: Kept | None = None
         self.stage, self.counting, self.stopped = 0, False, "epochs"
         self.n_epochs = self.n_skipped = self.n_replaced = self.in_a_row = 0
         self.last_loss = math.inf
@@ -189,12 +178,13 @@ class _Training:
             self.n_epochs, stage.horizon, parts, tally.loss, tally.overshoot,
             None if judged is None else judged.score, None if judged is None else judged.stable, rate,
             self.best is not None and self.best.epoch == self.n_epochs, propagated, tally.n_skipped, tally.n_replaced,
-            seconds, progress,
+            seconds, progress, None if judged is None else judged.kept,
         )  # fmt: skip
 
     def _pass(self, horizon: int, parts: int, rate: float) -> _Tally:
-        """All minibatches of an epoch."""
+        """All minibatches of an epoch, or as many as its share of the time allows."""
         tally, n_steps = _Tally(), self.settings.steps_per_frame // parts
+        ends, cells = self._epoch_ends(), math.prod(self.data.trained.size)
         for numbers in self._minibatches(horizon, parts):
             if parts > 1:
                 done = self.updater.step(self.between.draw(len(numbers), parts, rng=self.rng), rate, n_steps)
@@ -205,22 +195,29 @@ class _Training:
                 if self.kept is not None:
                     self.kept.hand_in(drawn, done.outputs, done.losses, done.good)
             tally.add(done)
+            self.judge.trained(BACKWARD_WORK * len(numbers) * horizon * n_steps * cells)
             self.in_a_row = 0 if done.taken else self.in_a_row + 1
             if self.in_a_row >= self.settings.most_skipped:
                 self.stopped = "diverged"
                 break
+            if time.monotonic() >= ends:
+                break
         return tally
 
-    def _judge(self, progress: float, loss: float) -> FreeRun | None:
+    def _epoch_ends(self) -> float:
+        """When an epoch must end at the latest, so that schedule, events and max_seconds hold where passes are long."""
+        limit = self.settings.max_seconds
+        if limit is None:
+            return math.inf
+        return min(time.monotonic() + limit / _FEWEST_EPOCHS, self.began + limit)
+
+    def _judge(self, progress: float, loss: float) -> Judged | None:
         """Run freely, where it is time to, and keep what is best; what came before the warm-up's end counts no longer."""
-        due = self.n_epochs % self.settings.validate_every == 0 or progress >= 1.0
-        if not due or self.stopped == "diverged":
+        if self.stopped == "diverged" or not self.judge.due(self.n_epochs, progress):
             return None
-        n_frames = round(self.settings.beyond * (self.data.judged.n_frames - 1))
-        draws = torch.Generator().manual_seed(self.seed + 1)  # the same cells fire every time
-        judged = free_run(self.model, self.data.judged, n_frames=max(1, n_frames), generator=draws)
+        judged = self.judge.judge(self.n_epochs, progress)
         weights = {name: value.detach().clone() for name, value in self.automaton.state_dict().items()}
-        now = _Kept(weights, judged, self.n_epochs, loss)
+        now = Kept(weights, judged, self.n_epochs, loss)
         counts = progress >= self.settings.warm_up
         if now.beats(self.best) or (counts and not self.counting):
             self.best = now
@@ -271,9 +268,9 @@ class _Training:
         if best is None or lost:
             raise AutomatonDiverged(f"after {self.n_epochs} epochs there is nothing to keep: {_ADVICE}")
         return FittedNca(
-            self.model, self.seed, best.judged.score, best.judged.stable, best.judged, best.train_loss, best.epoch,
+            self.model, self.seed, best.judged.score, best.judged.stable, best.judged.run, best.train_loss, best.epoch,
             self.n_epochs, time.monotonic() - self.began, self.stopped, _ADVICE if self.stopped == "diverged" else "",
-            self.data.validated_on, self.data.held_out, self.n_skipped, self.n_replaced,
+            self.data.validated_on, self.data.held_out, self.n_skipped, self.n_replaced, best.judged.kept, best.judged.whole,
         )  # fmt: skip
 
 

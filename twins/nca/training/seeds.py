@@ -37,8 +37,8 @@ class FittedSeeds:
 
     @property
     def best(self) -> FittedNca:
-        """A stable one before all others, then the least error of free runs."""
-        return min(self.fits, key=lambda fit: (not fit.stable, fit.validation))
+        """A stable one before all others, then one whose pattern lasts beyond the data, then the least error of free runs."""
+        return min(self.fits, key=lambda fit: (not fit.stable, not fit.kept, fit.validation))
 
     @property
     def stable_seeds(self) -> int:

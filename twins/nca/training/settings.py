@@ -64,18 +64,22 @@ class NcaFitSettings:
     the learning rate; it is left out where the sequence is not smooth in time. Not by default: on Gray-Scott the same
     time spent on whole frames gave the smaller error. stages: replaces both. batch:
     transitions in a minibatch. batches_per_epoch: an epoch is that many minibatches instead of a whole pass.
-    max_seconds: stop after this time; schedule and stages then go by the time too, so that numbers depend on the machine.
+    max_seconds: stop after this time; schedule and stages then go by the time too, so that numbers depend on the machine. An
+    epoch that would take more than a fiftieth of it ends early.
     learning_rate, schedule: constant, or falling to a hundredth by a cosine or exponentially. gradients: "normalised": each
     tensor over its own norm. update_share: of the minibatches that move the weights.
     propagate: what the automaton made of a frame is the next frame's input, hidden channels included. injection: who gets
     the true frame instead, hidden channels at zero: "first" (the first sequence, always) or a share of all, drawn anew each
     epoch. largest_jump: outputs of an epoch whose loss is more than so many times the last one's are not handed on.
-    cyclic: after the last frame comes the first. replicas: copies of every trial.
+    cyclic: after the last frame comes the first: the frames are one whole cycle. replicas: copies of every trial.
     loss, loss_options: see twins.nca.losses. target: "full" frames, or "differential": how much they changed.
     state_weight: of the overshoot beyond [0, 1], mean over steps, sum over cells. weight_l1: of the sum of all |weight|.
     augmentation, damage: what is done to inputs. pool: states at the last frame live on. checkpoint_every: see Automaton.unroll.
-    warm_up: share of the training before which nothing counts as best. validate_every: epochs. beyond: free runs for the
-    choice of the best go on to so many times the length of the data, and must stay stable. validation_share: of the
+    warm_up: share of the training before which nothing counts as best. validate_every: epochs from one free
+    run to the next; None: 10, or a tenth of the training if that is less, but rarer where free runs would take more than
+    about a tenth of the training's work. beyond: free runs for the choice of the best go on to so many times the length of
+    the data (the whole sequence, also where only its end is held out), and must stay stable; of a cycle so many whole ones,
+    at least two. validation_share: of the
     trials, or of a single trial's frames, that are held out where no validation frames are given.
     largest_state: beyond it a state has run away. most_skipped: updates in a row that may fail before the fit ends.
 
@@ -109,7 +113,7 @@ class NcaFitSettings:
     pool: Pool | None = None
     checkpoint_every: int | None = None
     warm_up: float = 0.05
-    validate_every: int = 10
+    validate_every: int | None = None
     beyond: float = 2.0
     validation_share: float = 0.15
     largest_state: float = 100.0
@@ -122,13 +126,13 @@ class NcaFitSettings:
         for name, allowed in (("schedule", SCHEDULES), ("target", TARGETS), ("gradients", GRADIENTS)):
             if getattr(self, name) not in allowed:
                 raise AutomatonInvalid(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        for name in ("steps_per_frame", "stride", "epochs", "batch", "replicas", "validate_every", "most_skipped"):
+        for name in ("steps_per_frame", "stride", "epochs", "batch", "replicas", "most_skipped"):
             _check(name, getattr(self, name), "a whole number of at least 1", _is_count)
         for stage in self.stages:
             _check(
                 "parts of a stage", stage.parts, f"divisors of steps_per_frame = {self.steps_per_frame}", self._divides
             )
-        for name in ("batches_per_epoch", "checkpoint_every"):
+        for name in ("batches_per_epoch", "checkpoint_every", "validate_every"):
             _check(
                 name, getattr(self, name), "None or a whole number of at least 1", lambda v: v is None or _is_count(v)
             )
