@@ -61,51 +61,46 @@ def pairs_of_model(
     n_frames: int,
     frame: int = 0,
     along: Along = "frames",
+    every: int = 1,
     perturbation_sd: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> FramePairs:
     """What the automaton makes of frames, in one frame's time each.
 
-    along: "frames" begins at n_frames of the given ones, from `frame` on, with hidden channels at zero: what it has
-    learned where the data are. "run" begins at one of the frames and goes on freely for n_frames, hidden channels and all.
+    along: "frames" begins at n_frames of the given ones (or as many as there are), one in `every` from `frame` on, with
+    hidden channels at zero: what it has learned where the data are. "run" begins at one of the frames and goes on freely
+    for n_frames, hidden channels and all.
     perturbation_sd: in units of the model's range; the states are run once more with so much smooth noise on the observed
     channels. generator: of that noise, and of the cells that fire. Raises FramesInvalid for a run that leaves the finite.
     """
     model.check(frames)
     exact = replace(model, automaton=copy.deepcopy(model.automaton).double())
-    spec, n_observed = exact.automaton.spec, exact.automaton.spec.n_observed
+    numbers = range(frame, min(frame + n_frames * every, frames.n_frames), every)
     if along == "frames":
-        n_frames = min(n_frames, frames.n_frames - frame)
-        states = [exact.start(frames, number) for number in range(frame, frame + n_frames)]
+        states = [exact.start(frames, number) for number in numbers]
     else:
         states = [exact.start(frames, frame), *exact.states(frames, n_frames - 1, frame=frame, generator=generator)]
     begun, n_fresh = torch.cat(states), len(states) * frames.n_trials
+    n, n_still = exact.automaton.spec.n_observed, exact.automaton.spec.n_environment
     if perturbation_sd > 0.0:
-        if generator is None:
-            raise FramesInvalid("perturbation_sd draws noise: pass a generator")
-        moved = begun.clone()
-        moved[:, :n_observed] += perturbation_sd * _smooth(begun[:, :n_observed], generator)
-        begun = torch.cat((begun, moved))
+        begun = torch.cat((begun, _perturbed(begun, n, perturbation_sd, generator)))
+    low, high = (
+        torch.tensor(ends, dtype=torch.float64)[:, None, None] for ends in (model.scaling.lows, model.scaling.highs)
+    )
     ended = _ahead(exact, frames, begun, generator)
-    low = torch.tensor(model.scaling.lows, dtype=torch.float64)[:, None, None]
-    span = torch.tensor(model.scaling.highs, dtype=torch.float64)[:, None, None] - low
-    fields, after = low + span * begun[:, :n_observed], low + span * ended[:, :n_observed]
+    fields, after = (low + (high - low) * states[:, :n] for states in (begun, ended))
     if not bool(torch.isfinite(after).all()):
         raise FramesInvalid(f"the automaton ran away within {n_frames} frames: there is no rule to be read there")
-    hidden = begun[:, n_observed + spec.n_environment :]
+    fresh, hidden = slice(n_fresh), begun[:, n + n_still :] if along == "run" else begun[:, :0]
     samples = _samples(
-        frames,
-        fields[:n_fresh],
-        after[:n_fresh],
-        hidden[:n_fresh],
-        spec.padding,
-        "automaton, through whole frames",
-        True,
-    )
-    fields = torch.cat((fields, samples.fields[:, n_observed:].repeat(len(begun) // n_fresh, 1, 1, 1)), dim=1)
+        frames, fields[fresh], after[fresh], hidden[fresh], padding=exact.automaton.spec.padding,
+        source="automaton, through whole frames", simulated=True, follow=along == "run" or every == 1,
+    )  # fmt: skip
+    n_copies = len(begun) // n_fresh
+    fields = torch.cat((fields, samples.fields[:, n:].repeat(n_copies, 1, 1, 1)), dim=1)
     return FramePairs(
-        fields, after, hidden if along == "run" else hidden[:, :0], samples.fold * (len(begun) // n_fresh),
-        model.steps_per_frame, model.dt_s / model.steps_per_frame, samples, _own_errors(exact, frames, generator),
+        fields, after, hidden, samples.fold * n_copies, model.steps_per_frame, model.dt_s / model.steps_per_frame, samples,
+        _own_errors(exact, frames, numbers, generator),
     )  # fmt: skip
 
 
@@ -118,19 +113,29 @@ def pairs_of_frames(frames: Frames, *, n_steps: int, padding: Padding = "periodi
     run = frames.tensor().double().transpose(0, 1)  # (time, trial, …): folds are spans of time
     before, after = run[:-1].flatten(0, 1), run[1:].flatten(0, 1)
     told = "frames, through their distance in time"
-    samples = _samples(frames, before, after, before[:, :0], padding, told, frames.simulated)
+    samples = _samples(
+        frames, before, after, before[:, :0], padding=padding, source=told, simulated=frames.simulated, follow=True
+    )
     return FramePairs(samples.fields, after, before[:, :0], samples.fold, n_steps, frames.dt_s / n_steps, samples)
 
 
 def _samples(
-    frames: Frames, before: Tensor, after: Tensor, hidden: Tensor, padding: Padding, source: str, simulated: bool
+    frames: Frames,
+    before: Tensor,
+    after: Tensor,
+    hidden: Tensor,
+    *,
+    padding: Padding,
+    source: str,
+    simulated: bool,
+    follow: bool,
 ) -> Samples:
-    """Of states ordered by time and then trial. Rates: of the state in the middle of the frame before and the one after,
-    which is right to second order where the states follow each other."""
+    """Of states ordered by time and then trial. Rates: where states follow each other the mean over the frames before and
+    after, which is right to second order."""
     n_times = len(before) // frames.n_trials
     still, still_names = still_fields(frames, n_times)
     rates = ((after - before) / frames.dt_s).reshape(n_times, frames.n_trials, *after.shape[1:])
-    if n_times > 2:
+    if follow and n_times > 2:
         rates = torch.cat((1.5 * rates[:1] - 0.5 * rates[1:2], 0.5 * (rates[1:] + rates[:-1])))
     return Samples(
         torch.cat((before, still), dim=1), rates.flatten(0, 1), hidden, (*frames.names, *still_names),
@@ -146,6 +151,14 @@ def _ahead(model: NcaModel, frames: Frames, states: Tensor, generator: torch.Gen
         return model.automaton.unroll(states, model.steps_per_frame, generator=generator, conditions=repeated).state
 
 
+def _perturbed(states: Tensor, n_observed: int, sd: float, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        raise FramesInvalid("perturbation_sd draws noise: pass a generator")
+    moved = states.clone()
+    moved[:, :n_observed] += sd * _smooth(states[:, :n_observed], generator)
+    return moved
+
+
 def _smooth(like: Tensor, generator: torch.Generator) -> Tensor:
     """Noise of standard deviation one over each image, that varies over a few cells: waves weighed by exp(-(k·length)²/4)."""
     white = torch.randn(like.shape, generator=generator, dtype=like.dtype)
@@ -157,13 +170,16 @@ def _smooth(like: Tensor, generator: torch.Generator) -> Tensor:
     return found
 
 
-def _own_errors(model: NcaModel, frames: Frames, generator: torch.Generator | None) -> tuple[float, ...]:
-    """A frame ahead from every true frame that has a next one, hidden channels at zero."""
-    if frames.n_frames < 2:
+def _own_errors(
+    model: NcaModel, frames: Frames, numbers: range, generator: torch.Generator | None
+) -> tuple[float, ...]:
+    """A frame ahead from these true frames, as far as they have a next one, hidden channels at zero."""
+    numbers = range(numbers.start, min(numbers.stop, frames.n_frames - 1), numbers.step)
+    if not numbers:
         return ()
     truth, n_observed = model.observed(frames), model.automaton.spec.n_observed
     squares = []
-    for number in range(frames.n_frames - 1):
+    for number in numbers:
         led = _ahead(model, frames, model.start(frames, number), generator)[:, :n_observed]
         wrong = (led - truth[:, number + 1]).square().mean(dim=(2, 3))
         squares.append(wrong / (truth[:, number + 1] - truth[:, number]).square().mean(dim=(2, 3)).clamp_min(1e-24))

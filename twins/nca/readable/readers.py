@@ -38,7 +38,7 @@ def read_model(
     """The effective rule of an automaton.
 
     through: "frame" reads the equation whose own steps over a frame lead where the automaton's lead (see ``read_flow``),
-    along the given frames or its own run (see ``pairs_of_model``). "step" reads single steps along its run, one in `every`
+    along the given frames, one in `every`, or its own run (see ``pairs_of_model``). "step" reads single steps along its run, one in `every`
     (see ``samples_of_model``): of an automaton trained with many steps a frame, its data say nothing of these. "auto": a
     frame, where that has more than one step. The other options are those of these functions.
     """
@@ -49,8 +49,9 @@ def read_model(
         )  # fmt: skip
         return read_rule(samples, library, tolerance=tolerance, only=only)
     pairs = pairs_of_model(
-        model, frames, n_frames=n_frames, frame=frame, along=along, perturbation_sd=perturbation_sd, generator=generator
-    )
+        model, frames, n_frames=n_frames, frame=frame, along=along, every=every, perturbation_sd=perturbation_sd,
+        generator=generator,
+    )  # fmt: skip
     return read_flow(pairs, library, tolerance=tolerance, only=only)
 
 

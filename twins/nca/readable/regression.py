@@ -16,6 +16,8 @@ from jaxtyping import Float
 
 _EXCHANGE_GAIN = 1e-3
 """Share of the misfit that an exchange of one term for another must gain."""
+_MOST_EXCHANGED = 30
+"""Terms, beyond which exchanging them takes too long."""
 Rows = tuple[Float[np.ndarray, "row term"], Float[np.ndarray, " row"]]
 
 
@@ -90,7 +92,7 @@ class Folds:
         return found
 
     def _exchanged(self, kept: list[int], usable: list[int]) -> list[int]:
-        misfit, gained = _misfit(self._together, kept), True
+        misfit, gained = _misfit(self._together, kept), len(usable) <= _MOST_EXCHANGED
         while gained:
             gained = False
             for place in range(len(kept)):
