@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from labctl.html_page import HtmlPage
 from labctl.nca_pictures import Film, hidden_channels, in_colour, side_by_side
+from labctl.nca_words import stability, worse_than_no_change
 from labctl.report import MEASURED, PROMISED
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def write_nca_report(path: Path, one: Evaluation, *, judged_on: str = "") -> Non
         page.banner("SIMULATED: the images behind this report were simulated; no camera saw them.")
     if not figures["stable"]:
         page.banner("NOT STABLE: left to itself, this automaton does not stay a pattern like the data's.")
+    if words := worse_than_no_change(figures):
+        page.banner(f"The free run is {words}.")
     page.paragraph(_first(one, judged_on))
     page.heading("Beside the data")
     _films(page, one)
@@ -42,7 +45,7 @@ def write_nca_report(path: Path, one: Evaluation, *, judged_on: str = "") -> Non
     if figures.get("patterns"):
         page.heading("Patterns where no two agree cell by cell")
         _patterns(page, figures["patterns"])
-    if one.regeneration is not None:
+    if one.figures.get("regeneration"):
         page.heading("Healing")
         _healing(page, one)
     page.heading("Hidden channels")
@@ -128,11 +131,23 @@ def _error_plot(one: Evaluation) -> Figure:
 def _numbers(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("stable (finite, within [-0.5, 1.5] of the data's range, 0.5 to 1.5 of their pattern's strength)",
-         f"{'yes' if figures['stable'] else 'NO'}: {figures['stable_sequences']} of {figures['sequences']} sequences"),
+         f"{stability(figures)}: {figures['stable_sequences']} of {figures['sequences']} sequences"),
+        *_beyond(figures),
         ("error of the free run, mean over frames, in standard deviations of the data", _text(figures["free_run_error"])),
+        ("error of predicting no change, in the same units", _text(figures["no_change_error"])),
         ("error of one transition over that of predicting no change", _text(figures["transition_ratio_to_no_change"])),
         ("strength of the pattern where the data end, over that of the data", _text(figures["sd_ratio_at_end_of_data"])),
     ]  # fmt: skip
+
+
+def _beyond(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What becomes of it far beyond the data."""
+    longer = figures.get("longer")
+    if not longer:
+        return []
+    left = longer["left_after"]
+    what = f"finite and within bounds, far beyond the data, {longer['sequences']} sequences"
+    return [(what, f"for all of {longer['frames']} frames" if left is None else f"no longer at frame {left}")]
 
 
 def _patterns(page: HtmlPage, patterns: Mapping[str, Any]) -> None:
@@ -186,11 +201,15 @@ def _healing(page: HtmlPage, one: Evaluation) -> None:
         "tenths at the end. A pattern that grows again somewhere else is no less alive: strength says so.",
         note=True,
     )
+    known = [value for value in figures["recovered"] if value is not None]
+    if not known:
+        page.paragraph("How it heals is not known: the runs do not stay finite.")
+        return
     figure = Figure(figsize=(6.4, 2.9), layout="constrained")
     axes = figure.subplots()
     axes.plot(figures["frames"], figures["recovered"], color=PROMISED, marker="o", ms=3, lw=1.4)
     axes.axhline(1.0, color="black", lw=0.8, ls=":")
-    axes.set_ylim(min(-0.1, max(-2.0, min(value for value in figures["recovered"] if value is not None) - 0.1)), 1.1)
+    axes.set_ylim(min(-0.1, max(-2.0, min(known) - 0.1)), 1.1)
     axes.set_xlabel("frames after the damage")
     axes.set_ylabel("healed (median)", fontsize=9)
     axes.tick_params(labelsize=8)

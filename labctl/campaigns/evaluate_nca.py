@@ -17,8 +17,15 @@ from labctl.errors import CampaignError
 from labctl.events import Progress, Reported, Warned
 from labctl.images import Images
 from labctl.json_file import write_json
-from labctl.nca_figures import free_run_figures, pattern_figures, regeneration_figures, symmetry_figures
+from labctl.nca_figures import (
+    free_run_figures,
+    longer_figures,
+    pattern_figures,
+    regeneration_figures,
+    symmetry_figures,
+)
 from labctl.nca_model import SavedNca, as_taken, origin
+from labctl.nca_words import one_line, worse_than_no_change
 
 if TYPE_CHECKING:
     from twins.nca import Frames
@@ -113,10 +120,10 @@ def evaluate_frames(
     step = Step(key, f"Evaluate {saved.name} on {frames.n_trials} sequences")
     yield step.started()
     job = _Job(saved, frames, seed, settings, n_frames)
-    run, hidden, kept = yield from in_background(job.run, key=key)
+    free, run, hidden, kept = yield from in_background(job.free, key=key)
     yield Progress(key, 0.4, 1.0, "free runs")
-    free = yield from in_background(job.free, key=key)
     figures: dict[str, Any] = free_run_figures(free, frames)
+    figures["longer"] = yield from in_background(lambda: job.longer(free), key=key)
     remarks: list[str] = []
     window = saved.model.automaton.spec.padding != "periodic" if settings.window is None else settings.window
     patterns = yield from in_background(lambda: pattern_figures(run, frames, window=window), key=key)
@@ -125,13 +132,18 @@ def evaluate_frames(
     yield Progress(key, 0.6, 1.0, "patterns")
     figures["symmetry"] = yield from _tried(job.symmetry, "symmetry", remarks, key)
     healed = None
-    if settings.damage != "none":
+    if settings.damage != "none" and not free.stable:
+        remarks.append("healing was not judged: left alone, the automaton is not stable")
+        figures["regeneration"] = None
+    elif settings.damage != "none":
         healed = yield from _tried(job.regeneration, "healing", remarks, key)
         figures["regeneration"] = None if healed is None else regeneration_figures(healed, saved.model.steps_per_frame)
     yield Progress(key, 0.9, 1.0, "symmetry and healing")
     if settings.readable:
         figures["readable"] = yield from _tried(job.readable, "readable rule", remarks, key)
     figures["simulated"] = saved.simulated or frames.simulated
+    if words := worse_than_no_change(figures):
+        remarks.insert(0, f"the free run is {words}")
     for words in remarks:
         yield Warned(key, words)
     yield step.finished(one_line(figures))
@@ -153,15 +165,6 @@ def write_evaluation(one: Evaluation, *, report: Path | None, data: Path | None,
         write_nca_report(report, one, judged_on=judged_on)
 
 
-def one_line(figures: Mapping[str, Any]) -> str:
-    """The most telling of them."""
-    return (
-        f"{'stable' if figures['stable'] else 'NOT stable'} for {figures['frames_run']} frames, free-run error "
-        f"{figures['free_run_error']:.3g} of the data's spread, one transition {figures['transition_ratio_to_no_change']:.3g} of "
-        "'no change'"
-    )
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
     """What is asked of the automaton; every method runs on a thread of its own."""
@@ -177,31 +180,34 @@ class _Job:
 
         return torch.Generator().manual_seed(self.seed)
 
-    def run(self) -> tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, ...]]:
-        """The free run, the hidden channels of the first trial at some frames, and which frames these are."""
+    def free(self) -> tuple[FreeRun, NDArray[np.float32], NDArray[np.float32], tuple[int, ...]]:
+        """Errors by frame, single transitions, stability; the run itself, the hidden channels of the first trial at some
+        frames, and which frames these are."""
         import torch
+
+        from twins.nca.free_run import free_run
 
         model, spec = self.saved.model, self.saved.model.automaton.spec
         first = spec.n_observed + spec.n_environment
         kept = tuple(sorted({round(place) for place in np.linspace(1, self.n_frames, _MOST_HIDDEN_FRAMES)}))
         observed, hidden = [model.start(self.frames)[:, : spec.n_observed]], []
-        states = model.states(self.frames, self.n_frames, generator=self._generator())
-        for number, state in enumerate(states, start=1):
+
+        def watched(number: int, state: Any) -> None:
             observed.append(state[:, : spec.n_observed].clone())
             if number in kept:
                 hidden.append(state[0, first:].clone())
+
+        free = free_run(
+            model, self.frames, n_frames=self.n_frames, generator=self._generator(), transitions=True, on_frame=watched
+        )
         unit = torch.stack(observed, dim=1).permute(0, 1, 3, 4, 2).cpu().numpy()
         with np.errstate(invalid="ignore", over="ignore"):
             values = model.scaling.from_unit(unit)
-        return values, torch.stack(hidden).permute(0, 2, 3, 1).cpu().numpy(), kept
+        return free, values, torch.stack(hidden).permute(0, 2, 3, 1).cpu().numpy(), kept
 
-    def free(self) -> FreeRun:
-        """Errors by frame, single transitions, stability."""
-        from twins.nca.free_run import free_run
-
-        return free_run(
-            self.saved.model, self.frames, n_frames=self.n_frames, generator=self._generator(), transitions=True
-        )
+    def longer(self, free: FreeRun) -> dict[str, Any]:
+        """Far beyond the data."""
+        return longer_figures(self.saved.model, self.frames, free, generator=self._generator())
 
     def symmetry(self) -> dict[str, Any]:
         """How far turning the picture and running it do not commute."""
