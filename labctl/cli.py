@@ -105,7 +105,9 @@ def _run(options: argparse.Namespace) -> int:
         _tell(error, f"error: {where}{error.strerror or error}")
         return EXIT_ERROR
     except ImportError as error:
-        sys.stderr.write(f"error: {error}; the twins need torch: pip install 'labctl[twins]'\n")
+        ours = (error.name or "").partition(".")[0] in ("labctl", "drivers", "twins", "gui")
+        hint = "this installation is not whole" if ours else "the twins need torch: pip install 'labctl[twins]'"
+        sys.stderr.write(f"error: {error}; {hint}\n")
         return EXIT_ERROR
     return int(code or 0)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.errors import CampaignError
+from labctl.errors import CampaignError, LabctlError
 from labctl.images import ImageTreatments
 from labctl.provenance import collect_provenance
 
@@ -44,12 +45,26 @@ class SavedNca:
         return sum(one.numel() for one in self.model.automaton.parameters())
 
     def reading(self) -> ImageTreatments:
-        """How the images that it was fitted to were read, as far as it holds for others: not which of the frames."""
-        stored = dict(self.about.get(PROVENANCE, {}).get("reading", {}))
-        stored.pop("frames", None)
-        kept: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in stored.items()}
-        kept |= {name: Path(kept[name]) for name in ("dark", "flat") if name in kept}
-        return ImageTreatments(**kept)
+        """How the images that it was fitted to were read, as far as it holds for others: not which of the frames.
+
+        Dark and flat references are files of whoever fitted it: say so before they are opened. Raises twins.CheckpointInvalid.
+        """
+        from dataclasses import fields
+
+        from pydantic import TypeAdapter, ValidationError
+
+        from twins.errors import CheckpointInvalid
+
+        about = self.about.get(PROVENANCE, {})
+        stored = about.get("reading", {}) if isinstance(about, Mapping) else about
+        try:
+            kept = {name: one for name, one in dict(stored).items() if name != "frames"}
+            unknown = sorted(set(kept) - {one.name for one in fields(ImageTreatments)})
+            if unknown:
+                raise ValueError(f"there is no treatment {unknown[0]!r}")
+            return TypeAdapter(ImageTreatments).validate_json(json.dumps(kept))
+        except (ValidationError, LabctlError, TypeError, ValueError) as error:
+            raise CheckpointInvalid(f"{self.path}: what it says of reading images is damaged: {error}") from error
 
 
 def load_model(path: str | Path) -> SavedNca:

@@ -61,6 +61,11 @@ class PdeSource:
                 f"{self.steps_per_frame}"
             )
 
+    @property
+    def n_sequences(self) -> int:
+        """Trials in all: initial conditions times combinations of the parameters that are varied."""
+        return self.n_trials * math.prod(len(values) for values in self.vary.values())
+
     def equation(self) -> Pde:
         """The equation with its parameters. Raises twins.TwinError, UsageError."""
         from twins.nca import pde

@@ -65,20 +65,19 @@ class FittedAutomata:
     @property
     def best(self) -> FittedAutomaton:
         """By held-out free runs."""
-        return min(self.automata, key=lambda one: (not one.fitted.stable, one.fitted.validation))
+        return min(self.automata, key=lambda one: (not one.fitted.stable, not one.fitted.kept, one.fitted.validation))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data: each, and the spread over seeds."""
         scores = [one.fitted.validation for one in self.automata]
-        ratios = [one.evaluation.figures["transition_ratio_to_no_change"] for one in self.automata]
+        known = [one.evaluation.figures["transition_ratio_to_no_change"] for one in self.automata]
+        ratios = [math.inf if ratio is None else ratio for ratio in known]
         spread = {
             "seeds": [one.fitted.seed for one in self.automata],
             "diverged_seeds": list(self.diverged),
             "stable_seeds": sum(one.evaluation.figures["stable"] for one in self.automata),
-            "free_run_error_mean": float(np.mean(scores)),
-            "free_run_error_sd": float(np.std(scores, ddof=1)) if len(scores) > 1 else None,
-            "transition_ratio_mean": float(np.mean(ratios)),
-            "transition_ratio_sd": float(np.std(ratios, ddof=1)) if len(ratios) > 1 else None,
+            **_mean_and_sd("free_run_error", scores),
+            **_mean_and_sd("transition_ratio", ratios),
         }
         each = [
             {
@@ -168,7 +167,7 @@ def _together(name: str, jobs: Sequence[_Job], fitted: Sequence[FittedAutomaton]
     if left:
         yield Warned(key, f"the ensemble is without {', '.join(left)}: not {'stable' if kept is stable else 'finite'}")
     path = jobs[0].folder / f"{name}-ensemble"
-    told = {"members": [one.saved.name for one in kept], "seeds": seeds_of(kept)}
+    told = {"members": [one.saved.name for one in kept], "seeds": [one.fitted.seed for one in kept]}
     about = jobs[0].about(told)
     members = save_ensemble([one.fitted.model for one in kept], path, about)
     report, data = path.with_name(f"{path.name}.report.html"), path.with_name(f"{path.name}.evaluation.json")
@@ -239,6 +238,8 @@ def _trained(job: _Job, settings: NcaFitSettings) -> Campaign[FittedNca]:
     frames = job.images.frames
     if frames.n_frames < 2:
         raise CampaignError("one frame tells nothing of how it goes on; give sequences of two frames and more")
+    if all(bool((trial == trial[:1]).all()) for trial in frames.values):
+        raise CampaignError("the frames do not change from one to the next: there is nothing to be learned from them")
     automaton = Automaton(job.training.spec_for(frames), generator=torch.Generator().manual_seed(job.seed))
     held = None if job.validation is None else job.validation.frames
     scaling = Scaling.of(frames, per=job.training.scaling)
@@ -322,12 +323,23 @@ def _judged(job: _Job, fitted: FittedNca, settings: NcaFitSettings) -> tuple[Fra
     return parts.judged, in_words(parts.trained)
 
 
+def _mean_and_sd(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
+    """None where there is none, or one of the values was not finite."""
+    known = [math.nan if value is None else value for value in values]
+    finite = all(map(math.isfinite, known))
+    return {
+        f"{name}_mean": float(np.mean(known)) if finite else None,
+        f"{name}_sd": float(np.std(known, ddof=1)) if finite and len(known) > 1 else None,
+    }
+
+
 def training_facts(fitted: FittedNca) -> dict[str, Any]:
     """How a training went, as plain data."""
     return {
         "epochs": fitted.n_epochs, "best_epoch": fitted.best_epoch, "seconds": round(fitted.seconds, 3),
         "stopped": fitted.stopped, "train_loss": fitted.train_loss, "validation": fitted.validation,
-        "validation_stable": fitted.stable, "validated_on": fitted.validated_on, "held_out": list(fitted.held_out),
+        "validation_stable": fitted.stable, "validation_kept": fitted.kept,
+        "validated_on": fitted.validated_on, "held_out": list(fitted.held_out),
         "skipped_updates": fitted.n_skipped, "replaced_states": fitted.n_replaced, "finished_utc": utc_now(),
     }  # fmt: skip
 
@@ -343,6 +355,8 @@ def _remarks(fitted: FittedNca) -> list[str]:
             "the best automaton is NOT stable on its own; train longer, or with stages that go back through several frames "
             "(stage), bounds='clip', or more state_weight"
         )
+    elif not fitted.kept:
+        said.append("the best automaton does NOT keep its pattern beyond the end of the frames it was chosen by")
     if fitted.validated_on == "training frames":
         said.append(
             "there was nothing to hold out: the automaton was chosen, and is judged, on the frames it was trained on"
@@ -357,8 +371,3 @@ def in_words(frames: Frames) -> str:
     rows, columns = frames.size
     sequences = "1 sequence" if frames.n_trials == 1 else f"{frames.n_trials} sequences"
     return f"{sequences} of {frames.n_frames} frames, {rows} × {columns}, {', '.join(frames.names)}"
-
-
-def seeds_of(automata: Sequence[FittedAutomaton]) -> list[int]:
-    """Of each."""
-    return [one.fitted.seed for one in automata]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,21 +89,29 @@ def treatments_of(options: argparse.Namespace) -> ImageTreatments:
     return ImageTreatments(**{name: getattr(options, name) for name in _READING})
 
 
-def images_of(options: argparse.Namespace, paths: Sequence[Path], saved: SavedNca | None = None) -> Images:
-    """The images of these files. saved: read as its images were, where no option says otherwise."""
+def images_of(
+    options: argparse.Namespace,
+    paths: Sequence[Path],
+    saved: SavedNca | None = None,
+    *,
+    conditions: Sequence[str] | None = None,
+) -> Images:
+    """The images of these files. saved: read as its images were, where no option says otherwise, and with its conditions.
+    conditions: see ``open_images``."""
     import sys
 
     from labctl.images import ImageTreatments, open_images
 
     asked, plain = treatments_of(options), ImageTreatments()
+    known = saved.model.condition_names if saved is not None else conditions
     if saved is not None and asked == plain:
         asked = saved.reading()
-        if asked != plain and not any(path.suffix == ".npz" for path in paths):
+        if asked != plain and any(path.suffix == ".npz" for path in paths):
+            asked = _without_own(asked, paths)
+        if asked != plain:
             told = ", ".join(f"{name} {value}" for name, value in asked.as_dict().items())
             sys.stderr.write(f"read as the images of {saved.name} were: {told}\n")
-        elif asked != plain:
-            asked = _without_own(asked, paths)
-    return open_images(paths, asked)
+    return open_images(paths, asked, conditions=known)
 
 
 def _without_own(asked: ImageTreatments, paths: Sequence[Path]) -> ImageTreatments:
@@ -160,6 +168,18 @@ def pde_of(options: argparse.Namespace) -> PdeSource:
         steps_per_frame=options.pde_steps, discard=options.discard, dt=options.pde_dt, noise_sd=options.pde_noise_sd,
         seed=options.seed,
     )  # fmt: skip
+
+
+def add_force_argument(parser: argparse.ArgumentParser) -> None:
+    """Whether results may take the place of others."""
+    parser.add_argument("--force", action="store_true", help="replace files of the same names (default: refuse)")
+
+
+def check_free(options: argparse.Namespace, paths: Iterable[Path]) -> None:
+    """Before any work: raise UsageError where a result would take the place of a file, unless that is wanted."""
+    for path in paths:
+        if path.exists() and not options.force:
+            raise UsageError(f"{path} exists already; give another name, move it away, or --force to replace it")
 
 
 def add_seed_argument(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.commands.arguments import positive_integer
-from labctl.commands.nca_arguments import add_image_arguments, add_pde_arguments, add_seed_argument, images_of, pde_of
+from labctl.commands.nca_arguments import (
+    add_force_argument,
+    add_image_arguments,
+    add_pde_arguments,
+    add_seed_argument,
+    check_free,
+    images_of,
+    pde_of,
+)
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +60,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="weigh images by a Hann window before their spectrum (default: where the padding is not periodic)")  # fmt: skip
     add("--out", type=Path, metavar="FILE", help="also write FILE.html (with pictures) or FILE.json; repeatable",
         action="append", default=[])  # fmt: skip
+    add_force_argument(evaluate)
     add_seed_argument(evaluate)
     evaluate.set_defaults(run=run)
 
@@ -59,10 +68,12 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def run(options: argparse.Namespace) -> int:
     """Evaluate, print JSON, write the page."""
     from labctl.campaign import run as run_campaign
-    from labctl.campaigns.evaluate_nca import EvaluationSettings, evaluate_nca, one_line
+    from labctl.campaigns.evaluate_nca import EvaluationSettings, evaluate_nca
     from labctl.campaigns.infer_goku import check_writable
+    from labctl.campaigns.simulate_nca import simulate_images
     from labctl.console import Console
     from labctl.nca_model import load_members
+    from labctl.nca_words import one_line
 
     if (options.pde is None) == (not options.source):
         raise UsageError("give image sequences, or an equation (--pde NAME), one of both")
@@ -71,12 +82,16 @@ def run(options: argparse.Namespace) -> int:
     if sum(map(len, files.values())) != len(options.out) or max(map(len, files.values())) > 1:
         raise UsageError("--out: give one FILE.html, one FILE.json, or one of each")
     check_writable(options.out)
+    check_free(options, options.out)
     settings = EvaluationSettings(
         n_frames=options.run_frames, damage=options.damage, n_holes=options.holes, readable=options.readable,
         window=options.window,
     )  # fmt: skip
     saved, *others = load_members(options.model)
-    images = images_of(options, options.source, saved) if options.pde is None else pde_of(options).simulated()
+    if options.pde is None:
+        images = images_of(options, options.source, saved)
+    else:
+        images = run_campaign(simulate_images(pde_of(options)), on_event=Console())
     report, data = (next(iter(found), None) for found in files.values())
     if others:
         return _together(options, [saved, *others], images, report, data)

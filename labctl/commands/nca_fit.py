@@ -7,14 +7,16 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labctl.commands.arguments import check_folder
 from labctl.commands.goku_stopped import told_when_stopped
 from labctl.commands.nca_arguments import (
+    add_force_argument,
     add_image_arguments,
     add_pde_arguments,
     add_seed_argument,
+    check_free,
     images_of,
     pde_of,
 )
@@ -22,7 +24,9 @@ from labctl.commands.nca_options import add_training_arguments, training_of
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from labctl.campaign import Campaign
     from labctl.campaigns.fit_nca import FittedAutomata
+    from labctl.campaigns.nca_settings import NcaTraining
     from labctl.images import Images
 
 EXIT_NOT_STABLE = 3
@@ -47,6 +51,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add_pde_arguments(fit)
     fit.add_argument("--name", default="nca", help="name of the files (default nca)")
     fit.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where automaton and report go")
+    add_force_argument(fit)
     add_seed_argument(fit)
     add_training_arguments(fit, preset="pde for --pde, else images")
     fit.set_defaults(run=run)
@@ -55,7 +60,6 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def run(options: argparse.Namespace) -> int:
     """Fit, with a progress bar; print what the automata are worth."""
     from labctl.campaign import run as run_campaign
-    from labctl.campaigns.fit_nca import fit_nca
     from labctl.console import Console
 
     check_folder(options.out)
@@ -63,27 +67,40 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("give image sequences, or an equation (--pde NAME, labctl nca pdes lists them), one of both")
     training = training_of(options, preset="images" if options.pde is None else "pde")
     training.settings()
-    images, validation = _data(options)
-    names = [options.name, *(f"{options.name}-{number + 1}" for number in range(training.n_seeds))]
-    with told_when_stopped([options.out / f"{name}.json" for name in names], what_file_holds):
-        campaign = fit_nca(options.name, images, validation, seed=options.seed, training=training, folder=options.out)
-        fitted = run_campaign(campaign, on_event=Console())
+    names = [options.name]
+    if training.n_seeds > 1:
+        names = [f"{options.name}-{part}" for part in (*range(1, training.n_seeds + 1), "ensemble")]
+    files = [options.out / f"{name}.json" for name in names]
+    check_free(options, files)
+    with told_when_stopped(files, what_file_holds):
+        fitted = run_campaign(_fitted(options, training), on_event=Console())
     sys.stdout.write(json.dumps(fitted.as_dict(), indent=2) + "\n")
     sys.stdout.flush()
     sys.stderr.write(_summary(fitted))
     return 0 if fitted.best.evaluation.figures["stable"] else EXIT_NOT_STABLE
 
 
-def _data(options: argparse.Namespace) -> tuple[Images, Images | None]:
-    given = None if not options.validation else images_of(options, options.validation)
-    if options.pde is None:
-        return images_of(options, options.source), given
-    source = pde_of(options)
-    images = source.simulated()
+def _fitted(options: argparse.Namespace, training: NcaTraining) -> Campaign[FittedAutomata]:
+    from labctl.campaigns.fit_nca import fit_nca
+
+    images, validation = yield from _data(options)
+    fit = fit_nca(options.name, images, validation, seed=options.seed, training=training, folder=options.out)
+    return (yield from fit)
+
+
+def _data(options: argparse.Namespace) -> Campaign[tuple[Images, Images | None]]:
+    from labctl.campaigns.simulate_nca import simulate_images
+
+    source = None if options.pde is None else pde_of(options)
+    images = images_of(options, options.source) if source is None else (yield from simulate_images(source))
+    known = images.frames.condition_names
+    given = images_of(options, options.validation, conditions=known) if options.validation else None
+    if source is None:
+        return images, given
     if given is None:
         longer = 2 * source.n_frames - 1
         unseen = source.unseen(_VALIDATION_TRIALS, n_frames=longer)
-        given = unseen.simulated()
+        given = yield from simulate_images(unseen, what="other initial conditions, which judge")
     return replace(images, told=_said(options, given)), given
 
 
@@ -103,8 +120,8 @@ def what_file_holds(path: Path) -> str:
 
 
 def _summary(fitted: FittedAutomata) -> str:
-    from labctl.campaigns.evaluate_nca import one_line
     from labctl.campaigns.evaluate_nca_ensemble import one_line as together_in_words
+    from labctl.nca_words import one_line
 
     lines = [""]
     for one in fitted.automata:
@@ -115,8 +132,8 @@ def _summary(fitted: FittedAutomata) -> str:
     if len(fitted.automata) > 1:
         spread = fitted.as_dict()["spread"]
         lines.append(
-            f"{spread['stable_seeds']} of {len(fitted.automata)} seeds stable; free-run error {spread['free_run_error_mean']:.3g} "
-            f"± {spread['free_run_error_sd']:.2g}; best: {fitted.best.saved.path}"
+            f"{spread['stable_seeds']} of {len(fitted.automata)} seeds stable; free-run error {_spread(spread)}; best: "
+            f"{fitted.best.saved.path}"
         )
     if fitted.ensemble is not None:
         lines += [
@@ -124,3 +141,8 @@ def _summary(fitted: FittedAutomata) -> str:
             f"  ensemble {fitted.ensemble.path}, report {fitted.ensemble.report}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _spread(spread: dict[str, Any]) -> str:
+    mean, sd = (spread[f"free_run_error_{name}"] for name in ("mean", "sd"))
+    return "not finite" if mean is None else f"{mean:.3g}" if sd is None else f"{mean:.3g} ± {sd:.2g}"

@@ -30,6 +30,9 @@ _shift = checked(
     lambda text: {"yes": True, "no": False}.get(text, int(text) if text.isdecimal() else -1), lambda value: value >= 0,
     "yes, no, or at most so many cells",
 )  # fmt: skip
+_pad_value = checked(
+    lambda text: text if text == "edge" else number(text), lambda value: value is not None, "a number, or edge"
+)
 _injection = checked(
     lambda text: text if text == "first" else number(text), lambda value: value == "first" or 0.0 <= value <= 1.0,
     "first, or a share from 0 to 1",
@@ -78,6 +81,10 @@ FIT: dict[str, tuple[Any, str]] = {
 }
 AUGMENTATION: dict[str, tuple[Any, str]] = {
     "pad": (checked(int, lambda value: value >= 0, "a number of cells"), "cells added on every side of all frames"),
+    "pad_value": (
+        _pad_value,
+        "what they hold: a number in the images' units, or edge for the nearest cell's (default 0)",
+    ),
     "shift": (_shift, "roll by any number of cells (yes), or at most so many"),
     "flip": (bool, "mirror at random"),
     "rotate": (bool, "turn by multiples of 90° at random"),

@@ -9,7 +9,14 @@ from typing import Any
 
 from labctl.commands.arguments import positive_integer
 from labctl.commands.goku_arguments import number
-from labctl.commands.nca_arguments import add_image_arguments, add_seed_argument, checked, images_of
+from labctl.commands.nca_arguments import (
+    add_force_argument,
+    add_image_arguments,
+    add_seed_argument,
+    check_free,
+    checked,
+    images_of,
+)
 
 EXIT_RAN_AWAY = 3
 _from_zero = checked(int, lambda value: value >= 0, "a whole number of at least 0")
@@ -48,6 +55,7 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add("--hidden", action="store_true", help="write the hidden channels too (.npz)")
     add("--ensemble", type=Path, action="append", default=[], metavar="MODEL",
         help="run together with this one: mean, and standard deviation (.npz); repeatable")  # fmt: skip
+    add_force_argument(run_action)
     add_seed_argument(run_action)
     run_action.set_defaults(run=run)
 
@@ -58,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     from labctl.campaigns.infer_goku import check_writable
     from labctl.campaigns.run_nca import RunSettings, run_nca
     from labctl.console import Console
-    from labctl.images.writing import check_ending
+    from labctl.images.writing import check_can_write, check_ending, targets
     from labctl.nca_model import load_members
 
     for path in options.out:
@@ -70,6 +78,9 @@ def run(options: argparse.Namespace) -> int:
     )  # fmt: skip
     saved, *others = (one for path in (options.model, *options.ensemble) for one in load_members(path))
     images = images_of(options, options.source, saved)
+    for path in options.out:
+        check_can_write(path, images.frames.n_trials)
+        check_free(options, targets(path, images.frames.n_trials) if path.suffix.lower() != ".png" else ())
     campaign = run_nca(saved, images, seed=options.seed, settings=settings, files=options.out, others=others)
     ran = run_campaign(campaign, on_event=Console())
     for path in ran.files:

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from labctl.commands.nca_arguments import add_pde_arguments, add_seed_argument, pde_of
+from labctl.commands.nca_arguments import add_force_argument, add_pde_arguments, add_seed_argument, check_free, pde_of
 
 
 def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -21,6 +21,7 @@ def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--out", type=Path, action="append", required=True, metavar="FILE",
         help="FILE.npz (all of it, read again as it was), .tif, .gif, or .png (a folder of pictures); repeatable",
     )  # fmt: skip
+    add_force_argument(simulate)
     add_seed_argument(simulate)
     simulate.set_defaults(run=run_simulate)
 
@@ -45,12 +46,17 @@ def run_pdes(options: argparse.Namespace) -> int:
 
 def run_simulate(options: argparse.Namespace) -> int:
     """Simulate and write."""
-    from labctl.images.writing import check_ending, write_frames
+    from labctl.campaign import run as run_campaign
+    from labctl.campaigns.simulate_nca import simulate_images
+    from labctl.console import Console
+    from labctl.images.writing import check_can_write, targets, write_frames
     from labctl.nca_model import origin
 
+    source = pde_of(options)
     for path in options.out:
-        check_ending(path)
-    images = pde_of(options).simulated()
+        check_can_write(path, source.n_sequences)
+        check_free(options, targets(path, source.n_sequences) if path.suffix.lower() != ".png" else ())
+    images = run_campaign(simulate_images(source), on_event=Console())
     about = origin([images], seed=options.seed, simulated=True, told={})
     for path in options.out:
         for written in write_frames(path, images.frames, provenance=about):

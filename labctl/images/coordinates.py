@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_SECONDS = {
-    "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "milliseconds": 1e-3, "us": 1e-6, "µs": 1e-6,
-    "microseconds": 1e-6, "ns": 1e-9, "nanoseconds": 1e-9, "min": 60.0, "minutes": 60.0, "h": 3600.0, "hours": 3600.0,
-    "days": 86400.0, "d": 86400.0,
+SECONDS = {
+    word: seconds
+    for words, seconds in (
+        ("s sec second seconds", 1.0), ("ms msec milliseconds", 1e-3), ("us µs μs microseconds", 1e-6),
+        ("ns nanoseconds", 1e-9), ("min minute minutes", 60.0), ("h hour hours", 3600.0), ("d day days", 86400.0),
+    )
+    for word in words.split()
 }  # fmt: skip
+"""Units of time that are known."""
 
 
 def coordinate_step(axis: str, values: NDArray[Any], unit: str) -> dict[str, Any]:
@@ -27,10 +31,11 @@ def coordinate_step(axis: str, values: NDArray[Any], unit: str) -> dict[str, Any
         return {}
     if axis == "x":
         return {"pixel": step, "pixel_unit": unit or "px"}
-    word = unit.split(" since ", maxsplit=1)[0].strip()
-    in_seconds = word in _SECONDS or not word
-    return {
-        "dt": step * _SECONDS.get(word, 1.0),
-        "time_unit": "s" if in_seconds else word,
-        "numbers": tuple(((numbers - numbers[0]) / step).tolist()),
-    }
+    dt, time_unit = in_seconds(step, unit.split(" since ", maxsplit=1)[0])
+    return {"dt": dt, "time_unit": time_unit, "numbers": tuple(((numbers - numbers[0]) / step).tolist())}
+
+
+def in_seconds(step: float, unit: str) -> tuple[float, str]:
+    """A time and its unit: seconds, where the unit is a known one or none is given; else as it is."""
+    word = unit.strip()
+    return (step * SECONDS.get(word, 1.0), "s") if word in SECONDS or not word else (step, word)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ _NAMES = {
 }  # fmt: skip
 _CHANNELS = {"1": 1, "L": 1, "I": 1, "F": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 _LISTED = 6
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
+"""Whatever the name ends in, the reader is to try nothing else on a file."""
+OWN_TEXT = "labctl"
+"""The text of a PNG in which labctl tells of what it wrote, as JSON."""
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
@@ -78,8 +83,27 @@ def _sequence(path: Path, pictures: list[Path]) -> ImageSource:
     return ImageSource(
         path=path, format="pictures", shape=(len(pictures), rows, columns, n_channels), axes=("time", "y", "x", "channel"),
         read=read, names=_NAMES[n_channels], units=("",) * n_channels, numbers=_numbers(pictures), told=tuple(told),
-        about={"first": pictures[0].name, "last": pictures[-1].name, "mode": mode},
+        about={"first": pictures[0].name, "last": pictures[-1].name, "mode": mode}, **_own(pictures[0]),
     )  # fmt: skip
+
+
+def _own(picture: Path) -> dict[str, Any]:
+    """What labctl wrote into pictures of its own: above all, whether they were simulated."""
+    from PIL import Image
+
+    try:
+        with Image.open(picture, formats=_FORMATS) as image:
+            text = image.info.get(OWN_TEXT)
+        about = json.loads(text) if isinstance(text, str) else {}
+        if not isinstance(about, dict) or "simulated" not in about:
+            return {}
+        found: dict[str, Any] = {"simulated": bool(about["simulated"])}
+        if "dt" in about:
+            found |= {"dt": float(about["dt"]), "time_unit": str(about["time_unit"])}
+            found |= {"pixel": float(about["pixel"]), "pixel_unit": str(about["pixel_unit"])}
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError):
+        return {}
+    return found
 
 
 def _plain(mode: str) -> str:
@@ -93,7 +117,7 @@ def _looked_at(picture: Path) -> tuple[int, int, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is on all pictures together
-            with Image.open(picture) as image:
+            with Image.open(picture, formats=_FORMATS) as image:
                 columns, rows = image.size
                 mode = str(image.mode)
                 n_pages = getattr(image, "n_frames", 1)
@@ -120,7 +144,7 @@ def _read(picture: Path, mode: str) -> NDArray[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(picture) as image:
+            with Image.open(picture, formats=_FORMATS) as image:
                 ready = image.convert("RGBA" if mode == "PA" else "RGB") if mode[0] == "P" else image
                 values = np.asarray(ready)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

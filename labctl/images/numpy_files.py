@@ -16,7 +16,7 @@ from labctl.images.source import ImageSource, Selection, check_size
 OWN = "labctl_frames"
 """The array of an NPZ file that tells of labctl's own, as JSON text."""
 _DAMAGED = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
-_LARGEST_TEXT = 1 << 22
+_LARGEST_TEXT = 1 << 24  # bytes; NumPy takes four a letter
 
 
 def open_npy(path: Path) -> ImageSource:
@@ -54,7 +54,7 @@ def open_npz(path: Path, dataset: str) -> ImageSource:
 
 
 def _shapes(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and kind of every array, from their headers alone: a small file may claim a large array."""
+    """Shape and kind of every array, from their headers alone: a small file may claim a large array, or a long text."""
     found: dict[str, tuple[tuple[int, ...], str]] = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -69,6 +69,8 @@ def _shapes(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
                         else np.lib.format.read_array_header_2_0
                     )
                     shape, _, dtype = reader(member)
+                    if dtype.kind in "US" and dtype.itemsize > _LARGEST_TEXT:
+                        raise ImagesError(f"{path}: {name} is a text of {dtype.itemsize} bytes, which is not read")
                     found[name.removesuffix(".npy")] = (tuple(int(n) for n in shape), dtype.kind)
     except _DAMAGED as error:
         raise ImagesError(f"{path}: cannot be read as NPZ: {error}") from error
@@ -89,10 +91,16 @@ def _read(path: Path, name: str) -> NDArray[Any]:
 def _own(path: Path, shapes: dict[str, tuple[tuple[int, ...], str]]) -> ImageSource:
     for name, (shape, _) in shapes.items():
         check_size(shape, f"{path}: {name}")
-    if shapes[OWN][0] != () or "values" not in shapes or len(shapes["values"][0]) != 5:
+    kinds = {name: kind for name, (_, kind) in shapes.items() if name in ("values", "conditions", "environment")}
+    if (
+        shapes[OWN] != ((), "U")
+        or set(kinds.values()) - set("iuf")
+        or "values" not in shapes
+        or len(shapes["values"][0]) != 5
+    ):
         raise ImagesError(f"{path} is a damaged file of frames: {_listed(shapes)}")
     try:
-        about = json.loads(str(_read(path, OWN))[:_LARGEST_TEXT])
+        about = json.loads(str(_read(path, OWN)))
         conditions, environment = (
             _read(path, name) if name in shapes else None for name in ("conditions", "environment")
         )

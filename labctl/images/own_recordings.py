@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 from numpy.typing import NDArray
 
 from labctl.errors import RecordingError
@@ -45,12 +44,6 @@ def open_frame_recording(path: Path) -> ImageSource:
     saturated = int(recording.saturated.sum())
     if saturated:
         told.append(f"{path.name}: {saturated} counts are at full scale; what lies above is not known")
-    varied = [place for place in range(len(header.condition_names)) if np.ptp(header.conditions[:, place]) > 0]
-    told += [
-        f"{path.name}: {header.condition_names[place]} was held at {header.conditions[0, place]:g} in all trials"
-        for place in range(len(header.condition_names))
-        if place not in varied
-    ]
 
     def read(selection: Selection) -> NDArray[Any]:
         return recording.signal()[selection]
@@ -59,6 +52,6 @@ def open_frame_recording(path: Path) -> ImageSource:
         path=path, format="recording of labctl", shape=recording.counts.shape, axes=("trial", "time", "y", "x", "channel"),
         read=read, lazy=False, dt=recording.interval_s, pixel=header.pixel, pixel_unit=header.pixel_unit,
         names=recording.names, units=("1",) * len(recording.names), simulated=recording.simulated,
-        condition_names=tuple(header.condition_names[place] for place in varied),
-        conditions=recording.conditions[:, varied], light=recording.light, told=tuple(told), about=dict(header.provenance),
+        condition_names=header.condition_names, conditions=recording.conditions, every_condition=True,
+        light=recording.light, told=tuple(told), about=dict(header.provenance),
     )  # fmt: skip

@@ -53,8 +53,14 @@ def read_images(path: str | Path, **treatments: Any) -> Frames:
     return open_images([path], ImageTreatments(**treatments)).frames
 
 
-def open_images(paths: Sequence[str | Path], treatments: ImageTreatments | None = None) -> Images:
-    """The sequences of these files and folders, each of them one trial or several. Raises ImagesError, twins.TwinError."""
+def open_images(
+    paths: Sequence[str | Path], treatments: ImageTreatments | None = None, *, conditions: Sequence[str] | None = None
+) -> Images:
+    """The sequences of these files and folders, each of them one trial or several.
+
+    conditions: of labctl's own recordings those that the frames are to tell, as an automaton knows them; if not given, those
+    that differ between the trials of all files together. Raises ImagesError, twins.TwinError.
+    """
     treatments = treatments or ImageTreatments()
     if not paths:
         raise ImagesError("no images were given")
@@ -65,7 +71,9 @@ def open_images(paths: Sequence[str | Path], treatments: ImageTreatments | None 
     ]
     told = [words for source, one, _ in parts for words in (*source.told, *one.told)]
     done = [record | {"of": one.what} for _, one, _ in parts for record in one.done]
-    frames, said = _joined([(source, one) for source, one, _ in parts], [extra for *_, extra in parts], treatments)
+    frames, said = _joined(
+        [(source, one) for source, one, _ in parts], [extra for *_, extra in parts], treatments, conditions
+    )
     sources = tuple(origin_of(path) for path in paths)
     return Images(frames, sources, (*dict.fromkeys(told), *said), tuple(done), treatments)
 
@@ -203,6 +211,7 @@ def _joined(
     parts: Sequence[tuple[ImageSource, treating.Sequence]],
     extras: Sequence[dict[str, Any]],
     treatments: ImageTreatments,
+    wanted: Sequence[str] | None,
 ) -> tuple[Frames, list[str]]:
     """All trials of all sources. Raises ImagesError where they do not belong together."""
     from twins.nca import Frames
@@ -239,16 +248,35 @@ def _joined(
     present = [one for one in environments if one is not None]
     if present and len(present) != len(environments):
         raise ImagesError("some of the sequences come with an environment, others without; read them apart")
-    conditions = None
-    if parts[0][0].condition_names:
-        conditions = np.concatenate(
-            [np.asarray(source.conditions)[extra["trials"]] for (source, _), extra in zip(parts, extras, strict=True)]
-        )
+    names, conditions, words = _conditions(
+        [source for source, _ in parts], [extra["trials"] for extra in extras], wanted
+    )
+    said += words
     frames = Frames(
         values, first["dt_s"], sequences[0].names, sequences[0].units, first["time_unit"], first["pixel"],
-        first["pixel_unit"], parts[0][0].condition_names, conditions,
+        first["pixel_unit"], names, conditions,
         np.concatenate(present) if present else None, simulated=any(simulated),
     )  # fmt: skip
     if frames.n_frames < 2:
         said.append("there is one frame alone: nothing can be learned from it, an automaton can start from it")
     return frames, list(dict.fromkeys(said))
+
+
+def _conditions(
+    sources: Sequence[ImageSource], trials: Sequence[Sequence[int]], wanted: Sequence[str] | None
+) -> tuple[tuple[str, ...], NDArray[Any] | None, list[str]]:
+    """Names, values (trial, condition), and what wants saying. One that never changes teaches nothing."""
+    names = sources[0].condition_names
+    if not names:
+        return (), None, []
+    values = np.concatenate([np.asarray(one.conditions)[list(kept)] for one, kept in zip(sources, trials, strict=True)])
+    if not all(one.every_condition for one in sources):
+        return names, values, []
+    varied = [name for place, name in enumerate(names) if np.ptp(values[:, place]) > 0]
+    kept = [names.index(name) for name in (varied if wanted is None else wanted) if name in names]
+    told = [
+        f"{name} was held at {values[0, place]:g} in all sequences, and the automaton is not told"
+        for place, name in enumerate(names)
+        if place not in kept and name not in varied
+    ]
+    return tuple(names[place] for place in kept), values[:, kept], told

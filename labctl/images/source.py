@@ -27,7 +27,7 @@ class ImageSource:
     "" where the file does not say. read: the part of the array that these slices choose; lazy: whether only that part takes
     memory. dt, pixel: where the file says them, with their units. numbers: of the frames, where they are numbered or
     timed: what stands between them may be missing. light: (trial, time), a lamp monitor's reading. conditions, environment: of
-    labctl's own files.
+    labctl's own files; every_condition: whether those stand there that never change, too.
     """
 
     path: Path
@@ -46,6 +46,7 @@ class ImageSource:
     simulated: bool | None = None
     condition_names: tuple[str, ...] = ()
     conditions: NDArray[Any] | None = None
+    every_condition: bool = False
     environment: NDArray[Any] | None = None
     light: NDArray[Any] | None = None
     told: tuple[str, ...] = ()

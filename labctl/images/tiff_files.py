@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.images.coordinates import in_seconds
 from labctl.images.errors import ImagesError
 from labctl.images.numpy_files import OWN
 from labctl.images.source import ImageSource, Selection
@@ -18,7 +19,6 @@ from labctl.images.source import ImageSource, Selection
 _MEANING = {"T": "time", "Z": "z", "C": "channel", "S": "channel", "Y": "y", "X": "x"}
 _PLAIN = {"I", "Q", "R"}
 """Axes of pages that do not say what they are."""
-_SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0, "h": 3600.0, "": 1.0}
 
 
 def open_tiff(path: Path, dataset: str) -> ImageSource:
@@ -91,7 +91,7 @@ def _known(file: Any) -> dict[str, Any]:
     imagej: Mapping[str, Any] = file.imagej_metadata or {}
     interval = imagej.get("finterval") or (1.0 / imagej["fps"] if imagej.get("fps") else None)
     if interval and np.isfinite(float(interval)) and float(interval) > 0:
-        found["dt"] = float(interval) * _SECONDS.get(str(imagej.get("tunit", "")).strip(), 1.0)
+        found["dt"], found["time_unit"] = in_seconds(float(interval), str(imagej.get("tunit", "")))
     unit = str(imagej.get("unit", "")).encode().decode("unicode_escape", errors="replace") if imagej else ""
     resolution = file.pages[0].tags.get("XResolution")
     if unit and unit not in ("pixel", "inch") and resolution is not None and resolution.value[0]:
@@ -104,8 +104,8 @@ def _known(file: Any) -> dict[str, Any]:
         given = re.search(rf'\b{attribute}Unit="([^"]*)"', ome)
         if value and float(value[1]) > 0:
             found |= {key: float(value[1]), unit_key: given[1] if given else default}
-    if found.get("time_unit") in _SECONDS:
-        found |= {"dt": found["dt"] * _SECONDS[found["time_unit"]], "time_unit": "s"}
+    if "dt" in found:
+        found["dt"], found["time_unit"] = in_seconds(found["dt"], found["time_unit"])
     names = re.findall(r'<Channel\b[^>]*\bName="([^"]*)"', ome)
     if OWN in imagej:
         return found | _own(imagej[OWN])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.errors import UsageError
+from labctl.images.image_folder import OWN_TEXT
 from labctl.images.numpy_files import OWN
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 ENDINGS = (".npz", ".tif", ".tiff", ".gif", ".png")
 _GIF_S, _LARGEST_GIF_PIXELS = 0.1, 256
 _TIFF_LABEL = "SIMULATED"
+_NO_TIFF = "TIFF needs tifffile: pip install 'labctl[images]'"
 
 
 def check_ending(path: Path) -> None:
@@ -28,6 +31,23 @@ def check_ending(path: Path) -> None:
         raise UsageError(
             f"{path}: give a name that ends in {', '.join(ENDINGS)} (.png: a folder of pictures of that name)"
         )
+
+
+def targets(path: Path, n_trials: int) -> list[Path]:
+    """The files and folders that ``write_frames`` makes of so many sequences."""
+    if path.suffix.lower() == ".npz":
+        return [path]
+    own = [path] if n_trials == 1 else [path.with_stem(f"{path.stem}-{trial + 1}") for trial in range(n_trials)]
+    return [one.with_suffix("") for one in own] if path.suffix.lower() == ".png" else own
+
+
+def check_can_write(path: Path, n_trials: int) -> None:
+    """Before any work: raise UsageError where ``write_frames`` could not, for want of a package or of an empty folder."""
+    check_ending(path)
+    if path.suffix.lower() in (".tif", ".tiff") and find_spec("tifffile") is None:
+        raise UsageError(_NO_TIFF)
+    for one in targets(path, n_trials) if path.suffix.lower() == ".png" else ():
+        _check_empty(one)
 
 
 def write_frames(
@@ -49,12 +69,10 @@ def write_frames(
         _whole(path, _npz_bytes(frames, provenance or {}, extra or {}))
         return [path]
     written = []
-    for trial in range(frames.n_trials):
-        own = path if frames.n_trials == 1 else path.with_stem(f"{path.stem}-{trial + 1}")
-        if own.suffix.lower() == ".gif":
+    for trial, own in enumerate(targets(path, frames.n_trials)):
+        if path.suffix.lower() == ".gif":
             _whole(own, _gif_bytes(frames, trial, provenance or {}))
-        elif own.suffix.lower() == ".png":
-            own = own.with_suffix("")
+        elif path.suffix.lower() == ".png":
             _write_pictures(own, frames, trial, provenance or {})
         else:
             _whole(own, _tiff_bytes(frames, trial, provenance or {}))
@@ -90,7 +108,7 @@ def _tiff_bytes(frames: Frames, trial: int, provenance: Mapping[str, Any]) -> by
     try:
         import tifffile
     except ImportError as error:
-        raise UsageError("TIFF needs tifffile: pip install 'labctl[images]'") from error
+        raise UsageError(_NO_TIFF) from error
     buffer = io.BytesIO()
     values = frames.values[trial].transpose(0, 3, 1, 2)
     about: dict[str, Any] = {"axes": "TCYX", "unit": frames.pixel_unit, OWN: json.dumps(_about(frames, provenance))}
@@ -127,7 +145,8 @@ def _images(frames: Frames, trial: int, *, enlarge: bool) -> list[Any]:
 
 
 def _comment(frames: Frames, provenance: Mapping[str, Any]) -> str:
-    return json.dumps({"simulated": frames.simulated, **provenance})
+    told = {"dt": frames.dt_s, "time_unit": frames.time_unit, "pixel": frames.pixel, "pixel_unit": frames.pixel_unit}
+    return json.dumps({"simulated": frames.simulated, **told, "provenance": dict(provenance)})
 
 
 def _gif_bytes(frames: Frames, trial: int, provenance: Mapping[str, Any]) -> bytes:
@@ -140,14 +159,18 @@ def _gif_bytes(frames: Frames, trial: int, provenance: Mapping[str, Any]) -> byt
     return buffer.getvalue()
 
 
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already and is not empty; give another name")
+
+
 def _write_pictures(folder: Path, frames: Frames, trial: int, provenance: Mapping[str, Any]) -> None:
     from PIL.PngImagePlugin import PngInfo
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists already and is not empty; give another name")
+    _check_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
     told = PngInfo()
-    told.add_text("labctl", _comment(frames, provenance))
+    told.add_text(OWN_TEXT, _comment(frames, provenance))
     for number, image in enumerate(_images(frames, trial, enlarge=False)):
         buffer = io.BytesIO()
         image.save(buffer, format="PNG", pnginfo=told)

@@ -36,7 +36,7 @@ def test_every_option_of_automaton_and_training_is_there_by_its_name() -> None:
     elsewhere = {"stages", "loss_options", "augmentation", "damage", "pool"}
     assert set(SPEC) == {one.name for one in fields(NcaSpec)} - said_by_frames
     assert set(FIT) == {one.name for one in fields(NcaFitSettings)} - elsewhere
-    assert set(AUGMENTATION) == {one.name for one in fields(Augmentation)} - {"pad_value"}
+    assert set(AUGMENTATION) == {one.name for one in fields(Augmentation)}
     assert tuple(PRESETS) == NAMES
 
 
