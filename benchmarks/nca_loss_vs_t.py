@@ -26,7 +26,6 @@ not measured again; delete that folder to begin anew.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import tempfile
@@ -40,6 +39,7 @@ from typing import Any
 
 import measuring
 from nca_loss_vs_t_cell import Size, cell, no_change_table
+from parts import read_part, write_part
 
 from twins.nca.losses import LOSSES
 
@@ -69,12 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parts = options.json.with_suffix(".parts") if options.json is not None else Path(scratch) / "parts"
         parts.mkdir(parents=True, exist_ok=True)
         wanted = planned(options)
-        missing = [key for key in wanted if read_part(parts, key, size) is None]
+        missing = [key for key in wanted if read_part(part_at(parts, key), size) is None]
         print(f"{len(wanted)} cells, {len(wanted) - len(missing)} of them measured already", flush=True)
         with ProcessPoolExecutor(N_WORKERS, mp_context=get_context("spawn")) as pool:
             for done in as_completed([pool.submit(cell, *key, size) for key in missing]):
-                write_part(parts, done.result(), size)
-                tell(done.result())
+                found = done.result()
+                write_part(part_at(parts, (found["t"], found["loss"], found["seed"])), found, size)
+                tell(found)
                 write_all(options, parts, wanted, size, checked, began_s)
         figures = write_all(options, parts, wanted, size, checked, began_s)
     print(table(figures))
@@ -97,19 +98,9 @@ def planned(options: argparse.Namespace) -> list[tuple[int, str, int]]:
     return [(t, loss, seed) for seed in seeds for loss in losses for t in all_t]
 
 
-def write_part(parts: Path, measured: Mapping[str, Any], size: Size) -> None:
-    """Keep one cell; a file is there as a whole or not at all."""
-    path = parts / part_name((measured["t"], measured["loss"], measured["seed"]))
-    partial = path.with_suffix(".partial")
-    document = measuring.plain({**measured, "size": asdict(size)})
-    partial.write_text(json.dumps(document, allow_nan=False) + "\n")
-    partial.replace(path)
-
-
-def read_part(parts: Path, key: tuple[int, str, int], size: Size) -> dict[str, Any] | None:
-    """What was measured of a cell; None if it was not, or with another size."""
-    found = measuring.read_results(parts / part_name(key))
-    return found if found.get("size") == asdict(size) else None
+def part_at(parts: Path, key: tuple[int, str, int]) -> Path:
+    """The file of one cell."""
+    return parts / part_name(key)
 
 
 def part_name(key: tuple[int, str, int]) -> str:
@@ -123,7 +114,7 @@ def write_all(
     checked: Mapping[str, Any], began_s: float,
 ) -> dict[str, Any]:  # fmt: skip
     """The file of results, from all cells that are there."""
-    found = [part for key in wanted if (part := read_part(parts, key, size)) is not None]
+    found = [part for key in wanted if (part := read_part(part_at(parts, key), size)) is not None]
     cells = [{name: value for name, value in part.items() if name != "size"} for part in found]
     figures = {
         "simulated": True, "curves": curves_of(cells), "cells": cells, "n_cells_missing": len(wanted) - len(cells),

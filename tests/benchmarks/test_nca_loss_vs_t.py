@@ -83,10 +83,10 @@ def test_cells_that_were_measured_are_read_and_those_of_another_size_are_not(
     sweep, cells = scripts
     size = tiny(cells)
     measured = {"t": 4, "loss": "euclidean", "seed": 1, "failed": None, "transition_ratio_to_no_change": float("inf")}
-    sweep.write_part(tmp_path, measured, size)
-    assert sweep.read_part(tmp_path, (4, "euclidean", 1), size)["transition_ratio_to_no_change"] is None
-    assert sweep.read_part(tmp_path, (4, "euclidean", 2), size) is None
-    assert sweep.read_part(tmp_path, (4, "euclidean", 1), sweep.QUICK) is None
+    sweep.write_part(sweep.part_at(tmp_path, (4, "euclidean", 1)), measured, size)
+    assert sweep.read_part(sweep.part_at(tmp_path, (4, "euclidean", 1)), size)["transition_ratio_to_no_change"] is None
+    assert sweep.read_part(sweep.part_at(tmp_path, (4, "euclidean", 2)), size) is None
+    assert sweep.read_part(sweep.part_at(tmp_path, (4, "euclidean", 1)), sweep.QUICK) is None
 
 
 @pytest.mark.slow

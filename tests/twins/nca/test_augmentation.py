@@ -110,3 +110,13 @@ def test_impossible_choices_and_other_sizes_are_refused() -> None:
             Augmentation(**wrong)  # type: ignore[arg-type]
     with pytest.raises(FramesInvalid, match="6 items of 9×9"):
         ALL.draw(6, (9, 9), generator=generator()).apply(states(5))
+
+
+def test_every_shift_is_as_likely_as_every_other() -> None:
+    corner = torch.zeros(6000, 1, 6, 1)
+    corner[:, :, 0] = 1.0
+    for shift, reached in ((True, range(6)), (4, range(6)), (1, (0, 1, 5))):
+        moved = Augmentation(shift=shift).draw(6000, (6, 1), generator=generator()).apply(corner)
+        shares = moved.mean(dim=0).flatten() * len(reached)
+        assert set(torch.nonzero(shares).flatten().tolist()) == set(reached)
+        assert float((shares[list(reached)] - 1.0).abs().max()) < 0.1, shift

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 import torch
 
 from twins.errors import AutomatonInvalid, FramesInvalid
+from twins.nca import Automaton, NcaSpec
 from twins.nca.training.interpolated import Interpolated
 from twins.nca.training.nadam import Nadam, normalised
 from twins.nca.training.settings import NcaFitSettings, Stage
-from twins.nca.training.transitions import Transitions
+from twins.nca.training.transitions import Drawn, Transitions
+from twins.nca.training.update import Updater
 
 DRAWS = 5
 
@@ -171,3 +174,29 @@ def test_settings_that_cannot_be_are_refused_by_name(wrong: dict[str, object]) -
         NcaFitSettings(**wrong)  # type: ignore[arg-type]
     with pytest.raises(AutomatonInvalid):
         Stage(epochs=0)
+
+
+@pytest.mark.parametrize("ruin", [math.nan, 1e30])
+def test_one_state_that_overflows_costs_the_others_nothing(ruin: float) -> None:
+    made = Automaton(NcaSpec(n_channels=2, n_observed=1), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        made.out_weight.normal_(0.0, 0.1, generator=torch.Generator().manual_seed(1))
+    alone, drawn = copy.deepcopy(made), numbered().draw(np.array([0, 2, 4]), 1)
+    drawn.inputs[:], drawn.targets[:] = drawn.inputs / 20.0, drawn.targets / 20.0
+    others = Drawn(
+        drawn.sequences[::2],
+        drawn.starts[::2],
+        drawn.inputs[::2].clone(),
+        drawn.targets[:, ::2],
+        drawn.before[::2],
+        None,
+    )
+    drawn.inputs[1] = ruin
+    before = made.out_weight.detach().clone()
+    done, wanted = (
+        Updater(one, NcaFitSettings(steps_per_frame=8), torch.Generator().manual_seed(0)).step(some, 1e-3, 8)
+        for one, some in ((made, drawn), (alone, others))
+    )
+    assert done.good.tolist() == [True, False, True] and done.taken and wanted.taken
+    assert not torch.equal(made.out_weight, before)
+    torch.testing.assert_close(made.out_weight, alone.out_weight)

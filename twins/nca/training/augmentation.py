@@ -116,8 +116,12 @@ class Augmentation:
                 return torch.zeros(batch, 1, dtype=torch.long)
             return torch.randint(low, high, (batch, 1), generator=generator, device=generator.device).cpu()
 
-        reach = [min(n - 1, n - 1 if self.shift is True else int(self.shift)) for n in size]
-        shift_y, shift_x = (whole(-most, most + 1, bool(self.shift)) for most in reach)
+        def shifts(n: int) -> Tensor:
+            if self.shift is True or 2 * self.shift + 1 >= n:  # all n there are: the same one must not come by two ways
+                return whole(0, n, True)
+            return whole(-self.shift, self.shift + 1, bool(self.shift))
+
+        shift_y, shift_x = (shifts(n) for n in size)
         flip_y, flip_x = (whole(0, 2, self.flip) for _ in range(2))
         turns = whole(0, 4, self.rotate)
         angles = None

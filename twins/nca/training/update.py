@@ -46,7 +46,11 @@ class Updater:
         self.nadam = Nadam(self.weights)
 
     def step(self, drawn: Drawn, rate: float, n_steps: int) -> Done:
-        """Unroll the minibatch through all its targets, n_steps from each to the next, and move the weights once."""
+        """Unroll the minibatch through all its targets, n_steps from each to the next, and move the weights once.
+
+        Where an item overflowed, gradients through the whole minibatch are not finite even though its loss is left out
+        (nothing times infinity is not a number): the good items are then run once more by themselves.
+        """
         settings = self.settings
         moves = settings.update_share == 1.0 or float(torch.rand(1, generator=self.draws)) < settings.update_share
         inputs, targets, before, transform = self._augmented(drawn)
@@ -56,8 +60,19 @@ class Updater:
                 return Done(first, losses.detach(), good, math.nan, math.nan, False)
             loss, over = losses[good].mean(), overshoot[good].mean()
             taken = self._move(loss + settings.state_weight * over, rate) if moves else True
+            if not taken and not bool(good.all()):
+                conditions = None if drawn.conditions is None else drawn.conditions[good]
+                taken = self._moved_again(inputs[good], targets[:, good], before[good], conditions, n_steps, rate)
         outputs = first if transform is None else transform.undo(first)
         return Done(outputs, losses.detach(), good, float(loss.detach()), float(over.detach()), taken)
+
+    def _moved_again(
+        self, state: Tensor, targets: Tensor, before: Tensor, conditions: Tensor | None, n_steps: int, rate: float
+    ) -> bool:
+        _, losses, overshoot, good = self._unrolled(state, targets, before, conditions, n_steps)
+        if not bool(good.all()):  # other cells fired this time, and something else ran away
+            return False
+        return self._move(losses.mean() + self.settings.state_weight * overshoot.mean(), rate)
 
     def _unrolled(
         self, state: Tensor, targets: Tensor, before: Tensor, conditions: Tensor | None, n_steps: int
