@@ -10,9 +10,17 @@ from __future__ import annotations
 from twins.nca.metrics.comparison import PatternComparison, compare, wavelengths
 from twins.nca.metrics.pattern import StructureFunction, mass, pattern_sd, structure_function
 from twins.nca.metrics.spectrum import RadialSpectrum, radial_spectrum, wavelength
-from twins.nca.metrics.stable_runs import Stability, are_stable, sd_ratio, stability, stable
+from twins.nca.metrics.stable_runs import (
+    Stability,
+    are_stable,
+    like_the_data,
+    sd_ratio,
+    stability,
+    stable,
+    strength,
+)
 
 __all__ = [
-    "PatternComparison", "RadialSpectrum", "Stability", "StructureFunction", "are_stable", "compare", "mass", "pattern_sd",
-    "radial_spectrum", "sd_ratio", "stability", "stable", "structure_function", "wavelength", "wavelengths",
+    "PatternComparison", "RadialSpectrum", "Stability", "StructureFunction", "are_stable", "compare", "like_the_data", "mass", "pattern_sd",
+    "radial_spectrum", "sd_ratio", "stability", "stable", "strength", "structure_function", "wavelength", "wavelengths",
 ]  # fmt: skip

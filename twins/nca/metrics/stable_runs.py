@@ -80,13 +80,25 @@ def sd_ratio(
 ) -> Float[np.ndarray, "*place"]:
     """The strength of a pattern over that of the data's, from standard deviations over cells in scaled units.
 
-    Strength is the root mean square over channels, of 0.01 at least. So a channel that is constant in the data asks for
-    nothing, and what a run holds there counts as pattern beside that of the other channels: of two channels it is forgiven
-    1.8 times what the other one has, and where all are constant in the data next to nothing is.
+    For the strength see ``strength``.
+    """
+    return strength(ours) / strength(theirs)
+
+
+def strength(sds: Float[np.ndarray, "*place channel"]) -> Float[np.ndarray, "*place"]:
+    """Of a pattern: the root mean square over channels of its standard deviations in scaled units, and 0.01 at least.
+
+    So a channel that is constant in the data asks for nothing, and what a run holds there counts as pattern beside that of
+    the other channels: of two channels it is forgiven 1.8 times what the other one has, and where all are constant in the
+    data next to nothing is.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        strengths = [np.sqrt(np.square(sds, dtype=np.float64).mean(axis=-1)) for sds in (ours, theirs)]
-        return np.asarray(np.maximum(strengths[0], NO_PATTERN) / np.maximum(strengths[1], NO_PATTERN))
+        return np.asarray(np.maximum(np.sqrt(np.square(sds, dtype=np.float64).mean(axis=-1)), NO_PATTERN))
+
+
+def like_the_data(sd_ratios: Float[np.ndarray, "*place"]) -> Bool[np.ndarray, "*place"]:
+    """Whether a pattern is as strong as the data's, from half to one and a half times."""
+    return np.asarray((sd_ratios >= LEAST_SD) & (sd_ratios <= MOST_SD))
 
 
 def are_stable(
@@ -97,7 +109,7 @@ def are_stable(
 ) -> Bool[np.ndarray, " trial"]:
     """From the extremes in scaled units over all frames, and the strength where the data end: see ``stability``."""
     within = (lowest >= LOWEST) & (highest <= HIGHEST)
-    return np.asarray(finite & within & (sd_ratios >= LEAST_SD) & (sd_ratios <= MOST_SD))
+    return np.asarray(finite & within & like_the_data(sd_ratios))
 
 
 def stable(

@@ -19,7 +19,7 @@ from twins.nca.readable.reading import TOLERANCE
 from twins.nca.readable.regression import Folds, Rows, sparse_fit
 from twins.nca.readable.rule import ChannelRule, Coefficient, ReadableRule
 
-_MOST_CELLS = 10_000
+_MOST_CELLS, _FEWEST_STATES = 10_000, 8
 _MOST_TERMS = 12
 """Of a channel, that are tried through the flow; more are sorted out by the rates at first."""
 
@@ -37,7 +37,7 @@ def read_flow(
 
     A single step of an automaton with many steps a frame is not told by its data; where a frame leads is. tolerance: the
     share of a frame's mean square change that one gives up for a shorter rule. only: these terms by name, of all channels or
-    of each by its name, without choosing. most_cells: evenly spread states of that many cells are looked at. Raises
+    of each by its name, without choosing. most_cells: evenly spread states of that many cells are looked at, 8 at least. Raises
     AutomatonInvalid as ``read_rule`` does.
     """
     pairs = _thinned(pairs, most_cells)
@@ -94,7 +94,7 @@ def _flow(terms: Sequence[Term], pairs: FramePairs) -> Flow:
 
 def _thinned(pairs: FramePairs, most_cells: int) -> FramePairs:
     n_states, _, n_rows, n_columns = pairs.fields.shape
-    n_kept = max(1, most_cells // (n_rows * n_columns))
+    n_kept = max(_FEWEST_STATES, most_cells // (n_rows * n_columns))
     if n_kept >= n_states:
         return pairs
     return pairs.of(np.unique(np.linspace(0, n_states - 1, n_kept).round().astype(int)))

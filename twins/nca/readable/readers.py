@@ -38,9 +38,9 @@ def read_model(
     """The effective rule of an automaton.
 
     through: "frame" reads the equation whose own steps over a frame lead where the automaton's lead (see ``read_flow``),
-    along the given frames, one in `every`, or its own run (see ``pairs_of_model``). "step" reads single steps along its run, one in `every`
-    (see ``samples_of_model``): of an automaton trained with many steps a frame, its data say nothing of these. "auto": a
-    frame, where that has more than one step. The other options are those of these functions.
+    along the given frames, one in `every`, or its own run (see ``pairs_of_model``). "step" reads single steps along its
+    run, one in `every` (see ``samples_of_model``): of an automaton trained with many steps a frame, its data say nothing of
+    these. "auto": a frame, where that has more than one step. The other options are those of these functions.
     """
     if through == "step" or (through == "auto" and model.steps_per_frame == 1):
         samples = samples_of_model(
