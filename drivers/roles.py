@@ -237,7 +237,11 @@ class Camera(Protocol):
         ...
 
     def abort(self) -> None:
-        """Stop waiting or taking frames; those taken can still be fetched."""
+        """Stop waiting or taking frames, and switch the camera's light off; frames taken can still be fetched."""
+        ...
+
+    def lit(self) -> bool:
+        """Whether its light is on, as the camera itself says; False for a camera without one."""
         ...
 
 

@@ -232,8 +232,14 @@ class FrameRecorder:
         return CameraFrame(index, time_s, np.ascontiguousarray(counts, dtype=np.uint16), int(saturated), monitor, late)
 
     def abort(self) -> None:
-        """Stop waiting or taking frames; those taken stay until the next arm()."""
-        self.line.write("ABOR")
+        """Stop waiting or taking frames, and switch the lamp off; frames taken stay until the next arm()."""
+        with self.line.locked():
+            self.line.write("ABOR")
+            self.light = False
+
+    def lit(self) -> bool:
+        """Whether the lamp is on."""
+        return self.light
 
 
 def _check_region(where: str, window: Region, rows: int, columns: int, binning: int) -> None:

@@ -15,6 +15,10 @@ from labctl.safe_output import SafeOutput
 __all__ = ["RAMP_STEP_S", "InputChannel", "InstrumentState", "OutputChannel"]
 
 
+_TRIES_TO_READ = 3
+"""A line that is reopened between two answers makes them be asked for once more."""
+
+
 class OutputChannel(SafeOutput):
     """One output: set within limits and ramp, read back, brought to its safe value.
 
@@ -57,6 +61,37 @@ class OutputChannel(SafeOutput):
                 raise self._fault("reading it back", error) from error
             self._level, self._seen = level, seen
         return level
+
+    def confirm(self, when: str) -> tuple[float, bool]:
+        """Read back that the output still stands as it was set, within its limits, and is on or off as it was.
+
+        Returns the level, and whether its state had been unknown: a line that was reopened meanwhile is no harm where
+        the instrument kept what it was set to. Raises InstrumentFault, with `when` in its words, if it did not.
+        """
+        with self._lock:
+            known, set_to, was_on = self.known, self._level, self._enabled
+            try:
+                for _ in range(_TRIES_TO_READ):
+                    seen = (self.state.line.generation, self.state.faults)
+                    level, on = self.set_point.read_back() / self._factor, self.set_point.enabled()
+                    if seen == (self.state.line.generation, self.state.faults):
+                        break
+            except DriverError as error:
+                raise self._fault("reading it back", error) from error
+            self._level, self._enabled, self._seen = level, on, seen
+            slack, unit = self.channel.tolerance, self.channel.unit
+            if not self._low - slack <= level <= self._high + slack:  # NaN is neither
+                raise InstrumentFault(
+                    f"{self.channel.name}: stands at {level:g} {unit} {when}, outside {self._low:g}..{self._high:g} {unit} "
+                    f"({self.channel.where})"
+                )
+            if abs(level - set_to) > slack or on != was_on:
+                stands = f"{level:g} {unit} and {'on' if on else 'off'}"
+                raise InstrumentFault(
+                    f"{self.channel.name}: stands at {stands} {when}, but {set_to:g} {unit} and {'on' if was_on else 'off'} was "
+                    f"set; {self.state.name} was switched off meanwhile, or something else commands it"
+                )
+        return level, not known
 
     def enable_at_rest(self, *, epoch: int | None = None) -> None:
         """Bring the output to its rest level and switch it on, ready for a play."""

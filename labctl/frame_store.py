@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import h5py
 import numpy as np
@@ -16,6 +16,8 @@ from labctl import frame_layout, hdf5_layout, hdf5_space
 from labctl.errors import RecordingError
 from labctl.frame_recording import LOST, TAKEN, FrameBlock, FrameHeader, FrameRecording
 from labctl.hdf5_space import HDF5_ERRORS, reason
+
+Read = TypeVar("Read")
 
 
 class FrameWriter:
@@ -144,16 +146,27 @@ class FrameWriter:
 
 
 def read_frames(path: str | Path) -> FrameRecording:
-    """Read a recording of frames into memory, complete or not.
+    """Read a recording of frames, complete or not; its counts are read from the file when they are looked at.
 
     Raises RecordingError that says what is wrong: no such file, truncated, no HDF5, no recording of frames, unknown version.
     """
-    path = Path(path)
+    return _opened(Path(path), _read)
+
+
+def stored_counts(path: str | Path) -> NDArray[np.uint16]:
+    """The counts (trial, time, y, x, channel) of a recording, not in memory but in the file; read-only.
+
+    Raises RecordingError as `read_frames` does.
+    """
+    return _opened(Path(path), _counts)
+
+
+def _opened(path: Path, read: Callable[[h5py.File, Path], Read]) -> Read:
     if not path.is_file():
         raise RecordingError(f"{path}: no such file")
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return _read(file, path)
+            return read(file, path)
     except OSError as error:
         if "signature not found" in str(error):
             raise RecordingError(f"{path} is no HDF5 file") from error
@@ -170,13 +183,14 @@ def _read(file: h5py.File, path: Path) -> FrameRecording:
     version = int(file.attrs["format_version"])
     if version != frame_layout.FORMAT_VERSION:
         raise RecordingError(f"{path} has format version {version}; this labctl reads {frame_layout.FORMAT_VERSION}")
+    counts = _counts(file, path)
     complete = bool(file.attrs["complete"])
     notes = hdf5_layout.remark(file, "notes").splitlines()
     if not complete:
         notes.append(hdf5_layout.remark(file, "ended"))
     return FrameRecording(
         header=frame_layout.read_header(file),
-        counts=file["counts"][...],
+        counts=counts,
         status=file["status"][...],
         time_s=file["frame_time"][...],
         saturated=file["saturated"][...],
@@ -186,3 +200,24 @@ def _read(file: h5py.File, path: Path) -> FrameRecording:
         path=path,
         notes=tuple(notes),
     )
+
+
+def _counts(file: h5py.File, path: Path) -> NDArray[np.uint16]:
+    """The counts as they lie in the file, in one piece."""
+    _check_sizes(file, path)
+    data = file["counts"]
+    offset = data.id.get_offset()
+    if data.dtype != np.dtype("<u2") or data.ndim != 5 or offset is None:
+        raise ValueError("its counts are not as labctl writes them: five axes of 16-bit integers, in one piece")
+    return np.memmap(path, dtype="<u2", mode="r", offset=offset, shape=data.shape)
+
+
+def _check_sizes(file: h5py.File, path: Path) -> None:
+    """Raise ValueError for a data set that claims more bytes than the file has, before memory is taken for it."""
+    n_bytes = path.stat().st_size
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} lies elsewhere")
+        data = file[name]
+        if isinstance(data, h5py.Dataset) and data.size is not None and data.size * data.dtype.itemsize > n_bytes:
+            raise ValueError(f"{name} claims {data.size} values of {data.dtype.itemsize} bytes in a file of {n_bytes}")

@@ -54,7 +54,7 @@ class SafeOutcome:
     seconds: float
 
     def __str__(self) -> str:
-        value = "not read back" if self.read_back is None else f"{self.read_back:g} {self.unit} read back"
+        value = "not read back" if self.read_back is None else f"{f'{self.read_back:g} {self.unit}'.strip()} read back"
         return (
             f"{self.channel}: {'safe' if self.ok else 'NOT SAFE'}, {value}{'; ' + self.message if self.message else ''}"
         )

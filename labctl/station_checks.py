@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labctl.file_problems import Problem
+from labctl.start_commands import output_commands, sets_output
 from labctl.station_schema import ChannelTable, DeviceTable, StationFile
 
 _NEEDED = {
@@ -138,7 +139,15 @@ def _filming_problems(file: StationFile, here: tuple[str, str], device: DeviceTa
         if start.instrument not in file.instruments:
             known = ", ".join(file.instruments)
             yield Problem((*here, "starts"), f"{name}: no instrument {start.instrument!r}; there are {known}")
+        scpi = file.instruments[start.instrument].scpi if start.instrument in file.instruments else {}
         for command in start.commands:
+            for terminal, header in output_commands(scpi):
+                if sets_output(command, header):
+                    yield Problem(
+                        (*here, "starts"),
+                        f"{name}: {command!r} would set terminal {terminal!r} of {start.instrument} past every limit; what is "
+                        "set belongs under conditions",
+                    )
             left = command.replace("{seed}", "")
             if "{" in left or "}" in left or "\n" in left or "\r" in left:
                 yield Problem(

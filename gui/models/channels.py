@@ -10,7 +10,9 @@ from PySide6.QtCore import QObject
 from gui.models.rows import Column, RowsModel
 from labctl.station import Channel, Station
 
-KINDS = {"drive": "drive", "set": "set-point", "sense": "sense"}
+KINDS = {"drive": "drive", "set": "set-point", "sense": "sense", "image": "image"}
+
+_KIND_HINT = "drive: plays waveforms. set-point: set and held. sense: measured. image: seen by a camera"
 
 
 @dataclass(slots=True)
@@ -35,6 +37,8 @@ class ChannelRow:
     @property
     def limits_text(self) -> str:
         """Lowest and highest value that may be sent, or the range of what is measured."""
+        if self.channel.kind == "image":
+            return "–"
         low, high = self.channel.limits
         return f"{low:g} … {high:g} {self.channel.unit}"
 
@@ -53,7 +57,10 @@ class ChannelRow:
         """All about the channel, for the tooltip."""
         channel = self.channel
         lines = [f"{channel.name}: {KINDS[channel.kind]}, terminal {channel.terminal} of {channel.instrument}"]
-        lines.append(f"{'limits' if channel.is_output else 'range'}: {self.limits_text}")
+        if channel.image is not None:
+            lines.append(f"planes: {', '.join(channel.image.planes)}; exposure {channel.image.exposure_s:g} s")
+        else:
+            lines.append(f"{'limits' if channel.is_output else 'range'}: {self.limits_text}")
         if channel.safe is not None:
             lines.append(f"safe value: {self.safe_text}; waveforms rest at {channel.rest:g} {channel.unit}")
         if channel.ramp_per_s is not None:
@@ -71,7 +78,7 @@ class ChannelsModel(RowsModel):
     def __init__(self, parent: QObject | None = None) -> None:
         columns = (
             Column("Channel", "Its name in the station file", lambda row: row.channel.name, hint=_hint),
-            Column("Kind", "drive: plays waveforms. set-point: set and held. sense: measured", _kind, hint=_hint),
+            Column("Kind", _KIND_HINT, _kind, hint=_hint),
             Column("Value", "Last set or measured value", lambda row: row.value_text, right=True, hint=_hint),
             Column("Limits", "What may be sent; for sense channels the range", lambda row: row.limits_text, hint=_hint),
             Column("Safe", "The safe value and how it is reached", lambda row: row.safe_text, hint=_hint),

@@ -19,7 +19,7 @@ from typing import Self
 
 from drivers.errors import DriverError
 from drivers.identity import Identity
-from labctl.bench.filming import Filming
+from labctl.bench.filming import FilmRecordings
 from labctl.bench.opening import (
     OpenedInstrument,
     Shortcomings,
@@ -39,7 +39,7 @@ JUST_NOW_S = 2.0
 """Leaving the bench's block so soon after `make_safe` failed, that is not tried once more."""
 
 
-class Bench(Filming):
+class Bench(FilmRecordings):
     """An opened station: set and read single channels, play excitations and record responses, make safe.
 
     Made by `Bench.open`. Use it in a `with` block: that handles Ctrl-C, SIGTERM and SIGHUP as well (in the main thread),

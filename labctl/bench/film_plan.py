@@ -15,12 +15,31 @@ from labctl.station_schema import StartTable
 LARGEST_SEED = 2**31 - 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmRequest:
+    """What is to be filmed: n_trials times n_frames frames of a device, interval_s apart (the station's, if not given).
+
+    conditions: set-points of the device, one mapping for all trials or one for each. start: how each trial begins, one of the
+    station's `starts` of the device (the first, if not given; "" for going on with what is there); its {seed} is drawn from
+    `seed`. light: False for dark frames.
+    """
+
+    device: str
+    n_trials: int
+    n_frames: int
+    interval_s: float | None = None
+    conditions: Sequence[Mapping[str, float]] | Mapping[str, float] | None = None
+    start: str | None = None
+    light: bool = True
+    seed: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class FilmPlan:
     """A checked recording of frames to be.
 
     conditions: (trial, condition), of the set channels of the device that were given; `held` are all its conditions that can
-    be read, in order. seeds: (trial,), of the start.
+    be read, in order. seeds: (trial,), of the start, drawn from `seed`.
     """
 
     device: Device
@@ -33,6 +52,7 @@ class FilmPlan:
     start: str
     seeds: NDArray[np.int64]
     light: bool
+    seed: int
 
     @property
     def planes(self) -> Mapping[str, str]:
@@ -46,19 +66,9 @@ class FilmPlan:
         return self.device.starts[self.start] if self.start else None
 
 
-def make_film_plan(
-    station: Station,
-    device: str,
-    *,
-    n_trials: int,
-    n_frames: int,
-    interval_s: float | None,
-    conditions: Sequence[Mapping[str, float]] | Mapping[str, float] | None,
-    start: str | None,
-    seed: int,
-    light: bool,
-) -> FilmPlan:
+def make_film_plan(station: Station, request: FilmRequest) -> FilmPlan:
     """Check what is asked for; raises ExcitationError or OutOfLimits."""
+    device, n_trials, n_frames = request.device, request.n_trials, request.n_frames
     found = station.device(device)
     channel = station.image_of(found)
     if channel is None:
@@ -66,14 +76,18 @@ def make_film_plan(
         raise ExcitationError(f"{device} is seen by no camera; devices that are: {', '.join(filmed) or 'none'}")
     if n_trials < 1 or n_frames < 1:
         raise ExcitationError(f"{n_trials} trials of {n_frames} frames: at least one of each")
-    interval = found.dt_s if interval_s is None else float(interval_s)
-    if not (np.isfinite(interval) and interval > 0):
-        raise ExcitationError(f"the interval between frames must be a positive number of seconds, not {interval_s!r}")
-    given, values = _conditions(station, found, n_trials, conditions)
-    chosen = _start(found, start)
-    rng = np.random.default_rng(seed)
+    interval_s = found.dt_s if request.interval_s is None else float(request.interval_s)
+    if not (np.isfinite(interval_s) and interval_s > 0):
+        raise ExcitationError(
+            f"the interval between frames must be a positive number of seconds, not {request.interval_s!r}"
+        )
+    given, values = _conditions(station, found, n_trials, request.conditions)
+    chosen = _start(found, request.start)
+    rng = np.random.default_rng(request.seed)
     seeds = rng.integers(0, LARGEST_SEED, size=n_trials, endpoint=True, dtype=np.int64)
-    return FilmPlan(found, channel, n_trials, n_frames, interval, given, values, chosen, seeds, light)
+    return FilmPlan(
+        found, channel, n_trials, n_frames, interval_s, given, values, chosen, seeds, request.light, request.seed
+    )
 
 
 def _start(device: Device, start: str | None) -> str:

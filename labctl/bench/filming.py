@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from drivers.errors import DriverError, InstrumentReported
 from drivers.roles import Camera, FrameFormat, Region
-from labctl.bench.film_plan import FilmPlan, make_film_plan
+from labctl.bench.film_generators import on_the_way_out, without_waiting
+from labctl.bench.film_plan import FilmPlan, FilmRequest, make_film_plan
 from labctl.bench.recordings import Recordings, note_on_stop
-from labctl.bench.running_film import RunningFilm
+from labctl.bench.running_film import RunningFilm, darkened
 from labctl.errors import ExcitationError, InstrumentFault, MadeSafe
 from labctl.frame_recording import FrameBlock, FrameHeader, FrameRecording
 
@@ -24,7 +25,7 @@ FRAME_PATIENCE_S = 5.0
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 1e-3, 0.05
 
 
-class Filming(Recordings):
+class FilmRecordings(Recordings):
     """Recordings of images."""
 
     def sensor_size(self, channel: str) -> tuple[int, int]:
@@ -63,35 +64,26 @@ class Filming(Recordings):
         Raises ExcitationError or OutOfLimits before anything is sent; while running InstrumentFault, RecordingError (disk
         full) or MadeSafe: then the outputs are safe, and the frames taken are in the file.
         """
-        frames = self.film_or_wait(
-            device, n_trials=n_trials, n_frames=n_frames, interval_s=interval_s, conditions=conditions, start=start,
-            light=light, seed=seed, store=store, label=label, provenance=provenance,
+        request = FilmRequest(
+            device=device, n_trials=n_trials, n_frames=n_frames, interval_s=interval_s, conditions=conditions, start=start,
+            light=light, seed=seed,
         )  # fmt: skip
-        return _without_waiting(frames)
+        frames = self.film_or_wait(request, store=store, label=label, provenance=provenance)
+        return without_waiting(frames)
 
     def film_or_wait(
         self,
-        device: str,
+        request: FilmRequest,
         *,
-        n_trials: int,
-        n_frames: int,
-        interval_s: float | None = None,
-        conditions: Sequence[Mapping[str, float]] | Mapping[str, float] | None = None,
-        start: str | None = None,
-        light: bool = True,
-        seed: int = 0,
         store: str | Path | None = None,
         label: str = "",
         provenance: Mapping[str, Any] | None = None,
     ) -> Generator[FrameBlock | None, None, FrameRecording]:
-        """The same, but it yields None every now and then while it waits for a frame, so that it can be stopped there."""
-        plan = make_film_plan(
-            self.station, device, n_trials=n_trials, n_frames=n_frames, interval_s=interval_s, conditions=conditions,
-            start=start, seed=seed, light=light,
-        )  # fmt: skip
+        """The same of a request, but it yields None now and then while it waits, so that it can be stopped there."""
+        plan = make_film_plan(self.station, request)
         self._camera(plan.channel.name)
-        extra = {"label": label, "mode": "filmed", "device": device, "start": plan.start, **(provenance or {})}
-        return self._film(plan, store, seed=seed, extra=extra)
+        extra = {"label": label, "mode": "filmed", "device": request.device, "start": plan.start, **(provenance or {})}
+        return self._film(plan, store, extra=extra)
 
     def _camera(self, channel: str) -> Camera:
         camera = self._instruments[self.station.channel(channel).instrument].camera
@@ -100,27 +92,43 @@ class Filming(Recordings):
         return camera
 
     def _film(
-        self, plan: FilmPlan, store: str | Path | None, *, seed: int, extra: Mapping[str, Any]
+        self, plan: FilmPlan, store: str | Path | None, *, extra: Mapping[str, Any]
     ) -> Generator[FrameBlock | None, None, FrameRecording]:
         camera = self._camera(plan.channel.name)
         with self._alone():
             epoch = self.safe_states.epoch
-            notes = self._errors_kept(plan)
-            form = self._set_up(camera, plan)
-            running = RunningFilm(self._film_header(plan, form, seed, extra), self.safe_states, store, notes)
+            if self.safe_states.making_safe:
+                raise MadeSafe("the outputs are being made safe; nothing was filmed")
+            running = self._ready(camera, plan, store, extra)
             try:
                 for trial in range(plan.n_trials):
                     yield from self._film_trial(camera, plan, running, trial, epoch)
+                return running.finish(camera)
             except GeneratorExit as closing:
-                told = running.abandon(camera, make_safe=_on_the_way_out(closing))
+                told = running.abandon(camera, make_safe=on_the_way_out(closing))
                 note_on_stop(closing, told)
                 raise
             except BaseException as error:
-                running.fail(camera, error)
+                running.fail(error)
                 raise
             finally:
                 self.device_seconds += running.device_seconds
-            return running.finish()
+
+    def _ready(self, camera: Camera, plan: FilmPlan, store: str | Path | None, extra: Mapping[str, Any]) -> RunningFilm:
+        """The camera set up and the file begun; where that fails the camera's light is off again."""
+        notes = self._errors_kept(plan)
+        for name in self._watched(plan):
+            if name not in plan.given:
+                self._outputs[name].get()
+        try:
+            self.safe_states.arm()  # from here on its light may be on
+            form = self._set_up(camera, plan)
+            return RunningFilm(self._film_header(plan, form, extra), self.safe_states, store, notes)
+        except BaseException as error:
+            with self.safe_states.undisturbed():
+                if trouble := darkened(camera):
+                    error.add_note(f"{trouble}; {self.safe_states.make_safe()}")
+            raise
 
     def _errors_kept(self, plan: FilmPlan) -> list[str]:
         """Errors that the instruments kept from earlier: this recording is not to blame, but they are not dropped."""
@@ -157,7 +165,7 @@ class Filming(Recordings):
         except DriverError as error:
             raise InstrumentFault(f"setting up the camera failed: {error}; nothing was filmed") from error
 
-    def _film_header(self, plan: FilmPlan, form: FrameFormat, seed: int, extra: Mapping[str, Any]) -> FrameHeader:
+    def _film_header(self, plan: FilmPlan, form: FrameFormat, extra: Mapping[str, Any]) -> FrameHeader:
         image = plan.channel.image
         assert image is not None
         held = self._held(plan)
@@ -165,7 +173,7 @@ class Filming(Recordings):
         for place, name in enumerate(held):
             if name in plan.given:
                 planned[:, place] = plan.conditions[:, plan.given.index(name)]
-        provenance = self.provenance(seed=seed, extra=extra, settings_of=self._involved(plan))
+        provenance = self.provenance(seed=plan.seed, extra=extra, settings_of=self._involved(plan))
         return FrameHeader(
             shape=(plan.n_trials, plan.n_frames, form.rows, form.columns),
             interval_s=plan.interval_s,
@@ -189,19 +197,37 @@ class Filming(Recordings):
         """The conditions whose values are recorded."""
         return tuple(name for name in plan.device.conditions if name in self._outputs or name in self._inputs)
 
+    def _watched(self, plan: FilmPlan) -> tuple[str, ...]:
+        """The outputs that must stand as they were set: the conditions, and all of the instrument that begins the trials."""
+        start = plan.start_table
+        beside = (
+            []
+            if start is None
+            else [name for name in self._outputs if self.station.channels[name].instrument == start.instrument]
+        )
+        return tuple(dict.fromkeys([*(name for name in plan.device.conditions if name in self._outputs), *beside]))
+
     def _film_trial(
         self, camera: Camera, plan: FilmPlan, running: RunningFilm, trial: int, epoch: int
     ) -> Generator[FrameBlock | None, None, None]:
+        self._check_epoch(epoch)
+        if trial:  # between two trials a line may have been reopened: what was set then must still stand
+            self._confirmed(plan, running, f"before trial {trial}")
         for place, name in enumerate(plan.given):
             self._outputs[name].set(float(plan.conditions[trial, place]), epoch=epoch)
         with contextlib.ExitStack() as held:
             for name in plan.device.conditions:
                 if name in self._outputs:
                     held.enter_context(self._outputs[name].held_for(f"the recording of {plan.device.name}"))
-            running.begin_trial(trial, self._measured(plan))
+            self._confirmed(plan, running, f"before trial {trial}")
+            self._check_epoch(epoch)
+            self.safe_states.arm()
             self._begin(plan, trial)
+            levels = self._confirmed(plan, running, f"after the start of trial {trial}")
+            running.begin_trial(trial, self._measured(plan, levels))
             self._check_epoch(epoch)
             camera.arm()
+            self._check_epoch(epoch)
             camera.trigger()
             ready = 0
             for index in range(plan.n_frames):
@@ -211,13 +237,21 @@ class Filming(Recordings):
                 yield running.take(trial, camera.fetch(index))
             for name in self._involved(plan):
                 self._instruments[name].driver.check_errors()
+            self._check_epoch(epoch)
+            self._confirmed(plan, running, f"at the end of trial {trial}")
 
-    def _measured(self, plan: FilmPlan) -> NDArray[np.float64]:
+    def _confirmed(self, plan: FilmPlan, running: RunningFilm, when: str) -> dict[str, float]:
+        """The levels of all outputs that matter, read back as they were set. Raises InstrumentFault if one is not."""
+        levels = {}
+        for name in self._watched(plan):
+            levels[name], healed = self._outputs[name].confirm(when)
+            if healed:
+                running.note(f"{name}: the line was reopened; read back as it was set {when}")
+        return levels
+
+    def _measured(self, plan: FilmPlan, levels: Mapping[str, float]) -> NDArray[np.float64]:
         """The conditions (condition,), as read back now."""
-        names = self._held(plan)
-        return np.array(
-            [self._outputs[name].get() if name in self._outputs else self._inputs[name].read() for name in names]
-        )
+        return np.array([levels[name] if name in levels else self._inputs[name].read() for name in self._held(plan)])
 
     def _begin(self, plan: FilmPlan, trial: int) -> None:
         """Bring the device to its start by the station's commands."""
@@ -252,28 +286,3 @@ class Filming(Recordings):
     def _check_epoch(self, epoch: int) -> None:
         if self.safe_states.epoch != epoch:
             raise MadeSafe("the outputs were made safe during the recording")
-
-
-def _without_waiting(
-    frames: Generator[FrameBlock | None, None, FrameRecording],
-) -> Generator[FrameBlock, None, FrameRecording]:
-    """The frames alone."""
-    try:
-        while True:
-            try:
-                block = next(frames)
-            except StopIteration as finished:
-                recording: FrameRecording = finished.value
-                return recording
-            if block is not None:
-                yield block
-    finally:
-        frames.close()
-
-
-def _on_the_way_out(closing: GeneratorExit) -> bool:
-    """Whether it is closed because of an exception, and not just by whoever has seen enough."""
-    error: BaseException | None = closing
-    while isinstance(error, GeneratorExit):
-        error = error.__context__
-    return error is not None and not isinstance(error, StopIteration)

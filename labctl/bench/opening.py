@@ -15,9 +15,10 @@ from drivers.registry import open_driver
 from drivers.roles import Camera, Digitiser, Driver, Filming, Player
 from drivers.transport import open_line
 from labctl.bench.claims import Claim, claim
+from labctl.bench.safe_registration import out_of_reach, register_cameras, register_players
 from labctl.channels import InputChannel, InstrumentState, OutputChannel
-from labctl.errors import SafetyError, StationError
-from labctl.safety import SafeAction, SafeStateRegistry
+from labctl.errors import StationError
+from labctl.safety import SafeStateRegistry
 from labctl.station import Channel, Station
 from labctl.station_schema import InstrumentTable
 
@@ -132,7 +133,8 @@ def make_channels(
     outputs: dict[str, OutputChannel] = {}
     inputs: dict[str, InputChannel] = {}
     problems: list[str] = []
-    _register_players(station, opened, safe_states)
+    register_players(station, opened, safe_states)
+    register_cameras(station, opened, safe_states, {} if short is None else short.instruments)
     for name, channel in station.channels.items():
         if short is not None and channel.instrument in short.instruments:
             short.channels[name] = short.instruments[channel.instrument]
@@ -155,34 +157,12 @@ def make_channels(
     if short is not None:
         for name in short.channels:
             if station.channel(name).is_output:
-                safe_states.add_output(_out_of_reach(station.channel(name), short.channels[name]))
+                safe_states.add_output(out_of_reach(station.channel(name), short.channels[name]))
     if problems:
         raise StationError(
             f"{station.path or station.name}: channels and instruments disagree:\n  " + "\n  ".join(problems)
         )
     return outputs, inputs
-
-
-def _register_players(station: Station, opened: Mapping[str, OpenedInstrument], safe_states: SafeStateRegistry) -> None:
-    """Instruments whose play must be ended before their outputs are made safe."""
-    driven = {channel.instrument for channel in station.channels.values() if channel.kind == "drive"}
-    for name, instrument in opened.items():
-        if instrument.player is not None and name in driven:
-            safe_states.add_player(
-                name,
-                instrument.player.stop,
-                budget_s=3.0 * (instrument.state.timeout_s + instrument.state.reconnect_s) + 5.0,
-            )
-
-
-def _out_of_reach(channel: Channel, why: str) -> SafeAction:
-    """What stands in for an output that cannot be reached, so that the report tells of it."""
-
-    def fail() -> float:
-        raise SafetyError(why)
-
-    target = channel.safe.value if channel.safe else 0.0
-    return SafeAction(channel.name, channel.unit, target, channel.tolerance, budget_s=5.0, run=fail)
 
 
 def _claim(name: str, address: str, overridden: dict[str, str] | None) -> Claim:

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from drivers.errors import DriverError
 from drivers.roles import Camera, CameraFrame
 from labctl.errors import InstrumentFault, LabctlError, RecordingError
+from labctl.frame_layout import count_bytes
 from labctl.frame_recording import LOST, TAKEN, FrameBlock, FrameHeader, FrameRecording
-from labctl.frame_store import FrameWriter
+from labctl.frame_store import FrameWriter, stored_counts
 from labctl.safety import SafeReport, SafeStateRegistry
 
+MOST_IN_MEMORY_BYTES = 512_000_000
+"""Recordings without a file are no larger."""
 OFF_TIME = 0.01
 """A frame that is further from its time than this share of the interval is noted."""
 
@@ -29,19 +32,24 @@ class RunningFilm:
         shape = header.shape[:2]
         self._header = header
         self._safe_states = safe_states
-        self._counts = np.zeros((*header.shape, len(header.names)), dtype=np.uint16)
+        self._counts = None if store is not None else _in_memory(header)
         self._status = np.zeros(shape, dtype=np.int8)
         self._time_s = np.full(shape, np.nan)
         self._saturated = np.zeros(shape, dtype=np.int64)
         self._light = np.full(shape, np.nan)
         self._conditions = np.full(header.conditions.shape, np.nan)
         self._notes = list(notes)
+        self._noted = False
         self._writer = None if store is None else FrameWriter(store, header)
 
     @property
     def device_seconds(self) -> float:
         """Device time filmed until now."""
         return float(np.count_nonzero(self._status)) * self._header.interval_s
+
+    def note(self, text: str) -> None:
+        """Remember a remark."""
+        self._notes.append(text)
 
     def begin_trial(self, trial: int, conditions: NDArray[np.float64]) -> None:
         """The conditions (condition,) as read back."""
@@ -54,7 +62,8 @@ class RunningFilm:
         at = (trial, frame.index)
         if frame.counts is not None:
             frame.counts.setflags(write=False)
-            self._counts[at] = frame.counts
+            if self._counts is not None:
+                self._counts[at] = frame.counts
         block = FrameBlock(trial, frame.index, frame.counts, frame.time_s, frame.saturated, frame.light)
         self._note_trouble(trial, frame)
         if self._writer is not None:
@@ -71,18 +80,39 @@ class RunningFilm:
         if frame.late or abs(off_s) > OFF_TIME * self._header.interval_s:
             self._notes.append(f"{where}: taken {off_s:+.3g} s off its time")
 
-    def finish(self) -> FrameRecording:
-        """Everything was filmed: close the file and give the recording."""
+    def finish(self, camera: Camera) -> FrameRecording:
+        """Everything was filmed: switch the camera's light off, close the file and give the recording.
+
+        Raises RecordingError, or InstrumentFault where the light is not known to be off: the file is complete all the same.
+        """
+        with self._safe_states.undisturbed():
+            trouble = self._darken(camera)
+            self._end_notes()
+            if self._writer is not None:
+                self._writer.finish(complete=bool((self._status != 0).all()), ended="as planned")
+        if trouble:
+            raise InstrumentFault(trouble)
+        return self._recording()
+
+    def _recording(self) -> FrameRecording:
         complete = bool((self._status != 0).all())
+        path = None if self._writer is None else self._writer.path
+        counts = stored_counts(path) if path is not None else self._counts
+        assert counts is not None  # in memory where there is no file
+        return FrameRecording(
+            self._header, counts, self._status, self._time_s, self._saturated, self._light, self._conditions, complete, path,
+            tuple(self._notes),
+        )  # fmt: skip
+
+    def _end_notes(self) -> None:
+        """What is said of the whole recording, and all notes into the file; once."""
+        if self._noted:
+            return
+        self._noted = True
         self._note_saturation()
         if self._writer is not None:
             for note in self._notes:
                 self._writer.note(note)
-            self._writer.finish(complete=complete, ended="as planned")
-        return FrameRecording(
-            self._header, self._counts, self._status, self._time_s, self._saturated, self._light, self._conditions,
-            complete, None if self._writer is None else self._writer.path, tuple(self._notes),
-        )  # fmt: skip
 
     def _note_saturation(self) -> None:
         frames = int(np.count_nonzero(self._saturated))
@@ -95,16 +125,15 @@ class RunningFilm:
     def abandon(self, camera: Camera, *, make_safe: bool) -> str:
         """The consumer wants no more; returns in words what was filmed, and how the outputs are."""
         with self._safe_states.undisturbed():
-            self._stop(camera)
-            report = self._safe_states.make_safe() if make_safe else None
+            trouble = self._darken(camera)
+            report = self._safe_states.make_safe() if make_safe or trouble else None
             lost = self._close_file("stopped before its end")
         return self._tell(report, lost)
 
-    def fail(self, camera: Camera, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Make the outputs safe, close the file; raise the error in words, or return to raise it as is."""
         with self._safe_states.undisturbed():
-            report = self._safe_states.make_safe()
-            self._stop(camera)
+            report = self._safe_states.make_safe()  # stops the camera, and switches its light off
             lost = self._close_file(f"{type(error).__name__}: {error}")
         told = self._tell(report, lost)
         if isinstance(error, DriverError):
@@ -113,18 +142,16 @@ class RunningFilm:
             raise type(error)(f"{error}; {told}") from error
         error.add_note(told)
 
-    def _stop(self, camera: Camera) -> None:
-        try:
-            camera.abort()
-        except DriverError as error:  # what ended the recording is told; this comes after it
-            self._notes.append(f"stopping the camera: {error}")
+    def _darken(self, camera: Camera) -> str:
+        """Stop the camera and switch its light off; what is the matter if that failed is noted, too."""
+        if trouble := darkened(camera):
+            self._notes.append(trouble)
+        return trouble
 
     def _close_file(self, ended: str) -> str:
-        self._note_saturation()
+        self._end_notes()
         if self._writer is None:
             return ""
-        for note in self._notes:
-            self._writer.note(note)
         try:
             self._writer.finish(complete=False, ended=ended)
         except RecordingError as error:
@@ -139,3 +166,23 @@ class RunningFilm:
         if report is not None:
             outputs = "all outputs are safe" if report.ok else str(report)
         return f"{filmed} of {planned} frames were taken and are {where}; {outputs}{'; ' + lost if lost else ''}"
+
+
+def _in_memory(header: FrameHeader) -> NDArray[np.uint16]:
+    """Counts for a recording without a file. Raises RecordingError for more than memory should hold."""
+    n_bytes = count_bytes(header)
+    if n_bytes > MOST_IN_MEMORY_BYTES:
+        raise RecordingError(
+            f"a recording of {n_bytes * 1e-6:.0f} MB is kept in a file and not in memory, which takes at most "
+            f"{MOST_IN_MEMORY_BYTES * 1e-6:.0f} MB of it; give store = a path"
+        )
+    return np.zeros((*header.shape, len(header.names)), dtype=np.uint16)
+
+
+def darkened(camera: Camera) -> str:
+    """Stop a camera and switch its light off; returns what is the matter, "" where it is dark."""
+    try:
+        camera.abort()
+        return "the camera's light is still on" if camera.lit() else ""
+    except DriverError as error:
+        return f"stopping the camera: {error}"

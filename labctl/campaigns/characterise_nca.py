@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl.bench import Bench
+from labctl.bench.film_plan import FilmRequest
 from labctl.campaign import Campaign
 from labctl.campaigns.evaluate_nca import EvaluationSettings
 from labctl.campaigns.fit_nca import FittedAutomata, fit_nca
@@ -85,7 +86,8 @@ def characterise_nca(
         raise SafetyError(str(report))
     wanted = _with_references(treatments or ImageTreatments(), films)
     images = open_images([films["frames"]], wanted)
-    validation = open_images([films["validation"]], wanted) if "validation" in films else None
+    known = images.frames.condition_names  # one trial alone does not tell what varies
+    validation = open_images([films["validation"]], wanted, conditions=known) if "validation" in films else None
     fitted = yield from fit_nca(
         device, images, validation, seed=seed, training=training or NcaTraining(preset="images"), folder=folder,
         evaluation=evaluation,
@@ -96,7 +98,6 @@ def characterise_nca(
 def film_all(bench: Bench, device: str, *, folder: Path, seed: int, design: FilmDesign) -> Campaign[dict[str, Path]]:
     """The films by what they are for: "dark", "flat", "frames", "validation"."""
     made: dict[str, Path] = {}
-    common: dict[str, Any] = {"interval_s": design.interval_s}
     plans: list[tuple[str, dict[str, Any]]] = []
     if design.dark:
         plans.append(("dark", {"n_trials": 1, "n_frames": design.dark, "light": False, "start": ""}))
@@ -107,10 +108,13 @@ def film_all(bench: Bench, device: str, *, folder: Path, seed: int, design: Film
         more = {"n_trials": design.n_validation, "n_frames": design.n_frames, "start": design.start}
         plans.append(("validation", more))
     for number, (name, plan) in enumerate(plans):
+        request = FilmRequest(
+            device=device, seed=seed + number, interval_s=design.interval_s,
+            conditions=design.conditions_of(plan["n_trials"]), **plan,
+        )  # fmt: skip
         recording = yield from record_frames(
-            bench, device, path=folder / file_names(device, design)[number], seed=seed + number,
-            conditions=design.conditions_of(plan["n_trials"]), key=f"nca/film/{device}-{name}", title=f"Film {device}: {name}",
-            **common, **plan,
+            bench, request, path=folder / file_names(device, design)[number], key=f"nca/film/{device}-{name}",
+            title=f"Film {device}: {name}",
         )  # fmt: skip
         assert recording.path is not None
         made[name] = recording.path

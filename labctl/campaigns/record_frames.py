@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.bench import Bench
+from labctl.bench.film_plan import FilmRequest
 from labctl.campaign import Campaign, Step
 from labctl.events import FrameTaken, Progress, Reported, Waiting, Warned
 from labctl.frame_recording import FrameBlock, FrameRecording
@@ -20,30 +21,21 @@ PREVIEW_PIXELS = 48
 
 def record_frames(
     bench: Bench,
-    device: str,
+    request: FilmRequest,
     *,
-    n_trials: int,
-    n_frames: int,
     path: Path,
-    interval_s: float | None = None,
-    conditions: Sequence[Mapping[str, float]] | Mapping[str, float] | None = None,
-    start: str | None = None,
-    light: bool = True,
-    seed: int = 0,
     key: str = "",
     title: str = "",
     provenance: Mapping[str, Any] | None = None,
 ) -> Campaign[FrameRecording]:
-    """Film `device` into the file `path` and return the recording; see `Bench.film` for what the arguments mean.
+    """Film what is asked for into the file `path` and return the recording; see `Bench.film`.
 
     Yields every frame as it comes (`FrameTaken`, with a coarse preview) and the progress; it can be stopped between two
     frames and while it waits for one. Raises what the bench raises; the frames taken until then are in the file.
     """
+    device, n_trials, n_frames = request.device, request.n_trials, request.n_frames
     step = Step(key or f"film/{device}", title or f"Film {device}")
-    frames = bench.film_or_wait(
-        device, n_trials=n_trials, n_frames=n_frames, interval_s=interval_s, conditions=conditions, start=start,
-        light=light, seed=seed, store=path, label=step.key, provenance=provenance,
-    )  # fmt: skip
+    frames = bench.film_or_wait(request, store=path, label=step.key, provenance=provenance)
     names = tuple(bench.station.channels[bench.station.device(device).response[0]].image.planes)  # type: ignore[union-attr]
     yield step.started()
     total = n_trials * n_frames

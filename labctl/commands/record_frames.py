@@ -56,6 +56,7 @@ def film_if_seen(options: argparse.Namespace) -> int | None:
 def _film(options: argparse.Namespace, station: Station) -> int:
     """Film, with a progress bar; the outputs end safe whatever happens."""
     from labctl.bench import Bench
+    from labctl.bench.film_plan import FilmRequest
     from labctl.campaign import Journal
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.record_frames import record_frames
@@ -66,14 +67,16 @@ def _film(options: argparse.Namespace, station: Station) -> int:
     check_folder(options.out)
     path = options.out / f"{options.device}-{'dark' if options.dark else options.start or 'frames'}.h5"
     check_new([path])
+    request = FilmRequest(
+        device=options.device, n_trials=n_trials, n_frames=options.frames or FILMED_FRAMES, interval_s=options.interval_s,
+        conditions=conditions, start=options.start, light=not options.dark, seed=options.seed,
+    )  # fmt: skip
     with Bench.open(station) as bench, Journal(options.out / "journal.jsonl") as journal:
         if bench.simulated:
             sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
         campaign = record_frames(
-            bench, options.device, n_trials=n_trials, n_frames=options.frames or FILMED_FRAMES, path=path,
-            interval_s=options.interval_s, conditions=conditions, start=options.start, light=not options.dark,
-            seed=options.seed, key=f"record/{options.device}", title=f"Film {options.device}",
-        )  # fmt: skip
+            bench, request, path=path, key=f"record/{options.device}", title=f"Film {options.device}"
+        )
         recording = run_campaign(campaign, on_event=Console(), journal=journal)
         # Told before the bench is closed: closing raises if an output is not safe, and the recording is there anyway.
         sys.stdout.write(f"{recording.path}\n")

@@ -1,78 +1,25 @@
 """Filming the bundled reaction cell over real TCP: the whole way, every fault on it, and however it ends."""
 
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray
 
 from drivers.transport import open_line
 from labctl.bench import Bench
+from labctl.bench.film_plan import FilmRequest
 from labctl.campaign import run
 from labctl.campaigns.characterise import characterise
 from labctl.campaigns.record_frames import record_frames
 from labctl.cli import main
-from labctl.errors import ExcitationError, InstrumentFault, MadeSafe, OutOfLimits, SafetyError, StationError, Stopped
-from labctl.events import FrameTaken, Progress, Waiting, event_from_json, event_to_json
+from labctl.errors import ExcitationError, InstrumentFault, OutOfLimits, SafetyError, StationError
+from labctl.events import FrameTaken, Progress, event_from_json, event_to_json
 from labctl.frame_recording import LOST, TAKEN
 from labctl.frame_store import read_frames
 from labctl.plant import collect
-from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
+from labctl.simulation import bundled_station
 from labctl.station import parse_station
 
 MITOSIS = {"feed": 0.0367, "kill": 0.0649}
-
-
-@pytest.fixture(scope="module")
-def cell(tmp_path_factory) -> Iterator[SimulatedBench]:
-    """The bundled bench, smaller, with a camera that takes faults."""
-    text = bundled_bench("reaction_cell").read_text()
-    for old, new in (("rows = 64", "rows = 24"), ("columns = 64", "columns = 32")):
-        assert old in text
-        text = text.replace(old, new)
-    file = tmp_path_factory.mktemp("cell") / "bench.toml"
-    file.write_text(f"{text}\n[instruments.camera.faults]\nruntime = true\n")
-    with SimulatedBench.start(file) as sim:
-        yield sim
-
-
-@pytest.fixture
-def station(cell, tmp_path) -> Path:
-    """Its station file, with little patience."""
-    return write(cell, tmp_path, ('driver = "simoptics', 'timeout_s = 0.5\ndriver = "simoptics'))
-
-
-def write(cell, folder, *changes):
-    text = bundled_station("reaction_cell")
-    for old, new in changes:
-        assert old in text
-        text = text.replace(old, new)
-    return cell.write_station(folder / "station.toml", text)
-
-
-@pytest.fixture
-def fault(cell) -> Iterator[Callable[[str], None]]:
-    """Have the camera do something wrong, until the test is over."""
-    line = open_line(cell.addresses["camera"])
-    yield lambda text: line.write(f"SIM:FAUL {text}")
-    line.write("SIM:FAUL:CLE")
-    line.close()
-
-
-def pumps(cell):
-    """(rate, on) of both pumps, as they say."""
-    line = open_line(cell.addresses["pump"])
-    found = [(float(line.query(f"PUMP{n}:RATE?")), line.query(f"PUMP{n}:STAT?")) for n in (1, 2)]
-    line.close()
-    return found
-
-
-SAFE = [(0.0, "0"), (0.0, "0")]
 
 
 def test_frames_stream_into_a_file_with_everything_that_is_known_of_them(cell, station, tmp_path):
@@ -81,11 +28,13 @@ def test_frames_stream_into_a_file_with_everything_that_is_known_of_them(cell, s
     events = []
     with Bench.open(station) as bench:
         campaign = record_frames(
-            bench, "cell", n_trials=2, n_frames=5, interval_s=16.0, path=path, conditions=conditions, seed=3
+            bench,
+            FilmRequest(device="cell", n_trials=2, n_frames=5, interval_s=16.0, conditions=conditions, seed=3),
+            path=path,
         )
         recording = run(campaign, on_event=events.append)
         assert bench.device_seconds == pytest.approx(2 * 5 * 16.0)
-    assert pumps(cell) == SAFE
+    assert cell.safe()
     assert recording.complete
     assert recording.notes == ()
     stored = read_frames(path)
@@ -157,7 +106,7 @@ def test_what_cannot_be_is_refused_before_anything_moves(cell, station, asked, e
         collect(bench.film("cell", **{"n_trials": 2, "n_frames": 2, "store": tmp_path / "a.h5", **asked}))
     assert camera.query("ACQ:NUMB?") == before
     camera.close()
-    assert pumps(cell) == SAFE
+    assert cell.safe()
     assert not (tmp_path / "a.h5").exists()
 
 
@@ -177,7 +126,7 @@ def test_a_frame_cut_or_damaged_on_the_way_is_healed(station, fault, what, tmp_p
 def test_lost_late_and_saturated_frames_are_noted_and_never_hidden(cell, fault, tmp_path):
     fault("lost_frame,2")
     fault("late_frame,3")
-    file = write(cell, tmp_path, ("exposure_s = 0.02", "exposure_s = 0.03"))
+    file = cell.write(tmp_path, ("exposure_s = 0.02", "exposure_s = 0.03"))
     with Bench.open(file) as bench:
         recording = collect(bench.film("cell", n_trials=1, n_frames=4, store=tmp_path / "a.h5"))
     assert recording.status.tolist() == [[TAKEN, LOST, TAKEN, TAKEN]]
@@ -185,70 +134,6 @@ def test_lost_late_and_saturated_frames_are_noted_and_never_hidden(cell, fault, 
     assert said[:2] == ("trial 0, frame 1: lost by the camera", "trial 0, frame 2: taken +16 s off its time")
     assert "at full scale (4095)" in said[2]
     assert recording.saturated.sum() == (recording.counts == 4095).sum() > 0
-
-
-def test_a_cable_pulled_for_good_leaves_the_pumps_safe_and_the_frames_readable(cell, tmp_path, relay):
-    cable = relay(cell.addresses["camera"])
-    file = write(
-        cell, tmp_path, ("{camera}", cable.address), ('driver = "simoptics', 'reconnect_s = 0.2\ndriver = "simoptics')
-    )
-    with Bench.open(file) as bench:
-        frames = bench.film("cell", n_trials=1, n_frames=6, conditions=MITOSIS, store=tmp_path / "a.h5")
-        for _ in range(3):
-            next(frames)
-        cable.pull(for_good=True)
-        with pytest.raises(
-            InstrumentFault, match=r"3 of 6 frames were taken and are readable in .*all outputs are safe"
-        ):
-            collect(frames)
-        assert pumps(cell) == SAFE
-    recording = read_frames(tmp_path / "a.h5")
-    assert recording.valid_frames.tolist() == [3]
-    assert "LineLost" in recording.notes[-1]
-
-
-def test_making_safe_ends_it_and_the_bench_can_film_again(cell, station, tmp_path):
-    with Bench.open(station) as bench:
-        frames = bench.film("cell", n_trials=1, n_frames=6, conditions=MITOSIS, store=tmp_path / "a.h5")
-        next(frames)
-        assert bench.make_safe().ok
-        with pytest.raises(MadeSafe, match="1 of 6 frames"):
-            collect(frames)
-        assert pumps(cell) == SAFE
-        assert collect(bench.film("cell", n_trials=1, n_frames=2)).complete
-
-
-def test_a_campaign_that_is_closed_keeps_its_frames_and_stops_the_camera(cell, station, tmp_path):
-    with Bench.open(station) as bench:
-        campaign = record_frames(bench, "cell", n_trials=3, n_frames=400, interval_s=200.0, path=tmp_path / "a.h5")
-        for event in campaign:
-            if isinstance(event, FrameTaken) and event.index == 2:
-                break
-        campaign.close()
-        assert not (int(bench._instruments["camera"].line.query("STAT:OPER:COND?")) & 48)
-    recording = read_frames(tmp_path / "a.h5")
-    assert recording.valid_frames.tolist() == [3, 0, 0]
-    assert recording.notes == ("stopped before its end",)
-
-
-def test_it_can_be_stopped_while_it_waits_for_a_frame(cell, station, tmp_path, monkeypatch):
-    with Bench.open(station) as bench:
-        monkeypatch.setattr(bench._instruments["camera"].camera, "frames_ready", lambda: 0)
-        stop = threading.Event()
-        waited = []
-
-        def on_event(event):
-            waited.extend([event] if isinstance(event, Waiting) else [])
-            if len(waited) == 3:
-                stop.set()
-
-        campaign = record_frames(bench, "cell", n_trials=1, n_frames=2, conditions=MITOSIS, path=tmp_path / "a.h5")
-        with pytest.raises(Stopped) as caught:
-            run(campaign, on_event=on_event, stop=stop)
-        assert pumps(cell) == SAFE
-    assert "0 of 2 frames were taken" in "".join(caught.value.__notes__)
-    assert len(waited) == 3
-    assert read_frames(tmp_path / "a.h5").notes == ("stopped before its end",)
 
 
 def test_a_frame_that_never_comes_is_told(station, monkeypatch):
@@ -281,7 +166,7 @@ def test_a_set_point_is_held_while_it_films(station):
 
 
 def test_another_serial_number_is_refused(cell, tmp_path):
-    file = write(cell, tmp_path, ('serial = "SIM-SO2C-031"', 'serial = "SIM-SO2C-032"'))
+    file = cell.write(tmp_path, ('serial = "SIM-SO2C-031"', 'serial = "SIM-SO2C-032"'))
     with pytest.raises(StationError, match="SIM-SO2C-031"):
         Bench.open(file)
 
@@ -307,7 +192,7 @@ def test_a_station_file_that_contradicts_itself_is_refused(old, new, said):
 
 def test_a_plane_that_the_camera_lacks_is_refused(cell, tmp_path):
     with pytest.raises(StationError, match="camera has no plane '3'; it has 1, 2"):
-        Bench.open(write(cell, tmp_path, ('v = "2"', 'v = "3"')))
+        Bench.open(cell.write(tmp_path, ('v = "2"', 'v = "3"')))
 
 
 def test_the_commands_check_film_and_list(station, tmp_path, capsys):
@@ -330,46 +215,3 @@ def test_the_commands_check_film_and_list(station, tmp_path, capsys):
     assert "cell is filmed" in capsys.readouterr().err
     assert main([*film, "--condition", "feed=x"]) == 1
     assert main([*film, "--trials", "1", "--condition", "feed=0.1,0.2"]) == 1
-
-
-def start_recording(station: Path, folder: Path) -> subprocess.Popen[str]:
-    """`labctl record` of many frames as a process; returns when a quarter is there."""
-    command = [sys.executable, "-m", "labctl.cli", "record", str(station), "--device", "cell", "--out", str(folder)]
-    process = subprocess.Popen(
-        [*command, "--trials", "8", "--frames", "100", "--interval-s", "4", "--condition", "feed=0.03"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "25 %" in line:
-            return process
-    raise AssertionError("it ended before a quarter was there")
-
-
-def test_ctrl_c_keeps_what_was_filmed_and_leaves_the_pumps_safe(cell, station, tmp_path):
-    process = start_recording(station, tmp_path)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "frames were taken and are readable in" in errors
-    assert pumps(cell) == SAFE
-    recording = read_frames(tmp_path / "cell-frames.h5")
-    assert 200 <= recording.valid_frames.sum() < 800
-    assert not recording.complete
-
-
-def test_kill_9_leaves_a_file_that_opens_with_every_frame_that_was_taken(cell, station, tmp_path):
-    process = start_recording(station, tmp_path)
-    process.kill()
-    process.communicate(timeout=30)
-    with xarray.open_dataset(tmp_path / "cell-frames.h5") as data:
-        status, counts = data["status"].values.ravel(), data["counts"].values
-    taken = int((status == TAKEN).sum())
-    assert taken >= 200
-    assert (status[:taken] == TAKEN).all()
-    assert (counts.reshape(-1, 24 * 32 * 2)[:taken].min(axis=1) > 50).all()
-    with Bench.open(station) as bench:  # what SIGKILL left on, the next one makes safe
-        assert bench.get("feed") == pytest.approx(0.03)
-        assert bench.make_safe().ok
-    assert pumps(cell) == SAFE
