@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import LabctlError
 from labctl.nca_pde import PdeSource
+from labctl.nca_readable_words import EXACT, alone, beside
 
 if TYPE_CHECKING:
     from labctl.nca_model import SavedNca
     from twins.nca import Frames
     from twins.nca.model import NcaModel
     from twins.nca.pde import Pde
-    from twins.nca.readable import Comparison, FramePairs, ReadableRule, Samples
+    from twins.nca.readable import FramePairs, Library, Samples
 
-_MOST_FRAMES, _MOST_HIDDEN_R2 = 12, 0.01
+_MOST_FRAMES = 12
 _MOST_CHANNELS, _MOST_TRIALS = 4, 4
 _LEFT_AWAY = 10
 """One frame in so many, at the beginning."""
@@ -32,8 +33,30 @@ def readable_figures(saved: SavedNca, frames: Frames, *, seed: int) -> dict[str,
     read = _read(saved.model, frames, seed=seed)
     equation = equation_behind(saved)
     if equation is None or equation.fields != saved.model.names or equation.discrete:
-        return _alone(read_flow(read) if isinstance(read, FramePairs) else read_rule(read))
-    return _beside(compared_with(equation, read), equation)
+        library = _library(saved.model)
+        rule = read_flow(read, library) if isinstance(read, FramePairs) else read_rule(read, library)
+        return alone(rule, frames)
+    library = _library_for(equation, saved.model, read.samples if isinstance(read, FramePairs) else read)
+    return beside(compared_with(equation, read, library=library), equation, frames)
+
+
+def _library(model: NcaModel) -> Library:
+    """Slopes only for a rule that sees them: for another they could but stand for something else."""
+    from twins.nca.kernels import kernel_set
+    from twins.nca.readable import Library
+
+    return Library(slopes=bool({"DX", "DY", "NORM"} & set(kernel_set(model.automaton.spec.kernels))))
+
+
+def _library_for(equation: Pde, model: NcaModel, samples: Samples) -> Library:
+    """The first that holds the equation; that of the rule where none does."""
+    from twins.nca.readable import Library, read_pde
+
+    usual = _library(model)
+    for library in (usual, Library(slopes=True), Library(laplacian_degree=3, biharmonic=True)):
+        if min(one.r2 for one in read_pde(equation, samples, library=library).channels) >= EXACT:
+            return library
+    return usual
 
 
 def _read(model: NcaModel, frames: Frames, *, seed: int) -> Samples | FramePairs:
@@ -65,70 +88,3 @@ def equation_behind(saved: SavedNca) -> Pde | None:
             except (LabctlError, TwinError, OSError, KeyError, TypeError):
                 return None  # its file has gone, or is another one now: there is nothing to compare with
     return None
-
-
-def _by_channel(rule: ReadableRule) -> dict[str, Any]:
-    return {
-        one.channel: {
-            "equation": one.equation,
-            "explained": one.r2,
-            "explained_by_all_terms": one.r2_all,
-            "explained_with_hidden_channels": one.r2_with_hidden,
-            "error_over_a_frame_to_no_change": one.nrmse,
-            "automaton_error_over_a_frame_to_no_change": one.own_error,
-            "coefficients": {term.term: [term.value, term.standard_error] for term in one.coefficients},
-        }
-        for one in rule.channels
-    }
-
-
-def _explained(rule: ReadableRule) -> list[str]:
-    said = []
-    for one in rule.channels:
-        words = f"{one.equation}; these terms explain {100 * one.r2:.3g} % of {_what(rule)} {one.channel} changes"
-        if one.nrmse is not None and one.own_error is not None:
-            words += (
-                f": in {rule.n_steps} steps of their own they are off the automaton by {one.nrmse:.2g} of the change, the "
-                f"automaton off the data by {one.own_error:.2g}"
-            )
-        if one.needs_hidden > _MOST_HIDDEN_R2:
-            words += (
-                f", hidden channels at least {100 * one.needs_hidden:.2g} % more: the rule is not of this form alone"
-            )
-        said.append(f"{words}.")
-    return said
-
-
-def _what(rule: ReadableRule) -> str:
-    return "how much, from frame to frame," if rule.n_steps else "how fast"
-
-
-def _alone(rule: ReadableRule) -> dict[str, Any]:
-    rows = [
-        [one.channel, term.term, f"{term.value:.4g}", f"{term.standard_error:.1g}"]
-        for one in rule.channels
-        for term in one.coefficients
-    ]
-    words = [f"Lengths in cells, time in {rule.time_unit}.", *_explained(rule)]
-    header = ["channel", "term", "coefficient", "standard error"]
-    return {"words": words, "header": header, "rows": rows, "by_channel": _by_channel(rule)}
-
-
-def _beside(found: Comparison, equation: Pde) -> dict[str, Any]:
-    rows = [
-        [
-            one.channel, one.term, f"{one.true:.4g}", f"{one.learned:.4g}",
-            "" if one.on_true_terms is None else f"{one.on_true_terms:.4g} ± {one.standard_error or 0.0:.1g}",
-        ]
-        for one in found.terms
-    ]  # fmt: skip
-    words = [
-        f"Beside {equation.name}, which made the images. Lengths in cells, time in {found.learned.time_unit}.",
-        *_explained(found.learned),
-    ]
-    header = ["channel", "term", "true", "learned", "learned, on the true terms"]
-    terms = {
-        f"{one.channel}: {one.term}": {"true": one.true, "learned": one.learned, "on_true_terms": one.on_true_terms}
-        for one in found.terms
-    }
-    return {"words": words, "header": header, "rows": rows, "by_channel": _by_channel(found.learned), "beside": terms}

@@ -67,23 +67,41 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("give image sequences, or an equation (--pde NAME, labctl nca pdes lists them), one of both")
     training = training_of(options, preset="images" if options.pde is None else "pde")
     training.settings()
+    training, padded = _padded_as_the_equation(options, training)
     names = [options.name]
     if training.n_seeds > 1:
         names = [f"{options.name}-{part}" for part in (*range(1, training.n_seeds + 1), "ensemble")]
     files = [options.out / f"{name}.json" for name in names]
     check_free(options, files)
     with told_when_stopped(files, what_file_holds):
-        fitted = run_campaign(_fitted(options, training), on_event=Console())
+        fitted = run_campaign(_fitted(options, training, padded), on_event=Console())
     sys.stdout.write(json.dumps(fitted.as_dict(), indent=2) + "\n")
     sys.stdout.flush()
     sys.stderr.write(_summary(fitted))
     return 0 if fitted.best.evaluation.figures["stable"] else EXIT_NOT_STABLE
 
 
-def _fitted(options: argparse.Namespace, training: NcaTraining) -> Campaign[FittedAutomata]:
+def _padded_as_the_equation(options: argparse.Namespace, training: NcaTraining) -> tuple[NcaTraining, tuple[str, ...]]:
+    """An automaton of an equation has its padding, unless another was asked for; and what wants saying of that."""
+    from labctl.campaigns.nca_settings import PRESETS
+
+    if options.pde is None:
+        return training, ()
+    wanted, own = pde_of(options).equation().padding, PRESETS[training.preset][0]["padding"]
+    given = training.spec.get("padding")
+    if given not in (None, wanted):
+        return training, (f"the automaton's padding is {given}, the equation's {wanted}: edges will differ",)
+    if wanted == own:
+        return training, ()
+    told = f"the automaton's padding is {wanted}, as the equation's (--padding sets another)"
+    return replace(training, spec={**training.spec, "padding": wanted}), (told,)
+
+
+def _fitted(options: argparse.Namespace, training: NcaTraining, told: tuple[str, ...]) -> Campaign[FittedAutomata]:
     from labctl.campaigns.fit_nca import fit_nca
 
     images, validation = yield from _data(options)
+    images = replace(images, told=(*told, *images.told))
     fit = fit_nca(options.name, images, validation, seed=options.seed, training=training, folder=options.out)
     return (yield from fit)
 
