@@ -12,14 +12,12 @@ from torch import Tensor
 
 from twins.errors import FramesInvalid
 from twins.nca.frames import Frames
+from twins.nca.metrics import are_stable, like_the_data, strength
+from twins.nca.metrics.stable_runs import HIGHEST as HIGHEST
+from twins.nca.metrics.stable_runs import LOWEST as LOWEST
+from twins.nca.metrics.stable_runs import NO_PATTERN
 from twins.nca.model import NcaModel
 
-LOWEST, HIGHEST = -0.5, 1.5
-"""What a stable automaton stays within, in units of the data's range."""
-LEAST_SD, LARGEST_SD = 0.5, 1.5
-"""Of the pattern's standard deviation, as a multiple of the data's."""
-_SD_FLOOR = 0.01
-"""Added to both standard deviations, in units of the range: a field that has levelled out has no pattern to compare."""
 _RECENT = 4
 """The share of the data, one in so many, that tells whether its pattern was fading or growing when it ended."""
 
@@ -32,8 +30,8 @@ class FreeRun:
     standard deviations of the trial about its channels' means. no_change_error: of staying where it began.
     transition_error, transition_no_change: (trial, transition), one frame ahead from each true frame, hidden channels at
     zero; empty unless asked for.
-    lowest, highest, sd_ratio: (trial, frame), of all frames run; sd_ratio is the pattern's standard deviation over that
-    of the data at the same frame, of the channel that is farthest off; a channel that is flat in the data must be so.
+    lowest, highest, sd_ratio: (trial, frame), of all frames run; sd_ratio is the pattern's strength, of all observed
+    channels together (see twins.nca.metrics.strength), over that of the data at the same frame.
     Beyond the data it is compared with the data's last frame. Where the data's own pattern was fading or growing towards
     its end (over its last quarter), it may go on doing so: whatever lies between the last frame's and what that rate has
     made of it by then has a ratio of 1.
@@ -55,12 +53,13 @@ class FreeRun:
 
     @property
     def stable_trials(self) -> Bool[np.ndarray, " trial"]:
-        """Always finite, always within [-0.5, 1.5], and with 0.5 to 1.5 of the data's standard deviation where they end.
+        """Always finite, always within [-0.5, 1.5], and with 0.5 to 1.5 of the data's standard deviation where they end:
+        what twins.nca.metrics.stability says.
 
         What becomes of the pattern beyond the data is told by `kept_trials`.
         """
-        within = (self.lowest >= LOWEST) & (self.highest <= HIGHEST) & self.finite
-        return np.asarray(within.all(axis=1) & _like_the_data(self.sd_ratio[:, self.error.shape[1] - 1]))
+        last = self.sd_ratio[:, self.error.shape[1] - 1]
+        return are_stable(np.asarray(self.finite.all(axis=1)), self.lowest.min(axis=1), self.highest.max(axis=1), last)
 
     @property
     def kept_trials(self) -> Bool[np.ndarray, " trial"]:
@@ -68,7 +67,7 @@ class FreeRun:
 
         Without frames beyond the data it says what `stable_trials` says.
         """
-        return np.asarray(self.stable_trials & _like_the_data(self.sd_ratio[:, -1]))
+        return np.asarray(self.stable_trials & like_the_data(self.sd_ratio[:, -1]))
 
     @property
     def stable(self) -> bool:
@@ -124,44 +123,51 @@ def free_run(
         raise FramesInvalid(f"a free run needs a frame to go to: {frames.n_frames} frames, n_frames = {n}")
     centred = truth - truth.mean(dim=(1, 3, 4), keepdim=True)
     spread = centred.square().sum(dim=(2, 3, 4)).mean(dim=1).sqrt().clamp_min(1e-12)
-    sds = truth.flatten(3).std(dim=3) + _SD_FLOOR
-    recent = max(1, (frames.n_frames - 1) // _RECENT)
-    growth = (sds[:, -1] / sds[:, -1 - recent]).log() / recent
     errors, stays, watched = [], [], []
     for number, state in enumerate(model.states(frames, n, generator=generator), start=1):
         if on_frame is not None:
             on_frame(number, state)
         seen = state[:, : truth.shape[2]]
-        beyond = max(0, number - (frames.n_frames - 1))
-        watched.append(_watch(state, seen, sds[:, number - beyond], growth * beyond))
+        watched.append(_watch(state, seen))
         if number < frames.n_frames:
             errors.append(_norm(seen - truth[:, number]))
             stays.append(_norm(truth[:, 0] - truth[:, number]))
     error = torch.stack(errors, dim=1)
-    lowest, highest, ratio, finite = (torch.stack(list(part), dim=1) for part in zip(*watched, strict=True))
+    lowest, highest, sds, finite = (torch.stack(list(part), dim=1) for part in zip(*watched, strict=True))
     ahead, ahead_stays = _transitions(model, frames, truth, generator) if transitions else (error[:, :0], error[:, :0])
     return FreeRun(
         _numpy(error), _numpy(error / spread[:, None]), _numpy(torch.stack(stays, dim=1)), _numpy(ahead),
-        _numpy(ahead_stays), _numpy(lowest), _numpy(highest), _numpy(ratio), finite.cpu().numpy(), _numpy(spread),
+        _numpy(ahead_stays), _numpy(lowest), _numpy(highest), _sd_ratios(_numpy(sds), _numpy(_sds(truth))),
+        finite.cpu().numpy(), _numpy(spread),
     )  # fmt: skip
 
 
-def _like_the_data(sd_ratio: np.ndarray) -> np.ndarray:
-    return np.asarray((sd_ratio >= LEAST_SD) & (sd_ratio <= LARGEST_SD))
+def _sd_ratios(
+    ours: Float[np.ndarray, "trial frame_run channel"], theirs: Float[np.ndarray, "trial time channel"]
+) -> Float[np.ndarray, "trial frame_run"]:
+    """From the standard deviations in the run, which begins a frame later, and in the data."""
+    run, data = strength(ours), strength(theirs)
+    n_run, n_known = run.shape[1], data.shape[1] - 1
+    recent = max(1, n_known // _RECENT)
+    growth = np.log(data[:, -1:] / data[:, -1 - recent : -recent]) / recent
+    numbers = np.arange(1, n_run + 1)
+    wanted = data[:, np.minimum(numbers, n_known)]
+    since = growth * np.maximum(numbers - n_known, 0)  # logarithm of what may have become of it, for good or ill
+    with np.errstate(over="ignore"):
+        least = np.maximum(wanted * np.exp(np.minimum(since, 0.0)), NO_PATTERN)
+        most = np.maximum(wanted * np.exp(np.maximum(since, 0.0)), least)
+    return np.asarray(run / np.clip(run, least, most))
 
 
-def _watch(state: Tensor, seen: Tensor, wanted: Tensor, growth: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Lowest, highest, the ratio of standard deviations that is farthest from 1, and whether all is finite.
+def _sds(images: Tensor) -> Tensor:
+    """(…, channel, y, x) -> (…, channel)."""
+    return images.flatten(-2).std(dim=-1, correction=0)
 
-    wanted: (trial, channel), with the floor. growth: logarithm of what may have become of it since, for good or ill.
-    """
-    sds = seen.flatten(2).std(dim=2) + _SD_FLOOR
-    lowest = (wanted * growth.clamp_max(0.0).exp()).clamp_min(_SD_FLOOR)
-    allowed = sds.clamp(lowest, (wanted * growth.clamp_min(0.0).exp()).clamp_min(lowest))
-    ratios = sds / allowed
-    farthest = ratios.log().abs().nan_to_num(nan=float("inf")).argmax(dim=1, keepdim=True)
+
+def _watch(state: Tensor, seen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Lowest, highest, the standard deviations of the channels, and whether all is finite."""
     finite = torch.isfinite(state).flatten(1).all(dim=1)
-    return seen.flatten(1).amin(dim=1), seen.flatten(1).amax(dim=1), ratios.gather(1, farthest)[:, 0], finite
+    return seen.flatten(1).amin(dim=1), seen.flatten(1).amax(dim=1), _sds(seen), finite
 
 
 def _transitions(

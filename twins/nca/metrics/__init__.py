@@ -21,6 +21,7 @@ from twins.nca.metrics.stable_runs import (
 )
 
 __all__ = [
-    "PatternComparison", "RadialSpectrum", "Stability", "StructureFunction", "are_stable", "compare", "like_the_data", "mass", "pattern_sd",
-    "radial_spectrum", "sd_ratio", "stability", "stable", "strength", "structure_function", "wavelength", "wavelengths",
+    "PatternComparison", "RadialSpectrum", "Stability", "StructureFunction", "are_stable", "compare", "like_the_data",
+    "mass", "pattern_sd", "radial_spectrum", "sd_ratio", "stability", "stable", "strength",
+    "structure_function", "wavelength", "wavelengths",
 ]  # fmt: skip

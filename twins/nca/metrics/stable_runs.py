@@ -82,7 +82,7 @@ def sd_ratio(
 
     For the strength see ``strength``.
     """
-    return strength(ours) / strength(theirs)
+    return np.asarray(strength(ours) / strength(theirs))
 
 
 def strength(sds: Float[np.ndarray, "*place channel"]) -> Float[np.ndarray, "*place"]:
