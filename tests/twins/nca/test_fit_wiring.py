@@ -14,7 +14,7 @@ from twins.nca import Automaton, NcaSpec
 from twins.nca.training.interpolated import Interpolated
 from twins.nca.training.nadam import Nadam, normalised
 from twins.nca.training.settings import NcaFitSettings, Stage
-from twins.nca.training.transitions import Drawn, Transitions
+from twins.nca.training.transitions import Drawn, Transitions, checked_size
 from twins.nca.training.update import Updater
 
 DRAWS = 5
@@ -34,6 +34,11 @@ def run_epoch(made: Transitions, *, propagate: bool = True, injection: float | s
     outputs = drawn.inputs + torch.tensor([100.0, 1.0])[:, None, None]
     made.hand_in(drawn, outputs, torch.ones(n, dtype=torch.bool))
     made.end_epoch(propagate=propagate, injection=injection, generator=torch.Generator().manual_seed(DRAWS))  # type: ignore[arg-type]
+
+
+def true_states(made: Transitions) -> torch.Tensor:
+    every = torch.arange(made.n_sequences)
+    return torch.stack([made.true(every, time) for time in range(made.n_frames)], dim=1)
 
 
 def observed(made: Transitions) -> list[list[float]]:
@@ -60,7 +65,7 @@ def test_outputs_become_the_next_frames_inputs_with_their_hidden_channels() -> N
 def test_without_propagation_inputs_stay_true() -> None:
     made = numbered()
     run_epoch(made, propagate=False)
-    assert torch.equal(made.inputs, made.true)
+    assert torch.equal(made.inputs, true_states(made))
 
 
 def test_a_cycle_hands_the_last_output_to_the_first_frame() -> None:
@@ -76,10 +81,10 @@ def test_the_first_sequence_gets_true_frames_or_a_share_of_all() -> None:
     assert observed(made) == [[0, 1, 2, 3], [10, 110, 111, 112]]
     many = numbered(n_sequences=2000)
     run_epoch(many, injection=0.3)
-    true = (many.inputs == many.true).all(dim=(2, 3, 4))[:, 1:]
+    true = (many.inputs == true_states(many)).all(dim=(2, 3, 4))[:, 1:]
     assert 0.28 < float(true.double().mean()) < 0.32
     run_epoch(many, injection=1.0)
-    assert torch.equal(many.inputs, many.true)
+    assert torch.equal(many.inputs, true_states(many))
 
 
 def test_a_state_that_ran_away_is_replaced_by_the_true_frame_and_hands_nothing_on() -> None:
@@ -200,3 +205,18 @@ def test_one_state_that_overflows_costs_the_others_nothing(ruin: float) -> None:
     assert done.good.tolist() == [True, False, True] and done.taken and wanted.taken
     assert not torch.equal(made.out_weight, before)
     torch.testing.assert_close(made.out_weight, alone.out_weight)
+
+
+def test_states_are_held_twice_and_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = torch.rand(2, 3, 2, 4, 4)
+    true[:, :, 1:] = 0.0
+    made = Transitions(true, 1)
+    run_epoch(made)
+    held = [value for value in vars(made).values() if isinstance(value, torch.Tensor) and value.is_floating_point()]
+    assert 4 * sum(value.numel() for value in held) <= checked_size(2, 3, 2, 1, (4, 4)) + 4 * 2 * 1 * 16
+    monkeypatch.setattr("twins.nca.training.transitions.memory_bytes", lambda: 8_000_000_000)
+    assert checked_size(1, 400, 16, 1, (128, 128)) == 4 * 400 * 33 * 128**2
+    with pytest.raises(FramesInvalid, match=r"8\.7 GB.*has 8\.0 GB.*stride"):
+        checked_size(10, 400, 16, 1, (128, 128))
+    monkeypatch.setattr("twins.nca.training.transitions.memory_bytes", lambda: None)
+    checked_size(10, 400, 16, 1, (128, 128))

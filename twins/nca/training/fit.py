@@ -21,7 +21,7 @@ from twins.nca.training.interpolated import Interpolated
 from twins.nca.training.judging import BACKWARD_WORK, Judge, Judged, Kept
 from twins.nca.training.pool import KeptStates, lasting
 from twins.nca.training.settings import NcaFitSettings
-from twins.nca.training.transitions import Transitions
+from twins.nca.training.transitions import Transitions, checked_size
 from twins.nca.training.update import Done, Updater
 
 _ADVICE = (
@@ -249,11 +249,15 @@ class _Training:
 
     def _transitions(self) -> Transitions:
         trained, spec = self.data.trained, self.automaton.spec
-        states = torch.stack([self.model.start(trained, number) for number in range(trained.n_frames)], dim=1)
+        copies, (rows, columns) = self.settings.replicas, trained.size
+        shape = (copies * trained.n_trials, trained.n_frames, spec.n_channels)
+        checked_size(*shape, spec.n_observed, trained.size)
+        states = self.automaton.out_weight.detach().new_zeros(*shape, rows, columns)
+        for number in range(trained.n_frames):
+            states[:, number] = self.model.start(trained, number).repeat(copies, 1, 1, 1)
         conditions = self.model.conditions(trained)
-        copies = self.settings.replicas
         return Transitions(
-            states.repeat(copies, 1, 1, 1, 1), spec.n_observed, cyclic=self.settings.cyclic,
+            states, spec.n_observed, cyclic=self.settings.cyclic,
             conditions=None if conditions is None else conditions.repeat(copies, 1),
         )  # fmt: skip
 

@@ -41,14 +41,13 @@ class Interpolated:
 
     def __init__(self, transitions: Transitions) -> None:
         self._transitions = transitions
-        self._observed = transitions.true[:, :, : transitions.n_observed]
+        self._observed = transitions.observed
         self.places = smooth_intervals(self._observed).nonzero().numpy()
 
     @property
     def usable(self) -> bool:
         """Whether at least half of the intervals are smooth."""
-        n_sequences, n_frames = self._transitions.true.shape[:2]
-        return 2 * len(self.places) >= n_sequences * (n_frames - 1)
+        return 2 * len(self.places) >= self._transitions.n_sequences * (self._transitions.n_frames - 1)
 
     def draw(self, batch: int, parts: int, *, rng: np.random.Generator) -> Drawn:
         """`batch` transitions of one `parts`-th of a frame."""
@@ -56,7 +55,7 @@ class Interpolated:
             torch.from_numpy(axis) for axis in self.places[rng.integers(0, len(self.places), batch)].T
         )  # fmt: skip
         begin = torch.from_numpy(rng.uniform(0.0, 1.0 - 1.0 / parts, batch))
-        inputs = self._transitions.true[sequences, starts].clone()
+        inputs = self._transitions.true(sequences, starts)
         before = self._between(sequences, starts, begin)
         inputs[:, : self._transitions.n_observed] = before
         target = self._between(sequences, starts, begin + 1.0 / parts)

@@ -77,7 +77,7 @@ class KeptStates:
     """
 
     def __init__(self, pool: Pool, transitions: Transitions, spec: NcaSpec) -> None:
-        observed = transitions.true[:, -2:, : spec.n_observed]
+        observed = transitions.observed[:, -2:]
         if transitions.cyclic or not torch.equal(observed[:, 0], observed[:, 1]):
             raise FramesInvalid(
                 "a pool keeps states at the last frame, which must therefore be the same as the one before it, and not be "
@@ -88,7 +88,7 @@ class KeptStates:
         n_kept = max(1, round(pool.kept * transitions.n_sequences))
         self.sequences = torch.arange(transitions.n_sequences - n_kept, transitions.n_sequences)
         """Those kept: the last ones, so that the first are propagated and injected as without a pool."""
-        self.states: Float[Tensor, "kept channel y x"] = transitions.true[self.sequences, -2].clone()
+        self.states: Float[Tensor, "kept channel y x"] = transitions.true(self.sequences, -2)
         self.arrived: Float[Tensor, "kept channel y x"] = self.states.clone()
         """What came last from the frame before, in each of these sequences."""
         self.losses: Float[Tensor, " kept"] = torch.zeros(n_kept, dtype=torch.float64)
@@ -100,7 +100,7 @@ class KeptStates:
         good: Bool[Tensor, " batch"],
     ) -> None:  # fmt: skip
         """What the automaton made of a minibatch, one frame on, and how well; of it those that are kept are taken."""
-        first, last_start = int(self.sequences[0]), self.transitions.true.shape[1] - 2
+        first, last_start = int(self.sequences[0]), self.transitions.n_frames - 2
         arriving = good & (drawn.starts == last_start - 1) & (drawn.sequences >= first)
         self.arrived[drawn.sequences[arriving] - first] = outputs[arriving]
         mine = (drawn.starts == last_start) & (drawn.sequences >= first)
@@ -113,7 +113,7 @@ class KeptStates:
         """Which transitions (see Transitions.draw) the next epoch is made of."""
         n_starts = self.transitions.n_starts(horizon)
         every = np.arange(self.transitions.n_sequences * n_starts)
-        last_start = self.transitions.true.shape[1] - 2
+        last_start = self.transitions.n_frames - 2
         mine = (every % n_starts == last_start) & (every // n_starts >= int(self.sequences[0]))
         if self.pool.share is None or not mine.any():
             return every
@@ -132,7 +132,7 @@ class KeptStates:
         renewed[order[:n_renewed]] = True
         renewed |= self.losses.isinf() | (self.losses > self.pool.largest_loss)
         inputs, true = self.transitions.inputs, self.transitions.true
-        fresh = true[self.sequences, -2] if self.pool.renewed_by == "true" else self.arrived
+        fresh = true(self.sequences, -2) if self.pool.renewed_by == "true" else self.arrived
         self.states[renewed] = fresh[renewed]
         self.losses[renewed], self.ages[renewed] = 0.0, 0
         placed = self.states.clone()
