@@ -13,10 +13,10 @@ from torch import Tensor
 from twins.errors import FramesInvalid
 from twins.nca.frames import Frames
 from twins.nca.metrics import are_stable, like_the_data, strength
-from twins.nca.metrics.stable_runs import HIGHEST as HIGHEST
-from twins.nca.metrics.stable_runs import LOWEST as LOWEST
-from twins.nca.metrics.stable_runs import NO_PATTERN
+from twins.nca.metrics.stable_runs import HIGHEST, LOWEST, NO_PATTERN
 from twins.nca.model import NcaModel
+
+__all__ = ["HIGHEST", "LOWEST", "FreeRun", "free_run"]
 
 _RECENT = 4
 """The share of the data, one in so many, that tells whether its pattern was fading or growing when it ended."""
