@@ -21,8 +21,8 @@ _MOST_DISTANCES = 64
 _LONGER, _MOST_LONG, _MOST_CELL_STEPS = 10, 2, 1_000_000_000
 """Of the check that goes far beyond the data: times its length, sequences, and what it may cost."""
 CAVEAT = (
-    "wavelengths are spectral centroids in cells: they are not well defined on small or young patterns (below 128 x 128 cells "
-    "and thousands of steps); hold errors against the spread that the data themselves show over their initial conditions"
+    "wavelengths are spectral centroids, in cells (times pixel, in pixel_unit): they are not well defined on small or young "
+    "patterns (below 128 x 128 cells and thousands of steps); hold errors against the spread that the data themselves show over their initial conditions"
 )
 
 
@@ -68,7 +68,7 @@ def longer_figures(model: NcaModel, frames: Frames, free: FreeRun, *, generator:
     """
     import torch
 
-    from twins.nca.free_run import HIGHEST, LOWEST
+    from twins.nca.metrics.stable_runs import HIGHEST, LOWEST
 
     inside = ((free.lowest >= LOWEST) & (free.highest <= HIGHEST) & free.finite).all(axis=0)
     if not inside.all():
@@ -111,6 +111,8 @@ def pattern_figures(run: NDArray[np.float32], data: Frames, *, window: bool) -> 
         "wavelength": list(found.wavelengths),
         "wavelength_of_data": list(found.data_wavelengths),
         "wavelength_error": list(found.wavelength_errors),
+        "pixel": data.pixel,
+        "pixel_unit": data.pixel_unit,
         "wavelength_spread_of_data": None if found.wavelength_spreads is None else list(found.wavelength_spreads),
         "mass": list(found.masses),
         "mass_of_data": list(found.data_masses),

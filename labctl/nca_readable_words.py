@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from labctl.nca_words import CELLS
+
 if TYPE_CHECKING:
     from twins.nca import Frames
     from twins.nca.pde import Pde
@@ -15,7 +17,6 @@ _LEAST_R2, _MOST_HIDDEN_R2 = 0.5, 0.01
 """Below the first a rule is none; above the second, hidden channels carry part of it."""
 _LENGTHS = {"∇²": 2, "∇⁴": 4, "∂": 1}
 """Powers of a length in the coefficients of operators that are linear."""
-_CELLS = ("px", "cell", "cells", "pixel", "pixels", "1", "")
 
 
 def alone(rule: ReadableRule, frames: Frames) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def _in_lengths(rule: ReadableRule, frames: Frames) -> list[str]:
 
 def _lengths(rule: ChannelRule, time_unit: str, frames: Frames) -> list[tuple[str, float, str]]:
     """(term, coefficient, unit) of operators in units of length; none where a cell's size is not known."""
-    if frames.pixel_unit in _CELLS:
+    if frames.pixel_unit in CELLS:
         return []
     found = []
     for one in rule.coefficients:

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from labctl.html_page import HtmlPage
 from labctl.nca_pictures import Film, hidden_channels, in_colour, side_by_side
-from labctl.nca_words import stability, worse_than_no_change
+from labctl.nca_words import CELLS, stability, worse_than_no_change
 from labctl.report import MEASURED, PROMISED
 
 if TYPE_CHECKING:
@@ -152,25 +152,35 @@ def _beyond(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _patterns(page: HtmlPage, patterns: Mapping[str, Any]) -> None:
     page.paragraph(
-        f"At frame {patterns['frame']}. Wavelengths (in cells) want large and old patterns; hold an error against the spread that "
-        "the data themselves show over their initial conditions.",
+        f"At frame {patterns['frame']}. Beware: {patterns['caveat']}.",
         note=True,
     )
     rows = []
     for number, name in enumerate(patterns["channels"]):
         for what in ("wavelength", "mass"):
             spread = patterns[f"{what}_spread_of_data"]
+            ours, theirs = patterns[what][number], patterns[f"{what}_of_data"][number]
             rows.append(
                 (
-                    f"{what} of {name}", _text(patterns[what][number]), _text(patterns[f"{what}_of_data"][number]),
+                    f"{what} of {name}{' (cells)' if what == 'wavelength' else ''}", _text(ours), _text(theirs),
                     _share(patterns[f"{what}_error"][number]), "not known" if spread is None else _share(spread[number]),
                 )
             )  # fmt: skip
+        rows += _in_lengths(patterns, name, number)
         rows.append(
             (f"strength of {name}", _text(patterns["sd"][number]), _text(patterns["sd_of_data"][number]), "", "")
         )
     page.table(("", "automaton", "data", "error", "spread of the data"), rows)
     page.figure(_structure_plot(patterns), "Mean squared difference of two cells by their distance")
+
+
+def _in_lengths(patterns: Mapping[str, Any], name: str, number: int) -> list[tuple[str, str, str, str, str]]:
+    """The wavelengths once more, where the size of a cell is known."""
+    pixel, unit = patterns["pixel"], patterns["pixel_unit"]
+    both = patterns["wavelength"][number], patterns["wavelength_of_data"][number]
+    if unit in CELLS or None in both:
+        return []
+    return [(f"wavelength of {name} ({unit})", _text(both[0] * pixel), _text(both[1] * pixel), "", "")]
 
 
 def _structure_plot(patterns: Mapping[str, Any]) -> Figure:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+CELLS = ("px", "cell", "cells", "pixel", "pixels", "1", "")
+"""Units of a pixel's size that say no more than that it is one."""
+
 
 def value_of(value: float | None, kind: str = ".3g") -> str:
     """A number; what is not finite stands as None in plain data."""
