@@ -39,7 +39,7 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 "renewed": 0.1,
                 "share": 0.67,
                 "damage_after": 0.15,
-                "damage": {"kind": "disc", "share": 0.4, "radius": (0.08, 0.35), "middle": 0.8},
+                "damage": {"kind": "disc", "share": 0.4, "radius": (0.08, 0.45), "middle": 0.8},
             },
         },  # of benchmarks/nca_morph.py
     ),
