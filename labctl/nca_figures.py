@@ -22,7 +22,8 @@ _LONGER, _MOST_LONG, _MOST_CELL_STEPS = 10, 2, 1_000_000_000
 """Of the check that goes far beyond the data: times its length, sequences, and what it may cost."""
 CAVEAT = (
     "wavelengths are spectral centroids, in cells (times pixel, in pixel_unit): they are not well defined on small or young "
-    "patterns (below 128 x 128 cells and thousands of steps); hold errors against the spread that the data themselves show over their initial conditions"
+    "patterns (below 128 x 128 cells and thousands of steps); hold errors against the spread that the data "
+    "themselves show over their initial conditions"
 )
 
 

@@ -25,6 +25,7 @@ from labctl.nca_figures import (
     symmetry_figures,
 )
 from labctl.nca_model import SavedNca, as_taken, origin
+from labctl.nca_noise import noise_figures, noise_in_words
 from labctl.nca_words import one_line, worse_than_no_change
 
 if TYPE_CHECKING:
@@ -125,6 +126,10 @@ def evaluate_frames(
     figures: dict[str, Any] = free_run_figures(free, frames)
     figures["longer"] = yield from in_background(lambda: job.longer(free), key=key)
     remarks: list[str] = []
+    noise = yield from in_background(lambda: noise_figures(frames, figures["transition_ratio_to_no_change"]), key=key)
+    figures["noise"] = noise
+    if noise and noise["looks_noisy"]:
+        remarks.append(noise_in_words(noise))
     window = saved.model.automaton.spec.padding != "periodic" if settings.window is None else settings.window
     patterns = yield from in_background(lambda: pattern_figures(run, frames, window=window), key=key)
     figures |= patterns.figures

@@ -1,6 +1,7 @@
 """What is said of an automaton: for how long, and never that it is good where predicting no change is better."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from labctl.campaigns.fit_nca import fit_nca
 from labctl.errors import CampaignError
 from labctl.images import Images, ImageTreatments
 from labctl.nca_model import SavedNca
+from labctl.nca_noise import noise_figures
 from labctl.nca_words import one_line, worse_from
 from twins.nca import Automaton, Frames, NcaModel, NcaSpec, Scaling
 
@@ -73,3 +75,14 @@ def test_frames_that_do_not_change_are_refused_in_a_sentence(tmp_path: Path) -> 
     images = Images(still, (), (), (), ImageTreatments())
     with pytest.raises(CampaignError, match="the frames do not change"):
         run(fit_nca("still", images, seed=0, folder=tmp_path))
+
+
+def test_noise_that_is_new_each_time_is_told_from_a_stripe_that_moves() -> None:
+    noisy = drifting(12)
+    draws = np.random.default_rng(0).normal(size=noisy.values.shape)
+    with_noise = replace(noisy, values=(noisy.values + 0.5 * draws).astype(np.float32))
+    found = noise_figures(with_noise, transition_ratio=0.9)
+    assert found is not None and found["looks_noisy"]
+    assert not noise_figures(noisy, transition_ratio=0.9)["looks_noisy"]  # type: ignore[index]
+    assert not noise_figures(with_noise, transition_ratio=0.3)["looks_noisy"]  # type: ignore[index]
+    assert noise_figures(drifting(4), transition_ratio=0.9) is None
