@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from labctl.commands import nca_characterise, nca_evaluate, nca_export, nca_fit, nca_run, nca_simulate
+from labctl.commands import (
+    nca_characterise,
+    nca_evaluate,
+    nca_export,
+    nca_fit,
+    nca_run,
+    nca_simulate,
+    nca_stability,
+)
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,5 +25,6 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     nca_fit.add_action(actions)
     nca_run.add_action(actions)
     nca_evaluate.add_action(actions)
+    nca_stability.add_action(actions)
     nca_export.add_action(actions)
     nca_characterise.add_action(actions)

@@ -101,6 +101,8 @@ def _fitted(options: argparse.Namespace, training: NcaTraining, told: tuple[str,
     from labctl.campaigns.fit_nca import fit_nca
 
     images, validation = yield from _data(options)
+    if options.max_seconds is None and (budget_s := training.fit.get("max_seconds")):
+        told = (*told, f"each training ends after {budget_s:g} s (--epochs, --stage or --max-seconds set another end)")
     images = replace(images, told=(*told, *images.told))
     fit = fit_nca(options.name, images, validation, seed=options.seed, training=training, folder=options.out)
     return (yield from fit)

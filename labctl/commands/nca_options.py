@@ -38,6 +38,9 @@ _injection = checked(
     "first, or a share from 0 to 1",
 )  # fmt: skip
 
+BUDGET_S = 240.0
+"""A training of an equation ends by then unless epochs, stages or seconds are asked for: a first one in five minutes in all."""
+
 SPEC: dict[str, tuple[Any, str]] = {
     "n_channels": (positive_integer, "all channels of a cell, observed and hidden"),
     "kernels": (str, "what a cell sees of its neighbours: ID, LAP, AV, DIFF, NORM, MOORE joined by _, as in ID_LAP_AV"),
@@ -57,7 +60,10 @@ FIT: dict[str, tuple[Any, str]] = {
     "warm_start": (_share, "share of the epochs that is spent on parts of frames first"),
     "batch": (positive_integer, "transitions in a minibatch"),
     "batches_per_epoch": (positive_integer, "an epoch is that many minibatches instead of a whole pass"),
-    "max_seconds": (positive_seconds, "stop a training after this time"),
+    "max_seconds": (
+        positive_seconds,
+        f"stop a training after this time (preset pde: {BUDGET_S:g} where neither epochs nor stages are given)",
+    ),
     "learning_rate": (_positive, "of Nadam"),
     "schedule": (("constant", "cosine", "exponential"), "of the learning rate"),
     "gradients": (("normalised", "plain"), "each tensor's over its own norm, or as they are"),
@@ -157,6 +163,8 @@ def training_of(options: argparse.Namespace, *, preset: str) -> NcaTraining:
     chosen = options.preset or preset
     values = PRESET_VALUES[chosen][1]
     fit |= _pool_and_damage(options, values.get("pool"), values.get("damage"))
+    if chosen == "pde" and not {"epochs", "stages", "max_seconds"} & set(fit):
+        fit["max_seconds"] = BUDGET_S
     return NcaTraining(preset=chosen, spec=spec, fit=fit, n_seeds=options.seeds, scaling=options.scaling)
 
 

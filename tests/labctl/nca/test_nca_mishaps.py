@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from labctl.cli import main
+from labctl.cli import main, parser
+from labctl.commands.nca_options import BUDGET_S, training_of
 from labctl.errors import CampaignError
+from labctl.frame_recording import FrameBlock, FrameHeader
+from labctl.frame_store import FrameWriter
 from labctl.images import open_images, read_images, write_frames
 from labctl.nca_model import SavedNca, save_model
 from twins.errors import AutomatonDiverged, CheckpointInvalid
@@ -122,3 +125,37 @@ def test_a_seed_that_diverges_leaves_the_others(tmp_path: Path, monkeypatch: pyt
         run(campaign.fit_nca("u", images, seed=0, training=training, folder=tmp_path))
     with pytest.raises(AutomatonDiverged):  # none is left
         run(campaign.fit_nca("u", images, seed=2, training=training, folder=tmp_path))
+
+
+def test_conditions_are_those_that_vary_over_all_files_or_those_that_are_asked_for(tmp_path: Path) -> None:
+    for name, feed in (("a", 0.03), ("b", 0.04)):
+        values = np.full((1, 3, 4, 6, 1), 100, dtype=np.uint16)
+        shape, fixed = (1, 3, 4, 6), np.array([[feed, 0.06]])
+        header = FrameHeader(
+            shape=shape, interval_s=1.0, names=("u",), full_scale=4095, black_level=95.0, condition_names=("feed", "kill"),
+            condition_units=("", ""), conditions=fixed, start="", seeds=np.zeros(1, dtype=np.int64), light=True, simulated=True,
+        )  # fmt: skip
+        with FrameWriter(tmp_path / f"{name}.h5", header) as writer:
+            writer.begin_trial(0, fixed[0] + 0.001)  # as read back
+            for index in range(3):
+                writer.append(FrameBlock(0, index, values[0, index], float(index), 0, 1.0))
+    both = open_images([tmp_path / "a.h5", tmp_path / "b.h5"])
+    assert both.frames.condition_names == ("feed",)
+    np.testing.assert_allclose(both.frames.condition_values[:, 0], [0.031, 0.041])
+    assert any("kill was held at 0.061" in words for words in both.told)
+    assert open_images([tmp_path / "b.h5"]).frames.condition_names == ()
+    judging = open_images([tmp_path / "b.h5"], conditions=both.frames.condition_names).frames
+    assert judging.condition_names == ("feed",)
+    np.testing.assert_allclose(judging.condition_values, [[0.041]])
+
+
+def test_a_first_training_of_an_equation_ends_in_time_unless_asked_otherwise() -> None:
+    def seconds(*words: str) -> float | None:
+        options = parser().parse_args(["nca", "fit", "--pde", "heat", "--out", "x", *words])
+        return training_of(options, preset="pde").settings().max_seconds
+
+    assert seconds() == BUDGET_S
+    assert seconds("--epochs", "500") is None
+    assert seconds("--stage", "5:2") is None
+    assert seconds("--max-seconds", "7") == 7.0
+    assert seconds("--preset", "as-published") is None
