@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from twins.nca import Frames
     from twins.nca.model import NcaModel
     from twins.nca.pde import Pde
-    from twins.nca.readable import FramePairs, Library, Samples
+    from twins.nca.readable import FramePairs, Library, ReadableRule, Samples
 
 _MOST_FRAMES = 12
 _MOST_CHANNELS, _MOST_TRIALS = 4, 4
@@ -35,9 +35,36 @@ def readable_figures(saved: SavedNca, frames: Frames, *, seed: int) -> dict[str,
     if equation is None or equation.fields != saved.model.names or equation.discrete:
         library = _library(saved.model)
         rule = read_flow(read, library) if isinstance(read, FramePairs) else read_rule(read, library)
-        return alone(rule, frames)
+        return _on_its_run(alone(rule, frames), rule, library, saved.model, frames, seed=seed)
     library = _library_for(equation, saved.model, read.samples if isinstance(read, FramePairs) else read)
-    return beside(compared_with(equation, read, library=library), equation, frames)
+    found = compared_with(equation, read, library=library)
+    return _on_its_run(beside(found, equation, frames), found.learned, library, saved.model, frames, seed=seed)
+
+
+def _on_its_run(
+    figures: dict[str, Any], rule: ReadableRule, library: Library, model: NcaModel, frames: Frames, *, seed: int
+) -> dict[str, Any]:
+    """With how far the rule is off where the automaton runs freely, hidden channels and all."""
+    import torch
+
+    from twins.nca.readable import left_over, pairs_of_model
+
+    if not rule.n_steps:
+        return figures
+    run = pairs_of_model(
+        model, frames.select([0]), n_frames=min(_MOST_FRAMES, frames.n_frames - 1), along="run",
+        generator=torch.Generator().manual_seed(seed),
+    )  # fmt: skip
+    off = left_over(rule, run, library)
+    for one, value in zip(rule.channels, off, strict=True):
+        figures["by_channel"][one.channel]["error_over_a_frame_of_its_run_to_no_change"] = value
+    told = ", ".join(
+        f"{value:.2g} of how much {one.channel} changes" for one, value in zip(rule.channels, off, strict=True)
+    )
+    figures["words"].append(
+        f"Where the automaton runs freely, these equations are off it from frame to frame by {told}."
+    )
+    return figures
 
 
 def _library(model: NcaModel) -> Library:
