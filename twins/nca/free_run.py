@@ -12,7 +12,7 @@ from torch import Tensor
 
 from twins.errors import FramesInvalid
 from twins.nca.frames import Frames
-from twins.nca.metrics import are_stable, like_the_data, strength
+from twins.nca.metrics import are_stable, like_the_data, sd_ratio
 from twins.nca.metrics.stable_runs import HIGHEST, LOWEST, NO_PATTERN
 from twins.nca.model import NcaModel
 
@@ -30,8 +30,8 @@ class FreeRun:
     standard deviations of the trial about its channels' means. no_change_error: of staying where it began.
     transition_error, transition_no_change: (trial, transition), one frame ahead from each true frame, hidden channels at
     zero; empty unless asked for.
-    lowest, highest, sd_ratio: (trial, frame), of all frames run; sd_ratio is the pattern's strength, of all observed
-    channels together (see twins.nca.metrics.strength), over that of the data at the same frame.
+    lowest, highest, sd_ratio: (trial, frame), of all frames run; sd_ratio is the pattern's standard deviation over that
+    of the data at the same frame, of the observed channel that is farthest off (see twins.nca.metrics.sd_ratio).
     Beyond the data it is compared with the data's last frame. Where the data's own pattern was fading or growing towards
     its end (over its last quarter), it may go on doing so: whatever lies between the last frame's and what that rate has
     made of it by then has a ratio of 1.
@@ -146,17 +146,13 @@ def _sd_ratios(
     ours: Float[np.ndarray, "trial frame_run channel"], theirs: Float[np.ndarray, "trial time channel"]
 ) -> Float[np.ndarray, "trial frame_run"]:
     """From the standard deviations in the run, which begins a frame later, and in the data."""
-    run, data = strength(ours), strength(theirs)
-    n_run, n_known = run.shape[1], data.shape[1] - 1
+    n_known = theirs.shape[1] - 1
     recent = max(1, n_known // _RECENT)
-    growth = np.log(data[:, -1:] / data[:, -1 - recent : -recent]) / recent
-    numbers = np.arange(1, n_run + 1)
-    wanted = data[:, np.minimum(numbers, n_known)]
-    since = growth * np.maximum(numbers - n_known, 0)  # logarithm of what may have become of it, for good or ill
-    with np.errstate(over="ignore"):
-        least = np.maximum(wanted * np.exp(np.minimum(since, 0.0)), NO_PATTERN)
-        most = np.maximum(wanted * np.exp(np.maximum(since, 0.0)), least)
-    return np.asarray(run / np.clip(run, least, most))
+    late = np.maximum(theirs[:, -1 - recent :: recent], NO_PATTERN)
+    growth = np.log(late[:, -1:] / late[:, :1]) / recent
+    numbers = np.arange(1, ours.shape[1] + 1)
+    since = np.maximum(numbers - n_known, 0)[None, :, None]
+    return sd_ratio(ours, theirs[:, np.minimum(numbers, n_known)], growth=growth * since)
 
 
 def _sds(images: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from twins.nca.metrics import (
     mass,
     pattern_sd,
     radial_spectrum,
+    sd_ratio,
     stability,
     stable,
     structure_function,
@@ -133,11 +134,37 @@ def test_beyond_the_data_a_pattern_may_grow_or_fade_within_the_limits() -> None:
 def test_a_channel_that_is_constant_in_the_data_counts_where_the_run_fills_it() -> None:
     unit, still = Scaling((0.0, 0.0), (1.0, 1.0)), np.full_like(X, 0.5)
     data = np.stack([wave(8), still], axis=-1)[None, None]
-    for strength, good in ((0.0, True), (0.5, True), (2.2, False)):
-        other = 0.5 + strength * (wave(8) - 0.5)
+    for size, good in ((0.0, True), (0.1, True), (0.2, False)):
+        other = 0.5 + size * (wave(8) - 0.5)
         assert stable(np.stack([wave(8), other], axis=-1)[None, None], data, scaling=unit) is good
     constant = np.stack([still, still], axis=-1)[None, None]
     assert stable(constant, constant, scaling=unit) and not stable(data, constant, scaling=unit)
+
+
+def test_a_weak_channel_that_has_died_is_not_hidden_by_a_strong_one() -> None:
+    unit = Scaling((0.0, 0.0), (1.0, 1.0))
+    data, dim, dead = (
+        np.stack([wave(8), 0.5 + size * (wave(8) - 0.5)], axis=-1)[None, None] for size in (0.4, 0.18, 0.0)
+    )
+    assert stable(data, data, scaling=unit)
+    assert stability(dim, data, scaling=unit).sd_ratios == pytest.approx((0.45,)) and not stable(
+        dim, data, scaling=unit
+    )
+    assert not stable(dead, data, scaling=unit)
+
+
+def test_what_may_have_become_of_the_datas_pattern_since_counts_as_like_it() -> None:
+    theirs = np.array([[0.2, 0.2]])
+    for ours, fading, growing in (
+        (0.2, 1.0, 1.0),
+        (0.15, 1.0, 0.75),
+        (0.05, 0.5, 0.25),
+        (0.3, 1.5, 1.0),
+        (0.6, 3.0, 1.5),
+    ):
+        here = np.array([[ours, 0.2]])
+        assert sd_ratio(here, theirs, growth=np.log(0.5)) == pytest.approx(fading)
+        assert sd_ratio(here, theirs, growth=np.log(2.0)) == pytest.approx(growing)
 
 
 def test_errors_are_relative_and_stand_beside_the_datas_own_spread() -> None:

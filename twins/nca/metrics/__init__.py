@@ -17,11 +17,10 @@ from twins.nca.metrics.stable_runs import (
     sd_ratio,
     stability,
     stable,
-    strength,
 )
 
 __all__ = [
     "PatternComparison", "RadialSpectrum", "Stability", "StructureFunction", "are_stable", "compare", "like_the_data",
-    "mass", "pattern_sd", "radial_spectrum", "sd_ratio", "stability", "stable", "strength",
-    "structure_function", "wavelength", "wavelengths",
+    "mass", "pattern_sd", "radial_spectrum", "sd_ratio", "stability", "stable", "structure_function",
+    "wavelength", "wavelengths",
 ]  # fmt: skip

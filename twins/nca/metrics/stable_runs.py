@@ -18,6 +18,8 @@ LEAST_SD, MOST_SD = 0.5, 1.5
 NO_PATTERN = 0.01
 """Scaled standard deviation below which there is no pattern, and as which it counts: where the data has none, a stable run
 has none either."""
+_FLAT = 0.1
+"""Of the strength of all channels: one below it is beside them as good as flat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +78,29 @@ def stability(
 
 
 def sd_ratio(
-    ours: Float[np.ndarray, "*place channel"], theirs: Float[np.ndarray, "*place channel"]
+    ours: Float[np.ndarray, "*place channel"],
+    theirs: Float[np.ndarray, "*place channel"],
+    *,
+    growth: Float[np.ndarray, "*place channel"] | float = 0.0,
 ) -> Float[np.ndarray, "*place"]:
-    """The strength of a pattern over that of the data's, from standard deviations over cells in scaled units.
+    """A pattern's standard deviation over that of the data's, of the channel that is farthest off.
 
-    For the strength see ``strength``.
+    Both are given over cells and in scaled units. All channels together would hide a weak one that has died. A channel with
+    less than a tenth of the data's root mean square over channels, or with less than 0.01, is flat: both count as that
+    tenth, so that there a run may hold next to nothing either.
+    growth: logarithm of what may have become of the data's pattern since: from `theirs` to exp(growth) times that, the ratio
+    is 1.
     """
-    return np.asarray(strength(ours) / strength(theirs))
-
-
-def strength(sds: Float[np.ndarray, "*place channel"]) -> Float[np.ndarray, "*place"]:
-    """Of a pattern: the root mean square over channels of its standard deviations in scaled units, and 0.01 at least.
-
-    So a channel that is constant in the data asks for nothing, and what a run holds there counts as pattern beside that of
-    the other channels: of two channels it is forgiven 1.8 times what the other one has, and where all are constant in the
-    data next to nothing is.
-    """
+    ours, theirs = np.asarray(ours, dtype=np.float64), np.asarray(theirs, dtype=np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.maximum(np.sqrt(np.square(sds, dtype=np.float64).mean(axis=-1)), NO_PATTERN))
+        flat = np.maximum(NO_PATTERN, _FLAT * np.sqrt(np.square(theirs).mean(axis=-1, keepdims=True)))
+        least = np.maximum(theirs * np.exp(np.minimum(growth, 0.0)), flat)
+        most = np.maximum(theirs * np.exp(np.maximum(growth, 0.0)), flat)
+        strong = np.maximum(ours, flat)
+        ratios = strong / np.clip(strong, least, most)
+        off = np.nan_to_num(np.abs(np.log(ratios)), nan=np.inf)
+    farthest = off.argmax(axis=-1)
+    return np.asarray(np.take_along_axis(ratios, farthest[..., None], axis=-1)[..., 0])
 
 
 def like_the_data(sd_ratios: Float[np.ndarray, "*place"]) -> Bool[np.ndarray, "*place"]:
@@ -107,7 +114,7 @@ def are_stable(
     highest: Float[np.ndarray, " trial"],
     sd_ratios: Float[np.ndarray, " trial"],
 ) -> Bool[np.ndarray, " trial"]:
-    """From the extremes in scaled units over all frames, and the strength where the data end: see ``stability``."""
+    """From the extremes in scaled units over all frames, and the ratio where the data end: see ``stability``."""
     within = (lowest >= LOWEST) & (highest <= HIGHEST)
     return np.asarray(finite & within & like_the_data(sd_ratios))
 

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from twins.errors import FramesInvalid
 
+_COPIED_AT_ONCE = 64
+"""Frames; long recordings need no third copy."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
@@ -106,7 +109,8 @@ class Transitions:
         """
         if propagate and self._outputs is not None:
             for inputs, outputs, written in zip(self.inputs, self._outputs, self._written, strict=True):
-                inputs[written] = outputs[written]
+                for at in _pieces(written):
+                    inputs[at] = outputs[at]
         self._written[:] = False
         chosen = torch.zeros(self._written.shape, dtype=torch.bool)
         if injection == "first":
@@ -114,8 +118,14 @@ class Transitions:
         else:
             chosen = torch.rand(self._written.shape, generator=generator) < injection
         for sequence, times in enumerate(chosen):
-            at = torch.nonzero(times).flatten()
-            self.inputs[sequence, at] = self.true(torch.full_like(at, sequence), at)
+            for at in _pieces(times):
+                self.inputs[sequence, at] = self.true(torch.full_like(at, sequence), at)
+
+
+def _pieces(chosen: Bool[Tensor, " time"]) -> tuple[Int64[Tensor, " some"], ...]:
+    """Which are chosen, a few at a time."""
+    times = torch.nonzero(chosen).flatten()
+    return times.chunk(-(-len(times) // _COPIED_AT_ONCE) or 1)
 
 
 def checked_size(n_sequences: int, n_frames: int, n_channels: int, n_observed: int, size: tuple[int, int]) -> int:
