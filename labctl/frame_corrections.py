@@ -9,6 +9,16 @@ from numpy.typing import NDArray
 
 from labctl.errors import RecordingError
 from labctl.frame_recording import LOST, TAKEN, FrameRecording
+from labctl.image_light import (
+    Reference,
+    binned,
+    check_dark,
+    check_fits,
+    flat_gain,
+    mean_gain,
+    monitor_gain,
+    reference_of,
+)
 
 if TYPE_CHECKING:
     from twins.nca import Frames
@@ -30,18 +40,17 @@ def corrected(
     header = recording.header
     if not header.light:
         raise RecordingError(f"{_name(recording)} holds dark frames: a reference, nothing to learn from")
+    if drift not in DRIFTS:
+        raise RecordingError(f"drift must be one of {', '.join(DRIFTS)}, not {drift!r}")
     chosen = _chosen(recording, trials)
-    black = _black(recording, dark)
-    span = header.full_scale - header.black_level  # the gain is that of the camera, whatever the dark reference says
-    values = (recording.counts[chosen] - black) / span
-    if flat is not None:
-        values /= _flat_field(recording, flat, black)
-    values = _without_drift(values, recording, chosen, drift)
+    shape = (*header.shape[2:], len(header.names))
+    black, gain = _references(recording, dark, flat, shape)
+    trial_by_trial = [_trial(recording, int(trial), black, gain, drift, binning) for trial in chosen]
     from twins.nca import Frames
 
     held = _held(recording, chosen, conditions)
     return Frames(
-        values=binned(values, binning).astype(np.float32),
+        values=np.stack(trial_by_trial),
         dt_s=header.interval_s,
         names=header.names,
         units=("1",) * len(header.names),
@@ -53,14 +62,54 @@ def corrected(
     )
 
 
-def binned(values: NDArray[np.float64], binning: int) -> NDArray[np.float64]:
-    """Means of `binning` pixels a side of (…, y, x, channel); RecordingError if the image is no multiple of it."""
-    *before, rows, columns, channels = values.shape
-    if binning < 1 or rows % binning or columns % binning:
-        raise RecordingError(f"images of {columns} x {rows} pixels cannot be binned by {binning}")
-    blocks = values.reshape(*before, rows // binning, binning, columns // binning, binning, channels)
-    mean: NDArray[np.float64] = blocks.mean(axis=(-4, -2))
-    return mean
+def _trial(
+    recording: FrameRecording,
+    trial: int,
+    black: NDArray[np.float64] | float,
+    gain: NDArray[np.float64] | float,
+    drift: str,
+    binning: int,
+) -> NDArray[np.float32]:
+    """(time, y, x, channel); one trial after another, so that no more than the result is in memory."""
+    values: NDArray[np.float64] = (_shares(recording, recording.counts[trial : trial + 1]) - black) / gain
+    there = np.ones(values.shape[:2], dtype=np.bool_)
+    if drift == "monitor":
+        values /= monitor_gain(recording.light[trial : trial + 1], there, _name(recording))
+    elif drift == "mean":
+        values /= mean_gain(values, there, _name(recording))
+    return binned(values[0], binning, _name(recording)).astype(np.float32)
+
+
+def _shares(recording: FrameRecording, counts: NDArray[np.uint16]) -> NDArray[np.float64]:
+    """Counts above the black level as shares of full scale."""
+    header = recording.header
+    shares: NDArray[np.float64] = (counts.astype(np.float64) - header.black_level) / (
+        header.full_scale - header.black_level
+    )
+    return shares
+
+
+def _references(
+    recording: FrameRecording, dark: FrameRecording | None, flat: FrameRecording | None, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64] | float, NDArray[np.float64] | float]:
+    """What is taken off, and by what is divided: (y, x, channel), or one number for all."""
+    still = None if dark is None else _reference(recording, dark, shape)
+    if still is not None:
+        check_dark(still)
+    gain = 1.0 if flat is None else flat_gain(_reference(recording, flat, shape), still)
+    return (0.0 if still is None else still.mean), gain
+
+
+def _reference(recording: FrameRecording, reference: FrameRecording, shape: tuple[int, ...]) -> Reference:
+    """The mean frame of a reference, which must be of the same pixels."""
+    if reference.names != recording.names:
+        raise RecordingError(f"{_name(reference)} is of {reference.names}, {_name(recording)} of {recording.names}")
+    taken = _shares(recording, reference.counts[reference.status == TAKEN])
+    found = reference_of(
+        taken, lit=reference.header.light, saturated=int(reference.saturated.sum()), name=_name(reference)
+    )
+    check_fits(found, shape, _name(recording))
+    return found
 
 
 def _name(recording: FrameRecording) -> str:
@@ -89,60 +138,3 @@ def _chosen(recording: FrameRecording, trials: str) -> NDArray[np.int64]:
     if whole.size == 0:
         raise RecordingError(f"{_name(recording)}: no trial is whole; nothing to learn from")
     return whole
-
-
-def _black(recording: FrameRecording, dark: FrameRecording | None) -> NDArray[np.float64]:
-    """(y, x, channel), or one number for all."""
-    if dark is None:
-        return np.array(recording.header.black_level)
-    if dark.header.light:
-        raise RecordingError(f"{_name(dark)} was recorded with light: it is no dark reference")
-    return _mean(recording, dark)
-
-
-def _flat_field(recording: FrameRecording, flat: FrameRecording, black: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(y, x, channel), 1 on average over each channel."""
-    if not flat.header.light:
-        raise RecordingError(f"{_name(flat)} was recorded without light: it is no flat field")
-    above = _mean(recording, flat) - black
-    if (above <= 0).any():
-        raise RecordingError(f"{_name(flat)}: {int((above <= 0).sum())} pixels saw no light; it is no flat field")
-    if flat.saturated.any():
-        raise RecordingError(f"{_name(flat)} has saturated pixels: it is no flat field; expose it for less time")
-    relative: NDArray[np.float64] = above / above.mean(axis=(0, 1), keepdims=True)
-    return relative
-
-
-def _mean(recording: FrameRecording, reference: FrameRecording) -> NDArray[np.float64]:
-    """The mean frame of a reference, which must be of the same pixels."""
-    if reference.header.shape[2:] != recording.header.shape[2:] or reference.names != recording.names:
-        raise RecordingError(
-            f"{_name(reference)} has images of {reference.header.shape[2:]} pixels of {reference.names}, "
-            f"{_name(recording)} of {recording.header.shape[2:]} of {recording.names}"
-        )
-    taken = reference.counts[reference.status == TAKEN]
-    if not len(taken):
-        raise RecordingError(f"{_name(reference)} holds no frame")
-    mean: NDArray[np.float64] = taken.mean(axis=0, dtype=np.float64)
-    return mean
-
-
-def _without_drift(
-    values: NDArray[np.float64], recording: FrameRecording, chosen: NDArray[np.int64], drift: str
-) -> NDArray[np.float64]:
-    if drift not in DRIFTS:
-        raise RecordingError(f"drift must be one of {', '.join(DRIFTS)}, not {drift!r}")
-    if drift == "monitor":
-        light = recording.light[chosen]
-        if not (np.isfinite(light) & (light > 0)).all():
-            raise RecordingError(
-                f"{_name(recording)}: the lamp monitor was not read at every frame; take drift = 'mean'"
-            )
-        return values / light[:, :, None, None, None]
-    if drift == "mean":
-        means = values.mean(axis=(2, 3), keepdims=True)
-        if (means <= 0).any():
-            raise RecordingError(f"{_name(recording)}: a frame's mean is not above black; drift = 'mean' cannot work")
-        steady: NDArray[np.float64] = values * (means.mean(axis=1, keepdims=True) / means)
-        return steady
-    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,9 +38,9 @@ class ChannelRow:
     @property
     def limits_text(self) -> str:
         """Lowest and highest value that may be sent, or the range of what is measured."""
-        if self.channel.kind == "image":
-            return "–"
         low, high = self.channel.limits
+        if math.isinf(low) and math.isinf(high):  # an image, or an input of which no range is known
+            return "–"
         return f"{low:g} … {high:g} {self.channel.unit}"
 
     @property

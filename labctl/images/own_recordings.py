@@ -53,5 +53,5 @@ def open_frame_recording(path: Path) -> ImageSource:
         read=read, lazy=False, dt=recording.interval_s, pixel=header.pixel, pixel_unit=header.pixel_unit,
         names=recording.names, units=("1",) * len(recording.names), simulated=recording.simulated,
         condition_names=header.condition_names, conditions=recording.conditions, every_condition=True,
-        light=recording.light, told=tuple(told), about=dict(header.provenance),
+        light=recording.light, lit=header.light, saturated=saturated, told=tuple(told), about=dict(header.provenance),
     )  # fmt: skip

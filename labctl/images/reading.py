@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.image_light import Reference, reference_of
 from labctl.images import treating
 from labctl.images.axes import ordered, settled
 from labctl.images.errors import ImagesError
@@ -94,7 +95,7 @@ def _one(source: ImageSource, treatments: ImageTreatments) -> tuple[treating.Seq
     names, units = _named(source, values.shape[4])
     one = treating.Sequence(what, real(values), names, units, full, tuple(told))
     dark, flat = (_still(path, treatments) for path in (treatments.dark, treatments.flat))
-    one = treating.lit(one, dark, flat, (treatments.dark, treatments.flat))
+    one = treating.lit(one, dark, flat)
     light = None if source.light is None else source.light[:, selection[list(axes).index("time")]]
     one = treating.steady(one, light, treatments)
     if gaps:
@@ -164,7 +165,7 @@ def _named(source: ImageSource, n_channels: int) -> tuple[tuple[str, ...], tuple
     return names, units
 
 
-def _still(path: Path | None, treatments: ImageTreatments) -> treating.Values | None:
+def _still(path: Path | None, treatments: ImageTreatments) -> Reference | None:
     """(y, x, channel): the mean of all images of a file, cropped as the data are."""
     if path is None:
         return None
@@ -173,11 +174,13 @@ def _still(path: Path | None, treatments: ImageTreatments) -> treating.Values | 
         raise ImagesError(f"{path} holds several sequences; a dark or flat image is one")
     axes, _ = settled(source.shape, source.axes, "", str(path))
     spatial = ImageTreatments(crop=treatments.crop)
-    values = real(ordered(source.checked(_selection(source, axes, spatial, late=False)), axes))
-    if not np.isfinite(values).all():
-        raise ImagesError(f"{path}: a dark or flat image holds values that are not finite")
-    still: treating.Values = values.mean(axis=(0, 1))
-    return still
+    raw = source.checked(_selection(source, axes, spatial, late=False))
+    integers = raw.dtype.kind in "iu"
+    saturated = int((raw == np.iinfo(raw.dtype).max).sum()) if integers else source.saturated
+    images = real(ordered(raw, axes))
+    return reference_of(
+        images.reshape(-1, *images.shape[2:]), lit=source.lit, saturated=saturated, name=str(path), error=ImagesError
+    )
 
 
 def _extra(source: ImageSource, treatments: ImageTreatments, what: str, kept: Sequence[int]) -> dict[str, Any]:

@@ -25,9 +25,10 @@ class ImageSource:
 
     shape: of the array as it lies in the file. axes: of each of its axes "trial", "time", "z", "y", "x", "channel", or
     "" where the file does not say. read: the part of the array that these slices choose; lazy: whether only that part takes
-    memory. dt, pixel: where the file says them, with their units. numbers: of the frames, where they are numbered or
-    timed: what stands between them may be missing. light: (trial, time), a lamp monitor's reading. conditions, environment: of
-    labctl's own files; every_condition: whether those stand there that never change, too.
+    memory. dt, pixel: where the file says them, with their units. numbers: of the frames, where they are numbered or timed:
+    what stands between them may be missing. light: (trial, time), a lamp monitor's reading. lit, saturated: whether the
+    images were taken with light, where that is known, and how many values the camera said are at full scale. conditions,
+    environment: of labctl's own files; every_condition: whether those stand there that never change, too.
     """
 
     path: Path
@@ -49,6 +50,8 @@ class ImageSource:
     every_condition: bool = False
     environment: NDArray[Any] | None = None
     light: NDArray[Any] | None = None
+    lit: bool | None = None
+    saturated: int = 0
     told: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.image_light import Reference, binned, check_dark, check_fits, flat_gain, mean_gain, monitor_gain
 from labctl.images.errors import ImagesError
 from labctl.images.treatments import ImageTreatments
 
@@ -38,53 +38,34 @@ class Sequence:
         return replace(self, values=values, told=told, done=(*self.done, record), **changes)
 
 
-def lit(one: Sequence, dark: Values | None, flat: Values | None, files: tuple[Path | None, Path | None]) -> Sequence:
-    """Less the dark image, over the flat one relative to its mean. dark, flat: (y, x, channel). Raises ImagesError."""
+def lit(one: Sequence, dark: Reference | None, flat: Reference | None) -> Sequence:
+    """Less the dark image, over the flat one relative to its mean. Raises ImagesError."""
+    shape = one.values.shape[2:]
     if dark is not None:
-        record = {"treatment": "dark image subtracted", "file": str(files[0])}
-        one = one.after(_fitting(one, dark, files[0]), record, f"less the mean of {files[0]}")
-        one = replace(one, values=one.values - dark)
+        check_dark(dark, error=ImagesError)
+        check_fits(dark, shape, one.what, error=ImagesError)
+        record = {"treatment": "dark image subtracted", "file": dark.name}
+        one = one.after((one.values - dark.mean).astype(np.float32), record, f"less the mean of {dark.name}")
     if flat is not None:
-        light = flat if dark is None else flat - dark
-        if not (light > 0).all():
-            raise ImagesError(
-                f"{files[1]}: the flat image is not above the dark one everywhere ({int((light <= 0).sum())} values)"
-            )
-        gain = light / light.mean(axis=(0, 1))
-        record = {"treatment": "divided by the flat image", "file": str(files[1])}
-        one = one.after(_fitting(one, gain, files[1]) / gain, record, f"divided by the light of {files[1]}")
+        check_fits(flat, shape, one.what, error=ImagesError)
+        gain = flat_gain(flat, dark, error=ImagesError)
+        record = {"treatment": "divided by the flat image", "file": flat.name}
+        one = one.after((one.values / gain).astype(np.float32), record, f"divided by the light of {flat.name}")
     return one
-
-
-def _fitting(one: Sequence, image: Values, file: Path | None) -> Values:
-    if image.shape[:2] != one.values.shape[2:4] or image.shape[2] not in (1, one.values.shape[4]):
-        raise ImagesError(
-            f"{file}: its images are {image.shape} (y, x, channel), those of {one.what} {one.values.shape[2:]}"
-        )
-    return one.values
 
 
 def steady(one: Sequence, light: NDArray[Any] | None, treatments: ImageTreatments) -> Sequence:
     """Without the light's drift. light: (trial, time). Raises ImagesError."""
     if treatments.drift == "none":
         return one
-    there = np.isfinite(one.values).all(axis=(2, 3, 4))
+    there = np.asarray(np.isfinite(one.values).all(axis=(2, 3, 4)))
     if treatments.drift == "monitor":
-        if light is None:
-            raise ImagesError(f"{one.what} has no lamp monitor; --drift mean goes by the images themselves")
-        known = np.isfinite(light) & (light > 0)
-        if not known[there].all():
-            raise ImagesError(
-                f"{one.what}: the lamp monitor was not read at every frame; --drift mean goes by the images"
-            )
-        gain = np.where(known, light, 1.0).astype(np.float32)[:, :, None, None, None]
-        return one.after(one.values / gain, {"treatment": "divided by the lamp monitor"}, "divided by the lamp monitor")
-    means = one.values.mean(axis=(2, 3), keepdims=True)
-    if (means[there] <= 0).any():
-        raise ImagesError(f"{one.what}: a frame's mean is not above 0; --drift mean cannot work")
-    level = np.nanmean(means, axis=1, keepdims=True)
-    words = "every frame's mean brought to that of its sequence"
-    return one.after(one.values * (level / means), {"treatment": words}, words)
+        gain = monitor_gain(light, there, one.what, error=ImagesError)
+        words = "divided by the lamp monitor"
+    else:
+        gain = mean_gain(one.values, there, one.what, error=ImagesError)
+        words = "every frame's mean brought to that of its sequence"
+    return one.after((one.values / gain).astype(np.float32), {"treatment": words}, words)
 
 
 def whole(one: Sequence, treatments: ImageTreatments) -> tuple[Sequence, list[int]]:
@@ -230,12 +211,8 @@ def smaller(values: Values, factor: int, what: str) -> Values:
     """(…, y, x, channel) with means over squares of factor × factor pixels. Raises ImagesError."""
     if factor == 1:
         return values
-    rows, columns = values.shape[-3:-1]
-    if rows % factor or columns % factor:
-        whole = f"0:{rows // factor * factor},0:{columns // factor * factor}"
-        raise ImagesError(
-            f"{what}: {rows} × {columns} pixels do not divide by {factor}; crop first, as in --crop {whole}"
-        )
-    shape = (*values.shape[:-3], rows // factor, factor, columns // factor, factor, values.shape[-1])
-    result: Values = values.reshape(shape).mean(axis=(-4, -2), dtype=np.float64).astype(np.float32)
-    return result
+    rows, columns = (size // factor * factor for size in values.shape[-3:-1])
+    try:
+        return binned(values, factor, what, error=ImagesError).astype(np.float32)
+    except ImagesError as error:
+        raise ImagesError(f"{error}; crop first, as in --crop 0:{rows},0:{columns}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -18,7 +19,7 @@ from gui.models.steps import FRACTION_ROLE, MOST_STEPS, StepsModel
 from gui.trouble import trouble_of
 from labctl.errors import InstrumentFault, OutOfLimits
 from labctl.events import Progress, Reported, StepFinished, StepStarted, Warned
-from labctl.simulation import demo_station_template
+from labctl.simulation import bundled_bench, bundled_station, demo_station_template
 from labctl.station import parse_station
 
 TASK = {"name": "narma10", "metric": "nrmse", "promised": 0.3, "measured_mean": 0.31, "measured_std": 0.02}
@@ -123,6 +124,19 @@ def test_a_value_that_is_not_measured_any_more_stands_in_brackets(qtbot: QtBot, 
     model.show_values({"leaky_drive": 0.0})
     assert text(model, 0)[2] == "+0.0000 V"
     qtmodeltester.check(model)
+
+
+@pytest.mark.parametrize("file", sorted(bundled_bench("demo").parent.glob("*.toml")), ids=lambda file: file.stem)
+def test_channels_of_every_bundled_station_are_shown(qtbot: QtBot, qtmodeltester: ModelTester, file: Path) -> None:
+    station = parse_station(bundled_station(file.stem))
+    model = ChannelsModel()
+    model.show_station(station)
+    qtmodeltester.check(model)
+    for row, (name, channel) in enumerate(station.channels.items()):
+        shown = text(model, row)
+        assert (shown[0], "inf" in shown[3]) == (name, False)
+        assert name in model.index(row, 0).data(Qt.ItemDataRole.ToolTipRole)
+        assert shown[1] == {"set": "set-point"}.get(channel.kind, channel.kind)
 
 
 def test_an_instrument_that_cannot_say_who_it_is_shows_its_address() -> None:

@@ -5,9 +5,11 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray
@@ -257,7 +259,7 @@ def test_binning_averages_pixels(tmp_path):
     frames = recording.frames(binning=2)
     assert (frames.size, frames.pixel) == ((2, 3), 1.0)
     np.testing.assert_allclose(frames.values[..., 0, 0, :], truth[..., :2, :2, :].mean(axis=(-3, -2)), atol=2e-4)
-    with pytest.raises(RecordingError, match="cannot be binned by 4"):
+    with pytest.raises(RecordingError, match="do not divide by 4"):
         recording.frames(binning=4)
 
 
@@ -271,9 +273,9 @@ def test_references_that_are_none_are_refused(tmp_path):
     for options, said in (
         ({"dark": recording}, "recorded with light"),
         ({"flat": dark}, "recorded without light"),
-        ({"flat": other}, r"images of \(4, 4\) pixels"),
-        ({"flat": black}, "48 pixels saw no light"),
-        ({"flat": recording}, "saturated pixels"),
+        ({"flat": other}, r"its images are \(4, 4, 2\)"),
+        ({"flat": black}, "48 values are not above the dark"),
+        ({"flat": recording}, "saturated values"),
         ({"drift": "monitor"}, "the lamp monitor was not read"),
         ({"drift": "linear"}, "drift must be one of none, monitor, mean"),
     ):
@@ -281,3 +283,32 @@ def test_references_that_are_none_are_refused(tmp_path):
             recording.frames(**options)
     with pytest.raises(RecordingError, match="holds dark frames"):
         dark.frames()
+
+
+def test_a_file_that_claims_more_than_it_holds_takes_no_memory(tmp_path):
+    written(tmp_path / "a.h5", np.full((1, 2, 4, 6, 2), 500))
+    cases = {
+        "counts": lambda file: file.create_dataset(
+            "counts", (1, 2, 100_000, 100_000, 2), np.uint16, chunks=(1, 1, 64, 64, 2)
+        ),
+        "status": lambda file: file.create_dataset("status", (100_000, 1_000_000), np.int8, chunks=(64, 64)),
+        "ended": lambda file: file.create_dataset("ended", (), h5py.string_dtype("utf-8", 500_000_000)),
+        "light": lambda file: file.__setitem__("light", h5py.ExternalLink("other.h5", "/light")),
+    }
+    for name, claim in cases.items():
+        path = tmp_path / f"{name}.h5"
+        path.write_bytes((tmp_path / "a.h5").read_bytes())
+        with h5py.File(path, "r+") as file:
+            del file[name]
+            claim(file)
+        tracemalloc.start()
+        with pytest.raises(RecordingError, match=rf"damaged recording of frames: .*{name} (claims|lies elsewhere)"):
+            read_frames(path)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+        tracemalloc.stop()
+
+
+def test_a_recording_is_looked_at_without_being_read_into_memory(tmp_path):
+    recording = written(tmp_path / "a.h5", np.full((1, 2, 4, 6, 2), 500))
+    assert isinstance(recording.counts, np.memmap)
+    assert not recording.counts.flags.writeable
