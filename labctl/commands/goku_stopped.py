@@ -25,10 +25,12 @@ def told_when_stopped(files: Sequence[Path], holds: Callable[[Path], str]) -> It
     try:
         yield
     except KeyboardInterrupt as stopped:
+        said = "\n".join(getattr(stopped, "__notes__", ()))  # what was stopped may have told of its file itself
         new = [path for path in files if _written_ns(path) != before[path]]
         for path in new:
-            stopped.add_note(f"{path}: {holds(path)}")
-        if not new:
+            if f"{path}:" not in said:
+                stopped.add_note(f"{path}: {holds(path)}")
+        if not new and "nothing was written" not in said:
             stopped.add_note("nothing was written")
         raise
     finally:

@@ -48,3 +48,14 @@ def test_steps_that_run_side_by_side_keep_their_titles() -> None:
     show(Progress("a", 1, 2))
     show(Progress("b", 1, 4))
     assert stream.getvalue().splitlines() == ["Fit a: 50 %", "Fit b: 25 %"]
+
+
+def test_a_log_file_of_long_work_says_every_ten_seconds_how_long_it_will_take() -> None:
+    stream, seconds = io.StringIO(), iter(range(0, 100, 4))
+    show = Console(stream, clock=lambda: float(next(seconds)))
+    show(StepStarted("k", "Train"))
+    for done in range(1, 7):
+        show(Progress("k", done, 100, f"epoch {done}"))
+    assert stream.getvalue().splitlines() == [
+        "Train: 3 % epoch 3 (12 s, about 388 s left)", "Train: 6 % epoch 6 (24 s, about 376 s left)",
+    ]  # fmt: skip
