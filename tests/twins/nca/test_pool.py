@@ -97,7 +97,8 @@ def test_a_picture_lasts_for_many_frames_after_training_with_a_pool_and_not_with
     frames = Frames(np.stack(pictures)[None, ..., None], 1.0, ("a",), ("",), simulated=True)
     assert lasting(frames).n_frames == 4 and lasting(lasting(frames)).n_frames == 4
     errors = {}
-    for name, pool in (("with", Pool(kept=0.5, renewed=0.25)), ("without", None)):
+    mostly_kept = Pool(kept=1.0, renewed=0.25, share=0.6)
+    for name, pool in (("with", Pool(kept=0.5, renewed=0.25)), ("mostly", mostly_kept), ("without", None)):
         automaton = Automaton(
             NcaSpec(n_channels=6, n_observed=1, kernels="ID_DIFF_LAP", padding="zero", bounds="clip"),
             generator=generator(),
@@ -109,7 +110,7 @@ def test_a_picture_lasts_for_many_frames_after_training_with_a_pool_and_not_with
         fitted = finished(fit_nca(automaton, lasting(frames) if pool is None else frames, seed=0, settings=settings))
         *_, last = fitted.model.states(frames, 40)
         errors[name] = float(np.abs(last[0, 0].numpy() - pictures[2]).mean())
-    assert errors["with"] < 0.02 and errors["without"] > 0.1, errors
+    assert errors["with"] < 0.02 and errors["mostly"] < 0.02 and errors["without"] > 0.1, errors
 
 
 def test_kept_states_make_up_their_share_of_an_epoch_and_the_others_are_drawn() -> None:
