@@ -88,7 +88,7 @@ def longer_figures(model: NcaModel, frames: Frames, free: FreeRun, *, generator:
 
 def pattern_figures(run: NDArray[np.float32], data: Frames, *, window: bool) -> Patterns:
     """Wavelength, mass, spectrum and structure function at the end of the data, of the run beside the data."""
-    from twins.nca.metrics import compare, structure_function
+    from twins.nca.metrics import compare, radial_spectrum, structure_function
 
     last = data.n_frames - 1
     shown = run[:, min(last, run.shape[1] - 1)]
@@ -104,6 +104,7 @@ def pattern_figures(run: NDArray[np.float32], data: Frames, *, window: bool) -> 
         structure_function(np.moveaxis(one.values[:, 0], -1, 1), periodic=not window, largest=largest)
         for one in (ours, theirs)
     ]
+    spectra = [radial_spectrum(np.moveaxis(one.values[:, 0], -1, 1), window=window) for one in (ours, theirs)]
     figures = {
         "frame": last,
         "window": window,
@@ -122,6 +123,9 @@ def pattern_figures(run: NDArray[np.float32], data: Frames, *, window: bool) -> 
         "sd": list(found.sds),
         "sd_of_data": list(found.data_sds),
         "spectrum_distance": found.spectrum_distance,
+        "spectrum_frequencies": spectra[0].frequencies.tolist(),
+        "spectrum": spectra[0].power.mean(axis=0).tolist(),
+        "spectrum_of_data": spectra[1].power.mean(axis=0).tolist(),
         "structure_distances": functions[0].distances.tolist(),
         "structure_function": functions[0].values.mean(axis=0).tolist(),
         "structure_function_of_data": functions[1].values.mean(axis=0).tolist(),

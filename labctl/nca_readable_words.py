@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labctl.nca_words import CELLS
+from labctl.nca_words import CELLS, time_in_words
 
 if TYPE_CHECKING:
     from twins.nca import Frames
@@ -27,7 +27,11 @@ def alone(rule: ReadableRule, frames: Frames) -> dict[str, Any]:
         if _found(one)
         for term in one.coefficients
     ]
-    words = [f"Lengths in cells, time in {rule.time_unit}.", *_explained(rule), *_in_lengths(rule, frames)]
+    words = [
+        f"Lengths in cells, time in {time_in_words(rule.time_unit)}.",
+        *_explained(rule),
+        *_in_lengths(rule, frames),
+    ]
     header = ["channel", "term", "coefficient", "standard error"]
     return {"words": words, "header": header if rows else [], "rows": rows, "by_channel": _by_channel(rule, frames)}
 
@@ -46,7 +50,7 @@ def beside(found: Comparison, equation: Pde, frames: Frames) -> dict[str, Any]:
     ]  # fmt: skip
     exact = _is_exact(found)
     words = [
-        f"Beside {equation.name}, which made the images. Lengths in cells, time in {found.learned.time_unit}.",
+        f"Beside {equation.name}, which made the images. Lengths in cells, time in {time_in_words(found.learned.time_unit)}.",
         _projected(found, equation), *_explained(found.learned), *_in_lengths(found.learned, frames),
     ]  # fmt: skip
     true = equation.name if exact else f"{equation.name}, projected on these terms"
@@ -143,7 +147,8 @@ def _lengths(rule: ChannelRule, time_unit: str, frames: Frames) -> list[tuple[st
         power = next((power for start, power in _LENGTHS.items() if one.term.startswith(start)), 0)
         if power and "(" not in one.term:
             raised = {1: "", 2: "²", 4: "⁴"}[power]
-            found.append((one.term, one.value * frames.pixel**power, f"{frames.pixel_unit}{raised}/{time_unit}"))
+            unit = f"{frames.pixel_unit}{raised}{'' if time_unit in ('', '1') else f'/{time_unit}'}"
+            found.append((one.term, one.value * frames.pixel**power, unit))
     return found
 
 

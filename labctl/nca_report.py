@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarForm
 
 from labctl.html_page import HtmlPage
 from labctl.nca_pictures import Film, hidden_channels, in_colour, side_by_side
-from labctl.nca_words import CELLS, stability, worse_than_no_change
+from labctl.nca_words import CELLS, stability, time_in_words, worse_than_no_change
 from labctl.report import MEASURED, PROMISED
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MOST_CHANNELS = 3
 _MOST_HIDDEN = 16
+_LEAST_POWER = 1e-6
+"""Of the largest power of the data; less is rounding."""
 
 
 def write_nca_report(path: Path, one: Evaluation, *, judged_on: str = "") -> None:
@@ -171,7 +173,14 @@ def _patterns(page: HtmlPage, patterns: Mapping[str, Any]) -> None:
             (f"strength of {name}", _text(patterns["sd"][number]), _text(patterns["sd_of_data"][number]), "", "")
         )
     page.table(("", "automaton", "data", "error", "spread of the data"), rows)
-    page.figure(_structure_plot(patterns), "Mean squared difference of two cells by their distance")
+    page.figure(
+        _beside(patterns, "structure_distances", "structure_function", "distance (cells)"),
+        "Mean squared difference of two cells by their distance",
+    )
+    page.figure(
+        _beside(patterns, "spectrum_frequencies", "spectrum", "waves per cell"),
+        "Power by the fineness of the pattern: coarse left, fine right; the area under it is the variance",
+    )
 
 
 def _in_lengths(patterns: Mapping[str, Any], name: str, number: int) -> list[tuple[str, str, str, str, str]]:
@@ -183,18 +192,24 @@ def _in_lengths(patterns: Mapping[str, Any], name: str, number: int) -> list[tup
     return [(f"wavelength of {name} ({unit})", _text(both[0] * pixel), _text(both[1] * pixel), "", "")]
 
 
-def _structure_plot(patterns: Mapping[str, Any]) -> Figure:
+def _beside(patterns: Mapping[str, Any], places: str, what: str, label: str) -> Figure:
+    """A curve of the automaton beside that of the data, for each channel; a spectrum's powers are of many sizes."""
     names = patterns["channels"][:_MOST_CHANNELS]
     figure = Figure(figsize=(3.4 * len(names) + 0.6, 2.7), layout="constrained")
     panels = figure.subplots(1, len(names), squeeze=False)[0]
+    spectrum = what == "spectrum"
     for number, (name, axes) in enumerate(zip(names, panels, strict=True)):
-        axes.plot(patterns["structure_distances"], patterns["structure_function_of_data"][number], color=MEASURED, lw=1.6,
-                  ls="--", label="data")  # fmt: skip
-        axes.plot(patterns["structure_distances"], patterns["structure_function"][number], color=PROMISED, lw=1.4,
-                  label="automaton")  # fmt: skip
+        for kind, colour, style, words in (("_of_data", MEASURED, "--", "data"), ("", PROMISED, "-", "automaton")):
+            curve = np.array([patterns[places], patterns[f"{what}{kind}"][number]])[:, int(spectrum) :]  # no mean
+            axes.plot(*curve, color=colour, lw=1.5, ls=style, label=words)
         axes.set_title(name, fontsize=9)
-        axes.set_xlabel("distance (cells)", fontsize=9)
-        axes.set_ylim(bottom=0.0)
+        axes.set_xlabel(label, fontsize=9)
+        largest = max(patterns[f"{what}_of_data"][number])
+        if spectrum and largest > 0:
+            axes.set_yscale("log")
+            axes.set_ylim(bottom=_LEAST_POWER * largest)
+        else:
+            axes.set_ylim(bottom=0.0)
         axes.tick_params(labelsize=8)
     panels[0].legend(fontsize=8)
     return figure
@@ -278,7 +293,7 @@ def _facts(one: Evaluation) -> dict[str, Any]:
         "automaton": dict(asdict(spec).items()),
         "weights": one.saved.n_parameters,
         "steps a frame": one.saved.model.steps_per_frame,
-        "time from frame to frame": f"{one.saved.model.dt_s:g} {one.saved.model.time_unit}",
+        "time from frame to frame": f"{one.saved.model.dt_s:g} {time_in_words(one.saved.model.time_unit)}",
         "training": nca.get("training"),
         "how it went": nca.get("fit"),
         "data": about.get("extra", {}).get("data"),
@@ -291,7 +306,9 @@ def _facts(one: Evaluation) -> dict[str, Any]:
 
 
 def _share(value: float | None) -> str:
-    return "not known" if value is None else f"{100 * value:.2g} %"
+    if value is None:
+        return "not known"
+    return f"{100 * value:.2g} %" if abs(value) < 0.995 else f"{100 * value:.0f} %"
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,11 @@ def value_of(value: float | None, kind: str = ".3g") -> str:
     return "not known" if value is None else format(value, kind)
 
 
+def time_in_words(unit: str) -> str:
+    """A unit of time; what has none is told so."""
+    return unit if unit not in ("", "1") else "units of the images' own time"
+
+
 def one_line(figures: Mapping[str, Any]) -> str:
     """The most telling figures, with how far they were looked at, and whether predicting no change would have done."""
     ratio = value_of(figures["transition_ratio_to_no_change"])

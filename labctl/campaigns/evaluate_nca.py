@@ -149,6 +149,11 @@ def evaluate_frames(
     figures["simulated"] = saved.simulated or frames.simulated
     if words := worse_than_no_change(figures):
         remarks.insert(0, f"the free run is {words}")
+    left = figures["longer"]["left_after"]
+    if left is not None and free.stable:
+        remarks.append(f"left alone for longer than the free run, it leaves its bounds at frame {left}")
+    elif free.stable and not free.kept:
+        remarks.append("beyond the data it loses the strength of the pattern that the data have at their end")
     for words in remarks:
         yield Warned(key, words)
     yield step.finished(one_line(figures))
