@@ -1,26 +1,26 @@
 """One automaton for a family of Gray-Scott equations: it knows feed and kill, and is tested where it was not trained.
 
-    python benchmarks/nca_family.py --json out.json --seed 0 --quick
+    python benchmarks/nca_family.py --json family.json --quick
 
 SIMULATED data. Automata of 8 channels with ID_LAP are trained on several pairs of feed (alpha) and kill (gamma) rates, one
 that is told the rates (NcaSpec.n_conditions) and one that is not, on the same frames for the same time. Then both are run on
 unseen initial conditions with pairs between the trained ones and beyond them.
 
-Keys, for each of `conditioned` and `unconditioned`, and there for `between` and `beyond`: transition_ratio_to_no_change, stable
-(share of the trials), free_run_nrmse, mass_error and sd_error at the end (relative to the equation's own, mean over pairs).
+Keys, for each of `conditioned` and `unconditioned`, and there for `trained`, `between` and `beyond`:
+transition_ratio_to_no_change, stable (share of the trials), free_run_nrmse, mass_error and sd_error at the end (relative to
+the equation's own, mean over pairs).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from measuring import read_options, write_results
 
 from twins.errors import TwinError
 from twins.nca import Automaton, Frames, NcaFitSettings, NcaModel, NcaSpec, finished, fit_nca
@@ -79,12 +79,10 @@ def told(model: NcaModel, frames: Frames) -> dict[str, Any]:
 
 def main() -> None:
     """Train both, test both, write what came out."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="smaller fields, at most 10 minutes")
-    parser.add_argument("--seconds", type=float, help="of training, for each automaton")
-    options = parser.parse_args()
+    options = read_options(
+        __doc__,
+        more=lambda parser: parser.add_argument("--seconds", type=float, help="of training, for each automaton"),
+    )
     torch.set_num_threads(1)
     cells, n_steps, seconds = (32, 768, 240.0) if options.quick else (48, 1024, 1800.0)
     seconds = options.seconds or seconds
@@ -101,8 +99,7 @@ def main() -> None:
         result[name] = {"training_cpu_seconds": time.process_time() - began}
         result[name] |= {test: told(model, view(frames)) for test, frames in tests.items()}
         print(name, json.dumps(result[name]), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_results(options, result)
 
 
 if __name__ == "__main__":
