@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -12,17 +10,14 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from twins.device.spec import DeviceTwinSpec
 from twins.device.twin import DeviceTwin
 from twins.errors import CheckpointInvalid, TracesInvalid, TwinNotFitted
-from twins.files import labctl_version, read_whole, write_whole
+from twins.weights_file import FileKind, paths
 
 FORMAT = "labctl.device_twin"
 FORMAT_VERSION = 3
-_LARGEST_JSON, _LARGEST_WEIGHTS = 1 << 20, 1 << 30  # bytes; a twin has far less
 _BANKS = ("bank_response", "bank_drive", "bank_conditions")
 
 
@@ -67,6 +62,9 @@ class _FileModel(BaseModel):
     provenance: dict[str, Any]
 
 
+_KIND = FileKind(FORMAT, FORMAT_VERSION, _FileModel, "a twin", 1 << 20, "; fit the twin again")
+
+
 def save_twin(twin: DeviceTwin, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
     """Write NAME.safetensors and NAME.json, where `path` is either of them or the name without ending.
 
@@ -75,38 +73,21 @@ def save_twin(twin: DeviceTwin, path: str | Path, *, provenance: Mapping[str, An
     """
     if not bool(twin.fitted):
         raise TwinNotFitted("a twin that has not been fitted is not worth saving")
-    weights_path, json_path = _paths(path)
-    payload = save({name: value.detach().cpu().contiguous() for name, value in twin.state_dict().items()})
-    document = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "weights_file": weights_path.name,
-        "weights_sha256": hashlib.sha256(payload).hexdigest(),
-        "versions": {"labctl": labctl_version(), "torch": str(torch.__version__)},
-        "spec": asdict(twin.spec),
-        "provenance": dict(provenance),
-    }
-    try:
-        text = json.dumps(document, indent=2, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
-    json_path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(weights_path, payload)
-    write_whole(json_path, text.encode())
-    return json_path
+    return _KIND.write_weights(path, twin.state_dict(), {"spec": asdict(twin.spec)}, provenance)
 
 
 def load_twin(path: str | Path) -> DeviceTwin:
     """The twin saved under this name. Raises CheckpointInvalid for anything damaged, foreign or of another version."""
-    weights_path, json_path = _paths(path)
-    document = _document(json_path)
-    payload = read_whole(weights_path, _LARGEST_WEIGHTS)
-    if hashlib.sha256(payload).hexdigest() != document.weights_sha256:
-        raise CheckpointInvalid(f"{weights_path} is not the file that {json_path.name} describes (its sha256 differs)")
+    weights_path, json_path = paths(path)
+    try:
+        document, tensors = _KIND.read_weights(path)
+    except CheckpointInvalid as error:
+        if isinstance(error.__cause__, ValidationError):
+            _check_single(json_path)
+        raise
     try:
         spec = DeviceTwinSpec(**_with_tuples(document.spec.model_dump()))
-        tensors = load(payload)
-    except (TracesInvalid, SafetensorError) as error:
+    except TracesInvalid as error:
         raise CheckpointInvalid(f"{json_path}: {error}") from error
     twin = DeviceTwin(spec)
     _check_tensors(twin, tensors, weights_path)
@@ -120,30 +101,14 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance saved with a twin, or with an ensemble."""
     from twins.ensemble_file import is_ensemble, read_ensemble_provenance  # they need this module
 
-    return read_ensemble_provenance(path) if is_ensemble(path) else _document(_paths(path)[1]).provenance
+    return read_ensemble_provenance(path) if is_ensemble(path) else _KIND.read(paths(path)[1]).provenance
 
 
-def _paths(path: str | Path) -> tuple[Path, Path]:
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
-    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
+def _check_single(json_path: Path) -> None:
+    from twins.ensemble_file import is_ensemble  # it needs this module
 
-
-def _document(json_path: Path) -> _FileModel:
-    try:
-        document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
-    except ValidationError as error:
-        from twins.ensemble_file import is_ensemble  # it needs this module
-
-        if is_ensemble(json_path):
-            raise CheckpointInvalid(f"{json_path} lists an ensemble; name one of its members beside it") from error
-        raise CheckpointInvalid(f"{json_path} does not describe a twin: {error}") from error
-    if document.format != FORMAT or document.format_version != FORMAT_VERSION:
-        raise CheckpointInvalid(
-            f"{json_path} is {document.format} version {document.format_version}; "
-            f"this labctl reads {FORMAT} version {FORMAT_VERSION}; fit the twin again"
-        )
-    return document
+    if is_ensemble(json_path):
+        raise CheckpointInvalid(f"{json_path} lists an ensemble; name one of its members beside it")
 
 
 def _check_tensors(twin: DeviceTwin, tensors: dict[str, torch.Tensor], path: Path) -> None:

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from twins.checkpoint import load_twin, save_twin
 from twins.ensemble import AnyTwin, TwinEnsemble
 from twins.errors import CheckpointInvalid, TracesMismatch
-from twins.files import labctl_version, read_whole, write_whole
+from twins.weights_file import FileKind, Member, members_of, paths
 
 FORMAT = "labctl.twin_ensemble"
 FORMAT_VERSION = 1
 _LARGEST_JSON = 1 << 20
 
 
-class _MemberModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    file: str = Field(pattern=r"^[^/\\]+\.json$")
-    sha256: str
-
-
 class _FileModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     format: str
     format_version: int
-    members: list[_MemberModel] = Field(min_length=1, max_length=16)
+    members: list[Member] = Field(min_length=1, max_length=16)
     versions: dict[str, str]
     provenance: dict[str, Any]
+
+
+_KIND = FileKind(FORMAT, FORMAT_VERSION, _FileModel, "an ensemble", _LARGEST_JSON)
 
 
 def save_ensemble(ensemble: TwinEnsemble, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
@@ -40,32 +35,19 @@ def save_ensemble(ensemble: TwinEnsemble, path: str | Path, *, provenance: Mappi
 
     Raises as save_twin does.
     """
-    json_path = _json_path(path)
+    json_path = paths(path)[1]
     members = []
     for number, twin in enumerate(ensemble.members):
         name = f"{json_path.stem}.member{number}.json"
-        written = save_twin(twin, json_path.with_name(name), provenance={**provenance, "ensemble_member": number})
-        members.append({"file": written.name, "sha256": hashlib.sha256(written.read_bytes()).hexdigest()})
-    document = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "members": members,
-        "versions": {"labctl": labctl_version()},
-        "provenance": dict(provenance),
-    }
-    write_whole(json_path, json.dumps(document, indent=2, allow_nan=False).encode())
-    return json_path
+        members.append(save_twin(twin, json_path.with_name(name), provenance={**provenance, "ensemble_member": number}))
+    return _KIND.write_list(path, members, provenance)
 
 
 def load_ensemble(path: str | Path) -> TwinEnsemble:
     """The ensemble saved under this name. Raises CheckpointInvalid, as load_twin does, also if a member was changed."""
-    json_path = _json_path(path)
-    members = []
-    for entry in _document(json_path).members:
-        member = json_path.with_name(entry.file)
-        if hashlib.sha256(read_whole(member, _LARGEST_JSON)).hexdigest() != entry.sha256:
-            raise CheckpointInvalid(f"{member} is not the member that {json_path.name} lists (its sha256 differs)")
-        members.append(load_twin(member))
+    json_path = paths(path)[1]
+    listed = members_of(json_path, _KIND.read(json_path).members, _LARGEST_JSON)
+    members = [load_twin(member) for member in listed]
     try:
         return TwinEnsemble(members)
     except TracesMismatch as error:
@@ -79,33 +61,9 @@ def load_any_twin(path: str | Path) -> AnyTwin:
 
 def is_ensemble(path: str | Path) -> bool:
     """Whether the JSON of this name says that it lists an ensemble. Raises CheckpointInvalid if it is no JSON."""
-    json_path = _json_path(path)
-    try:
-        document = json.loads(read_whole(json_path, _LARGEST_JSON))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointInvalid(f"{json_path} is not valid JSON: {error}") from error
-    return isinstance(document, dict) and document.get("format") == FORMAT
+    return _KIND.is_format_of(paths(path)[1])
 
 
 def read_ensemble_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance saved with an ensemble."""
-    return _document(_json_path(path)).provenance
-
-
-def _json_path(path: str | Path) -> Path:
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix in (".json", ".safetensors") else path
-    return stem.with_name(stem.name + ".json")
-
-
-def _document(json_path: Path) -> _FileModel:
-    try:
-        document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
-    except ValidationError as error:
-        raise CheckpointInvalid(f"{json_path} does not describe an ensemble: {error}") from error
-    if document.format != FORMAT or document.format_version != FORMAT_VERSION:
-        raise CheckpointInvalid(
-            f"{json_path} is {document.format} version {document.format_version}; "
-            f"this labctl reads {FORMAT} version {FORMAT_VERSION}"
-        )
-    return document
+    return _KIND.read(paths(path)[1]).provenance

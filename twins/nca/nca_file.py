@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,21 +10,18 @@ from typing import Any, get_type_hints
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from twins.errors import AutomatonInvalid, CheckpointInvalid, FramesInvalid
-from twins.files import labctl_version, read_whole, write_whole
 from twins.nca.automaton import Automaton
 from twins.nca.model import NcaModel
 from twins.nca.scaling import Scaling
 from twins.nca.spec import NcaSpec
 from twins.nca.symmetry import plain_automaton
+from twins.weights_file import FileKind, paths
 
 FORMAT = "labctl.nca"
 FORMAT_VERSION = 1
-_LARGEST_JSON, _LARGEST_WEIGHTS = 1 << 21, 1 << 30  # bytes; the largest spec there is has about 600 MB
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _SpecModel: Any = create_model(
     "_SpecModel", __config__=_STRICT, **{name: (kind, ...) for name, kind in get_type_hints(NcaSpec).items()}
@@ -59,6 +55,9 @@ class _FileModel(BaseModel):
     provenance: dict[str, Any]
 
 
+_KIND = FileKind(FORMAT, FORMAT_VERSION, _FileModel, "an automaton", 1 << 21, "; train it again")
+
+
 def save_nca(model: NcaModel, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
     """Write NAME.safetensors and NAME.json, where `path` is either of them or the name without ending.
 
@@ -66,19 +65,12 @@ def save_nca(model: NcaModel, path: str | Path, *, provenance: Mapping[str, Any]
     not at all, the JSON last. Returns the JSON's path. Raises CheckpointInvalid for what is not plain data, and for weights
     that are not finite.
     """
-    weights_path, json_path = _paths(path)
     weights = plain_automaton(model.automaton).state_dict()  # what is tied by symmetry is written out
-    tensors = {name: value.detach().float().cpu().contiguous() for name, value in weights.items()}
+    tensors = {name: value.detach().float() for name, value in weights.items()}
     for name, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise CheckpointInvalid(f"{name} holds values that are not finite: such an automaton is not worth saving")
-    payload = save(tensors)
-    document = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "weights_file": weights_path.name,
-        "weights_sha256": hashlib.sha256(payload).hexdigest(),
-        "versions": {"labctl": labctl_version(), "torch": str(torch.__version__)},
+    content = {
         "spec": asdict(model.automaton.spec),
         "scaling": asdict(model.scaling),
         "steps_per_frame": model.steps_per_frame,
@@ -88,16 +80,8 @@ def save_nca(model: NcaModel, path: str | Path, *, provenance: Mapping[str, Any]
         "units": list(model.units),
         "condition_names": list(model.condition_names),
         "condition_scaling": asdict(model.condition_scaling),
-        "provenance": dict(provenance),
     }
-    try:
-        text = json.dumps(document, indent=2, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
-    json_path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(weights_path, payload)
-    write_whole(json_path, text.encode())
-    return json_path
+    return _KIND.write_weights(path, tensors, content, provenance)
 
 
 def load_nca(path: str | Path) -> NcaModel:
@@ -105,14 +89,10 @@ def load_nca(path: str | Path) -> NcaModel:
 
     Raises CheckpointInvalid for anything damaged, foreign or of another version.
     """
-    weights_path, json_path = _paths(path)
-    document = _document(json_path)
-    payload = read_whole(weights_path, _LARGEST_WEIGHTS)
-    if hashlib.sha256(payload).hexdigest() != document.weights_sha256:
-        raise CheckpointInvalid(f"{weights_path} is not the file that {json_path.name} describes (its sha256 differs)")
+    weights_path, json_path = paths(path)
+    document, tensors = _KIND.read_weights(path)
     try:
         spec = NcaSpec(**_SpecModel.model_validate_json(json.dumps(document.spec)).model_dump())
-        tensors = load(payload)
         _check_tensors(spec, tensors, weights_path)
         automaton = Automaton(spec, generator=torch.Generator().manual_seed(0))  # weights are overwritten at once
         automaton.load_state_dict(tensors)
@@ -123,13 +103,13 @@ def load_nca(path: str | Path) -> NcaModel:
             automaton, scalings[0], document.steps_per_frame, document.dt_s, tuple(document.names), tuple(document.units),
             document.time_unit, tuple(document.condition_names), scalings[1],
         )  # fmt: skip
-    except (ValidationError, AutomatonInvalid, FramesInvalid, SafetensorError) as error:
+    except (ValidationError, AutomatonInvalid, FramesInvalid) as error:
         raise CheckpointInvalid(f"{json_path}: {error}") from error
 
 
 def read_nca_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance saved with a model."""
-    return _document(_paths(path)[1]).provenance
+    return _KIND.read(paths(path)[1]).provenance
 
 
 def _check_tensors(spec: NcaSpec, tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -146,22 +126,3 @@ def _check_tensors(spec: NcaSpec, tensors: Mapping[str, Tensor], path: Path) -> 
             raise CheckpointInvalid(f"{path}: {name} is {value.dtype} {tuple(value.shape)}, not as the spec says")
         if not bool(torch.isfinite(value).all()):
             raise CheckpointInvalid(f"{path}: {name} holds values that are not finite")
-
-
-def _document(json_path: Path) -> _FileModel:
-    try:
-        document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
-    except ValidationError as error:
-        raise CheckpointInvalid(f"{json_path} does not describe an automaton: {error}") from error
-    if document.format != FORMAT or document.format_version != FORMAT_VERSION:
-        raise CheckpointInvalid(
-            f"{json_path} is {document.format} version {document.format_version}; "
-            f"this labctl reads {FORMAT} version {FORMAT_VERSION}; train it again"
-        )
-    return document
-
-
-def _paths(path: str | Path) -> tuple[Path, Path]:
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
-    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")

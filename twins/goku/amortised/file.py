@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from twins.errors import CheckpointInvalid, EquationInvalid
-from twins.files import labctl_version, read_whole, write_whole
 from twins.goku.amortised.calibration import LevelMap
 from twins.goku.amortised.design import Design, Simulator
 from twins.goku.amortised.file_check import NETWORK, check_finite, check_network, check_solver, check_tensors
@@ -26,10 +20,10 @@ from twins.goku.amortised.trust import TrustReference
 from twins.goku.observation import KnownObservation, LinearObservation, Observation
 from twins.goku.system import System
 from twins.goku.written.system_file import SystemModel, describe_system, system_from
+from twins.weights_file import FileKind, paths
 
 FORMAT = "labctl.goku_amortised"
 FORMAT_VERSION = 1
-_LARGEST_JSON, _LARGEST_TENSORS = 1 << 20, 1 << 30  # bytes
 
 
 class _Model(BaseModel):
@@ -69,21 +63,19 @@ class _FileModel(_Model):
     provenance: dict[str, Any]
 
 
+_KIND = FileKind(
+    FORMAT, FORMAT_VERSION, _FileModel, "an amortised posterior", 1 << 20, "; train it again", weights="tensors"
+)  # fmt: skip
+
+
 def save_amortised(posterior: AmortisedPosterior, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
     """Write NAME.safetensors and NAME.json, where `path` is either of them or the name without ending.
 
     provenance: plain JSON data. Each file appears whole or not at all, the JSON last. Returns the JSON's path. Raises
     CheckpointInvalid for provenance that is not plain data, or an observation that is neither known nor linear.
     """
-    tensors_path, json_path = _paths(path)
     simulator = posterior.simulator
-    payload = save({name: value.detach().cpu().contiguous() for name, value in _tensors(posterior).items()})
-    document = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "tensors_file": tensors_path.name,
-        "tensors_sha256": hashlib.sha256(payload).hexdigest(),
-        "versions": {"labctl": labctl_version(), "torch": str(torch.__version__)},
+    content = {
         "system": describe_system(simulator.system).model_dump(),
         "shape": asdict(posterior.network.shape),
         "uniform_step_s": simulator.design.uniform_step_s,
@@ -92,16 +84,8 @@ def save_amortised(posterior: AmortisedPosterior, path: str | Path, *, provenanc
         **{name: getattr(posterior, name) for name in ("names", "units", "n_simulations", "n_diverged")},
         **{name: getattr(posterior, name) for name in ("held_out_loss", "seconds")},
         **{name: dict(getattr(posterior, name)) for name in ("coverage90_before", "coverage90_after")},
-        "provenance": dict(provenance),
     }
-    try:
-        text = json.dumps(document, indent=2, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
-    json_path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(tensors_path, payload)
-    write_whole(json_path, text.encode())
-    return json_path
+    return _KIND.write_weights(path, _tensors(posterior), content, provenance)
 
 
 def load_amortised(path: str | Path, system: System | None = None) -> AmortisedPosterior:
@@ -109,15 +93,11 @@ def load_amortised(path: str | Path, system: System | None = None) -> AmortisedP
 
     Raises CheckpointInvalid for anything damaged, foreign, of another version or of another equation.
     """
-    tensors_path, json_path = _paths(path)
-    document = _document(json_path)
-    payload = read_whole(tensors_path, _LARGEST_TENSORS)
-    if hashlib.sha256(payload).hexdigest() != document.tensors_sha256:
-        raise CheckpointInvalid(f"{tensors_path} is not the file that {json_path.name} describes (its sha256 differs)")
+    tensors_path, json_path = paths(path)
+    document, tensors = _KIND.read_weights(path)
     try:
         equation = system_from(document.system, system, where=json_path)
-        tensors = load(payload)
-    except (SafetensorError, EquationInvalid) as error:
+    except EquationInvalid as error:
         raise CheckpointInvalid(f"{json_path}: {error}") from error
     try:
         return _posterior(document, tensors, equation)
@@ -131,7 +111,7 @@ def load_amortised(path: str | Path, system: System | None = None) -> AmortisedP
 
 def read_amortised_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance saved with a posterior."""
-    return _document(_paths(path)[1]).provenance
+    return _KIND.read(paths(path)[1]).provenance
 
 
 def _posterior(document: _FileModel, tensors: dict[str, Tensor], system: System) -> AmortisedPosterior:
@@ -188,22 +168,3 @@ def _operator(observation: Observation) -> tuple[Tensor, Tensor]:
     raise CheckpointInvalid(
         f"only a known or a linear observation can be saved with an amortised posterior, not {type(observation).__name__}"
     )
-
-
-def _document(json_path: Path) -> _FileModel:
-    try:
-        document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
-    except ValidationError as error:
-        raise CheckpointInvalid(f"{json_path} does not describe an amortised posterior: {error}") from error
-    if document.format != FORMAT or document.format_version != FORMAT_VERSION:
-        raise CheckpointInvalid(
-            f"{json_path} is {document.format} version {document.format_version}; "
-            f"this labctl reads {FORMAT} version {FORMAT_VERSION}; train it again"
-        )
-    return document
-
-
-def _paths(path: str | Path) -> tuple[Path, Path]:
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
-    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")

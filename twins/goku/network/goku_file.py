@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,21 +10,18 @@ from typing import Any, get_type_hints
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from twins.errors import CheckpointInvalid, EquationInvalid, GokuSpecInvalid, TwinNotFitted
-from twins.files import labctl_version, read_whole, write_whole
 from twins.goku.network.model import GokuNet
 from twins.goku.network.spec import GokuSpec
 from twins.goku.observation import KnownObservation
 from twins.goku.system import System
 from twins.goku.written.system_file import SystemModel, describe_system, system_from
+from twins.weights_file import FileKind, paths
 
 FORMAT = "labctl.goku_net"
 FORMAT_VERSION = 1
-_LARGEST_JSON, _LARGEST_WEIGHTS = 1 << 21, 1 << 30  # bytes; a network with 784 channels has 3 MB
 _MOST_LAYERS = 64
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _SpecModel: Any = create_model(
@@ -50,6 +46,9 @@ class _FileModel(BaseModel):
     provenance: dict[str, Any]
 
 
+_KIND = FileKind(FORMAT, FORMAT_VERSION, _FileModel, "a GOKU network", 1 << 21, "; train it again")
+
+
 def save_goku(net: GokuNet, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
     """Write NAME.safetensors and NAME.json, where `path` is either of them or the name without ending.
 
@@ -58,29 +57,14 @@ def save_goku(net: GokuNet, path: str | Path, *, provenance: Mapping[str, Any]) 
     """
     if not net.fitted:
         raise TwinNotFitted("a network that has seen no data is not worth saving")
-    weights_path, json_path = _paths(path)
-    payload = save({name: value.detach().cpu().contiguous() for name, value in net.state_dict().items()})
-    document = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "weights_file": weights_path.name,
-        "weights_sha256": hashlib.sha256(payload).hexdigest(),
-        "versions": {"labctl": labctl_version(), "torch": str(torch.__version__)},
+    content = {
         "system": describe_system(net.system).model_dump(),
         "spec": asdict(net.spec),
         "n_channels": net.n_channels,
         "names": list(net.names),
         "units": list(net.units),
-        "provenance": dict(provenance),
     }
-    try:
-        text = json.dumps(document, indent=2, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
-    json_path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(weights_path, payload)
-    write_whole(json_path, text.encode())
-    return json_path
+    return _KIND.write_weights(path, net.state_dict(), content, provenance)
 
 
 def load_goku(path: str | Path, system: System | None = None) -> GokuNet:
@@ -88,18 +72,14 @@ def load_goku(path: str | Path, system: System | None = None) -> GokuNet:
 
     Raises CheckpointInvalid for anything damaged, foreign, of another version or of another equation.
     """
-    weights_path, json_path = _paths(path)
-    document = _document(json_path)
-    payload = read_whole(weights_path, _LARGEST_WEIGHTS)
-    if hashlib.sha256(payload).hexdigest() != document.weights_sha256:
-        raise CheckpointInvalid(f"{weights_path} is not the file that {json_path.name} describes (its sha256 differs)")
+    weights_path, json_path = paths(path)
+    document, tensors = _KIND.read_weights(path)
     equation = system_from(document.system, system, where=json_path)
     try:
         spec = GokuSpec(**_SpecModel.model_validate_json(json.dumps(document.spec)).model_dump())
-        tensors = load(payload)
         _check_sizes(spec, document.n_channels, tensors, json_path)
         net = _empty_net(equation, spec, document.n_channels)
-    except (ValidationError, GokuSpecInvalid, EquationInvalid, SafetensorError) as error:
+    except (ValidationError, GokuSpecInvalid, EquationInvalid) as error:
         raise CheckpointInvalid(f"{json_path}: {error}") from error
     _check_tensors(net, tensors, weights_path)
     net.load_state_dict(tensors)
@@ -111,7 +91,7 @@ def load_goku(path: str | Path, system: System | None = None) -> GokuNet:
 
 def read_goku_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance saved with a network."""
-    return _document(_paths(path)[1]).provenance
+    return _KIND.read(paths(path)[1]).provenance
 
 
 def _empty_net(system: System, spec: GokuSpec, n_channels: int) -> GokuNet:
@@ -152,22 +132,3 @@ def _check_tensors(net: GokuNet, tensors: Mapping[str, Tensor], path: Path) -> N
             raise CheckpointInvalid(f"{path}: latents.{name} must be positive")
     if not bool(tensors["normalisation.adopted"]):
         raise CheckpointInvalid(f"{path}: the network has seen no data")
-
-
-def _document(json_path: Path) -> _FileModel:
-    try:
-        document = _FileModel.model_validate_json(read_whole(json_path, _LARGEST_JSON))
-    except ValidationError as error:
-        raise CheckpointInvalid(f"{json_path} does not describe a GOKU network: {error}") from error
-    if document.format != FORMAT or document.format_version != FORMAT_VERSION:
-        raise CheckpointInvalid(
-            f"{json_path} is {document.format} version {document.format_version}; "
-            f"this labctl reads {FORMAT} version {FORMAT_VERSION}; train it again"
-        )
-    return document
-
-
-def _paths(path: str | Path) -> tuple[Path, Path]:
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
-    return stem.with_name(stem.name + ".safetensors"), stem.with_name(stem.name + ".json")
