@@ -61,7 +61,14 @@ def test_its_ways_from_an_equation_and_from_images_work(tmp_path: Path, monkeypa
     [code] = blocks("python")
     exec(compile(code, "docs/nca.md", "exec"), {})
     ran(images)
-    for name in ("ahead.npz", "damaged.npz", "exported/run_automaton.py", "heat.onnx", "fitted/small.report.html"):
+    for name in (
+        "ahead.npz",
+        "damaged.npz",
+        "sensitive.png",
+        "exported/run_automaton.py",
+        "heat.onnx",
+        "fitted/small.report.html",
+    ):
         assert Path(name).exists(), name
 
 
