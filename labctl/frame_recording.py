@@ -141,12 +141,15 @@ class FrameRecording:
         """Trials that went to their end without a lost frame."""
         return np.flatnonzero((self.status == TAKEN).all(axis=1)).astype(np.int64)
 
-    def signal(self) -> NDArray[np.float32]:
-        """(trial, time, y, x, channel): counts above the black level as a share of full scale; NaN where there is no frame."""
+    def signal(self, part: tuple[slice, ...] = ()) -> NDArray[np.float32]:
+        """(trial, time, y, x, channel): counts above the black level as a share of full scale; NaN where there is no frame.
+
+        part: slices of these axes, the first ones; nothing else is read from the file.
+        """
         header = self.header
         span = header.full_scale - header.black_level
-        values = (self.counts.astype(np.float32) - np.float32(header.black_level)) / np.float32(span)
-        values[self.status != TAKEN] = np.nan
+        values = (self.counts[part].astype(np.float32) - np.float32(header.black_level)) / np.float32(span)
+        values[self.status[part[:2]] != TAKEN] = np.nan
         return values
 
     def frames(

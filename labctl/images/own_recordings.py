@@ -12,7 +12,7 @@ from labctl.errors import RecordingError
 from labctl.frame_layout import FORMAT
 from labctl.hdf5_space import HDF5_ERRORS
 from labctl.images.errors import ImagesError
-from labctl.images.source import ImageSource, Selection, check_size
+from labctl.images.source import ImageSource, Selection
 
 
 def is_frame_recording(path: Path) -> bool:
@@ -29,10 +29,8 @@ def open_frame_recording(path: Path) -> ImageSource:
     from labctl.frame_store import read_frames
 
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            check_size(file["counts"].shape, str(path))
         recording = read_frames(path)
-    except (*HDF5_ERRORS, KeyError, TypeError, RecordingError) as error:
+    except RecordingError as error:
         raise ImagesError(f"{path}: cannot be read as a recording of frames: {error}") from error
     header = recording.header
     told = [f"{path.name} holds dark frames, a reference with nothing to learn from"] if not header.light else []
@@ -46,11 +44,11 @@ def open_frame_recording(path: Path) -> ImageSource:
         told.append(f"{path.name}: {saturated} counts are at full scale; what lies above is not known")
 
     def read(selection: Selection) -> NDArray[Any]:
-        return recording.signal()[selection]
+        return recording.signal(selection)
 
     return ImageSource(
         path=path, format="recording of labctl", shape=recording.counts.shape, axes=("trial", "time", "y", "x", "channel"),
-        read=read, lazy=False, dt=recording.interval_s, pixel=header.pixel, pixel_unit=header.pixel_unit,
+        read=read, dt=recording.interval_s, pixel=header.pixel, pixel_unit=header.pixel_unit,
         names=recording.names, units=("1",) * len(recording.names), simulated=recording.simulated,
         condition_names=header.condition_names, conditions=recording.conditions, every_condition=True,
         light=recording.light, lit=header.light, saturated=saturated, told=tuple(told), about=dict(header.provenance),

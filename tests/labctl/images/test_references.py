@@ -80,3 +80,14 @@ def test_a_flat_image_whose_integers_are_all_used_up_is_refused(tmp_path: Path) 
     np.save(tmp_path / "flat.npy", np.full((2, 5, 7, 1), 255, np.uint8))
     with pytest.raises(ImagesError, match="70 saturated values"):
         read_images(tmp_path / "film.npy", axes="tyxc", flat=tmp_path / "flat.npy")
+
+
+def test_a_part_of_a_recording_that_is_too_large_as_a_whole_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = a_film(tmp_path)
+    monkeypatch.setattr("labctl.images.source.LARGEST_VALUES", film.counts.size - 1)
+    with pytest.raises(ImagesError, match="take a part of it"):
+        read_images(tmp_path / "film.h5")
+    part = read_images(tmp_path / "film.h5", frames=(1, 3), crop=(0, 2, 1, 6))
+    np.testing.assert_array_equal(part.values, film.signal()[:, 1:3, :2, 1:6])
