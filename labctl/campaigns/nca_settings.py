@@ -25,6 +25,8 @@ PRESETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"hidden": 12, "kernels": "ID_DIFF_LAP", "padding": "zero", "fire_rate": 0.5, "bounds": "clip"},
         {
             "steps_per_frame": 32,
+            "epochs": 5000,
+            "validate_every": 50,
             "replicas": 8,
             "batch": 12,
             "injection": 0.1,

@@ -106,6 +106,7 @@ POOL: dict[str, tuple[Any, str]] = {
     "pool": (bool, "states at the last frame live on, so that a picture lasts (default: as the preset has it)"),
     "pool_kept": (_share, "of the sequences whose last state lives on"),
     "pool_renewed": (_share, "of the kept ones that begin anew after every epoch, the worst first"),
+    "pool_share": (_share, "of an epoch's transitions that begin at kept states; the others are drawn"),
     "pool_damage_after": (_share, "of the training before which nothing of the pool is damaged"),
 }
 
