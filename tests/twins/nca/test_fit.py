@@ -39,7 +39,7 @@ def weights(made: Automaton) -> torch.Tensor:
 
 
 def test_heat_diffusion_is_recovered_and_holds_on_new_fields() -> None:
-    made, chosen = automaton(), settings(epochs=60, warm_start=0.5, learning_rate=4e-3, validate_every=10)
+    made, chosen = automaton(), settings(epochs=40, warm_start=0.5, learning_rate=4e-3, validate_every=10)
     fitted = finished(fit_nca(made, heat(), heat(2, seed=7), seed=0, settings=chosen))
     judged = free_run(fitted.model, heat(2, seed=8), transitions=True)
     assert judged.stable and fitted.stable and fitted.validated_on == "validation frames"
@@ -110,7 +110,7 @@ def test_a_rate_at_which_nothing_stays_finite_is_an_error_that_says_so() -> None
 
 def test_gradients_go_back_through_several_frames_in_later_stages() -> None:
     made = automaton()
-    chosen = settings(stages=(Stage(2), Stage(2, horizon=3)), checkpoint_every=2)
+    chosen = settings(stages=(Stage(2), Stage(2, horizon=3)))
     horizons = [event.horizon for event in fit_nca(made, heat(), seed=0, settings=chosen)]
     assert horizons == [1, 1, 3, 3]
     with pytest.raises(FramesInvalid, match="horizon"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,3 +221,16 @@ def test_states_are_held_twice_and_what_does_not_fit_is_refused(monkeypatch: pyt
         checked_size(10, 400, 16, 1, (128, 128))
     monkeypatch.setattr("twins.nca.training.transitions.memory_bytes", lambda: None)
     checked_size(10, 400, 16, 1, (128, 128))
+
+
+def test_long_unrolls_are_kept_in_pieces_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, asked = Automaton(NcaSpec(n_channels=2, n_observed=1), generator=torch.Generator().manual_seed(0)), []
+    unroll = made.unroll
+
+    def noted(*given: Any, checkpoint_every: int | None, **more: Any) -> Any:
+        asked.append(checkpoint_every)
+        return unroll(*given, **more)
+
+    monkeypatch.setattr(made, "unroll", noted)
+    updater = Updater(made, NcaFitSettings(steps_per_frame=4, checkpoint_every=2), torch.Generator().manual_seed(0))
+    assert updater.step(numbered().draw(np.arange(4), 2), 1e-3, 4).taken and asked == [2, 2]
