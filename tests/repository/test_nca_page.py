@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_its_ways_from_an_equation_and_from_images_work(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     equation, images, _ = blocks("sh")
     ran(equation)
-    [code] = blocks("python")
+    _, code = blocks("python")
     exec(compile(code, "docs/nca.md", "exec"), {})
     ran(images)
     for name in (
@@ -70,6 +71,17 @@ def test_its_ways_from_an_equation_and_from_images_work(tmp_path: Path, monkeypa
         "fitted/small.report.html",
     ):
         assert Path(name).exists(), name
+
+
+def test_its_equation_in_python_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = blocks("python")[0].replace("epochs=60", "epochs=3")
+    assert "epochs=3," in code
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, "docs/nca.md", "exec", dont_inherit=True), names)
+    assert names["ahead"].values.shape == (2, 9, 32, 32, 1)
+    assert names["told"].startswith("error ")
+    assert Path("fisher.safetensors").exists() and Path("unseen.npz").exists()
 
 
 @pytest.mark.slow
