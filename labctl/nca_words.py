@@ -39,9 +39,9 @@ def stability(figures: Mapping[str, Any]) -> str:
     longer = figures.get("longer")
     if longer and figures["stable"]:
         if longer["left_after"] is not None:
-            told += f"; ran away after {longer['left_after']} frames"
+            told += f"; beyond that it leaves its bounds at frame {longer['left_after']}"
         else:
-            told += f"; within bounds for {longer['frames']}"
+            told += f"; within its bounds for {longer['frames']}"
     return told
 
 

@@ -118,7 +118,7 @@ def evaluate_frames(
     if frames.n_frames < 2:
         raise CampaignError("one frame cannot tell how well an automaton goes on; give two frames or more")
     n_frames = settings.n_frames or 2 * (frames.n_frames - 1)
-    step = Step(key, f"Evaluate {saved.name} on {frames.n_trials} sequences")
+    step = Step(key, f"Evaluate {saved.name} on {frames.n_trials} sequence{'s' * (frames.n_trials > 1)}")
     yield step.started()
     job = _Job(saved, frames, seed, settings, n_frames)
     free, run, hidden, kept = yield from in_background(job.free, key=key)

@@ -75,7 +75,7 @@ def test_its_ways_from_an_equation_and_from_images_work(tmp_path: Path, monkeypa
 
 def test_its_equation_in_python_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    code = blocks("python")[0].replace("epochs=60", "epochs=3")
+    code = blocks("python")[0].replace("epochs=120", "epochs=3")
     assert "epochs=3," in code
     names: dict[str, Any] = {"__name__": "page"}
     exec(compile(code, "docs/nca.md", "exec", dont_inherit=True), names)

@@ -67,7 +67,7 @@ def test_a_slow_runaway_is_found_far_beyond_the_data() -> None:
     assert found.figures["stable"]
     left = found.figures["longer"]["left_after"]
     assert 25 <= left <= 27  # 1 + 0.02 n > 1.5
-    assert f"ran away after {left} frames" in one_line(found.figures)
+    assert f"leaves its bounds at frame {left}" in one_line(found.figures)
 
 
 def test_frames_that_do_not_change_are_refused_in_a_sentence(tmp_path: Path) -> None:
