@@ -61,12 +61,12 @@ def replayed(data: tuple[float, ...], shown: tuple[float, ...], *, n_frames: int
 
 def test_of_one_cycle_nothing_is_held_out_and_it_is_run_through_several_times() -> None:
     data = wave()
-    chosen = settings(cyclic=True, beyond=2.5)
+    chosen = settings(cyclic=True, beyond=3.5)
     parts = divided_for(automaton(), data, seed=0, settings=chosen)
     assert parts.trained.n_frames == parts.judged.n_frames == 24 and parts.validated_on == "training frames"
     fitted = finished(fit_nca(automaton(), data, seed=0, settings=chosen))
-    assert fitted.validation_run.error.shape == (1, 3 * 24 - 1)
-    assert np.array_equal(cycles(data, 1.0).values[:, 24], data.values[:, 0])
+    assert fitted.validation_run.error.shape == (1, 4 * 24 - 1)
+    assert cycles(data, 1.0).n_frames == 3 * 24 and np.array_equal(cycles(data, 1.0).values[:, 24], data.values[:, 0])
 
 
 def test_of_a_single_recording_the_error_is_the_ends_and_stability_is_judged_from_the_first_frame() -> None:

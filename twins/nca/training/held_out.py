@@ -13,6 +13,9 @@ from twins.nca.training.events import ValidatedOn
 _FEWEST_FRAMES = 12
 """Of a single sequence, so that its end can be held out: images to morph through are all needed in training."""
 
+_FEWEST_CYCLES = 3
+"""That a free run goes through: one that strays does not come back to where it began."""
+
 
 @dataclass(frozen=True, slots=True)
 class Divided:
@@ -50,5 +53,5 @@ def divided(
 
 
 def cycles(frames: Frames, times: float) -> Frames:
-    """A cycle run through at least `times` times and at least twice, so that its end is seen to lead into its beginning."""
-    return replace(frames, values=np.concatenate([frames.values] * max(2, math.ceil(times)), axis=1))
+    """A cycle run through at least `times` times and at least three, so that its end is seen to lead into its beginning."""
+    return replace(frames, values=np.concatenate([frames.values] * max(_FEWEST_CYCLES, math.ceil(times)), axis=1))

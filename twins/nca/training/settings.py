@@ -79,7 +79,7 @@ class NcaFitSettings:
     run to the next; None: 10, or a tenth of the training if that is less, but rarer where free runs would take more than
     about a tenth of the training's work. beyond: free runs for the choice of the best go on to so many times the length of
     the data (the whole sequence, also where only its end is held out), and must stay stable; of a cycle so many whole ones,
-    at least two. validation_share: of the
+    at least three. validation_share: of the
     trials, or of a single trial's frames, that are held out where no validation frames are given.
     largest_state: beyond it a state has run away. most_skipped: updates in a row that may fail before the fit ends.
 
