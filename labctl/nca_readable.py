@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.errors import LabctlError
 from labctl.nca_pde import PdeSource
-from labctl.nca_readable_words import EXACT, alone, beside
+from labctl.nca_readable_words import EXACT, alone, beside, was_found
 
 if TYPE_CHECKING:
     from labctl.nca_model import SavedNca
@@ -47,23 +47,31 @@ def _on_its_run(
     """With how far the rule is off where the automaton runs freely, hidden channels and all."""
     import torch
 
+    from twins.errors import TwinError
     from twins.nca.readable import left_over, pairs_of_model
 
     if not rule.n_steps:
         return figures
-    run = pairs_of_model(
-        model, frames.select([0]), n_frames=min(_MOST_FRAMES, frames.n_frames - 1), along="run",
-        generator=torch.Generator().manual_seed(seed),
-    )  # fmt: skip
+    try:
+        run = pairs_of_model(
+            model, frames.select([0]), n_frames=min(_MOST_FRAMES, frames.n_frames - 1), along="run",
+            generator=torch.Generator().manual_seed(seed),
+        )  # fmt: skip
+    except TwinError as error:
+        figures["words"].append(f"How it goes on where the automaton runs freely is not known: {error}.")
+        return figures
     off = left_over(rule, run, library)
     for one, value in zip(rule.channels, off, strict=True):
         figures["by_channel"][one.channel]["error_over_a_frame_of_its_run_to_no_change"] = value
     told = ", ".join(
-        f"{value:.2g} of how much {one.channel} changes" for one, value in zip(rule.channels, off, strict=True)
+        f"{value:.2g} of how much {one.channel} changes"
+        for one, value in zip(rule.channels, off, strict=True)
+        if was_found(one)
     )
-    figures["words"].append(
-        f"Where the automaton runs freely, these equations are off it from frame to frame by {told}."
-    )
+    if told:
+        figures["words"].append(
+            f"Where the automaton runs freely, these equations are off it from frame to frame by {told}."
+        )
     return figures
 
 

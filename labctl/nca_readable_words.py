@@ -24,7 +24,7 @@ def alone(rule: ReadableRule, frames: Frames) -> dict[str, Any]:
     rows = [
         [one.channel, term.term, f"{term.value:.4g}", f"{term.standard_error:.1g}"]
         for one in rule.channels
-        if _found(one)
+        if was_found(one)
         for term in one.coefficients
     ]
     words = [
@@ -38,7 +38,7 @@ def alone(rule: ReadableRule, frames: Frames) -> dict[str, Any]:
 
 def beside(found: Comparison, equation: Pde, frames: Frames) -> dict[str, Any]:
     """The same, beside the equation."""
-    known = {one.channel for one in found.learned.channels if _found(one)}
+    known = {one.channel for one in found.learned.channels if was_found(one)}
     rows = [
         [
             one.channel, one.term, f"{one.true:.4g}", f"{one.learned:.4g}" if one.channel in known else "none found",
@@ -81,24 +81,27 @@ def _projected(found: Comparison, equation: Pde) -> str:
     )
 
 
-def _found(one: ChannelRule) -> bool:
+def was_found(one: ChannelRule) -> bool:
+    """Whether these terms are worth being read as a rule."""
     return one.r2 >= _LEAST_R2 and bool(one.coefficients)
 
 
 def _by_channel(rule: ReadableRule, frames: Frames) -> dict[str, Any]:
     return {
         one.channel: {
-            "equation": one.equation if _found(one) else None,
+            "equation": one.equation if was_found(one) else None,
             "explained": _share(one.r2),
             "explained_by_all_terms": max(_share(one.r2), _share(one.r2_all)),
             "explained_with_hidden_channels": one.r2_with_hidden,
             "error_over_a_frame_to_no_change": one.nrmse,
             "automaton_error_over_a_frame_to_no_change": one.own_error,
-            "coefficients": {term.term: [term.value, term.standard_error] for term in one.coefficients if _found(one)},
+            "coefficients": {
+                term.term: [term.value, term.standard_error] for term in one.coefficients if was_found(one)
+            },
             "in_lengths": {
                 term: f"{value:.6g} {unit}"
                 for term, value, unit in _lengths(one, rule.time_unit, frames)
-                if _found(one)
+                if was_found(one)
             },
         }
         for one in rule.channels
@@ -109,7 +112,7 @@ def _explained(rule: ReadableRule) -> list[str]:
     said = []
     what = "how much, from frame to frame," if rule.n_steps else "how fast"
     for one in rule.channels:
-        if not _found(one):
+        if not was_found(one):
             most = max(one.r2, one.r2_all)
             said.append(
                 f"No readable rule was found for {one.channel}: the terms tried explain "
@@ -132,7 +135,7 @@ def _in_lengths(rule: ReadableRule, frames: Frames) -> list[str]:
     parts = [
         f"{term} of {one.channel} {value:.4g} {unit}"
         for one in rule.channels
-        if _found(one)
+        if was_found(one)
         for term, value, unit in _lengths(one, rule.time_unit, frames)
     ]
     return [f"With cells of {frames.pixel:g} {frames.pixel_unit}: {'; '.join(parts)}."] if parts else []
