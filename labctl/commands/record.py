@@ -58,13 +58,13 @@ def run(options: argparse.Namespace) -> int:
     from labctl.console import Console
     from labctl.network_bench import apply_conditions
 
+    parts = ("training", "heldout") if options.design == "characterise" else (options.design,)
+    check_folder(options.out)
+    check_new(options.out / f"{options.device}-{part}.h5" for part in parts)
     filmed = film_if_seen(options)
     if filmed is not None:
         return filmed
     conditions = conditions_from(options.condition)
-    parts = ("training", "heldout") if options.design == "characterise" else (options.design,)
-    check_folder(options.out)
-    check_new(options.out / f"{options.device}-{part}.h5" for part in parts)
     rng = np.random.default_rng(options.seed)
     design = CharacterisationDesign(
         n_trials=options.trials or 60,
