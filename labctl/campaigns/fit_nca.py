@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +15,16 @@ from labctl.campaigns.evaluate_nca import Evaluation, EvaluationSettings, evalua
 from labctl.campaigns.evaluate_nca_ensemble import EnsembleEvaluation, judged_together
 from labctl.campaigns.finish_twin import plain
 from labctl.campaigns.nca_settings import NcaTraining
-from labctl.errors import CampaignError
-from labctl.events import Figures, Progress, Reported, Warned
+from labctl.campaigns.train_nca import NcaJob, trained_nca
+from labctl.events import Reported, Warned
 from labctl.images import Images
-from labctl.nca_model import SavedNca, origin, save_ensemble, save_in_any_case, save_model
+from labctl.nca_model import SavedNca, save_ensemble, save_in_any_case
 from labctl.provenance import utc_now
 
 if TYPE_CHECKING:
-    from twins.nca import Frames, NcaModel
-    from twins.nca.training.events import FittedNca, NcaEpoch
+    from twins.nca import Frames
+    from twins.nca.training.events import FittedNca
     from twins.nca.training.settings import NcaFitSettings
-
-_SAVE_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +120,7 @@ def fit_nca(
     fitted, diverged, jobs = [], [], []
     for number in range(training.n_seeds):
         own = name if training.n_seeds == 1 else f"{name}-{number + 1}"
-        job = _Job(own, images, validation, seed + number, training, folder)
+        job = NcaJob(own, images, validation, seed + number, training, folder)
         try:
             fitted.append((yield from _one(job, evaluation or EvaluationSettings())))
             jobs.append(job)
@@ -155,7 +152,7 @@ def _held_out_of_all(images: Images, seed: int, training: NcaTraining) -> tuple[
     return replace(images, frames=images.frames.select(kept)), judging, words
 
 
-def _together(name: str, jobs: Sequence[_Job], fitted: Sequence[FittedAutomaton]) -> Campaign[FittedEnsemble | None]:
+def _together(name: str, jobs: Sequence[NcaJob], fitted: Sequence[FittedAutomaton]) -> Campaign[FittedEnsemble | None]:
     """The ensemble of the automata that are stable, or that are finite at least; saved, judged, with its page."""
     key = f"nca/fit/{name}"
     stable = [one for one in fitted if one.evaluation.figures["stable"]]
@@ -178,36 +175,11 @@ def _together(name: str, jobs: Sequence[_Job], fitted: Sequence[FittedAutomaton]
     return FittedEnsemble(path.with_name(f"{path.name}.json"), evaluated, report, data)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """One training."""
-
-    name: str
-    images: Images
-    validation: Images | None
-    seed: int
-    training: NcaTraining
-    folder: Path
-
-    @property
-    def key(self) -> str:
-        return f"nca/fit/{self.name}"
-
-    @property
-    def simulated(self) -> bool:
-        return self.images.frames.simulated or bool(self.validation and self.validation.frames.simulated)
-
-    def about(self, told: Mapping[str, Any]) -> dict[str, Any]:
-        given = [self.images, *([self.validation] if self.validation else [])]
-        told = {"training": self.training.as_dict(), **told}
-        return dict(plain(origin(given, seed=self.seed, simulated=self.simulated, told=told)))
-
-
-def _one(job: _Job, evaluation: EvaluationSettings) -> Campaign[FittedAutomaton]:
+def _one(job: NcaJob, evaluation: EvaluationSettings) -> Campaign[FittedAutomaton]:
     settings = job.training.settings()
     step = Step(job.key, f"Train {job.name} on {in_words(job.images.frames)}")
     yield step.started()
-    fitted = yield from _trained(job, settings)
+    fitted = yield from trained_nca(job, settings)
     saved = save_in_any_case(fitted.model, job.folder / job.name, job.about({"fit": training_facts(fitted)}))
     for words in _remarks(fitted):
         yield Warned(job.key, words)
@@ -227,93 +199,7 @@ def _one(job: _Job, evaluation: EvaluationSettings) -> Campaign[FittedAutomaton]
     return FittedAutomaton(saved, fitted, evaluated, report, data)
 
 
-def _trained(job: _Job, settings: NcaFitSettings) -> Campaign[FittedNca]:
-    """Train, with the learning curve as events and the best so far on disk."""
-    import torch
-
-    from twins.nca import Automaton, Scaling
-    from twins.nca.training.fit import fit_nca as train
-    from twins.nca.training.fit import model_for
-
-    frames = job.images.frames
-    if frames.n_frames < 2:
-        raise CampaignError("one frame tells nothing of how it goes on; give sequences of two frames and more")
-    if all(bool((trial == trial[:1]).all()) for trial in frames.values):
-        raise CampaignError("the frames do not change from one to the next: there is nothing to be learned from them")
-    automaton = Automaton(job.training.spec_for(frames), generator=torch.Generator().manual_seed(job.seed))
-    held = None if job.validation is None else job.validation.frames
-    scaling = Scaling.of(frames, per=job.training.scaling)
-    epochs = train(automaton, frames, held, seed=job.seed, settings=settings, scaling=scaling)
-    keeper = _Keeper(job, model_for(automaton, frames, held, seed=job.seed, settings=settings, scaling=scaling))
-    try:
-        return (yield from _epochs(job.key, epochs, keeper))
-    except BaseException as stopped:
-        epochs.close()  # the automaton has the best weights so far
-        told = keeper.keep()
-        if isinstance(stopped, KeyboardInterrupt):
-            stopped.add_note(told)
-        raise
-
-
-class _Keeper:
-    """Writes the best automaton so far, now and then, and when the training is cut short."""
-
-    def __init__(self, job: _Job, model: NcaModel) -> None:
-        self._job, self._model = job, model
-        self._written_s = -math.inf
-        self._best: NcaEpoch | None = None
-
-    def better(self, epoch: NcaEpoch) -> str:
-        """The automaton has the best weights so far. Returns what wants saying where it could not be written."""
-        self._best = epoch
-        if time.monotonic() - self._written_s < _SAVE_EVERY_S:
-            return ""
-        self._written_s = time.monotonic()
-        try:
-            self._write()
-        except OSError as error:
-            return (
-                f"{self._job.folder / self._job.name}: the best so far cannot be written: {error}; the training goes on"
-            )
-        return ""
-
-    def keep(self) -> str:
-        """Write what the automaton holds, the best weights, and say so."""
-        if self._best is None:
-            return "no automaton was judged yet, and nothing was written"
-        try:
-            path = self._write(save_in_any_case)
-        except (OSError, CampaignError) as error:
-            return f"the best automaton so far: {error}"
-        return (
-            f"{path}: the best automaton so far (epoch {self._best.epoch}, free-run error {self._best.validation:.3g}), not "
-            f"evaluated; labctl nca evaluate {path} SOURCE does that"
-        )
-
-    def _write(self, save: Callable[..., SavedNca] = save_model) -> Path:
-        assert self._best is not None
-        told = {"interrupted": True, "best_epoch": self._best.epoch, "validation": self._best.validation}
-        return save(self._model, self._job.folder / self._job.name, self._job.about({"fit": told})).path
-
-
-def _epochs(key: str, epochs: Generator[NcaEpoch, None, FittedNca], keeper: _Keeper) -> Campaign[FittedNca]:
-    while True:
-        try:
-            epoch = next(epochs)
-        except StopIteration as finished:
-            fitted: FittedNca = finished.value
-            return fitted
-        if epoch.best and (told := keeper.better(epoch)):
-            yield Warned(key, told)
-        figures = {"train_loss": epoch.train_loss, "validation": epoch.validation, "overshoot": epoch.overshoot}
-        yield Figures(
-            key, epoch.epoch, {name: one for name, one in figures.items() if one is not None and math.isfinite(one)}
-        )
-        judged = "" if epoch.validation is None else f", free-run error {epoch.validation:.3g}"
-        yield Progress(key, epoch.progress, 1.0, f"epoch {epoch.epoch}, loss {epoch.train_loss:.3g}{judged}")
-
-
-def _judged(job: _Job, fitted: FittedNca, settings: NcaFitSettings) -> tuple[Frames, str]:
+def _judged(job: NcaJob, fitted: FittedNca, settings: NcaFitSettings) -> tuple[Frames, str]:
     """The frames that chose the best, which the report shows too; and what the training saw, in words."""
     from twins.nca.training.fit import divided_for
 

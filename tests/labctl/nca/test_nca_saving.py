@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from labctl import nca_model
+from labctl.cli import main
 from labctl.errors import CampaignError
+from labctl.images import write_frames
 from labctl.nca_model import load_model, save_in_any_case
-from twins.nca import Automaton, NcaModel, NcaSpec, Scaling
+from twins.nca import Automaton, Frames, NcaModel, NcaSpec, Scaling
 
 
 @pytest.fixture
@@ -57,3 +60,27 @@ def test_what_cannot_be_written_anywhere_is_called_lost(
     monkeypatch.setattr(nca_model, "save_model", full)
     with pytest.raises(CampaignError, match=r"No space left.*is lost"):
         save_in_any_case(model, tmp_path / "nca", {})
+
+
+def test_a_training_whose_folder_is_full_at_the_end_leaves_its_automaton_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save = nca_model.save_model
+
+    def full(model: NcaModel, path: Path, about: dict[str, object]) -> nca_model.SavedNca:
+        if path.parent.name == "fitted":
+            raise OSError(28, "No space left on device", str(path))
+        return save(model, path, about)
+
+    values = np.random.default_rng(0).random((2, 3, 6, 6, 1)).astype(np.float32)
+    write_frames(tmp_path / "film.npz", Frames(values, 1.0, ("u",), ("",), simulated=True))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(nca_model, "save_model", full)
+    words = ["--preset", "pde", "--steps-per-frame", "2", "--epochs", "2", "--validate-every", "1", "--out", "fitted"]
+    assert main(["nca", "fit", "film.npz", *words]) == 1
+    told = capsys.readouterr().err
+    assert "No space left" in told
+    assert "nca-rescued.json" in told
+    saved = load_model(tmp_path / "nca-rescued.json")
+    assert saved.simulated
+    assert saved.about["nca"]["fit"]["epochs"] == 2
