@@ -112,7 +112,8 @@ def _beyond(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not longer:
         return []
     left = longer["left_after"]
-    what = f"finite and within bounds, far beyond the data, {longer['sequences']} sequences"
+    n = longer["sequences"]
+    what = f"finite and within bounds, far beyond the data, {n} sequence{'s' * (n > 1)}"
     return [(what, f"for all of {longer['frames']} frames" if left is None else f"no longer at frame {left}")]
 
 

@@ -185,7 +185,7 @@ def _one(job: NcaJob, evaluation: EvaluationSettings) -> Campaign[FittedAutomato
         yield Warned(job.key, words)
     yield step.finished(
         f"{fitted.n_epochs} epochs, best {fitted.best_epoch}, free-run error {fitted.validation:.3g} of the data's spread on "
-        f"{fitted.validated_on}, {'stable' if fitted.stable else 'NOT stable'}"
+        f"{fitted.validated_on}, {'stable' if fitted.stable else 'NOT stable'} in the free runs that chose it"
     )
     judged, begun_with = _judged(job, fitted, settings)
     evaluated = yield from evaluate_frames(
