@@ -144,7 +144,7 @@ def _patterns(page: HtmlPage, patterns: Mapping[str, Any]) -> None:
     )
     page.figure(
         curves_beside(patterns, "spectrum_frequencies", "spectrum", "waves per cell"),
-        "Power by the fineness of the pattern: coarse left, fine right; the area under it is the variance",
+        "Power by the fineness of the pattern: coarse left, fine right; the sum is the variance",
     )
 
 
