@@ -18,7 +18,17 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from labctl.errors import RecordingError, Stopped
-from labctl.events import Event, Failed, FrameTaken, Progress, Sampled, StepFinished, StepStarted, Waiting, event_to_json
+from labctl.events import (
+    Event,
+    Failed,
+    FrameTaken,
+    Progress,
+    Sampled,
+    StepFinished,
+    StepStarted,
+    Waiting,
+    event_to_json,
+)
 
 Result = TypeVar("Result")
 Campaign = Generator[Event, None, Result]

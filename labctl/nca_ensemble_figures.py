@@ -41,6 +41,7 @@ def ensemble_figures(names: Sequence[str], spread: NcaSpread, frames: Frames) ->
         "frames_compared": frames.n_frames - 1,
         "error": _error(spread.mean, frames) / scale,
         "error_of_members": [one / scale for one in alone],
+        "no_change_error": _no_change(frames) / scale,
         "error_by_frame": (found.error / scale).tolist(),
         "spread_by_frame": (found.spread / scale).tolist(),
         "error_over_spread": found.factor.tolist(),
@@ -57,6 +58,11 @@ def ensemble_figures(names: Sequence[str], spread: NcaSpread, frames: Frames) ->
 def _spread_of(frames: Frames) -> float:
     values = frames.values.astype(np.float64)
     return float(np.sqrt(np.square(values - values.mean(axis=(1, 2, 3), keepdims=True)).mean())) or 1.0
+
+
+def _no_change(frames: Frames) -> float:
+    values = frames.values.astype(np.float64)
+    return float(np.sqrt(np.square(values[:, :1] - values[:, 1:]).mean()))
 
 
 def _error(run: Frames, frames: Frames) -> float:

@@ -128,7 +128,11 @@ def _calibration(figures: Mapping[str, Any]) -> Figure:
 
 def _members(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     each = zip(figures["members"], figures["error_of_members"], strict=True)
-    return [*((name, f"{value:.4g}") for name, value in each), ("the mean of all", f"{figures['error']:.4g}")]
+    return [
+        *((name, f"{value:.4g}") for name, value in each),
+        ("the mean of all", f"{figures['error']:.4g}"),
+        ("predicting no change", f"{figures['no_change_error']:.4g}"),
+    ]
 
 
 def _numbers(figures: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -105,8 +105,10 @@ def judged_together(
 
 def one_line(figures: Mapping[str, Any]) -> str:
     """The most telling figures."""
+    worse = "WORSE than " if figures["error"] > figures["no_change_error"] else ""
     return (
-        f"{len(figures['members'])} automata together: error {figures['error']:.3g} of the data's spread (each alone "
+        f"{len(figures['members'])} automata together: error {figures['error']:.3g} of the data's spread, {worse}predicting no "
+        f"change {figures['no_change_error']:.3g} (each alone "
         f"{', '.join(format(one, '.3g') for one in figures['error_of_members'])}); 90 % intervals hold "
         f"{100 * figures['coverage_90']:.3g} % of the values"
     )
