@@ -235,7 +235,10 @@ def _remarks(fitted: FittedNca) -> list[str]:
     if fitted.stopped == "diverged":
         said.append(f"the training ended early: {fitted.advice}")
     if fitted.stopped == "max_seconds":
-        said.append(f"the time was over after {fitted.n_epochs} epochs; more seconds (max_seconds), or epochs without a limit of time, may give a better one")
+        said.append(
+            f"the time was over after {fitted.n_epochs} epochs; more seconds (max_seconds), or epochs without a limit of time, may "
+            "give a better one"
+        )
     if not fitted.stable:
         said.append(
             "the best automaton is NOT stable on its own; train longer, or with stages that go back through several frames "
