@@ -108,7 +108,9 @@ def _check_device(bench: Bench, name: str) -> bool:
         way = bench.way_of(name)
         if way == "filmed":
             starts = f", starts {', '.join(device.starts)}" if device.starts else ""
-            sys.stdout.write(f"  {name:20} {' '.join(device.response)}, filmed, a frame every {device.dt_s:g} s{starts}\n")
+            sys.stdout.write(
+                f"  {name:20} {' '.join(device.response)}, filmed, a frame every {device.dt_s:g} s{starts}\n"
+            )
             return
         sys.stdout.write(
             f"  {name:20} {' '.join(device.drive)} -> {' '.join(device.response)}, {way}, {device.sample_rate_Hz:g} Sa/s\n"

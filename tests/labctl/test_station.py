@@ -44,7 +44,11 @@ def test_the_demo_station_is_valid_and_complete() -> None:
     [
         ('unit = "V"', 'unit = "volts"', r"channels\.leaky_drive\.unit: unknown unit 'volts'; known are V, A"),
         ("slew_per_s = 2.1e4", "slew_per_sec = 2.1e4", r"unknown key 'slew_per_sec'; known here are .*slew_per_s"),
-        ('kind = "set"', 'kind = "sett"', r"channels\.duffing_bias\.kind: .*'drive', 'set', 'sense' or 'image'.*'sett'"),
+        (
+            'kind = "set"',
+            'kind = "sett"',
+            r"channels\.duffing_bias\.kind: .*'drive', 'set', 'sense' or 'image'.*'sett'",
+        ),
         ("baud_rate = 57600", 'baud_rate = "fast"', r"instruments\.smu\.baud_rate: .*integer.*'fast'"),
         ("limits = [-0.2, 0.2]", "limits = [0.2, -0.2]", r"lower limit must be below the upper one"),
         ("limits = [-0.2, 0.2]", 'limits = ["-0.2", 0.2]', r"duffing_bias\.limits\.0: .*valid number"),
