@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PROVENANCE = "nca"
 """The key of the provenance under which labctl keeps how an automaton was fitted."""
+_BEYOND = 0.5  # of the trained range
+_ODD_SHARE = 0.01  # of the values: dead and hot pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +188,27 @@ def as_taken(saved: SavedNca, images: Images) -> Images:
         told.append(
             f"the time from frame to frame is not said and is taken for the automaton's: {model.dt_s:g} {model.time_unit}"
         )
-    return replace(images, frames=fitting(model, frames, "the images"), told=tuple(told))
+    frames = fitting(model, frames, "the images")
+    told += outside_range(model, frames)
+    return replace(images, frames=frames, told=tuple(told))
+
+
+def outside_range(model: NcaModel, frames: Frames) -> list[str]:
+    """In words, the channels of which more than a hundredth lies beyond the trained range by more than half of it: what the
+    automaton makes of such values was never trained. A few odd pixels are no reason."""
+    told = []
+    unit = model.scaling.to_unit(frames.values)
+    far = (unit < -_BEYOND) | (unit > 1.0 + _BEYOND)
+    for place, name in enumerate(model.names):
+        share = float(far[..., place].mean())
+        if share > _ODD_SHARE:
+            values = frames.values[..., place]
+            low, high = model.scaling.lows[place], model.scaling.highs[place]
+            told.append(
+                f"{name} is far outside of what the automaton was trained on: its values are {values.min():g} to "
+                f"{values.max():g}, trained were {low:g} to {high:g}. Nothing is known of what it makes of them"
+            )
+    return told
 
 
 def fitting(model: NcaModel, frames: Frames, what: str) -> Frames:

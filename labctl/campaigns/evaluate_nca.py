@@ -24,7 +24,7 @@ from labctl.nca_figures import (
     regeneration_figures,
     symmetry_figures,
 )
-from labctl.nca_model import SavedNca, as_taken, origin
+from labctl.nca_model import SavedNca, as_taken, origin, outside_range
 from labctl.nca_noise import noise_figures, noise_in_words
 from labctl.nca_words import one_line, worse_than_no_change
 
@@ -125,7 +125,7 @@ def evaluate_frames(
     yield Progress(key, 0.4, 1.0, "free runs")
     figures: dict[str, Any] = free_run_figures(free, frames)
     figures["longer"] = yield from in_background(lambda: job.longer(free), key=key)
-    remarks: list[str] = []
+    remarks: list[str] = outside_range(saved.model, frames)
     noise = yield from in_background(lambda: noise_figures(frames, figures["transition_ratio_to_no_change"]), key=key)
     figures["noise"] = noise
     if noise and noise["looks_noisy"]:

@@ -16,7 +16,7 @@ from labctl.campaigns.finish_twin import plain
 from labctl.errors import CampaignError
 from labctl.events import Progress, Reported, Warned
 from labctl.images import Images, write_frames
-from labctl.nca_model import SavedNca, as_taken, origin
+from labctl.nca_model import SavedNca, as_taken, origin, outside_range
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,8 @@ TURNS = (0, 90, 180, 270)
 class RunSettings:
     """n_frames: how many to run. begin: the frame to begin at: "first", "last", or its number. turn_deg: the frames are turned
     counterclockwise first; flip: mirrored left to right. damage: "disc", "rectangle", "half" or "noise" wiped out after
-    damage_after frames, of a radius (share of the shorter side). hidden: keep the hidden channels too.
+    damage_after frames, of a radius (share of the shorter side). hidden: keep the hidden channels too. any_range: begin even at
+    values far outside of what the automaton was trained on.
 
     Raises CampaignError.
     """
@@ -43,6 +44,7 @@ class RunSettings:
     damage_after: int = 0
     damage_radius: float = 0.2
     hidden: bool = False
+    any_range: bool = False
 
     def __post_init__(self) -> None:
         if self.n_frames < 1:
@@ -81,9 +83,14 @@ def run_nca(
     """
     key = f"nca/run/{saved.name}"
     images = as_taken(saved, images)
+    begun = _begun(images.frames, settings)
+    far = outside_range(saved.model, begun)
+    if far and not settings.any_range:
+        raise CampaignError(
+            f"{'; '.join(far)}. Bring the images to the trained range, or --any-range to run all the same"
+        )
     for words in images.told:
         yield Warned(key, words)
-    begun = _begun(images.frames, settings)
     about = _about(saved, images, seed, settings, others)
     step = Step(key, f"Run {saved.name} for {settings.n_frames} frames on {begun.n_trials} sequences")
     yield step.started()

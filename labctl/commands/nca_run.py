@@ -55,6 +55,8 @@ def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add("--hidden", action="store_true", help="write the hidden channels too (.npz)")
     add("--ensemble", type=Path, action="append", default=[], metavar="MODEL",
         help="run together with this one: mean, and standard deviation (.npz); repeatable")  # fmt: skip
+    add("--any-range", action="store_true",
+        help="begin even at values far outside of what the automaton was trained on (default: refuse)")  # fmt: skip
     add_force_argument(run_action)
     add_seed_argument(run_action)
     run_action.set_defaults(run=run)
@@ -75,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     settings = RunSettings(
         n_frames=options.n_frames, begin=options.begin, turn_deg=options.turn, flip=options.mirror, damage=options.damage,
         damage_after=options.damage_after, damage_radius=options.damage_radius, hidden=options.hidden,
+        any_range=options.any_range,
     )  # fmt: skip
     saved, *others = (one for path in (options.model, *options.ensemble) for one in load_members(path))
     images = images_of(options, options.source, saved)
