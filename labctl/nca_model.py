@@ -178,7 +178,11 @@ def as_taken(saved: SavedNca, images: Images) -> Images:
     Raises CampaignError, which says what to do, where they are none that this automaton can take.
     """
     frames, model, told = images.frames, saved.model, list(images.told)
-    unnamed = frames.names in (("intensity",), tuple(f"channel{number}" for number in range(frames.n_channels)))
+    unnamed = frames.names in (
+        ("intensity",),
+        ("grey",),
+        tuple(f"channel{number}" for number in range(frames.n_channels)),
+    )
     if frames.names != model.names and unnamed and frames.n_channels == len(model.names):
         frames = replace(frames, names=model.names, units=model.units)
         told.append(f"the channels have no names and are taken for the automaton's: {', '.join(model.names)}")

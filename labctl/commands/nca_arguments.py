@@ -98,29 +98,37 @@ def images_of(
 ) -> Images:
     """The images of these files. saved: read as its images were, where no option says otherwise, and with its conditions.
     conditions: see ``open_images``."""
-    import sys
-
     from labctl.images import ImageTreatments, open_images
 
-    asked, plain = treatments_of(options), ImageTreatments()
+    asked = treatments_of(options)
     known = saved.model.condition_names if saved is not None else conditions
-    if saved is not None and asked == plain:
-        asked = saved.reading()
-        if asked != plain and any(path.suffix == ".npz" for path in paths):
-            asked = _without_own(asked, paths)
-        if asked != plain:
-            told = ", ".join(f"{name} {value}" for name, value in asked.as_dict().items())
-            sys.stderr.write(f"read as the images of {saved.name} were: {told}\n")
-    return open_images(paths, asked, conditions=known)
+    if saved is None or asked != ImageTreatments():
+        return open_images(paths, asked, conditions=known)
+    return _read_as_its_own(saved, paths, known)
 
 
-def _without_own(asked: ImageTreatments, paths: Sequence[Path]) -> ImageTreatments:
-    """labctl's own files say all by themselves."""
-    from labctl.images import ImageTreatments
-    from labctl.images.opening import open_sources
+def _read_as_its_own(saved: SavedNca, paths: Sequence[Path], conditions: Sequence[str] | None) -> Images:
+    """Read as the automaton's own images were, as far as that holds for these; said. Raises ImagesError."""
+    import sys
 
-    own = all(one.format == "npz of labctl" for path in paths for one in open_sources(path))
-    return ImageTreatments() if own else asked
+    from labctl.images import ImagesError, open_images
+    from labctl.images.inheriting import taken_over
+
+    reading, left_out = taken_over(saved.reading(), paths)
+    told = ", ".join(f"{name} {value}" for name, value in reading.as_dict().items())
+    if told:
+        sys.stderr.write(f"read as the images of {saved.name} were: {told}\n")
+    if left_out:
+        sys.stderr.write(f"not read as the images of {saved.name} were, with {'; '.join(left_out)}\n")
+    try:
+        return open_images(paths, reading, conditions=conditions)
+    except ImagesError as error:
+        if not told:
+            raise
+        raise ImagesError(
+            f"{error}\n({told}: so were the images read that {saved.name} was fitted to; any option of reading images "
+            "takes the place of all of these)"
+        ) from error
 
 
 def add_pde_arguments(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:

@@ -28,10 +28,10 @@ _ALIASES = {
 def axes_of(text: str) -> tuple[str, ...]:
     """The axes of a word such as tyxc. Raises ImagesError."""
     letters = text.lower()
-    if not set(letters) <= set(_LETTERS) or len(set(letters)) != len(letters) or not {"t", "y", "x"} <= set(letters):
+    if not set(letters) <= set(_LETTERS) or len(set(letters)) != len(letters) or not {"y", "x"} <= set(letters):
         raise ImagesError(
             f"axes {text!r}: give one letter for each axis, each once: t, y and x, with n (trials), c (channels), z where "
-            "there are such, as in tyx, tyxc, ntcyx"
+            "there are such, as in tyx, tyxc, ntcyx; without t it is one picture, as in yx, yxc"
         )
     return tuple(_LETTERS[letter] for letter in letters)
 
@@ -60,7 +60,7 @@ def settled(shape: Sequence[int], known: Sequence[str], asked: str, what: str) -
             )
         return axes, ""
     if len(known) == len(shape) and "" not in known:
-        if not {"time", "y", "x"} <= set(known) or len(set(known)) != len(known):
+        if not {"y", "x"} <= set(known) or ("time" not in known and len(known) > 3) or len(set(known)) != len(known):
             raise ImagesError(
                 f"{what}: its axes are {tuple(known)} of lengths {tuple(shape)}, and a sequence of images has time, y and x; say "
                 "what they are with --axes"
@@ -80,7 +80,11 @@ def _guessed(shape: tuple[int, ...]) -> tuple[str, ...] | None:
     """The only order that makes sense, or None."""
     few = [length <= _MOST_CHANNELS for length in shape]
     candidates: dict[tuple[int, ...], str] = {}
-    if len(shape) == 3 and not few[1] and not few[2]:
+    if len(shape) == 2:
+        candidates = {(): "yx"}
+    elif len(shape) == 3 and few[2] and not few[0] and not few[1]:
+        candidates = {(): "yxc"}
+    elif len(shape) == 3 and not few[1] and not few[2]:
         candidates = {(): "tyx"}
     elif len(shape) == 4 and not few[2] and few[3] and not few[1]:
         candidates = {(): "tyxc"}

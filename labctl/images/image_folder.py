@@ -49,6 +49,11 @@ def open_folder(path: Path) -> list[ImageSource]:
     return [_sequence(path, pictures)] if pictures else [_sequence(one, _pictures(one)) for one in inside]
 
 
+def open_picture(path: Path) -> ImageSource:
+    """One picture: a sequence of one frame, from which an automaton can start. Raises ImagesError."""
+    return _sequence(path, [path])
+
+
 def _pictures(path: Path) -> list[Path]:
     found = [one for one in path.iterdir() if one.suffix.lower() in ENDINGS and one.is_file() and one.name[0] != "."]
     return sorted(found, key=lambda one: natural(one.name))

@@ -38,11 +38,12 @@ def open_npz(path: Path, dataset: str) -> ImageSource:
     if OWN in shapes and not dataset:
         return _own(path, shapes)
     images = {name: shape for name, (shape, kind) in shapes.items() if len(shape) >= 3 and kind in "iufbc"}
+    images = images or {name: shape for name, (shape, kind) in shapes.items() if len(shape) == 2 and kind in "iufbc"}
     names = list(images) if not dataset else [dataset]
     if dataset and dataset not in shapes:
         raise ImagesError(f"{path} has no array {dataset!r}; {_listed(shapes)}")
     if len(names) != 1:
-        wanted = "none has the 3 axes or more of a sequence" if not names else "say which with --dataset NAME"
+        wanted = "none has the axes of images" if not names else "say which with --dataset NAME"
         raise ImagesError(f"{path}: {_listed(shapes)}; {wanted}")
     name = names[0]
     told = () if len(shapes) == 1 else (f"{path.name}: the array {name} is taken; {_listed(shapes)}",)

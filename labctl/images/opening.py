@@ -7,10 +7,10 @@ from pathlib import Path
 from labctl.images.errors import ImagesError
 from labctl.images.source import ImageSource
 
-FORMATS = "TIFF, NPZ, NPY, Zarr, HDF5, netCDF 4, or a folder of PNG, JPEG, BMP or one-page TIFF images"
+FORMATS = "TIFF, NPZ, NPY, Zarr, HDF5, netCDF 4, or a folder of PNG, JPEG, BMP or one-page TIFF images (one of them alone: a start)"
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PICKLE = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
-_ONE_PICTURE = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"GIF8")
+_ONE_PICTURE = (b"\x89PNG", b"\xff\xd8\xff", b"BM")
 
 
 def open_sources(path: str | Path, *, dataset: str = "") -> list[ImageSource]:
@@ -55,7 +55,7 @@ def _of_file(path: Path, start: bytes, dataset: str) -> ImageSource:
     if start.startswith(_PICKLE):
         raise ImagesError(f"{path} looks like a pickle, which is never read: it could run any program; save it as NPZ")
     if start.startswith(_ONE_PICTURE):
-        raise ImagesError(
-            f"{path} is one picture and no sequence; give the folder that holds the pictures of all frames"
-        )
+        from labctl.images.image_folder import open_picture
+
+        return open_picture(path)
     raise ImagesError(f"{path} is none of the formats that are read: {FORMATS}")

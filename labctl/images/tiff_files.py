@@ -36,8 +36,6 @@ def open_tiff(path: Path, dataset: str) -> ImageSource:
             known = _known(file)
     except (OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError, tifffile.TiffFileError) as error:
         raise ImagesError(f"{path}: cannot be read as TIFF: {error}") from error
-    if len(shape) == 2:
-        raise ImagesError(f"{path} is one picture of {shape}; a sequence has several pages, or is a folder of pictures")
 
     def read(selection: Selection) -> NDArray[Any]:
         try:

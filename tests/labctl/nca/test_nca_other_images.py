@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from PIL import Image
 
 from labctl.cli import main
+from labctl.images import read_images
 from labctl.nca_model import save_model
 from twins.nca import Automaton, NcaModel, NcaSpec, Scaling
 
@@ -41,3 +44,50 @@ def test_a_start_far_outside_the_trained_range_is_refused_unless_that_is_wanted(
     film[0, 0, 0] = 4000.0  # one hot pixel
     np.save(tmp_path / "film.npy", film)
     assert ran(saved, tmp_path / "film.npy", "--axes", "tyx", "--begin", "first")[0] == 0
+
+
+def pictures(folder: Path, values: np.ndarray) -> Path:
+    """values: (time, y, x) or (time, y, x, colour)."""
+    folder.mkdir()
+    for number, one in enumerate(values):
+        Image.fromarray(one.astype(np.uint8)).save(folder / f"frame{number}.png")
+    return folder
+
+
+def test_what_belongs_to_a_file_is_not_taken_over_from_the_automatons_own(
+    tmp_path: Path, saved: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.random.default_rng(0).random((4, 7, 8))
+    colours = pictures(tmp_path / "colours", np.repeat(values[..., None] * 255, 3, axis=-1))
+    assert ran(saved, colours)[0] == 1
+    told = capsys.readouterr().err
+    assert "('red', 'green', 'blue')" in told and "not read as the images of nca were, with dataset film" in told
+    assert "axes nyxt: colours says its own" in told
+    np.save(tmp_path / "a.npy", values)
+    code, out = ran(saved, tmp_path / "a.npy")
+    assert code == 0
+    assert read_images(out).values.shape == (1, 3, 7, 8, 1)
+    assert "axes nyxt: a.npy has 3" in capsys.readouterr().err
+    np.save(tmp_path / "b.npy", values[None])  # as many axes as the automaton's own, in another order
+    assert ran(saved, tmp_path / "b.npy")[0] == 0
+    assert "read as the images of nca were: axes nyxt" in capsys.readouterr().err
+    values[0, 0, 0] = np.nan
+    np.save(tmp_path / "c.npy", values[None])
+    assert ran(saved, tmp_path / "c.npy")[0] == 1
+    assert "so were the images read that nca was fitted to" in capsys.readouterr().err
+
+
+def test_one_picture_is_a_start(tmp_path: Path, saved: str, capsys: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0).random((7, 8))
+    np.save(tmp_path / "one.npy", values)
+    np.savez(tmp_path / "one.npz", values, np.arange(3))
+    Image.fromarray((values * 255).astype(np.uint8)).save(tmp_path / "one.png")
+    tifffile.imwrite(tmp_path / "one.tif", values.astype(np.float32))
+    for name in ("one.npy", "one.npz", "one.png", "one.tif"):
+        code, out = ran(saved, tmp_path / name, "--any-range", "--force")
+        assert code == 0, capsys.readouterr().err
+        assert read_images(out).values.shape == (1, 3, 7, 8, 1), name
+    capsys.readouterr()
+    assert main(["nca", "fit", str(tmp_path / "one.png"), "--out", str(tmp_path / "fitted")]) == 1
+    assert "one frame" in capsys.readouterr().err
+    assert read_images(tmp_path / "one.npy", axes="yx").n_frames == 1
