@@ -35,8 +35,6 @@ def open_frame_recording(path: Path) -> ImageSource:
     header = recording.header
     told = [f"{path.name} holds dark frames, a reference with nothing to learn from"] if not header.light else []
     told += [f"{path.name}: values are shares of full scale above the black level of {header.black_level:g} counts"]
-    if not recording.complete:
-        told.append(f"{path.name} was not finished; trials went on for {recording.valid_frames.tolist()} frames")
     if recording.lost:
         told.append(f"{path.name}: the camera lost {len(recording.lost)} frames")
     saturated = int(recording.saturated.sum())
@@ -51,5 +49,6 @@ def open_frame_recording(path: Path) -> ImageSource:
         read=read, dt=recording.interval_s, pixel=header.pixel, pixel_unit=header.pixel_unit,
         names=recording.names, units=("1",) * len(recording.names), simulated=recording.simulated,
         condition_names=header.condition_names, conditions=recording.conditions, every_condition=True,
-        light=recording.light, lit=header.light, saturated=saturated, told=tuple(told), about=dict(header.provenance),
+        light=recording.light, lit=header.light, saturated=saturated,
+        taken=() if recording.complete else tuple(recording.valid_frames.tolist()), told=tuple(told), about=dict(header.provenance),
     )  # fmt: skip

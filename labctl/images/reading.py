@@ -14,6 +14,7 @@ from labctl.image_light import Reference, reference_of
 from labctl.images import treating
 from labctl.images.axes import ordered, settled
 from labctl.images.errors import ImagesError
+from labctl.images.interrupted import went_on
 from labctl.images.opening import open_sources
 from labctl.images.origin import origin_of
 from labctl.images.source import ImageSource, real
@@ -65,18 +66,18 @@ def open_images(
     treatments = treatments or ImageTreatments()
     if not paths:
         raise ImagesError("no images were given")
-    parts = [
-        (source, *_one(source, treatments))
-        for path in paths
-        for source in open_sources(path, dataset=treatments.dataset)
-    ]
+    sources = [source for path in paths for source in open_sources(path, dataset=treatments.dataset)]
+    if treatments.trials == "all":
+        sources = [went_on(source, treatments.frames[1]) for source in sources]
+    parts = [(source, *_one(source, treatments)) for source in sources]
     told = [words for source, one, _ in parts for words in (*source.told, *one.told)]
     done = [record | {"of": one.what} for _, one, _ in parts for record in one.done]
     frames, said = _joined(
         [(source, one) for source, one, _ in parts], [extra for *_, extra in parts], treatments, conditions
     )
-    sources = tuple(origin_of(path) for path in paths)
-    return Images(frames, sources, (*dict.fromkeys(told), *said), tuple(done), treatments)
+    return Images(
+        frames, tuple(origin_of(path) for path in paths), (*dict.fromkeys(told), *said), tuple(done), treatments
+    )
 
 
 def _one(source: ImageSource, treatments: ImageTreatments) -> tuple[treating.Sequence, dict[str, Any]]:
@@ -172,6 +173,7 @@ def _still(path: Path | None, treatments: ImageTreatments) -> Reference | None:
     [source, *more] = open_sources(path)
     if more:
         raise ImagesError(f"{path} holds several sequences; a dark or flat image is one")
+    source = went_on(source, None)
     axes, _ = settled(source.shape, source.axes, "", str(path))
     spatial = ImageTreatments(crop=treatments.crop)
     raw = source.checked(_selection(source, axes, spatial, late=False))

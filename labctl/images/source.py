@@ -27,7 +27,8 @@ class ImageSource:
     "" where the file does not say. read: the part of the array that these slices choose; lazy: whether only that part takes
     memory. dt, pixel: where the file says them, with their units. numbers: of the frames, where they are numbered or timed:
     what stands between them may be missing. light: (trial, time), a lamp monitor's reading. lit, saturated: whether the
-    images were taken with light, where that is known, and how many values the camera said are at full scale. conditions,
+    images were taken with light, where that is known, and how many values the camera said are at full scale. taken: of a
+    recording that was interrupted, how far each trial went. conditions,
     environment: of labctl's own files; every_condition: whether those stand there that never change, too.
     """
 
@@ -52,6 +53,7 @@ class ImageSource:
     light: NDArray[Any] | None = None
     lit: bool | None = None
     saturated: int = 0
+    taken: tuple[int, ...] = ()
     told: tuple[str, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
 
