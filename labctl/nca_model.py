@@ -56,6 +56,7 @@ class SavedNca:
         from pydantic import TypeAdapter, ValidationError
 
         from twins.errors import CheckpointInvalid
+        from twins.weights_file import in_words
 
         about = self.about.get(PROVENANCE, {})
         stored = about.get("reading", {}) if isinstance(about, Mapping) else about
@@ -65,7 +66,11 @@ class SavedNca:
             if unknown:
                 raise ValueError(f"there is no treatment {unknown[0]!r}")
             return TypeAdapter(ImageTreatments).validate_json(json.dumps(kept))
-        except (ValidationError, LabctlError, TypeError, ValueError) as error:
+        except ValidationError as error:
+            raise CheckpointInvalid(
+                f"{self.path}: what it says of reading images is damaged: {in_words(error)}"
+            ) from error
+        except (LabctlError, TypeError, ValueError) as error:
             raise CheckpointInvalid(f"{self.path}: what it says of reading images is damaged: {error}") from error
 
 
@@ -74,7 +79,7 @@ def load_model(path: str | Path) -> SavedNca:
     from twins.nca.ensemble_file import is_nca_ensemble
     from twins.nca.nca_file import load_nca, read_nca_provenance
 
-    json_path = _beside(Path(path), ".json")
+    json_path = _json_of(path)
     if is_nca_ensemble(json_path):
         raise CampaignError(
             f"{json_path} is an ensemble; this is for one automaton: take a member, {_beside(json_path, '.member0.json').name}"
@@ -83,17 +88,30 @@ def load_model(path: str | Path) -> SavedNca:
 
 
 def load_members(path: str | Path) -> tuple[SavedNca, ...]:
-    """The automata of an ensemble's file, or the only one of its own. Raises twins.CheckpointInvalid."""
+    """The automata of an ensemble's file, or the only one of its own. Raises twins.CheckpointInvalid, CampaignError."""
     from twins.nca.ensemble_file import is_nca_ensemble, load_nca_ensemble, read_nca_ensemble_provenance
 
-    if not is_nca_ensemble(path):
-        return (load_model(path),)
-    json_path = _beside(Path(path), ".json")
+    json_path = _json_of(path)
+    if not is_nca_ensemble(json_path):
+        return (load_model(json_path),)
     about = read_nca_ensemble_provenance(json_path)
     return tuple(
         SavedNca(_beside(json_path, f".member{number}.json"), member, about)
         for number, member in enumerate(load_nca_ensemble(json_path).members)
     )
+
+
+def _json_of(path: str | Path) -> Path:
+    """Of an automaton's name. Raises CampaignError, which says what it is instead."""
+    path = Path(path)
+    json_path = _beside(path, ".json")
+    if json_path.exists():
+        return json_path
+    if path.is_dir():
+        raise CampaignError(f"{path} is a folder; give the automaton in it, such as {path / 'nca.json'}")
+    if path.is_file() and path.suffix not in (".safetensors", ".json"):
+        raise CampaignError(f"{path} is no automaton; give its .json or .safetensors")
+    raise CampaignError(f"{path}: there is no automaton of this name ({json_path} does not exist)")
 
 
 def save_model(model: NcaModel, path: Path, about: Mapping[str, Any]) -> SavedNca:

@@ -23,6 +23,9 @@ from twins.errors import CheckpointInvalid
 from twins.files import labctl_version, read_whole, write_whole
 
 _LARGEST_WEIGHTS = 1 << 30
+_SEAL = "content_sha256"
+_LISTED = 3  # of what is wrong
+_SHOWN = 60  # letters of a value
 
 
 class _Described(Protocol):
@@ -46,7 +49,9 @@ class Member(BaseModel):
 @dataclass(frozen=True, slots=True)
 class FileKind(Generic[Document]):
     """One kind of file. document: the JSON's pydantic model. what: it describes, for messages. advice: what to do about
-    another version. largest_json: bytes. weights: begins the names of the two fields that tell of the weights."""
+    another version. largest_json: bytes. weights: begins the names of the two fields that tell of the weights. sealed: the
+    JSON holds the sha256 of all else in it, so that what was changed by mistake is noticed; it is no signature, and files
+    without it are read."""
 
     format: str
     version: int
@@ -55,34 +60,51 @@ class FileKind(Generic[Document]):
     largest_json: int
     advice: str = ""
     weights: str = "weights"
+    sealed: bool = False
 
     def read(self, json_path: Path) -> Document:
         """The JSON. Raises CheckpointInvalid for anything damaged, foreign or of another version."""
-        payload = read_whole(json_path, self.largest_json)
-        try:
-            document: Document = self.document.model_validate_json(payload)  # type: ignore[attr-defined]
-        except ValidationError as error:
-            raise CheckpointInvalid(f"{json_path} does not describe {self.what}: {error}") from error
-        if document.format != self.format or document.format_version != self.version:
+        found = self._parsed(json_path)
+        if not isinstance(found, dict) or not isinstance(found.get("format"), str):
+            raise CheckpointInvalid(f"{json_path} does not describe {self.what}: it says of no format {self.format}")
+        if found["format"] != self.format or found.get("format_version") != self.version:
             raise CheckpointInvalid(
-                f"{json_path} is {document.format} version {document.format_version}; "
+                f"{json_path} is {found['format'][:80]} version {str(found.get('format_version'))[:80]}; "
                 f"this labctl reads {self.format} version {self.version}{self.advice}"
+            )
+        seal = found.pop(_SEAL, None) if self.sealed else None
+        try:
+            document: Document = self.document.model_validate_json(json.dumps(found))  # type: ignore[attr-defined]
+        except ValidationError as error:
+            raise CheckpointInvalid(f"{json_path} does not describe {self.what}: {in_words(error)}") from error
+        if seal is not None and seal != _sha256_of(found):
+            raise CheckpointInvalid(
+                f"{json_path} was changed after it was written (its {_SEAL} differs): take the file as it was; if the change is "
+                f"meant, delete the entry {_SEAL}"
             )
         return document
 
     def is_format_of(self, json_path: Path) -> bool:
         """Whether the JSON says that it is of this format. Raises CheckpointInvalid if it is no JSON."""
+        document = self._parsed(json_path)
+        return isinstance(document, dict) and document.get("format") == self.format
+
+    def _parsed(self, json_path: Path) -> Any:
+        payload = read_whole(json_path, self.largest_json)
         try:
-            document = json.loads(read_whole(json_path, self.largest_json))
+            return json.loads(payload)
         except (ValueError, RecursionError) as error:
             raise CheckpointInvalid(f"{json_path} is not valid JSON: {error}") from error
-        return isinstance(document, dict) and document.get("format") == self.format
 
     def text(self, content: Mapping[str, Any], provenance: Mapping[str, Any]) -> bytes:
         """Of the JSON. Raises CheckpointInvalid for provenance that is not plain data."""
         document = {"format": self.format, "format_version": self.version, **content, "provenance": dict(provenance)}
         try:
-            return json.dumps(document, indent=2, allow_nan=False).encode()
+            text = json.dumps(document, indent=2, allow_nan=False)
+            if self.sealed:
+                plain = json.loads(text)
+                text = json.dumps({**plain, _SEAL: _sha256_of(plain)}, indent=2, allow_nan=False)
+            return text.encode()
         except (TypeError, ValueError) as error:
             raise CheckpointInvalid(f"provenance must be plain JSON data without NaN: {error}") from error
 
@@ -126,6 +148,26 @@ class FileKind(Generic[Document]):
         content = {"members": listed, "versions": {"labctl": labctl_version()}}
         write_whole(json_path, self.text(content, provenance))
         return json_path
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with the fields of a document, in one line."""
+    told = []
+    for one in error.errors(include_url=False, include_context=False)[:_LISTED]:
+        name = ".".join(map(str, one["loc"])) or "the document"
+        shown = repr(one["input"])
+        words = {"missing": "is missing", "extra_forbidden": "is unknown"}.get(
+            one["type"],
+            f"{one['msg'][:1].lower()}{one['msg'][1:]}, not {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + ' …'}",
+        )
+        told.append(f"{name} {words}" if one["type"] in ("missing", "extra_forbidden") else f"{name}: {words}")
+    more = error.error_count() - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more else "")
+
+
+def _sha256_of(content: Mapping[str, Any]) -> str:
+    """Of plain data, however it is laid out."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def members_of(json_path: Path, listed: list[Member], largest_json: int) -> list[Path]:

@@ -28,7 +28,7 @@ class _FileModel(BaseModel):
     provenance: dict[str, Any]
 
 
-_KIND = FileKind(FORMAT, FORMAT_VERSION, _FileModel, "an ensemble of automata", _LARGEST_JSON)
+_KIND = FileKind(FORMAT, FORMAT_VERSION, _FileModel, "an ensemble of automata", _LARGEST_JSON, sealed=True)
 
 
 def save_nca_ensemble(ensemble: NcaEnsemble, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:

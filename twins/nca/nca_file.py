@@ -18,7 +18,7 @@ from twins.nca.model import NcaModel
 from twins.nca.scaling import Scaling
 from twins.nca.spec import NcaSpec
 from twins.nca.symmetry import plain_automaton
-from twins.weights_file import FileKind, paths
+from twins.weights_file import FileKind, in_words, paths
 
 FORMAT = "labctl.nca"
 FORMAT_VERSION = 1
@@ -55,7 +55,7 @@ class _FileModel(BaseModel):
     provenance: dict[str, Any]
 
 
-_KIND = FileKind(FORMAT, FORMAT_VERSION, _FileModel, "an automaton", 1 << 21, "; train it again")
+_KIND = FileKind(FORMAT, FORMAT_VERSION, _FileModel, "an automaton", 1 << 21, "; train it again", sealed=True)
 
 
 def save_nca(model: NcaModel, path: str | Path, *, provenance: Mapping[str, Any]) -> Path:
@@ -103,7 +103,9 @@ def load_nca(path: str | Path) -> NcaModel:
             automaton, scalings[0], document.steps_per_frame, document.dt_s, tuple(document.names), tuple(document.units),
             document.time_unit, tuple(document.condition_names), scalings[1],
         )  # fmt: skip
-    except (ValidationError, AutomatonInvalid, FramesInvalid) as error:
+    except ValidationError as error:
+        raise CheckpointInvalid(f"{json_path}: spec: {in_words(error)}") from error
+    except (AutomatonInvalid, FramesInvalid) as error:
         raise CheckpointInvalid(f"{json_path}: {error}") from error
 
 

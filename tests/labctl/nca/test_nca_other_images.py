@@ -91,3 +91,21 @@ def test_one_picture_is_a_start(tmp_path: Path, saved: str, capsys: pytest.Captu
     assert main(["nca", "fit", str(tmp_path / "one.png"), "--out", str(tmp_path / "fitted")]) == 1
     assert "one frame" in capsys.readouterr().err
     assert read_images(tmp_path / "one.npy", axes="yx").n_frames == 1
+
+
+def test_a_file_that_is_no_automaton_is_told_in_one_line(
+    tmp_path: Path, saved: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "one.npy", np.zeros((7, 8)))
+    (tmp_path / "summary.json").write_text('{"best": "a", "automata": []}')
+    (tmp_path / "half.json").write_text('{"format": ')
+    (tmp_path / "list.json").write_text("[1, 2]")
+    for name, words in (
+        ("one.npy", "one.npy is no automaton; give its .json"), ("nothing", "no automaton of this name"),
+        (".", "is a folder; give the automaton in it"), ("summary.json", "it says of no format labctl.nca"),
+        ("half.json", "is not valid JSON"), ("list.json", "it says of no format labctl.nca"),
+    ):  # fmt: skip
+        assert ran(str(tmp_path / name), tmp_path / "one.npy")[0] == 1
+        told = capsys.readouterr().err
+        assert words in told and told.count("\n") == 1 and "pydantic" not in told
+    assert ran(saved.replace(".json", ".safetensors"), tmp_path / "one.npy")[0] == 0

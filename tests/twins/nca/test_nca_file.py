@@ -26,7 +26,9 @@ def model(**choices: Any) -> NcaModel:
 
 
 def changed(path: Path, change: dict[str, Any]) -> None:
+    """As one changes it who means it: without the hash of all the rest."""
     document = json.loads(path.read_text())
+    document.pop("content_sha256", None)
     for key, value in change.items():
         inside = document
         *folders, last = key.split(".")
@@ -105,3 +107,31 @@ def test_provenance_must_be_plain_data(tmp_path: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointInvalid, match=r"nothing\.json"):
         load_nca(tmp_path / "nothing")
+
+
+def test_a_change_by_mistake_is_noticed_and_files_of_before_are_read(tmp_path: Path) -> None:
+    path = save_nca(model(), tmp_path / "rule", provenance={"seed": 7})
+    written = path.read_text()
+    path.write_text(json.dumps(json.loads(written)))  # laid out otherwise
+    load_nca(path)
+    for before, after in (('"padding": "periodic"', '"padding": "zero"'), ('"seed": 7', '"seed": 8')):
+        assert before in written
+        path.write_text(written.replace(before, after))
+        with pytest.raises(CheckpointInvalid, match=r"changed after it was written.*delete the entry content_sha256"):
+            load_nca(path)
+    changed(path, {"units": ["mV", "mV"]})
+    assert load_nca(path).units == ("mV", "mV")
+
+
+def test_what_is_wrong_is_said_in_one_short_line(tmp_path: Path) -> None:
+    path = save_nca(model(), tmp_path / "rule", provenance={})
+    for change, words in (
+        ({"spec.padding": "none"}, "spec: padding: input should be 'periodic', .*, not 'none'"),
+        ({"steps_per_frame": "x" * 500}, "steps_per_frame: input should be a valid integer, not 'xxx.*…"),
+        ({"anything": 1}, "anything is unknown"),
+    ):
+        path = save_nca(model(), tmp_path / "rule", provenance={})
+        changed(path, change)
+        with pytest.raises(CheckpointInvalid, match=words) as told:
+            load_nca(path)
+        assert "http" not in str(told.value) and "\n" not in str(told.value) and len(str(told.value)) < 300
