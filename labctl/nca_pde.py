@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from labctl.errors import UsageError
 from labctl.images.origin import origin_of
 from labctl.images.reading import Images
@@ -18,7 +16,6 @@ from labctl.images.source import check_size
 from labctl.images.treatments import ImageTreatments
 
 if TYPE_CHECKING:
-    from twins.nca import Frames
     from twins.nca.pde import Pde
 
 
@@ -91,24 +88,19 @@ class PdeSource:
         check_size((n_all, self.n_frames, *self.size, len(equation.fields)), f"a simulation of {self.pde}")
         generator = torch.Generator().manual_seed(self.seed)
         initial = self.initial or equation.start
-        parts = []
-        for values in combinations:
-            own = equation.with_parameters(**values)
-            begun = equations.initial_named(initial, own, self.n_trials, size=self.size, generator=generator)
-            parts.append(
-                equations.simulate(
-                    own,
-                    begun,
-                    n_frames=self.n_frames,
-                    steps_per_frame=self.steps_per_frame,
-                    dt=self.dt,
-                    discard=self.discard,
-                    noise_sd=self.noise_sd,
-                    generator=generator,
-                    conditions=tuple(self.vary),
-                )
-            )
-        return Images(joined(parts), ({**self.as_dict(), **self._file()},), (), (), ImageTreatments(simulated=True))
+
+        def begun(own: Pde) -> torch.Tensor:
+            return equations.initial_named(initial, own, self.n_trials, size=self.size, generator=generator)
+
+        options: dict[str, Any] = {
+            "n_frames": self.n_frames, "steps_per_frame": self.steps_per_frame, "dt": self.dt, "discard": self.discard,
+            "noise_sd": self.noise_sd, "generator": generator,
+        }  # fmt: skip
+        if self.vary:
+            frames = equations.simulate_family(equation, combinations, begun, **options)
+        else:
+            frames = equations.simulate(equation, begun(equation), **options)
+        return Images(frames, ({**self.as_dict(), **self._file()},), (), (), ImageTreatments(simulated=True))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for provenance."""
@@ -117,15 +109,6 @@ class PdeSource:
 
     def _file(self) -> dict[str, Any]:
         return origin_of(self.pde) if self.pde.endswith(".toml") else {}
-
-
-def joined(parts: list[Frames]) -> Frames:
-    """The trials of several simulations of one kind."""
-    if len(parts) == 1:
-        return parts[0]
-    values = np.concatenate([one.values for one in parts])
-    conditions = np.concatenate([one.condition_values for one in parts])
-    return replace(parts[0], values=values, conditions=conditions)
 
 
 def initial_conditions() -> tuple[str, ...]:

@@ -77,6 +77,8 @@ class FileKind(Generic[Document]):
             document: Document = self.document.model_validate_json(json.dumps(found))  # type: ignore[attr-defined]
         except ValidationError as error:
             raise CheckpointInvalid(f"{json_path} does not describe {self.what}: {in_words(error)}") from error
+        except RecursionError as error:
+            raise CheckpointInvalid(f"{json_path} does not describe {self.what}: it is nested too deep") from error
         if seal is not None and seal != _sha256_of(found):
             raise CheckpointInvalid(
                 f"{json_path} was changed after it was written (its {_SEAL} differs): take the file as it was; if the change is "

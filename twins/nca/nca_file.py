@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, create_model
 from torch import Tensor
 
 from twins.errors import AutomatonInvalid, CheckpointInvalid, FramesInvalid
@@ -46,7 +46,7 @@ class _FileModel(BaseModel):
     spec: dict[str, Any]
     scaling: _ScalingModel
     steps_per_frame: int = Field(ge=1, le=1_000_000)
-    dt_s: float = Field(gt=0)
+    dt: float = Field(gt=0, validation_alias=AliasChoices("dt", "dt_s"))  # in time_unit; files of before call it dt_s
     time_unit: str
     names: list[str] = Field(max_length=256)
     units: list[str] = Field(max_length=256)
@@ -74,7 +74,7 @@ def save_nca(model: NcaModel, path: str | Path, *, provenance: Mapping[str, Any]
         "spec": asdict(model.automaton.spec),
         "scaling": asdict(model.scaling),
         "steps_per_frame": model.steps_per_frame,
-        "dt_s": model.dt_s,
+        "dt": model.dt_s,
         "time_unit": model.time_unit,
         "names": list(model.names),
         "units": list(model.units),
@@ -100,7 +100,7 @@ def load_nca(path: str | Path) -> NcaModel:
             Scaling(tuple(given.lows), tuple(given.highs)) for given in (document.scaling, document.condition_scaling)
         ]
         return NcaModel(
-            automaton, scalings[0], document.steps_per_frame, document.dt_s, tuple(document.names), tuple(document.units),
+            automaton, scalings[0], document.steps_per_frame, document.dt, tuple(document.names), tuple(document.units),
             document.time_unit, tuple(document.condition_names), scalings[1],
         )  # fmt: skip
     except ValidationError as error:

@@ -67,7 +67,7 @@ def test_what_is_loaded_does_what_was_saved(tmp_path: Path) -> None:
     "change",
     [
         {"format_version": 2}, {"format": "labctl.goku_net"}, {"spec.n_channels": 6}, {"spec.hidden_per_channel": 64},
-        {"spec.kernels": "ID"}, {"spec.kernels": "SOBEL"}, {"spec.fire_rate": "1"}, {"spec.more": 1}, {"dt_s": 0.0},
+        {"spec.kernels": "ID"}, {"spec.kernels": "SOBEL"}, {"spec.fire_rate": "1"}, {"spec.more": 1}, {"dt": 0.0}, {"dt_s": 1.0},
         {"scaling.lows": [0.0]}, {"scaling.highs": [0.0, 2.0]}, {"names": ["A"]}, {"weights_sha256": "0" * 64},
         {"steps_per_frame": 0}, {"condition_names": []}, {"spec.gated": False}, {"anything": 1},
     ],
@@ -119,6 +119,7 @@ def test_a_change_by_mistake_is_noticed_and_files_of_before_are_read(tmp_path: P
         path.write_text(written.replace(before, after))
         with pytest.raises(CheckpointInvalid, match=r"changed after it was written.*delete the entry content_sha256"):
             load_nca(path)
+    path.write_text(written)
     changed(path, {"units": ["mV", "mV"]})
     assert load_nca(path).units == ("mV", "mV")
 
@@ -135,3 +136,12 @@ def test_what_is_wrong_is_said_in_one_short_line(tmp_path: Path) -> None:
         with pytest.raises(CheckpointInvalid, match=words) as told:
             load_nca(path)
         assert "http" not in str(told.value) and "\n" not in str(told.value) and len(str(told.value)) < 300
+
+
+def test_the_time_from_frame_to_frame_is_found_under_its_former_name(tmp_path: Path) -> None:
+    path = save_nca(model(), tmp_path / "rule", provenance={})
+    document = json.loads(path.read_text())
+    dt = document.pop("dt")
+    del document["content_sha256"]
+    path.write_text(json.dumps({**document, "dt_s": dt}))
+    assert load_nca(path).dt_s == dt == model().dt_s

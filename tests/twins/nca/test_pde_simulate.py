@@ -189,3 +189,14 @@ def test_starts_that_do_not_fit_are_refused() -> None:
     for wrong in ({"n_frames": 0}, {"steps_per_frame": 0}, {"discard": -1}):
         with pytest.raises(EquationInvalid, match="at least"):
             simulate(MAZE, blocks(MAZE), **{"n_frames": 1, "steps_per_frame": 1, **wrong})
+
+
+def test_a_family_can_draw_the_start_of_each_of_its_sets() -> None:
+    generator, again = (torch.Generator().manual_seed(1) for _ in range(2))
+    drawn = simulate_family(
+        MAZE, SWEEP, lambda pde: random_blocks(pde, 2, size=16, generator=generator), n_frames=2, steps_per_frame=3
+    )
+    starts = [random_blocks(MAZE, 2, size=16, generator=again) for _ in SWEEP]
+    for place, (one, start) in enumerate(zip(SWEEP, starts, strict=True)):
+        alone = simulate(MAZE.with_parameters(**one), start, n_frames=2, steps_per_frame=3)
+        np.testing.assert_array_equal(drawn.values[2 * place : 2 * place + 2], alone.values)

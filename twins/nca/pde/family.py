@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,15 +16,18 @@ from twins.nca.frames import Frames
 from twins.nca.pde.equation import Pde
 from twins.nca.pde.simulate import simulate
 
+Initial: TypeAlias = Float[Tensor, "trial field y x"] | Float[np.ndarray, "trial field y x"]
+
 
 def simulate_family(
     pde: Pde,
     parameter_sets: Sequence[Mapping[str, float]],
-    initial: Float[Tensor, "trial field y x"] | Float[np.ndarray, "trial field y x"],
+    initial: Initial | Callable[[Pde], Initial],
     **options: Any,
 ) -> Frames:
     """Every initial state with every set of parameters: set by set, the initial states of a set one after another.
 
+    initial: the same for all sets, or what draws it for the equation of a set, when that set's turn comes.
     The parameters that the sets name, the same ones in each, are the conditions of the frames. options: as ``simulate``.
     Raises as ``simulate``, and EquationInvalid for sets that name different parameters.
     """
@@ -34,7 +37,10 @@ def simulate_family(
     for one in parameter_sets:
         if set(one) != set(names):
             raise EquationInvalid(f"every set must name the same parameters: {', '.join(names)}, not {', '.join(one)}")
-    runs = [simulate(pde.with_parameters(**one), initial, conditions=names, **options) for one in parameter_sets]
+    runs = []
+    for one in parameter_sets:
+        own = pde.with_parameters(**one)
+        runs.append(simulate(own, initial(own) if callable(initial) else initial, conditions=names, **options))
     return replace(
         runs[0],
         values=np.concatenate([run.values for run in runs]),
