@@ -216,20 +216,21 @@ def as_taken(saved: SavedNca, images: Images) -> Images:
 
 
 def outside_range(model: NcaModel, frames: Frames) -> list[str]:
-    """In words, the channels of which more than a hundredth lies beyond the trained range by more than half of it: what the
-    automaton makes of such values was never trained. A few odd pixels are no reason."""
+    """In words, the channels and conditions of which more than a hundredth lies beyond the trained range by more than half of
+    it: what the automaton makes of such values was never trained. A few odd pixels are no reason."""
     told = []
-    unit = model.scaling.to_unit(frames.values)
-    far = (unit < -_BEYOND) | (unit > 1.0 + _BEYOND)
-    for place, name in enumerate(model.names):
-        share = float(far[..., place].mean())
-        if share > _ODD_SHARE:
-            values = frames.values[..., place]
-            low, high = model.scaling.lows[place], model.scaling.highs[place]
-            told.append(
-                f"{name} is far outside of what the automaton was trained on: its values are {values.min():g} to "
-                f"{values.max():g}, trained were {low:g} to {high:g}. Nothing is known of what it makes of them"
-            )
+    for names, scaling, values in (
+        (model.names, model.scaling, frames.values),
+        (model.condition_names, model.condition_scaling, frames.condition_values),
+    ):
+        for place, (name, low, high) in enumerate(zip(names, scaling.lows, scaling.highs, strict=True)):
+            own, beyond = values[..., place], _BEYOND * (high - low)
+            share = float(((own < low - beyond) | (own > high + beyond)).mean())
+            if share > _ODD_SHARE:
+                told.append(
+                    f"{name} is far outside of what the automaton was trained on: its values are {own.min():g} to "
+                    f"{own.max():g}, trained were {low:g} to {high:g}. Nothing is known of what it makes of them"
+                )
     return told
 
 

@@ -263,7 +263,12 @@ def _joined(
         np.concatenate(present) if present else None, simulated=any(simulated),
     )  # fmt: skip
     if frames.n_frames < 2:
-        said.append("there is one frame alone: nothing can be learned from it, an automaton can start from it")
+        each = (
+            ""
+            if frames.n_trials == 1
+            else f" in each of {frames.n_trials} sequences (give a folder of pictures as one)"
+        )
+        said.append(f"there is one frame alone{each}: nothing can be learned from it, an automaton can start from it")
     return frames, list(dict.fromkeys(said))
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from labctl.cli import main
 from labctl.images import read_images
-from labctl.nca_model import save_model
-from twins.nca import Automaton, NcaModel, NcaSpec, Scaling
+from labctl.nca_model import outside_range, save_model
+from twins.nca import Automaton, Frames, NcaModel, NcaSpec, Scaling
 
 
 @pytest.fixture
@@ -109,3 +109,17 @@ def test_a_file_that_is_no_automaton_is_told_in_one_line(
         told = capsys.readouterr().err
         assert words in told and told.count("\n") == 1 and "pydantic" not in told
     assert ran(saved.replace(".json", ".safetensors"), tmp_path / "one.npy")[0] == 0
+
+
+def test_conditions_far_outside_the_trained_ones_are_told() -> None:
+    automaton = Automaton(
+        NcaSpec(n_channels=2, n_observed=1, n_conditions=1), generator=torch.Generator().manual_seed(0)
+    )
+    model = NcaModel(
+        automaton, Scaling((0.0,), (1.0,)), 2, 2.0, ("u",), ("",), condition_names=("feed",),
+        condition_scaling=Scaling((0.03,), (0.05,)),
+    )  # fmt: skip
+    for feed, count in ((0.025, 0), (0.1, 1)):
+        conditions = np.array([[feed]])
+        frames = Frames(np.ones((1, 2, 4, 4, 1)), 2.0, ("u",), ("",), condition_names=("feed",), conditions=conditions)
+        assert len(outside_range(model, frames)) == count
