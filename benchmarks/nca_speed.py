@@ -12,7 +12,8 @@ by a depthwise convolution, by one dense convolution with the first layer folded
 driver around rolls and products of matrices, which JAX does best. All begin with the same weights and state, and their states
 and a gradient are compared before anything is timed.
 
-Every way once a round, in turns and alternating order; medians. ratio_to_plain, ratio_to_cax: auto against plain and against
+Every way once a round, in turns and alternating order; medians. Ways of CAX that are far behind its fastest
+run once only. ratio_to_plain, ratio_to_cax: auto against plain and against
 the fastest way of CAX, medians of ratios within rounds; the smallest over the sizes, with every size beside it; …_cpu: of CPU
 time, to be trusted on a busy machine. floor: cell-steps a second if this machine did nothing but the multiply-adds of a step, at
 the rate that its registers reach. Backward counts those of the network twice more, and what is computed again from the
@@ -59,6 +60,7 @@ OURS = ("auto", "plain", "folded", "sliced", "native")
 CAX = ("conv", "dense", "moore", "products")
 ALLOWED_ERROR = 1e-4
 SHORTEST_RUN_S = 0.02
+BEHIND = 3.0
 SPIN = """
 #if defined(__AVX512F__)
 #define LANES 16
@@ -261,18 +263,27 @@ def interleaved(works: dict[str, Work], *, rounds: int, longest_s: float) -> dic
         every = [work() for _ in range(count)]
         return Spent(sum(one.wall_s for one in every) / count, sum(one.cpu_s for one in every) / count)
 
-    repeats = {}
+    first: dict[str, Spent] = {}
     for way, work in works.items():
         work()
-        repeats[way] = max(1, int(SHORTEST_RUN_S / work().wall_s))
-    spent: dict[str, list[Spent]] = {way: [] for way in works}
+        first[way] = work()
+    repeats = {way: max(1, int(SHORTEST_RUN_S / one.wall_s)) for way, one in first.items()}
+    hopeless = far_behind(first)
+    spent: dict[str, list[Spent]] = {way: [first[way]] if way in hopeless else [] for way in works}
+    racing = [way for way in works if way not in hopeless]
     began = time.perf_counter()
     for number in range(rounds):
-        for way in works if number % 2 == 0 else reversed(works):
+        for way in racing if number % 2 == 0 else reversed(racing):
             spent[way].append(mean(works[way], repeats[way]))
         if time.perf_counter() - began > longest_s:
             break
     return spent
+
+
+def far_behind(first: dict[str, Spent]) -> set[str]:
+    """Ways of CAX that take BEHIND times as long as its fastest: one run of these is told, and no round waits for them."""
+    of_cax = {way: one.wall_s for way, one in first.items() if way.startswith("cax_")}
+    return {way for way, wall_s in of_cax.items() if wall_s > BEHIND * min(of_cax.values())}
 
 
 def cpu_ratio(slow: list[Spent], fast: list[Spent]) -> float:
