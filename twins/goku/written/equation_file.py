@@ -29,9 +29,9 @@ those above it), [diffusion] (a formula a state, 0 where left out; a list of for
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -42,6 +42,7 @@ from twins.goku.written.equation_parts import Formulas, Tables, read_formulas, r
 from twins.goku.written.expression import Number
 
 LARGEST_FILE = 64_000
+Made = TypeVar("Made")
 
 
 class TextSystem(System):
@@ -111,6 +112,11 @@ def equation_from(content: Mapping[str, Any]) -> TextSystem:
 
 def load_equation(path: str | Path) -> TextSystem:
     """The equation of a TOML file. Raises EquationInvalid, naming the file."""
+    return made_of_file(path, equation_from)
+
+
+def made_of_file(path: str | Path, make: Callable[[Mapping[str, Any]], Made]) -> Made:
+    """What `make` makes of a TOML file. Raises EquationInvalid, naming the file."""
     path = Path(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -121,6 +127,6 @@ def load_equation(path: str | Path) -> TextSystem:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EquationInvalid(f"{path} is no TOML: {error}") from error
     try:
-        return equation_from(content)
+        return make(content)
     except EquationInvalid as error:
         raise EquationInvalid(f"{path}: {error}") from error

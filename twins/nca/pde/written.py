@@ -20,7 +20,6 @@ They are read by a whitelist, never executed.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -31,13 +30,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from twins.errors import EquationInvalid
+from twins.goku.written.equation_file import made_of_file
 from twins.goku.written.expression import FUNCTIONS, Expression, Function, is_free_name, read_expression
 from twins.nca.pde.equation import Pde
 from twins.nca.pde.initial import INITIAL_CONDITIONS
 from twins.nca.pde.neighbourhood import Neighbourhood
 from twins.nca.spec import Padding
 
-LARGEST_FILE = 64_000
 DIFFERENTIALS = ("lap", "bilap", "dx", "dy")
 _MOST_NAMES = 100
 
@@ -163,19 +162,7 @@ def pde_from(content: Mapping[str, Any]) -> WrittenPde:
 
 def load_pde(path: str | Path) -> WrittenPde:
     """The equation of a TOML file. Raises EquationInvalid, naming the file."""
-    path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise EquationInvalid(f"{path} is larger than any equation ({LARGEST_FILE} bytes)")
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EquationInvalid(f"{path} cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise EquationInvalid(f"{path} is no TOML: {error}") from error
-    try:
-        return pde_from(content)
-    except EquationInvalid as error:
-        raise EquationInvalid(f"{path}: {error}") from error
+    return made_of_file(path, pde_from)
 
 
 def _check(model: WrittenPdeModel) -> None:
