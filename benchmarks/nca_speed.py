@@ -9,7 +9,8 @@ without gradients. forward_backward: with those of all weights of the network, o
 plain: depthwise convolution and 1×1 products, in torch; folded, sliced, native: twins.nca.formulations, of which auto takes
 the fastest. cax_conv, cax_dense, cax_moore: CAX (nca_speed_cax.py) on the CPU, compiled, scanned by its own driver, perceiving
 by a depthwise convolution, by one dense convolution with the first layer folded in, or by rolled neighbours; cax_products: its
-driver around rolls and products of matrices, which JAX does best. All begin with the same weights and state, and their states
+driver around rolls and products of matrices, which JAX does best (it was the fastest throughout, so --quick runs it and
+cax_conv alone). All begin with the same weights and state, and their states
 and a gradient are compared before anything is timed.
 
 Every way once a round, in turns and alternating order; medians. Ways of CAX that are far behind its fastest
@@ -57,7 +58,7 @@ MOST_STEPS, FEWEST_STEPS = 32, 4
 BATCH_CELLS = 16 * 64 * 64
 MODES = ("forward", "forward_backward")
 OURS = ("auto", "plain", "folded", "sliced", "native")
-CAX = ("conv", "dense", "moore", "products")
+CAX, QUICK_CAX = ("conv", "dense", "moore", "products"), ("conv", "products")
 ALLOWED_ERROR = 1e-4
 SHORTEST_RUN_S = 0.02
 BEHIND = 3.0
@@ -323,7 +324,8 @@ def sweep(options: argparse.Namespace, earlier: dict[str, Any]) -> dict[str, Any
             case = Case.of(name, size, options.seed)
             print(f"{name}, {len(case.state)} × {size}², {case.n_steps} steps: million cell-steps a second", flush=True)
             with tempfile.TemporaryDirectory() as folder:
-                rivals = {way: Rival(way, case, Path(folder), python, options.threads) for way in CAX} if python else {}
+                ways = () if python is None else QUICK_CAX if options.quick else CAX
+                rivals = {way: Rival(way, case, Path(folder), str(python), options.threads) for way in ways}
                 for rival in rivals.values():
                     rival.wait()
                 one: dict[str, Any] = {
