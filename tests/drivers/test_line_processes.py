@@ -24,7 +24,11 @@ def bench():
         text=True,
     )
     announced = json.loads(process.stdout.readline())
-    yield process, {name: instrument["address"] for name, instrument in announced["instruments"].items()}
+    addresses = {name: instrument["address"] for name, instrument in announced["instruments"].items()}
+    # Linux gives a pty's number away when nobody has either end open: a dead bench's would go to that of another test.
+    port = os.open(addresses["smu"].removeprefix("ASRL").split("::")[0], os.O_RDWR | os.O_NOCTTY)
+    yield process, addresses
+    os.close(port)
     process.kill()
     process.wait()
     process.stdin.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -29,8 +30,23 @@ def demo_station(shared_sim: SimulatedBench, tmp_path: Path) -> Path:
 @pytest.fixture
 def own_sim() -> Iterator[SimulatedBench]:
     """A simulated bench that a test may kill."""
-    with SimulatedBench.start() as sim:
+    with SimulatedBench.start() as sim, port_numbers_kept(sim):
         yield sim
+
+
+@contextlib.contextmanager
+def port_numbers_kept(sim: SimulatedBench) -> Iterator[None]:
+    """Keep the numbers of its serial ports taken: a dead bench's number would go to a bench of a test beside this one.
+
+    Linux gives a pty's number away only when nobody has either of its ends open.
+    """
+    ports = [address.removeprefix("ASRL").split("::")[0] for address in sim.addresses.values()]
+    held = [os.open(port, os.O_RDWR | os.O_NOCTTY) for port in ports if port.startswith("/dev/pts/")]
+    try:
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 class FakeLine:
