@@ -54,7 +54,7 @@ def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Ca
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(events, stop))
     results: dict[str, Any] = {}
     try:
-        with _one_thread_each():
+        with one_thread_each():
             futures = {name: pool.submit(_work, name, job) for name, job in jobs.items()}
         while futures.keys() - results.keys():
             try:
@@ -75,7 +75,7 @@ def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Ca
 
 
 @contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Processes started meanwhile compute in one thread: with small nets and shared cores that is fastest.
 
     The libraries read these variables when they are loaded, which in a new process is before any of our code runs.
