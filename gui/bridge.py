@@ -48,10 +48,14 @@ class Ended:
 
 
 class Bridge(QObject):
-    """Runs campaigns and calls into labctl off Qt's thread; emits `frame` at most 30 times a second, then `ended`."""
+    """Runs campaigns and calls into labctl off Qt's thread; emits `frame` at most 30 times a second, then `ended`.
+
+    `tick` comes 30 times a second, always.
+    """
 
     frame = Signal(object)
     ended = Signal(object)
+    tick = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -111,6 +115,10 @@ class Bridge(QObject):
 
         threading.Thread(target=work, name=name, daemon=True).start()
 
+    def tell(self, say: Callable[[], None]) -> None:
+        """Have `say` called in Qt's thread, soon; from any thread."""
+        self._done.put(say)
+
     def _work(self, campaign: Campaign[Any], journal: Journal | None, stop: threading.Event) -> None:
         try:
             with journal or nullcontext():
@@ -127,6 +135,7 @@ class Bridge(QObject):
     def _drain(self) -> None:
         self._garbage.collect_if_due()
         self._emit_frame()
+        self.tick.emit()
         while True:
             try:
                 tell = self._done.get_nowait()

@@ -1,0 +1,264 @@
+"""The desk: what the window offers its panels. A panel knows the desk, and no other panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QSettings, QTimer, Signal
+from PySide6.QtGui import QUndoStack
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QDoubleSpinBox,
+    QHeaderView,
+    QLineEdit,
+    QPlainTextEdit,
+    QSpinBox,
+    QSplitter,
+    QWidget,
+)
+
+from gui.bridge import Bridge, Ended, Frame
+from gui.controller import Controller, State
+from gui.offers import Offer
+from gui.theme import Theme, system_theme
+from gui.trouble import Trouble, trouble_of
+from gui.work import Work, WorkState
+from labctl.calls import Call, perform
+from labctl.errors import UsageError
+from labctl.job import JOB_FILE, Job, save_job
+from labctl.script import script_of, script_of_calls
+
+
+class Desk(QObject):
+    """Bench, jobs, files, words and settings, for all panels alike."""
+
+    theme_changed = Signal(object)
+    runs_folder_changed = Signal(object)
+    work_started = Signal(object)
+    work_ended = Signal(object)
+    files_changed = Signal()
+    troubled = Signal(object)
+    noted = Signal(str)
+    panel_asked = Signal(str, object)
+    script_asked = Signal(str, str)
+
+    def __init__(
+        self,
+        *,
+        runs_folder: Path,
+        theme: Theme | None = None,
+        settings: QSettings | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.bridge = Bridge(self)
+        self.controller = Controller(self.bridge, self)
+        self.settings = settings
+        self.theme = theme or system_theme()
+        self.undo = QUndoStack(self)
+        self.works: list[Work] = []
+        self._runs_folder = runs_folder
+        self._on_bench: Work | None = None
+        self._keep: list[Callable[[], None]] = []
+        self.controller.troubled.connect(self.troubled)
+        self.controller.ended.connect(self._bench_ended)
+        self.controller.state_changed.connect(lambda _: self._begin_next())
+        self.bridge.frame.connect(self._bench_frame)
+
+    # ---- jobs ------------------------------------------------------------------------------------------------------
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where runs are kept."""
+        return self._runs_folder
+
+    def use_runs_folder(self, folder: Path) -> None:
+        """Keep runs there from now on."""
+        self._runs_folder = folder
+        self.runs_folder_changed.emit(folder)
+        self.files_changed.emit()
+
+    def new_folder(self, name: str) -> Path:
+        """A folder for a new run, below the runs folder; not made yet."""
+        stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+        folder = self._runs_folder / f"{stamp}_{name}"
+        number = 2
+        taken = {work.job.folder for work in self.works if not work.over}
+        while folder.exists() or folder in taken:
+            folder = self._runs_folder / f"{stamp}_{name}_{number}"
+            number += 1
+        return folder
+
+    def start(self, job: Job, *, panel: str = "") -> Work:
+        """Do it: on the bench, or in a process of its own. Where its lane is busy it waits; its first state tells."""
+        work = Work(job, self.bridge, panel=panel, parent=self)
+        work.ended.connect(lambda _: self._ended(work))
+        self.works.append(work)
+        self.work_started.emit(work)
+        self._begin_next()
+        return work
+
+    def script_of(self, what: Job | Call | Sequence[Call] | str, *, title: str = "What the window did") -> str:
+        """As a Python script."""
+        if isinstance(what, str):
+            return what
+        if isinstance(what, Job):
+            return script_of(what)
+        bench = self.controller.bench
+        station = None if bench is None else bench.station.path
+        calls = [what] if isinstance(what, Call) else list(what)
+        return script_of_calls(title, calls, station=station)
+
+    def show_script(self, what: Job | Call | Sequence[Call] | str, *, title: str = "") -> None:
+        """Open the script window on it."""
+        title = title or (what.title if isinstance(what, Job) else "What the window did")
+        self.script_asked.emit(title, self.script_of(what, title=title))
+
+    # ---- words -----------------------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        function: Callable[[], Any],
+        *,
+        done: Callable[[Any], None],
+        failed: Callable[[BaseException], None] | None = None,
+        name: str = "call",
+    ) -> None:
+        """Call `function` in a thread; then `done(result)` or `failed(error)` here; without `failed` the error is shown."""
+        self.bridge.call(
+            function, done=done, failed=failed or (lambda error: self.trouble(error, doing=name)), name=name
+        )
+
+    def trouble(self, error: BaseException | Trouble, *, doing: str = "") -> None:
+        """Show an error, in words a person can act on, and log it."""
+        self.troubled.emit(error if isinstance(error, Trouble) else trouble_of(error, doing=doing))
+
+    def note(self, text: str) -> None:
+        """A line for the log."""
+        self.noted.emit(text)
+
+    def show_panel(self, key: str, *, files: Sequence[Path] = ()) -> None:
+        """Go to another panel, and hand it files."""
+        self.panel_asked.emit(key, list(files))
+
+    # ---- appearance and memory -------------------------------------------------------------------------------------
+
+    def use_theme(self, theme: Theme) -> None:
+        """Change the appearance of everything."""
+        self.theme = theme
+        self.theme_changed.emit(theme)
+
+    def remember(self, widget: QWidget, key: str) -> None:
+        """Give the widget the value it had when the window was last closed, and keep its value then."""
+        stored = self.settings.value(f"fields/{key}") if self.settings is not None else None
+        if stored is not None:
+            _restore(widget, stored)
+        self._keep.append(lambda: self._store(widget, key))
+
+    def keep_state(self) -> None:
+        """Store what is remembered; called as the window closes."""
+        for keep in self._keep:
+            keep()
+
+    def _store(self, widget: QWidget, key: str) -> None:
+        if self.settings is not None:
+            self.settings.setValue(f"fields/{key}", _value(widget))
+
+    # ---- lanes -----------------------------------------------------------------------------------------------------
+
+    def _begin_next(self) -> None:
+        waiting = [work for work in self.works if work.state is WorkState.WAITING]
+        apart = [work for work in waiting if not work.job.needs_bench]
+        if apart and not any(
+            not work.over and work.state is not WorkState.WAITING and not work.job.needs_bench for work in self.works
+        ):
+            apart[0].start_apart()
+        on_bench = [work for work in waiting if work.job.needs_bench]
+        if on_bench and self._on_bench is None:
+            if self.controller.state is State.READY:
+                QTimer.singleShot(0, self._begin_on_bench)
+            elif self.controller.bench is None and self.controller.state is State.EMPTY:
+                self._refuse(on_bench[0], UsageError("no station is open: open one in the Station panel first"))
+
+    def _begin_on_bench(self) -> None:
+        waiting = [work for work in self.works if work.state is WorkState.WAITING and work.job.needs_bench]
+        if not waiting or self._on_bench is not None or self.controller.state is not State.READY:
+            return
+        work = waiting[0]
+        job = work.job
+        try:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            save_job(job, job.folder / JOB_FILE)
+        except OSError as error:
+            self._refuse(work, error)
+            return
+        self._on_bench = work
+        work.box = self.bridge.box
+        work.started(self.controller.stop)
+        offer = Offer(job.title, "", lambda bench, folder, _seed: perform(job.call, bench=bench, folder=folder))
+        self.controller.run(offer, folder=job.folder, seed=job.seed or 0)
+
+    def _refuse(self, work: Work, error: BaseException) -> None:
+        work.finish(Ended(error=error))
+        self.trouble(error, doing=f"Starting {work.job.title}")
+
+    def _bench_frame(self, frame: Frame) -> None:
+        if self._on_bench is not None:
+            self._on_bench.take(frame)
+
+    def _bench_ended(self, ended: Ended) -> None:
+        work, self._on_bench = self._on_bench, None
+        if work is not None:
+            work.finish(ended)
+
+    def _ended(self, work: Work) -> None:
+        if work.end is not None and work.end.error is not None and not work.end.stopped and not work.job.needs_bench:
+            self.trouble(work.end.error, doing=work.job.title)
+        self.work_ended.emit(work)
+        self.files_changed.emit()
+        self._begin_next()
+
+
+def _value(widget: QWidget) -> Any:
+    match widget:
+        case QSplitter() | QHeaderView():
+            return widget.saveState()
+        case QComboBox():
+            return widget.currentText()
+        case QLineEdit():
+            return widget.text()
+        case QPlainTextEdit():
+            return widget.toPlainText()
+        case QSpinBox() | QDoubleSpinBox():
+            return widget.value()
+        case QAbstractButton():
+            return widget.isChecked()
+        case _:
+            raise TypeError(f"{type(widget).__name__}: nothing is known to remember of it")
+
+
+def _restore(widget: QWidget, stored: Any) -> None:
+    """What was stored by another version, or by hand, may fit no more: then the widget stays as it is."""
+    try:
+        match widget:
+            case QSplitter() | QHeaderView():
+                widget.restoreState(stored)
+            case QComboBox():
+                if (index := widget.findText(str(stored))) >= 0:
+                    widget.setCurrentIndex(index)
+            case QLineEdit():
+                widget.setText(str(stored))
+            case QPlainTextEdit():
+                widget.setPlainText(str(stored))
+            case QSpinBox():
+                widget.setValue(int(stored))
+            case QDoubleSpinBox():
+                widget.setValue(float(stored))
+            case QAbstractButton():
+                widget.setChecked(stored in (True, "true"))
+    except (TypeError, ValueError):
+        return

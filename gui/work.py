@@ -1,0 +1,168 @@
+"""Work: one job of the window, from waiting to its end. Its events come in frames, at most thirty a second."""
+
+from __future__ import annotations
+
+import enum
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from gui.bridge import Bridge, Ended, Frame
+from gui.event_box import EventBox
+from labctl.apart import apart
+from labctl.campaign import Campaign, Journal, run
+from labctl.events import Event, Progress
+from labctl.job import JOB_FILE, Job, save_job
+
+POLL_S = 0.05
+
+
+class WorkState(enum.Enum):
+    """How far it is; the value is for people."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPING = "stopping …"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+OVER = frozenset({WorkState.DONE, WorkState.STOPPED, WorkState.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class WorkProgress:
+    """`done` of `total`, 0 of 0 where nothing was said yet, and one short line of figures."""
+
+    done: float = 0.0
+    total: float = 0.0
+    note: str = ""
+
+
+class Work(QObject):
+    """One job. All signals are emitted in Qt's thread: `frame` with a `Frame`, `ended` with an `Ended`, `changed`."""
+
+    frame = Signal(object)
+    ended = Signal(object)
+    changed = Signal()
+
+    def __init__(self, job: Job, bridge: Bridge, *, panel: str = "", parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.job = job
+        self.panel = panel
+        self.state = WorkState.WAITING
+        self.progress = WorkProgress()
+        self.end: Ended | None = None
+        self.box = EventBox()
+        self.began_s = 0.0
+        self._bridge = bridge
+        self._stop = threading.Event()
+        self._pause = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopper: Callable[[], None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it is done, stopped or failed."""
+        return self.state in OVER
+
+    @property
+    def time_left_s(self) -> float | None:
+        """As its progress so far lets expect; None where that is not known."""
+        done, total = self.progress.done, self.progress.total
+        if self.state is not WorkState.RUNNING or not 0.0 < done <= total:
+            return None
+        return (time.monotonic() - self.began_s) * (total - done) / done
+
+    def stop(self) -> None:
+        """Stop it before its next event, or take it out of the queue; `ended` follows where it ran."""
+        self._stop.set()
+        if self._stopper is not None:
+            self._stopper()
+        if self.state is WorkState.WAITING:
+            self.enter(WorkState.STOPPED)
+        elif not self.over:
+            self.enter(WorkState.STOPPING)
+
+    def pause(self) -> None:
+        """Hold it before its next event."""
+        if self.state is WorkState.RUNNING:
+            self._pause.set()
+            self.enter(WorkState.PAUSED)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._pause.clear()
+        if self.state is WorkState.PAUSED:
+            self.enter(WorkState.RUNNING)
+
+    def start_apart(self) -> None:
+        """Run it in a process of its own. For the desk."""
+        self.started()
+        self._thread = threading.Thread(target=self._run, name=f"work {self.job.title}", daemon=True)
+        self._thread.start()
+        self._bridge.tick.connect(self._take)
+
+    def started(self, stopper: Callable[[], None] | None = None) -> None:
+        """It runs now, somewhere else than here where `stopper` is given. For the desk."""
+        self._stopper = stopper
+        self.began_s = time.monotonic()
+        self.enter(WorkState.RUNNING)
+
+    def take(self, frame: Frame) -> None:
+        """Pass on what happened. For the desk."""
+        for event in frame.events:
+            if isinstance(event, Progress):
+                self.progress = WorkProgress(event.done, event.total, event.note)
+        self.frame.emit(frame)
+
+    def finish(self, ended: Ended) -> None:
+        """It ended. For the desk."""
+        self.end = ended
+        self._pause.clear()
+        self.enter(WorkState.STOPPED if ended.stopped else WorkState.FAILED if ended.error else WorkState.DONE)
+        self.ended.emit(ended)
+
+    def enter(self, state: WorkState) -> None:
+        """Be in this state."""
+        if state is not self.state:
+            self.state = state
+            self.changed.emit()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for its end, from any thread; False if it still works."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        return self._thread is None or not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self.job.folder.mkdir(parents=True, exist_ok=True)
+            save_job(self.job, self.job.folder / JOB_FILE)
+            campaign: Campaign[Any] = apart(self.job.call, folder=self.job.folder)
+            with Journal(self.job.folder / "journal.jsonl") as journal:
+                ended = Ended(run(campaign, on_event=self._put, journal=journal, stop=self._stop))
+        except BaseException as error:  # noqa: BLE001 - handed to the window, which shows it
+            ended = Ended(error=error)
+        self._bridge.tell(lambda: self._finish_apart(ended))
+
+    def _put(self, event: Event) -> None:
+        self.box.put(event)
+        while self._pause.is_set() and not self._stop.wait(POLL_S):
+            pass
+
+    def _take(self) -> None:
+        events, left_out = self.box.take()
+        if events or left_out:
+            self.take(Frame(events, left_out))
+
+    def _finish_apart(self, ended: Ended) -> None:
+        self._take()
+        self._bridge.tick.disconnect(self._take)
+        self.finish(ended)
