@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from labctl.commands import cascade, close_gap, compare_noise, network_check, train_on_bench
+from labctl.commands import cascade, close_gap, compare_noise, network_check, network_edit, train_on_bench
 from labctl.commands.arguments import positive_seconds, seed
 from labctl.commands.network_arguments import add_network_arguments, conditions_from, load_twins, ranges_from
 from labctl.commands.network_wanted import description_of, wanted_network
@@ -32,6 +32,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     network = commands.add_parser("network", help="describe a network of twins, and optimise it for a task")
     actions = network.add_subparsers(title="actions", metavar="ACTION", required=True)
     network_check.add_actions(actions)
+    network_edit.add_actions(actions)
     optimise = actions.add_parser("optimise", help="backpropagation through time on the twins, with sampled noise")
     add_network_arguments(optimise, task_help=f"instead of a file, with the usual network for it: {TASK_HELP}")
     optimise.add_argument(
