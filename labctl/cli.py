@@ -17,7 +17,7 @@ from labctl.background import leave_with
 from labctl.errors import LabctlError, Stopped
 from twins.errors import TwinError
 
-OUR_COMMANDS = ("demo", "station", "sim", "record", "twin", "goku", "nca", "network", "deploy", "safe", "runs")
+OUR_COMMANDS = ("demo", "station", "sim", "record", "twin", "goku", "nca", "network", "deploy", "safe", "runs", "queue")
 EXIT_ERROR = 1
 EXIT_STOPPED = 128 + signal.SIGINT
 EXIT_BROKEN_PIPE = 141

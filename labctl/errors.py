@@ -17,6 +17,7 @@ LabctlError
 │   └── GatesNotPassed      a twin that it was optimised on was not judged, or did not pass
 ├── NetworkFileError        the file that describes a network is wrong
 ├── CampaignError           a campaign was asked for something it cannot do
+├── QueueError              the queue of jobs cannot be read, written, or changed as asked
 └── UsageError              the command line was used wrongly
 Stopped (a KeyboardInterrupt)   the user or a signal asked to stop; no `except Exception` swallows it
 """
@@ -86,6 +87,10 @@ class NetworkFileError(LabctlError):
 
 class CampaignError(LabctlError):
     """A campaign was asked for something it cannot do."""
+
+
+class QueueError(LabctlError):
+    """The queue of jobs cannot be read, written, or changed as asked."""
 
 
 class UsageError(LabctlError):
