@@ -1,0 +1,107 @@
+"""Measured beside predicted: a line, and bands that say how sure the prediction is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from gui.theme import Theme
+
+MOST_POINTS = 4000
+"""A band of more points costs frames, and nobody sees them."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A line of values over `x`, where given between `low` and `high`. `colour` counts through the theme's curves."""
+
+    name: str
+    x: Array
+    values: Array
+    colour: int = 0
+    low: Array | None = None
+    high: Array | None = None
+    dashed: bool = False
+    points: bool = False
+
+
+class BandPlot(QWidget):
+    """Draws bands; labels are "name" and "unit" of each axis. The legend is the title, so that it hides nothing."""
+
+    def __init__(self, theme: Theme, *, name: str, tip: str = "") -> None:
+        super().__init__()
+        self._theme = theme
+        self._shown: tuple[Band, ...] = ()
+        self.graphics = pg.PlotWidget()
+        self.graphics.setAccessibleName(name)
+        self.graphics.setToolTip(tip or name)
+        self.plot = self.graphics.getPlotItem()
+        self.plot.hideButtons()
+        self.plot.setMenuEnabled(False)
+        self.plot.getAxis("left").setWidth(64)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.graphics)
+        self.use_theme(theme)
+
+    def set_labels(self, *, bottom: str, left: str, bottom_unit: str = "", left_unit: str = "") -> None:
+        """Name the axes; SI prefixes are put before the units."""
+        self.plot.setLabel("bottom", bottom, units=bottom_unit or None)
+        self.plot.setLabel("left", left, units=left_unit or None)
+
+    def show_bands(self, bands: Sequence[Band]) -> None:
+        """Draw these in place of what was there."""
+        self._shown = tuple(bands)
+        self._draw()
+        self.plot.autoRange()
+
+    def clear(self) -> None:
+        """Draw nothing."""
+        self.show_bands(())
+
+    def use_theme(self, theme: Theme) -> None:
+        """Draw in these colours."""
+        self._theme = theme
+        self.graphics.setBackground(theme.base)
+        for side in ("left", "bottom"):
+            axis = self.plot.getAxis(side)
+            axis.setPen(theme.border)
+            axis.setTextPen(theme.text)
+        self.plot.showGrid(x=True, y=True, alpha=0.15)
+        self._draw()
+
+    def _draw(self) -> None:
+        self.plot.clear()
+        told = []
+        for band in self._shown:
+            colour = self._theme.curves[band.colour % len(self._theme.curves)]
+            x, values, low, high = _thinned(band)
+            if low is not None and high is not None:
+                edges = [pg.PlotCurveItem(x, edge, pen=None) for edge in (low, high)]
+                shade = QColor(colour)
+                shade.setAlpha(60)
+                self.plot.addItem(pg.FillBetweenItem(*edges, brush=shade))
+            style = Qt.PenStyle.DashLine if band.dashed else Qt.PenStyle.SolidLine
+            pen = None if band.points else pg.mkPen(colour, width=1, style=style)
+            symbols = {"symbol": "o", "symbolSize": 5, "symbolBrush": colour, "symbolPen": None} if band.points else {}
+            self.plot.plot(x, values, pen=pen, connect="finite", **symbols)
+            mark = "●" if band.points else "╌" if band.dashed else "━"
+            told.append(f'<span style="color: {colour}">{mark} {band.name}</span>')
+        self.plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told) or None, size="10pt")
+
+
+def _thinned(band: Band) -> tuple[Array, Array, Array | None, Array | None]:
+    """At most `MOST_POINTS` of each; every k-th, as traces this long are shown whole before anybody zooms in."""
+    step = max(1, -(-len(band.x) // MOST_POINTS))
+    low = None if band.low is None else band.low[::step]
+    high = None if band.high is None else band.high[::step]
+    return band.x[::step], band.values[::step], low, high
