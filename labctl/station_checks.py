@@ -43,7 +43,7 @@ def _channel_problems(file: StationFile, name: str, channel: ChannelTable) -> It
     for key in _NEEDED[channel.kind]:
         if getattr(channel, key) is None:
             why = "" if channel.kind == "image" else ": nothing may write to a channel without it"
-            yield Problem(here, f"a {channel.kind!r} channel must have {key}{why}")
+            yield Problem((*here, key), f"a {channel.kind!r} channel must have {key}{why}")
     for key in _MEANINGLESS[channel.kind]:
         if getattr(channel, key) is not None:
             yield Problem((*here, key), f"a {channel.kind!r} channel has no {key}")

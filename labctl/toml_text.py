@@ -19,17 +19,18 @@ def toml_text(tables: Mapping[str, Any]) -> str:
         if not isinstance(table, Mapping):
             continue
         if table and all(isinstance(entry, Mapping) for entry in table.values()):
-            parts += [f"[{_key(section)}.{_key(name)}]\n{_assignments(entry)}" for name, entry in table.items()]
+            parts += [f"[{key_text(section)}.{key_text(name)}]\n{_assignments(entry)}" for name, entry in table.items()]
         else:
-            parts.append(f"[{_key(section)}]\n{_assignments(table)}")
+            parts.append(f"[{key_text(section)}]\n{_assignments(table)}")
     return "\n".join(parts)
 
 
 def _assignments(table: Mapping[str, Any]) -> str:
-    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)
+    return "".join(f"{key_text(key)} = {value_text(value)}\n" for key, value in table.items() if value is not None)
 
 
-def _key(key: str) -> str:
+def key_text(key: str) -> str:
+    """A key, in quotation marks where it needs them."""
     bare = key.isascii() and key.replace("_", "").replace("-", "").isalnum()
     return key if bare else _string(key)
 
@@ -38,7 +39,8 @@ def _string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A value in one line; raises TypeError for what TOML does not have."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):
@@ -48,8 +50,8 @@ def _value(value: Any) -> str:
     if isinstance(value, str):
         return _string(value)
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(entry) for entry in value) + "]"
+        return "[" + ", ".join(value_text(entry) for entry in value) + "]"
     if isinstance(value, Mapping):
-        entries = (f"{_key(key)} = {_value(entry)}" for key, entry in value.items() if entry is not None)
+        entries = (f"{key_text(key)} = {value_text(entry)}" for key, entry in value.items() if entry is not None)
         return "{ " + ", ".join(entries) + " }"
     raise TypeError(f"TOML has no {type(value).__name__}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labctl.commands.arguments import positive_seconds
+from labctl.commands.station_editing import add_actions
 
 if TYPE_CHECKING:
     from labctl.bench import Bench
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     station = commands.add_parser(
-        "station", help="check a station file; measure the rate of a closed loop; print the schema"
+        "station",
+        help="check a station file, edit it, show live values, hold outputs, measure the rate of a closed loop",
     )
     actions = station.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser(
@@ -41,6 +43,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     rate.add_argument("--seconds", type=positive_seconds, default=1.0, help="how long to measure (default 1)")
     rate.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     rate.set_defaults(run=run_rate)
+    add_actions(actions)
     schema = actions.add_parser("schema", help="print the JSON schema of station files")
     schema.set_defaults(run=run_schema)
 
