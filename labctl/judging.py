@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from labctl.clearance import PLAIN_FAILURE
+from labctl.judgement import Judgement
 from twins import AnyTwin, Calibration, DeviceTwin, Histories, Traces, calibrate, histories_of
 from twins.device.history import start_sample
 from twins.gates import judge_gates
 from twins.traces import same_condition
 
+__all__ = ["Judgement", "diverges", "judge", "merged"]
+
 N_PROBES = 256  # free runs
 PIECE = 15  # samples of a drive that stay together
 HOPELESS = 0.5  # share of values in a 90 % interval that no chance explains
 FAR = 3.0  # half-ranges of the measured response from its middle
-Figures = Mapping[str, float | int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A twin on held-out data: its figures (see twins.Calibration) and its gates, as plain data.
-
-    Where the data come in several lots (of other conditions, or trials of other lengths), the figures are those of the
-    largest, and the gates are those of all: `passed` only if it passed everywhere.
-    """
-
-    figures: Figures
-    gates: Mapping[str, Any]
-
-    @property
-    def passed(self) -> bool:
-        """Whether it passed all gates."""
-        return bool(self.gates["passed"])
-
-    def withheld(self, why: str) -> Judgement:
-        """The same figures, which do not clear the twin, and why: as a gate that is not passed."""
-        gate = {
-            "name": "clearance", "value": None, "lower": None, "upper": None, "passed": False, "why": why,
-            "judged": False,
-        }  # fmt: skip
-        reasons = [why, *self.gates.get("reasons", ())]
-        gates = [gate, *self.gates["gates"]]
-        return replace(self, gates={**self.gates, "passed": False, "gates": gates, "reasons": reasons})
 
 
 def judge(twin: AnyTwin, traces: Sequence[Traces], *, n_draws: int = 99, seed: int) -> Judgement:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from labctl.spectra import autocorrelation, power_density
 from twins import AnyTwin, Histories, Traces, histories_of
 from twins.device.history import start_sample
 from twins.objectives.scores import interval, lag1_autocorrelation
@@ -143,10 +144,13 @@ def evidence_of(twin: AnyTwin, traces: Traces, *, n_draws: int = 99, seed: int) 
 def free_runs(twin: AnyTwin, traces: Traces, *, n_draws: int, seed: int) -> list[FreeRuns]:
     """n_draws free runs of every input, from the measured starts of its repeats in turn; long inputs are cut."""
     generator = torch.Generator().manual_seed(seed)
-    return [_case(twin, traces, int(one), n_draws, generator) for one in np.unique(traces.inputs)]
+    return [
+        free_run_of(twin, traces, int(one), n_draws=n_draws, generator=generator) for one in np.unique(traces.inputs)
+    ]
 
 
-def _case(twin: AnyTwin, traces: Traces, input_id: int, n_draws: int, generator: torch.Generator) -> FreeRuns:
+def free_run_of(twin: AnyTwin, traces: Traces, input_id: int, *, n_draws: int, generator: torch.Generator) -> FreeRuns:
+    """n_draws free runs of one input, from the measured starts of its repeats in turn; a long one is cut."""
     same = traces.select(traces.inputs == input_id)
     start = start_sample(twin.spec, same)
     stop = min(same.n_samples, start + 1 + MOST_VALUES // (n_draws * len(same.response_names)))
@@ -186,27 +190,14 @@ def _covered(case: FreeRuns, level: float) -> float:
 
 
 def _acf(deviations: Sequence[Array]) -> Array:
-    """(lag,), pooled over inputs, trials and channels, each channel by its own power."""
-    n_lags = min(N_LAGS, min(one.shape[1] for one in deviations) - 1)
-    total = np.full(N_LAGS + 1, np.nan)
-    power = np.mean([(one**2).mean((0, 1)) for one in deviations], axis=0)
-    for lag in range(n_lags + 1):
-        products = [(one[:, : one.shape[1] - lag] * one[:, lag:]).mean((0, 1)) for one in deviations]
-        total[lag] = float(np.mean(np.mean(products, axis=0) / np.maximum(power, 1e-300)))
-    return total
+    """(lag,), mean over channels."""
+    return np.asarray(autocorrelation(deviations, N_LAGS).mean(1))
 
 
 def _spectrum(deviations: Sequence[Array], dt_s: float) -> tuple[Array, Array]:
-    """(frequency in Hz, power density) with a Hann window over whole responses, of the shortest input's length."""
-    n = min(one.shape[1] for one in deviations)
-    window = np.hanning(n + 2)[1:-1]
-    scale = dt_s / float((window**2).sum())
-    density = np.mean(
-        [scale * (np.abs(np.fft.rfft(one[:, :n] * window[:, None], axis=1)) ** 2).mean((0, 2)) for one in deviations],
-        axis=0,
-    )
-    density[1 : (n + 1) // 2] *= 2.0  # one-sided: all but zero and the highest frequency stand for two
-    return np.asarray(np.fft.rfftfreq(n, dt_s), dtype=np.float64), np.asarray(density)
+    """(frequency in Hz, power density), mean over channels."""
+    frequency_Hz, density = power_density(deviations, dt_s)
+    return frequency_Hz, np.asarray(density.mean(1))
 
 
 def _row(cases: Sequence[FreeRuns], repeated: Sequence[FreeRuns], traces: Traces, number: int) -> ChannelRow:

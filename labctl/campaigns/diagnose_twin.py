@@ -61,6 +61,13 @@ def diagnose_twin(name: str, recordings: Sequence[Recording] | TwinData, *, seed
     return found
 
 
+def diagnosis_of(name: str, recordings: Sequence[Recording], *, seed: int = 0) -> Campaign[dict[str, Any]]:
+    """As `diagnose_twin`, with the outcome as plain data for programs without torch: `DiagnosedTwin.as_dict` and in "lines"
+    the diagnosis in words."""
+    found = yield from diagnose_twin(name, recordings, seed=seed)
+    return {**found.as_dict(), "lines": found.lines}
+
+
 def _as_it_stands(source: Mapping[str, Any]) -> bool:
     """Whether the drive is another program's, as it was measured; labctl's own is held from its sample on."""
     return "outside_data" in source and not source["outside_data"].get("drive_ahead", 0)

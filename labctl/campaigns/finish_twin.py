@@ -140,7 +140,9 @@ def _save(
     """The twin, and beside it the ensemble that it is the first member of, if it is."""
     from twins import save_twin
 
-    provenance = _provenance(trained[0], judgement, origin)
+    one = trained[0]
+    training = {**asdict(origin.settings), **asdict(one.result), "cpu_seconds": one.cpu_seconds}
+    provenance = provenance_of(training, origin, figures=judgement.figures, gates=judgement.gates)
     saved = save_twin(trained[0].twin, path, provenance=provenance)
     if len(trained) < 2:
         return saved, None
@@ -153,16 +155,17 @@ def _save(
     return saved, save_ensemble(ensemble, path.with_name(f"{path.name}-ensemble"), provenance=kept)
 
 
-def _provenance(one: TrainedTwin, judgement: Judgement, origin: TwinOrigin) -> dict[str, Any]:
-    """Where the twin comes from: recordings with their benches, diagnosis, training; and how it was judged."""
+def provenance_of(
+    training: Mapping[str, Any], origin: TwinOrigin, *, figures: Mapping[str, Any], gates: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Where the twin comes from: recordings with their benches, diagnosis, training; and how it was judged, if it was."""
     data, chosen = origin.data, origin.chosen
     station = data.bench.get("station", {})
-    trained = {"phases": chosen.phases, "cpu_seconds": one.cpu_seconds}
     extra = {
-        "training": plain({**asdict(origin.settings), **asdict(one.result), **trained}),
+        "training": plain({**training, "phases": chosen.phases}),
         "recordings": [dict(one) for one in data.sources],
         "judged_on": {"how": origin.how, "recordings": [dict(one) for one in origin.judged.sources]},
-        "calibration": plain(judgement.figures),
+        "calibration": plain(figures),
         "treatments": list(data.treatments),
         "trained_on": (origin.trained_on or TrainedInputs.of(data.traces, whole=data.uncut)).as_dict(),
     }
@@ -182,7 +185,7 @@ def _provenance(one: TrainedTwin, judgement: Judgement, origin: TwinOrigin) -> d
         made |= {name: origin.kept[name] for name in made if name in origin.kept}
         before = origin.kept.get("extra", {})
         base["extra"] |= {name: before[name] for name in ("training", "treatments") if name in before}
-    return {"gates": plain(judgement.gates), **made, **base}
+    return {"gates": plain(gates), **made, **base}
 
 
 def _report(path: Path, judgement: Judgement, evidence: Evidence, one: TrainedTwin, origin: TwinOrigin) -> None:

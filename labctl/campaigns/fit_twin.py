@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl.campaign import Campaign, Step
 from labctl.campaigns.choose_twin import choose_twin
 from labctl.campaigns.finish_twin import FittedTwin, TwinOrigin, finish_twin
 from labctl.campaigns.fit_settings import FitSettings
-from labctl.campaigns.train_twin import TrainingBudget, train_chosen
+from labctl.campaigns.stopped_fit import save_stopped
+from labctl.campaigns.train_twin import TrainingBudget, UnderWay, train_chosen
 from labctl.errors import RecordingError
 from labctl.events import Warned
 from labctl.recording import Recording, check_alike
@@ -35,6 +36,9 @@ def fit_twin(
     Saves `<device>.safetensors` and `.json`, with gates, calibration and the diagnosis that it follows from, and
     `<device>.report.html`, in `folder`. Conditions that differ between recordings become inputs of the twin.
 
+    Stopped while it trains or judges, it saves the best twin until then, without gates; one of this name that is there
+    already stays.
+
     Inputs of `heldout` that are trained on as well, by themselves or in other repeats, are left out, with a warning.
 
     Raises RecordingError for recordings that do not belong together, or if what is left cannot be judged on; and
@@ -52,11 +56,19 @@ def fit_twin(
     step = Step(key, f"Fit the twin of {device}")
     yield step.started()
     budget = TrainingBudget(seconds=settings.max_seconds)
-    chosen, trained = yield from train_chosen(key, chosen, data, settings, seed=seed, budget=budget)
     origin = TwinOrigin(
         device, data, judged, how, chosen, settings, seed, trained_on=parts.trained_on, withheld=parts.withheld
     )
-    fitted, told = yield from finish_twin(key, trained, origin, folder=folder)
+    under_way = UnderWay()
+    try:
+        chosen, trained = yield from train_chosen(
+            key, chosen, data, settings, seed=seed, budget=budget, under_way=under_way
+        )
+        origin = replace(origin, chosen=chosen)
+        fitted, told = yield from finish_twin(key, trained, origin, folder=folder)
+    except (GeneratorExit, KeyboardInterrupt):
+        save_stopped(under_way, origin, folder=folder)
+        raise
     yield step.finished(told)
     return fitted
 

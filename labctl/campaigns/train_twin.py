@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from labctl.background import in_background
@@ -55,6 +55,44 @@ class TrainedTwin:
     cpu_seconds: float
 
 
+@dataclass(slots=True)
+class Candidate:
+    """A twin in training, and the checkpoint that it has kept so far; score: its free-run score, lower is better."""
+
+    chosen: ChosenTwin
+    twin: DeviceTwin
+    score: float = math.inf
+    phase: str = ""
+    epoch: int = 0
+
+
+@dataclass(slots=True)
+class UnderWay:
+    """All twins of a fit so far, so that whoever stops it can keep the best. A closed training leaves its twin at its kept
+    checkpoint."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+
+    def begin(self, chosen: ChosenTwin, twin: DeviceTwin) -> None:
+        """Another twin is trained."""
+        self.candidates.append(Candidate(chosen, twin))
+
+    def keep(self, score: float, phase: str, epoch: int) -> None:
+        """The last twin keeps a checkpoint."""
+        last = self.candidates[-1]
+        last.score, last.phase, last.epoch = score, phase, epoch
+
+    def clear(self) -> None:
+        """Forget them: none of them is good."""
+        self.candidates.clear()
+
+    @property
+    def best(self) -> Candidate | None:
+        """The one of the lowest score; None where none was judged yet."""
+        judged = [one for one in self.candidates if math.isfinite(one.score)]
+        return min(judged, key=lambda one: one.score, default=None)
+
+
 def train_chosen(
     key: str,
     chosen: ChosenTwin,
@@ -64,19 +102,22 @@ def train_chosen(
     seed: int,
     budget: TrainingBudget,
     contest: bool = True,
+    under_way: UnderWay | None = None,
 ) -> Campaign[tuple[ChosenTwin, list[TrainedTwin]]]:
     """Train what was chosen, and see that a choice by diagnosis is a good one before the ensemble is trained.
 
     A polynomial backbone that makes free runs diverge gives way to a linear one. With `contest` the plain twin is trained
     as well, and taken where it foresees the fit's own held-out inputs better; not where the diagnosis found what a plain
     twin cannot have (measurement noise, coloured noise, drift). The first twin has at least half of the budget, and
-    whatever comes after it what is left.
+    whatever comes after it what is left. under_way: is told of every twin that is trained, for whoever stops early.
     """
     share = budget.purse()
     diagnosed = settings.choice == DIAGNOSED
     contest = contest and diagnosed and can_be_plain(chosen, settings)
     alone = chosen.ensemble == 1 and not contest
-    first = yield from _first_member(key, chosen, data, seed=seed, budget=share(1.0 if alone else FIRST))
+    first = yield from _first_member(
+        key, chosen, data, seed=seed, budget=share(1.0 if alone else FIRST), under_way=under_way
+    )
     if diagnosed and chosen.spec.backbone_order > 1 and "backbone_order" not in settings.overrides():
         from labctl.judging import diverges
 
@@ -85,10 +126,16 @@ def train_chosen(
         if away:
             chosen = tamer(chosen)
             yield Warned(key, chosen.reasons[-1])
-            first = yield from _first_member(key, chosen, data, seed=seed, budget=share(1.0 if alone else FIRST))
+            if under_way is not None:
+                under_way.clear()  # what ran away is no twin to fall back on
+            first = yield from _first_member(
+                key, chosen, data, seed=seed, budget=share(1.0 if alone else FIRST), under_way=under_way
+            )
     if contest:
         plain = plainer(chosen, data, settings)
-        rival = yield from _first_member(key, plain, data, seed=seed, budget=share(1.0 / chosen.ensemble))
+        rival = yield from _first_member(
+            f"{key}/plain", plain, data, seed=seed, budget=share(1.0 / chosen.ensemble), under_way=under_way
+        )
         chosen, first = _better((chosen, first), (plain, rival))
     if chosen.ensemble == 1:
         return chosen, [first]
@@ -97,9 +144,16 @@ def train_chosen(
 
 
 def _first_member(
-    key: str, chosen: ChosenTwin, data: TwinData, *, seed: int, budget: TrainingBudget
+    key: str,
+    chosen: ChosenTwin,
+    data: TwinData,
+    *,
+    seed: int,
+    budget: TrainingBudget,
+    under_way: UnderWay | None,
 ) -> Campaign[TrainedTwin]:
-    [first] = yield from train_members(key, replace(chosen, ensemble=1), data, seed=seed, budget=budget)
+    alone = replace(chosen, ensemble=1)
+    [first] = yield from train_members(key, alone, data, seed=seed, budget=budget, under_way=under_way)
     return first
 
 
@@ -124,6 +178,7 @@ def train_members(
     budget: TrainingBudget,
     earlier: Sequence[TrainedTwin] = (),
     start: int = 0,
+    under_way: UnderWay | None = None,
 ) -> Campaign[list[TrainedTwin]]:
     """The members of the ensemble one after another; the first is the twin, the others have other seeds.
 
@@ -138,7 +193,11 @@ def train_members(
         before_s = earlier[member].cpu_seconds if earlier else 0.0
         twin = earlier[member].twin if earlier else DeviceTwin(chosen.spec)
         own = share(1.0 / (chosen.ensemble - member))
-        result = yield from _train(key, twin, data, chosen, own, seed=seed, member=member, warm=bool(earlier))
+        if under_way is not None:
+            under_way.begin(chosen, twin)
+        result = yield from _train(
+            key, twin, data, chosen, own, seed=seed, member=member, warm=bool(earlier), under_way=under_way
+        )
         trained.append(TrainedTwin(twin, result, before_s + time.process_time() - began_s))
     return trained
 
@@ -153,13 +212,16 @@ def _train(
     seed: int,
     member: int,
     warm: bool,
+    under_way: UnderWay | None,
 ) -> Campaign[FitResult]:
-    """Train one twin in place; yields its learning curve and progress."""
+    """Train one twin in place; yields its learning curve and progress. "best_score": of the checkpoint kept so far."""
     from twins import fit
 
     names = ["", *chosen.phases]
     options = {"max_epochs": budget.epochs, "warm_start": warm, **chosen.fit_options}
     seed += MEMBERS_APART * member
+    told_to = key if member == 0 else f"{key}/member{member}"  # every member has a learning curve of its own
+    best = math.inf
     epochs = fit(twin, data.traces, seed=seed, phases=chosen.phases, max_seconds=budget.seconds, **options)
     try:
         while True:
@@ -168,9 +230,13 @@ def _train(
             except StopIteration as finished:
                 result: FitResult = finished.value
                 return result
-            figures = {"train_loss": epoch.train_loss, "free_run_score": epoch.free_run_score}
+            if epoch.best:
+                best = epoch.free_run_score
+                if under_way is not None:
+                    under_way.keep(best, epoch.phase, epoch.epoch)
+            figures = {"train_loss": epoch.train_loss, "free_run_score": epoch.free_run_score, "best_score": best}
             # A free run that diverges has no score, and JSON has no infinity.
-            yield Figures(key, epoch.epoch, {name: one for name, one in figures.items() if math.isfinite(one)})
+            yield Figures(told_to, epoch.epoch, {name: one for name, one in figures.items() if math.isfinite(one)})
             phase = names.index(epoch.phase) - 1 if epoch.phase in chosen.phases else 0
             part = (phase + epoch.progress) / len(chosen.phases)
             note = f"{epoch.phase}, held-out free-run score {epoch.free_run_score:.4f}"
