@@ -3,6 +3,7 @@
 network.json                         the plan (task, architecture, sizes), seeds, the promise, the gates of the twins
 examples.safetensors                 the training and held-out examples that the promise is about
 optimised | reservoir | unoptimised  .safetensors and .json of each wiring
+promised.safetensors                 what the twins answer to the held-out examples, to look at
 
 Whoever measures the network replays these examples, whatever the task's plan has become since. Nothing that is read is
 run: of a task of a user's own only the name of its file and the examples are kept.
@@ -27,6 +28,7 @@ from labctl.clearance import Gates
 from labctl.errors import CampaignError, DeploymentError
 from labctl.json_file import write_json
 from labctl.own_task import OwnTask
+from labctl.promised_outputs import save_promised
 from twins.errors import TwinError
 from twins.network.ports import WiringError
 from twins.network.tasks import Metric, Task, TaskData, TaskError
@@ -150,6 +152,7 @@ def save_network(
     for name, wiring in _wirings(optimised).items():
         save_wiring(wiring, folder / name, provenance=provenance)
     save_examples(folder, *plan.examples(seed=optimised.examples_seed))
+    save_promised(folder, optimised.promise)
     write_json(folder / "network.json", network.model_dump(mode="json"))
 
 

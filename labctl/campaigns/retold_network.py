@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.clearance import Gates
 from labctl.json_file import write_json
+from labctl.promised_outputs import save_promised
 
 if TYPE_CHECKING:
     from twins.network.judging import Promise
@@ -43,5 +44,6 @@ def retell_network(
         "provenance": whole,
     }
     save_wiring(wiring, folder / "optimised", provenance=provenance)
+    save_promised(folder, promise)
     write_json(path, network)
     return folder
