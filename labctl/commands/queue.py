@@ -182,15 +182,15 @@ def _stopped_by_signals() -> Iterator[_StopBySignal]:
         stop.set()
         signal.signal(number, before[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
-        before[number] = signal.getsignal(number)
-    for number in before:
-        signal.signal(number, handle)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            number = int(getattr(signal, name))
+            before[number] = signal.signal(number, handle)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for taken, handler in before.items():
+            signal.signal(taken, handler)
 
 
 def _remove(file: QueueFile, options: argparse.Namespace) -> int:
