@@ -125,6 +125,8 @@ def _work(call: Call, folder: Path | None, line: Connection) -> None:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
+    # Python ends a daemon with its parent, but lets it have no processes: a campaign may train side by side in some.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined] # there is no other way
     reader = _Reader(line)
     try:
         ended = _Ended(_sendable(_run(perform(call, folder=folder), line, reader)))
