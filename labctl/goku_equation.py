@@ -7,6 +7,7 @@ an equation written as text even whole, so that a model needs no file beside it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -183,3 +184,30 @@ def _decoded(content: bytes, path: Path) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CampaignError(f"{path}: an equation is text in UTF-8: {error}") from error
+
+
+def equation_named(
+    named: str,
+    *,
+    options: Mapping[str, Any] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    held: Mapping[str, float] | None = None,
+) -> EquationSource:
+    """As `EquationSource.of`, for scripts and calls."""
+    return EquationSource.of(named, options=options, ranges=ranges, held=held)
+
+
+def equation_written(
+    text: str,
+    *,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    held: Mapping[str, float] | None = None,
+) -> EquationSource:
+    """An equation from its TOML text itself, which needs no file. Raises CampaignError where the text is too long."""
+    content = text.encode()
+    if len(content) > LARGEST_TEXT_BYTES:
+        raise CampaignError(f"the text is longer than any equation ({LARGEST_TEXT_BYTES} bytes)")
+    found = re.search(r'^\s*name\s*=\s*"(?P<name>[\w .-]{1,60})"', text, re.MULTILINE)
+    named = f"{found['name'] if found else 'written'}.toml"
+    sha256 = hashlib.sha256(content).hexdigest()
+    return EquationSource(named, {}, dict(ranges or {}), dict(held or {}), text, sha256)

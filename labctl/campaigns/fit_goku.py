@@ -198,9 +198,13 @@ def _trained(
     step = Step(key, f"Train {origin.name} ({origin.system.name}) on {how}")
     yield step.started()
     if kind == "simulated":
+
+        def keep_posterior(best: AmortisedPosterior) -> None:
+            _save(origin, kind, best, folder, {"interrupted": True, "simulations": best.n_simulations})
+
         posterior = yield from train_simulated(
             key, origin.system, origin.wired, origin.series, origin.settings, seed=origin.seed, max_seconds=max_seconds,
-            amortised=amortised,
+            amortised=amortised, keep=keep_posterior,
         )  # fmt: skip
         model = _save(
             origin, kind, posterior, folder, {"simulations": posterior.n_simulations, "seconds": posterior.seconds}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from labctl.goku_report import (
     write_goku_report,
 )
 from labctl.goku_series import Measured
+
+if TYPE_CHECKING:
+    from twins.goku.series import Series
 
 N_SHOWN = 8
 """Traces whose end is foreseen from their beginning, for the report's figures."""
@@ -46,7 +50,7 @@ def report_inferred(
     yield step.started()
     told = yield from in_background(lambda: what_can_be_told(inferred, seed=seed), key=key)
     if judged is None:
-        shown = _shown(inferred)
+        shown = shown_traces(inferred.series)
         judgement = yield from judge_goku(model, inferred.series.select(shown), key=key, seed=seed)
         judged = judgement, [inferred.rows[index].trace for index in shown]
     judgement, labels = judged
@@ -73,9 +77,8 @@ def report_inferred(
     return path
 
 
-def _shown(inferred: Inferred) -> np.ndarray:
+def shown_traces(series: Series) -> np.ndarray:
     """Traces spread over all there are, those with samples in their last quarter."""
-    series = inferred.series
     whole = np.flatnonzero(series.seen[:, (3 * series.n_samples) // 4 :].any(axis=(1, 2)))
     there = whole if len(whole) else np.arange(series.n_traces)
     shown: np.ndarray = there[np.unique(np.linspace(0, len(there) - 1, min(N_SHOWN, len(there))).round().astype(int))]

@@ -38,8 +38,10 @@ def train_simulated(
     seed: int,
     max_seconds: float,
     amortised: AmortisedSettings | None = None,
+    keep: Callable[[AmortisedPosterior], None] | None = None,
 ) -> Campaign[AmortisedPosterior]:
-    """Learn the posterior from simulations that are measured as `design` was. Raises CampaignError, twins.TwinError."""
+    """Learn the posterior from simulations that are measured as `design` was. keep: called with the best so far where the
+    training is cut short. Raises CampaignError, twins.TwinError."""
     from twins.goku.amortised.fit import fit_amortised
     from twins.goku.amortised.settings import AmortisedCalibrated
 
@@ -52,7 +54,7 @@ def train_simulated(
     levels = noise_levels(design, settings.noise_sd)
     events = fit_amortised(
         system, observation, design, noise_sd_range=levels, seed=seed,
-        settings=amortised or _amortised_settings(settings, max_seconds),
+        settings=amortised or _amortised_settings(settings, max_seconds), keep=keep,
     )  # fmt: skip
     diverged = 0.0
     try:
@@ -62,11 +64,6 @@ def train_simulated(
             except StopIteration as finished:
                 posterior: AmortisedPosterior = finished.value
                 break
-            except KeyboardInterrupt as stopped:
-                stopped.add_note(
-                    "of a training on simulations nothing is kept before it is calibrated; --seconds ends it in time"
-                )
-                raise
             if isinstance(event, AmortisedCalibrated):
                 coverage = dict(zip(event.names, event.coverage90_after, strict=True))
                 yield Progress(key, 1.0, 1.0, f"90 % intervals hold {_told(coverage)} of the truth in simulations")

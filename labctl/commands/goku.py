@@ -8,19 +8,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labctl.commands import goku_characterise, goku_compare, goku_fit, goku_systems
-from labctl.commands.arguments import positive_integer, seed
-from labctl.commands.goku_arguments import (
-    add_refinement_arguments,
-    add_share_argument,
-    add_traces_arguments,
-    measured_of,
-    read_as,
+from labctl.commands import (
+    goku_characterise,
+    goku_compare,
+    goku_fit,
+    goku_identifiability,
+    goku_simulate,
+    goku_study,
+    goku_systems,
 )
+from labctl.commands.arguments import positive_integer
+from labctl.commands.goku_arguments import measured_of
+from labctl.commands.goku_asked import add_inference, asked
 from labctl.commands.goku_stopped import told_when_stopped
 
 if TYPE_CHECKING:
-    from labctl.campaigns.goku_settings import InferSettings
     from labctl.goku_model import GokuModel
     from labctl.goku_series import Measured
 
@@ -38,44 +40,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_infer(actions)
     _add_forecast(actions)
     _add_report(actions)
+    goku_identifiability.add_action(actions)
     goku_compare.add_action(actions)
+    goku_simulate.add_action(actions)
+    goku_study.add_action(actions)
     goku_characterise.add_action(actions)
-
-
-def _add_inference(parser: argparse.ArgumentParser) -> None:
-    """What infer, forecast and report have in common."""
-    parser.add_argument("model", type=Path, help="the model (.json or .safetensors)")
-    add_traces_arguments(parser)
-    parser.add_argument(
-        "--system",
-        metavar="FILE",
-        help="the file of the model's equation, where that is a class of your own (FILE.py:Class)",
-    )
-    parser.add_argument(
-        "--refine",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="refine each trace by its own likelihood (default), or leave it at what the network says",
-    )
-    parser.add_argument(
-        "--sampler",
-        choices=("chains", "emcee", "none"),
-        default="chains",
-        help="draws where the refinement's own are not trusted (default chains); emcee, to be installed with labctl[samplers], "
-        "draws for all traces",
-    )
-    parser.add_argument(
-        "--initial",
-        choices=("range", "free"),
-        default="range",
-        help="traces begin in the ranges of the states (default), or anywhere",
-    )
-    parser.add_argument(
-        "--draws", type=positive_integer, default=1000, help="draws a trace by the network (default 1000)"
-    )
-    parser.add_argument("--seed", type=seed, default=0, help="seed (default 0)")
-    add_refinement_arguments(parser, seconds="--seconds")
-    add_share_argument(parser)
 
 
 def _add_infer(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -84,7 +53,7 @@ def _add_infer(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="parameters of each trace with 90 %% intervals",
         description=f"Exit status: 0 all traces are to be trusted, {EXIT_NOT_TRUSTED} some are not (the table says why).",
     )
-    _add_inference(infer)
+    add_inference(infer)
     infer.add_argument("--json", action="store_true", help="print JSON instead of a table")
     infer.add_argument(
         "--identifiability",
@@ -113,7 +82,7 @@ def _add_out(parser: argparse.ArgumentParser, what: str) -> None:
 
 def _add_forecast(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     forecast = actions.add_parser("forecast", help="how each trace goes on, with 90 %% bands")
-    _add_inference(forecast)
+    add_inference(forecast)
     forecast.add_argument("--samples", type=positive_integer, required=True, help="how many samples to foresee")
     forecast.add_argument("--drive-file", type=Path, metavar="FILE", help="data with the drive of the samples to come")
     forecast.add_argument("--hold-drive", action="store_true", help="the last value of the drive stays")
@@ -126,28 +95,9 @@ def _add_report(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     report = actions.add_parser(
         "report", help="a page with parameters, reconstruction, forecast of what was held back, residuals"
     )
-    _add_inference(report)
+    add_inference(report)
     report.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page (.html)")
     report.set_defaults(run=run_report)
-
-
-def _asked(options: argparse.Namespace) -> tuple[GokuModel, Measured, InferSettings]:
-    """The model, the traces as it takes them, and how to infer."""
-    from labctl.campaigns.goku_settings import InferSettings
-    from labctl.goku_model import load_goku_model
-
-    settings = InferSettings(
-        refine=options.refine,
-        sampler=options.sampler,
-        share=options.share,
-        n_draws=options.draws,
-        initial=options.initial,
-        n_sweeps=options.sweeps,
-        max_seconds=options.refine_seconds,
-    )
-    model = load_goku_model(options.model, system=options.system)
-    read_as(options, model)
-    return model, model.fitting(measured_of(options, options.data), options.segment), settings
 
 
 def run_infer(options: argparse.Namespace) -> int:
@@ -161,7 +111,7 @@ def run_infer(options: argparse.Namespace) -> int:
     for path in options.out:
         check_ending(path)
     check_writable(options.out)
-    model, measured, settings = _asked(options)
+    model, measured, settings = asked(options)
     with told_when_stopped(options.out, what_file_holds):
         inferred = run(
             infer_goku(model, measured, seed=options.seed, settings=settings, files=options.out), on_event=Console()
@@ -189,7 +139,7 @@ def run_forecast(options: argparse.Namespace) -> int:
     for path in options.out:
         check_ending(path)
     check_writable(options.out)
-    model, measured, settings = _asked(options)
+    model, measured, settings = asked(options)
     drive = None if options.drive_file is None else _drive_file(options, model)
     campaign = forecast_goku(
         model,
@@ -232,7 +182,7 @@ def run_report(options: argparse.Namespace) -> int:
     if options.out.suffix not in (".html", ".htm"):
         raise UsageError(f"--out {options.out}: the report is a page; give FILE.html")
     check_writable([options.out])
-    model, measured, settings = _asked(options)
+    model, measured, settings = asked(options)
     run(report_goku(model, measured, path=options.out, seed=options.seed, settings=settings), on_event=Console())
     sys.stdout.write(f"{options.out}\n")
     return 0

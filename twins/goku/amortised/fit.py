@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,6 +30,7 @@ from twins.goku.system import System
 _WARM_UP = 0.05
 _LAST_RATE = 0.01
 _CALIBRATION_DRAWS = 200
+_KEPT_CALIBRATION = 400  # simulations, where somebody waits for the end
 
 Measured = tuple[Tensor, Tensor, Tensor]  # values with NaN, coordinates, rows of the design
 
@@ -42,8 +43,11 @@ def fit_amortised(
     noise_sd_range: tuple[float | np.ndarray, float | np.ndarray],
     seed: int,
     settings: AmortisedSettings | None = None,
+    keep: Callable[[AmortisedPosterior], None] | None = None,
 ) -> Generator[AmortisedEvent, None, AmortisedPosterior]:
     """Yield what happens, return the posterior.
+
+    keep: called with the best network so far, calibrated on few simulations, where the training is closed or interrupted.
 
     observation: from the system's outputs to the channels; None takes the outputs as the channels. design: series with the
     times, gaps and drives that are to come; its values are not used. noise_sd_range: (lowest, highest) standard deviation of
@@ -56,7 +60,13 @@ def fit_amortised(
     generator = torch.Generator().manual_seed(seed)
     simulator = _simulator(system, observation, design, noise_sd_range, settings, generator)
     course = _Course(simulator, settings, generator, Budget(settings, began))
-    yield from course.train()
+    try:
+        yield from course.train()
+    except (GeneratorExit, KeyboardInterrupt):
+        if keep is not None and course.best:
+            course.take_best()
+            keep(_calibrated(course, design, n_simulations=_KEPT_CALIBRATION))
+        raise
     posterior = _calibrated(course, design)
     after, before = posterior.coverage90_after, posterior.coverage90_before
     yield AmortisedCalibrated(tuple(after), tuple(before.values()), tuple(after.values()), posterior.seconds)
@@ -114,6 +124,10 @@ class _Course:
             break
         if not self.best:
             raise EquationInvalid(f"{self.simulator.system.name}: training never gave a finite loss; check the ranges")
+        self.take_best()
+
+    def take_best(self) -> None:
+        """The best network so far, to be asked."""
         self.network.load_state_dict(self.best)
         self.network.eval()
 
@@ -236,9 +250,9 @@ def _network(
 
 
 @torch.no_grad()
-def _calibrated(course: _Course, series: Series) -> AmortisedPosterior:
+def _calibrated(course: _Course, series: Series, *, n_simulations: int | None = None) -> AmortisedPosterior:
     simulator, network, generator = course.simulator, course.network, course.generator
-    measured = course._measure(course._draw(course.budget.calibration))
+    measured = course._measure(course._draw(n_simulations or course.budget.calibration))
     values, coordinates, rows = measured
     mixture = mixture_of(network, simulator, measured).to(torch.float64)
     ranks = mixture.marginal_cdf(coordinates.unsqueeze(1)).squeeze(1)
