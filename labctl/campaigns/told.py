@@ -45,19 +45,25 @@ def of_training(key: str, budget_s: float | None = None) -> Translate:
     def translate(event: Any) -> Iterable[Event]:
         nonlocal n_iterations
         match event:
-            case StartJudged(draw=draw, n_drawn=total, best=best):
+            case StartJudged(draw=draw, n_drawn=total, score=value, best=best):
+                yield Figures(f"{key}/starts", draw, {"score of each random start": value, "best so far": best})
                 yield Progress(key, draw, total, f"random starts: best {best:.4f}")
             case Iteration(iteration=n_iterations, n_iterations=total, loss=loss, seconds=seconds, skipped=skipped):
                 share = max(n_iterations / total, seconds / budget_s if budget_s else 0.0)
-                yield Figures(key, n_iterations, {"loss": loss})
+                yield Figures(key, n_iterations, {_of_start("loss", event): loss})
                 of_no_use = f", {skipped} passes not finite and skipped" if skipped else ""
                 yield Progress(key, share, 1.0, f"loss {loss:.4f}{of_no_use}")
             case Validation(iteration=n_iterations, score=value):
-                yield Figures(key, n_iterations, {"validation": value})
+                yield Figures(key, n_iterations, {_of_start("validation", event): value})
             case _:
                 yield Figures(key, n_iterations, {})
 
     return translate
+
+
+def _of_start(figure: str, event: Iteration | Validation) -> str:
+    """A figure's name, with the number of the start where several are trained."""
+    return figure if event.start is None else f"{figure}, start {event.start + 1}"
 
 
 def of_search(key: str) -> Translate:

@@ -11,6 +11,8 @@ from labctl.commands import cascade, close_gap, compare_noise, network_check, ne
 from labctl.commands.arguments import positive_seconds, seed
 from labctl.commands.network_arguments import add_network_arguments, conditions_from, load_twins, ranges_from
 from labctl.commands.network_wanted import description_of, wanted_network
+from labctl.errors import UsageError
+from labctl.unfinished import STATE, unfinished
 
 TASK_HELP = (
     "narma10, narma30, mackey_glass, lorenz, memory_capacity, delayed_parity, sine_square, spoken_digits or "
@@ -23,6 +25,7 @@ __all__ = [
     "load_twins",
     "ranges_from",
     "run_optimise",
+    "unfinished",
     "wanted_network",
 ]
 
@@ -54,70 +57,32 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run_optimise(options: argparse.Namespace) -> int:
     """Optimise, with a progress bar, and save the wirings with what they promise."""
     from labctl.campaign import run
-    from labctl.campaigns.network_files import save_network
-    from labctl.campaigns.network_needs import jump_warnings
-    from labctl.campaigns.optimise_network import allowed_ranges, optimise_network
-    from labctl.clearance import shortcomings
+    from labctl.campaigns.optimise_into import optimise_into
+    from labctl.commands.close_gap import files_from
     from labctl.console import Console
-    from labctl.provenance import collect_provenance
-    from labctl.station import load_station
-    from twins.network.multi_start_state import forget_choice
 
-    station = load_station(options.station) if options.station else None
-    description = description_of(options, station=station)
-    given = load_twins(options.twin)
-    wanted = wanted_network(options, description, given, station)
-    for fault in (fault for name, one in given.gates.items() for fault in shortcomings(name, one)):
-        sys.stderr.write(f"WARNING {fault}; `labctl deploy` will refuse this network\n")
-    ranges = allowed_ranges(given.twins, station, ranges_from(options.range), options=wanted.plan.device_options)
-    for told in jump_warnings(wanted.plan, station, ranges=ranges) if station else ():
-        sys.stderr.write(f"WARNING {told}\n")
-    state = unfinished(options.out, resume=options.resume)
-    campaign = optimise_network(
-        given.twins,
-        wanted.plan,
-        ranges=ranges,
-        conditions=wanted.conditions,
-        seed=wanted.seed,
-        examples_seed=wanted.examples_seed,
-        state=state,
+    if (options.network is None) == (options.task is None):
+        raise UsageError("give either NETWORK.toml, the file that describes the network, or --task NAME")
+    unfinished(options.out, resume=options.resume)
+    twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
+    campaign = optimise_into(
+        options.out,
+        twins,
+        network=options.network,
+        task=options.task,
+        station=options.station,
+        ranges=ranges_from(options.range),
+        conditions=conditions_from(options.condition, {}),
+        seconds=options.seconds,
+        seed=options.seed,
+        resume=options.resume,
     )
     try:
-        optimised = run(campaign, on_event=Console())
+        promised = run(campaign, on_event=Console())
     except KeyboardInterrupt:
+        state = options.out / STATE
         if state.exists():
             sys.stderr.write(f"{state}: what was done so far; the same command with --resume goes on from there\n")
         raise
-    trained = wanted.plan.trained_conditions
-    save_network(
-        options.out,
-        optimised,
-        conditions={name: value for name, value in wanted.conditions.items() if name not in trained},
-        gates=given.gates,
-        provenance=collect_provenance(simulated=given.simulated, seed=wanted.seed),
-        network_file=wanted.text,
-    )
-    forget_choice(state)
-    promised = {
-        "task": optimised.plan.task.name,
-        "simulated": given.simulated,
-        "promised": optimised.promise.mean,
-        "promised_std": optimised.promise.std,
-        **optimised.promise.details,
-        "trained_conditions": {name: optimised.wiring.conditions[name] for name in trained},
-    }
-    sys.stdout.write(json.dumps({**promised, "folder": str(options.out)}, indent=2) + "\n")
+    sys.stdout.write(json.dumps(promised, indent=2) + "\n")
     return 0
-
-
-def unfinished(folder: Path, *, resume: bool) -> Path:
-    """The file in which the optimiser keeps how far it is; raises UsageError if one is there and nobody said --resume."""
-    from labctl.errors import UsageError
-
-    state = folder / "unfinished.json"
-    if state.exists() and not resume:
-        raise UsageError(
-            f"{state}: an interrupted run lies there; go on with --resume, or remove it and begin anew, or "
-            "choose another --out"
-        )
-    return state

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from labctl.errors import UsageError
+from labctl.given_twins import GivenTwins, given_twins
 
-if TYPE_CHECKING:
-    from twins.ensemble import AnyTwin
+__all__ = ["GivenTwins", "add_network_arguments", "conditions_from", "load_twins", "ranges_from"]
 
 
 def add_network_arguments(
@@ -38,60 +36,20 @@ def add_network_arguments(
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class GivenTwins:
-    """twins: by device. conditions: under which all were recorded. simulated: whether any device was. gates: of each
-    twin, empty for one that was not judged."""
-
-    twins: Mapping[str, AnyTwin]
-    conditions: Mapping[str, float]
-    simulated: bool
-    gates: Mapping[str, dict[str, Any]]
-
-    def of(self, devices: Sequence[str]) -> GivenTwins:
-        """Those of the devices of a network. Raises UsageError for a twin that no node needs; a missing one is told
-        elsewhere, with its line."""
-        needless = [name for name in self.twins if name not in devices]
-        if needless:
-            raise UsageError(
-                f"--twin {needless[0]}=…: the network has no node on {needless[0]}; it has nodes on {', '.join(devices)}"
-            )
-        return self
-
-    @property
-    def dt_s(self) -> float:
-        """Sampling time of the first."""
-        return float(next(iter(self.twins.values())).spec.dt_s)
-
-
 def load_twins(arguments: Sequence[str]) -> GivenTwins:
     """DEVICE=FILE arguments, each a twin or an ensemble.
 
     Raises UsageError for another form, for a device named twice, or for twins of contradicting conditions.
     """
-    from twins import read_provenance
-    from twins.ensemble_file import is_ensemble, load_any_twin, read_ensemble_provenance
-
-    twins: dict[str, AnyTwin] = {}
-    conditions: dict[str, float] = {}
-    gates: dict[str, dict[str, Any]] = {}
-    simulated = False
+    files: dict[str, str] = {}
     for argument in arguments:
         name, separator, path = argument.partition("=")
         if not separator or not name or not path:
             raise UsageError(f"--twin {argument!r}: expected DEVICE=FILE")
-        if name in twins:
+        if name in files:
             raise UsageError(f"--twin {argument!r}: a twin of {name} was given already")
-        twins[name] = load_any_twin(path)
-        provenance = read_ensemble_provenance(path) if is_ensemble(path) else read_provenance(path)
-        gates[name] = dict(provenance.get("gates") or {})
-        simulated = simulated or bool(provenance.get("simulated"))
-        for channel, value in provenance.get("conditions", {}).items():
-            if conditions.setdefault(channel, value) != value:
-                raise UsageError(
-                    f"{channel} was {conditions[channel]:g} for one twin and {value:g} for {name}: record them alike"
-                )
-    return GivenTwins(twins, conditions, simulated, gates)
+        files[name] = path
+    return given_twins(files)
 
 
 def ranges_from(arguments: Sequence[str]) -> dict[str, tuple[float, float]]:

@@ -143,12 +143,12 @@ class _Many:
                 state=None if self._file is None else self._file.of_start(start),
                 judge=self._judge,
             )
-            yield from self._counted(self._runs[start].begin())
+            yield from self._counted(start, self._runs[start].begin())
         for number in range(self._choice.n_rungs_done, len(self._ladder)):
             rung = self._ladder[number]
             for start in self._choice.kept:
                 try:
-                    yield from self._counted(self._runs[start].advance(rung.until / use.n_iterations))
+                    yield from self._counted(start, self._runs[start].advance(rung.until / use.n_iterations))
                 except NetworkDivergedError:
                     if number + 1 == len(self._ladder):
                         raise
@@ -198,14 +198,21 @@ class _Many:
     def _seconds(self) -> float:
         return self._choice.seconds + sum(run.seconds for run in self._runs.values())
 
-    def _counted(self, events: Generator[OptimiseEvent, None, None]) -> Generator[MultiStartEvent, None, None]:
-        """The events of one start with iterations and seconds of all."""
+    def _counted(
+        self, start: int, events: Generator[OptimiseEvent, None, None]
+    ) -> Generator[MultiStartEvent, None, None]:
+        """The events of one start with iterations and seconds of all, and its number where it is not the only one."""
+        number = start if len(self._ladder) > 1 else None
         for event in events:
             if isinstance(event, Iteration):
                 yield replace(
-                    event, iteration=self._n_iterations, n_iterations=self._use.n_iterations, seconds=self._seconds
+                    event,
+                    iteration=self._n_iterations,
+                    n_iterations=self._use.n_iterations,
+                    seconds=self._seconds,
+                    start=number,
                 )
             elif isinstance(event, Validation):
-                yield replace(event, iteration=self._n_iterations, seconds=self._seconds)
+                yield replace(event, iteration=self._n_iterations, seconds=self._seconds, start=number)
             else:
                 yield event

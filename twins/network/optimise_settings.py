@@ -59,7 +59,8 @@ class OptimiserSettings:
 @dataclass(frozen=True, slots=True)
 class Iteration:
     """One optimisation step. loss: mean squared error over the targets' variance, or cross-entropy, without any penalty, NaN where
-    features were not finite; seconds since the start. skipped: passes so far that moved nothing, not being finite."""
+    features were not finite; seconds since the start. skipped: passes so far that moved nothing, not being finite. start:
+    number of the start that moved, where several are trained."""
 
     iteration: int
     n_iterations: int
@@ -67,17 +68,19 @@ class Iteration:
     learning_rate: float
     seconds: float
     skipped: int = 0
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """The network was judged. best: it is the best so far, and kept."""
+    """The network was judged. best: it is the best so far, and kept. start: as of an Iteration."""
 
     iteration: int
     score: float
     accuracy: float | None
     best: bool
     seconds: float
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
