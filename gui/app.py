@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from types import FrameType, TracebackType
 
-from PySide6.QtCore import QSettings, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import QApplication
 
 from gui.main_window import MainWindow
-from gui.theme import THEMES, system_theme
-from gui.trouble import trouble_of
+from gui.shell.settings import open_settings
+from gui.theme import THEMES
 from labctl.errors import UsageError
 
 SWITCH_INTERVAL_S = 0.001
@@ -32,11 +32,9 @@ def main(*, station: Path | None, simulated: bool, runs_folder: Path | None, the
             "no fonts are installed, all text would be empty boxes; on Debian: apt install fonts-dejavu-core"
         )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    window = MainWindow(
-        runs_folder=runs_folder, theme=THEMES[theme] if theme else system_theme(), settings=QSettings("labctl", "gui")
-    )
+    window = MainWindow(runs_folder=runs_folder, theme=THEMES[theme] if theme else None, settings=open_settings())
     window.closed.connect(application.quit)
-    window.outcome.log.said.connect(lambda line: sys.stderr.write(f"{line}\n"))
+    window.log.said.connect(lambda line: sys.stderr.write(f"{line}\n"))
     _take_signals(window)
     _show_faults(window)
     window.show()
@@ -63,6 +61,6 @@ def _show_faults(window: MainWindow) -> None:
 
     def show(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         sys.__excepthook__(kind, error, where)
-        window.controller.troubled.emit(trouble_of(error, doing="In the window"))
+        window.desk.trouble(error, doing="In the window")
 
     sys.excepthook = show

@@ -21,7 +21,7 @@ from labctl.bench import Bench
 from labctl.campaign import Campaign, Journal
 from labctl.errors import SafetyError, UsageError
 from labctl.safety import SafeReport
-from labctl.simulation import SimulatedBench, write_demo_station
+from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
 
 PATIENCE_S = 0.3
 """How long a campaign may take to end by itself before the outputs are made safe under it."""
@@ -46,10 +46,12 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A bench, and the simulation behind it where this window started one."""
+    """A bench, and the simulation behind it where this window started one: its process, its name, its station file's folder."""
 
     bench: Bench
     simulation: SimulatedBench | None = None
+    simulated_name: str = ""
+    folder: tempfile.TemporaryDirectory[str] | None = None
 
 
 class Controller(QObject):
@@ -93,9 +95,14 @@ class Controller(QObject):
         """Open the station of a file; `opened` or `troubled` follows."""
         self._open(lambda: Opened(Bench.open(path)), f"Opening {path}")
 
-    def open_simulated(self) -> None:
-        """Start the simulated demo bench in a process of its own and open it."""
-        self._open(_start_simulation, "Starting the simulated bench")
+    @property
+    def simulated_name(self) -> str:
+        """Which of the simulated benches that come with labctl this window started; "" for none."""
+        return self._held.simulated_name if self._held else ""
+
+    def open_simulated(self, name: str = "demo") -> None:
+        """Start a simulated bench that comes with labctl in a process of its own and open it."""
+        self._open(lambda: _start_simulation(name), f"Starting the simulated bench {name}")
 
     def run(self, offer: Offer, *, folder: Path, seed: int) -> None:
         """Run a campaign as soon as the bench is free; `ended` follows, after the outputs were made safe."""
@@ -189,7 +196,7 @@ class Controller(QObject):
             self._live.watch(bench)
             self._trouble(error, f"Starting {offer.title}")
             return
-        self.bridge.start(_when_started(lambda: offer.make(bench, folder, seed)), journal=journal)
+        self.bridge.start(_when_started(lambda: offer.make(bench, folder, seed)), journal=journal, pause=offer.pause)
         self._from_samples.start()
 
     def _campaign_ended(self, ended: Ended) -> None:
@@ -236,6 +243,8 @@ class Controller(QObject):
         finally:
             if held.simulation is not None:
                 held.simulation.stop()
+            if held.folder is not None:
+                held.folder.cleanup()
         return report
 
     def _gone(self, report: SafeReport | None) -> None:
@@ -271,11 +280,13 @@ def _when_started(make: Callable[[], Campaign[Any]]) -> Campaign[Any]:
     return (yield from make())
 
 
-def _start_simulation() -> Opened:
-    simulation = SimulatedBench.start()
+def _start_simulation(name: str) -> Opened:
+    simulation = SimulatedBench.start(bundled_bench(name))
+    folder = tempfile.TemporaryDirectory(prefix="labctl-gui-")  # lives as long as the bench: its station can be shown
     try:
-        with tempfile.TemporaryDirectory(prefix="labctl-gui-") as folder:
-            return Opened(Bench.open(write_demo_station(simulation, Path(folder) / "station.toml")), simulation)
+        station = simulation.write_station(Path(folder.name) / f"{name}.toml", bundled_station(name))
+        return Opened(Bench.open(station), simulation, name, folder)
     except BaseException:
         simulation.stop()
+        folder.cleanup()
         raise

@@ -30,6 +30,7 @@ from gui.work import Work, WorkState
 from labctl.calls import Call, perform
 from labctl.errors import UsageError
 from labctl.job import JOB_FILE, Job, save_job
+from labctl.marked_simulated import marked_simulated
 from labctl.script import script_of, script_of_calls
 
 
@@ -45,6 +46,7 @@ class Desk(QObject):
     noted = Signal(str)
     panel_asked = Signal(str, object)
     script_asked = Signal(str, str)
+    simulated_changed = Signal(object)
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Desk(QObject):
         self.theme = theme or system_theme()
         self.undo = QUndoStack(self)
         self.works: list[Work] = []
+        self.simulated: dict[str, str] = {}
         self._runs_folder = runs_folder
         self._on_bench: Work | None = None
         self._keep: list[Callable[[], None]] = []
@@ -118,6 +121,23 @@ class Desk(QObject):
         title = title or (what.title if isinstance(what, Job) else "What the window did")
         self.script_asked.emit(title, self.script_of(what, title=title))
 
+    def stop_all(self) -> None:
+        """Stop every work, those that wait first, so that none begins in place of another."""
+        for work in sorted(self.works, key=lambda work: work.state is not WorkState.WAITING):
+            if not work.over:
+                work.stop()
+
+    def stop_bench_works(self) -> None:
+        """Stop what uses the bench and what waits for it: nothing may begin there after the outputs were made safe."""
+        for work in sorted(self.works, key=lambda work: work.state is not WorkState.WAITING):
+            if not work.over and work.job.needs_bench:
+                work.stop()
+
+    @property
+    def busy_works(self) -> list[Work]:
+        """The works that run, here or in a process of their own."""
+        return [work for work in self.works if not work.over and work.state is not WorkState.WAITING]
+
     # ---- words -----------------------------------------------------------------------------------------------------
 
     def call(
@@ -144,6 +164,33 @@ class Desk(QObject):
     def show_panel(self, key: str, *, files: Sequence[Path] = ()) -> None:
         """Go to another panel, and hand it files."""
         self.panel_asked.emit(key, list(files))
+
+    # ---- what is simulated -----------------------------------------------------------------------------------------
+
+    def mark_simulated(self, panel: str, what: str) -> None:
+        """Say that a panel shows something simulated, and what, for the banner over all panels; "" when it does not any more."""
+        if self.simulated.get(panel, "") == what:
+            return
+        if what:
+            self.simulated[panel] = what
+        else:
+            self.simulated.pop(panel, None)
+        self.simulated_changed.emit(dict(self.simulated))
+
+    def look_for_simulated(self, panel: str, paths: Sequence[Path]) -> None:
+        """Look into the files that a panel shows, in a thread; where one of them is marked as simulated, so is the panel."""
+        wanted = tuple(dict.fromkeys(paths))
+
+        def found(simulated: Path | None) -> None:
+            if simulated is not None:
+                self.mark_simulated(panel, simulated.name)
+
+        self.call(
+            lambda: next((path for path in wanted if marked_simulated(path)), None),
+            done=found,
+            failed=lambda error: self.trouble(error, doing="Looking whether files are simulated"),
+            name="simulated",
+        )
 
     # ---- appearance and memory -------------------------------------------------------------------------------------
 
@@ -199,7 +246,9 @@ class Desk(QObject):
         self._on_bench = work
         work.box = self.bridge.box
         work.started(self.controller.stop)
-        offer = Offer(job.title, "", lambda bench, folder, _seed: perform(job.call, bench=bench, folder=folder))
+        offer = Offer(
+            job.title, "", lambda bench, folder, _seed: perform(job.call, bench=bench, folder=folder), work.wants_pause
+        )
         self.controller.run(offer, folder=job.folder, seed=job.seed or 0)
 
     def _refuse(self, work: Work, error: BaseException) -> None:

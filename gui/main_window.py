@@ -1,299 +1,405 @@
-"""The window: banner, safe button, station, campaign, plots, outcome."""
+"""The window: one top bar, the list of panels, the panel that is shown, help, log. What panels do is theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSettings, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QKeySequence
-from PySide6.QtWidgets import (
-    QApplication,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QMainWindow,
-    QSplitter,
-    QTabWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QSettings, Qt, QTimer, QUrl, Signal
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
-from gui.bridge import Bridge, Ended, Frame
-from gui.controller import Controller, State
-from gui.live_values import Readings
-from gui.offers import Offer, Offers, offers_of
+from gui.controller import State
+from gui.desk import Desk
+from gui.models.log import Line, LogModel
 from gui.panels.messages import ErrorPanel, Farewell, read_back_text
-from gui.panels.outcome import OutcomePanel
-from gui.panels.run import RunPanel
-from gui.panels.station import StationPanel
-from gui.panels.widgets import button
-from gui.plots.drive_response import DriveResponsePlot
-from gui.plots.learning_plot import LearningPlot
-from gui.theme import THEMES, Theme, apply_theme, system_theme
+from gui.shell.about import About
+from gui.shell.appearance import Appearance
+from gui.shell.help_pane import HelpPane
+from gui.shell.help_texts import KEYS, help_of
+from gui.shell.log_dock import LogDock
+from gui.shell.log_file import LogFile
+from gui.shell.menus import Menus
+from gui.shell.navigation import MOST_KEYS, Navigation
+from gui.shell.panel_entries import PanelEntry, found_panels
+from gui.shell.panel_stack import PanelStack
+from gui.shell.parting import Parting
+from gui.shell.settings import Kept
+from gui.shell.simulated_files import SimulatedFiles
+from gui.shell.status_row import StatusRow
+from gui.shell.top_bar import TopBar
+from gui.theme import Theme
 from gui.trouble import Trouble
+from gui.widgets.script_window import ScriptWindow
+from gui.work import Work
 from labctl.bench import Bench
+from labctl.errors import LabctlError, UsageError
 from labctl.safety import SafeReport
+
+if TYPE_CHECKING:
+    from gui.panels.panel import Panel
 
 FAREWELL_MS = 2500
 """How long the window shows what was read back before it closes by itself."""
 DEFAULT_SIZE = (1280, 800)
-WELCOME = "No station open: open one (Ctrl+O), or the simulated bench (Ctrl+Shift+O)"
-SAFE_TIP = """Stop what is running and bring every output to its safe value, read back.
-Esc does the same from anywhere in the window; pressed by mistake it costs a run, never a device."""
+LOG_WRITE_MS = 1000
+FIRST_PANEL = "start"
 
 
 class MainWindow(QMainWindow):
-    """One bench, one campaign at a time. `campaigns` says what can be run on a bench."""
+    """One bench; any number of panels, each made when it is first wanted. `panels` are those of the entry points, if not given."""
 
     closed = Signal()
 
     def __init__(
         self,
         *,
-        campaigns: Offers = offers_of,
         runs_folder: Path | None = None,
         theme: Theme | None = None,
         settings: QSettings | None = None,
         farewell_ms: int = FAREWELL_MS,
+        panels: Sequence[PanelEntry] | None = None,
     ) -> None:
         super().__init__()
-        self._campaigns = campaigns
-        self._settings = settings
-        self._farewell_ms = farewell_ms
-        self._may_close = False
-        self.bridge = Bridge(self)
-        self.controller = Controller(self.bridge, self)
-        self._theme = theme or system_theme()
-        self.banner = QLabel("SIMULATED: every instrument and device on this bench is a simulation")
-        self.banner.setObjectName("banner")
-        self.error_panel = ErrorPanel()
-        self.farewell = Farewell()
-        self.safe_button = button(
-            "ALL OUTPUTS SAFE  (Esc)", SAFE_TIP, self.controller.make_safe, name="All outputs safe"
+        self.kept = Kept(settings)
+        self._given_runs_folder = runs_folder is not None
+        self.appearance = Appearance(self.kept, theme=theme, parent=self)
+        self.desk = Desk(
+            runs_folder=runs_folder or Path(self.kept.text("runs_folder") or "labctl-runs").absolute(),
+            theme=self.appearance.theme,
+            settings=settings,
+            parent=self,
         )
-        self.safe_button.setObjectName("safe")
-        self.station_label = QLabel(WELCOME)
-        self.state_label = QLabel()
-        self.outputs_label = QLabel()
-        self.station_panel = StationPanel()
-        self.run_panel = RunPanel(runs_folder=runs_folder or Path("labctl-runs").absolute())
-        self.trace_plot = DriveResponsePlot(self.bridge.box.samples, self._theme)
-        self.learning_plot = LearningPlot(self._theme)
-        self.outcome = OutcomePanel()
+        self.controller = self.desk.controller
+        self.entries = tuple(found_panels() if panels is None else panels)
+        self.log = LogModel(self)
+        self.log_file = LogFile(self.desk.runs_folder)
+        self.top_bar = TopBar(self.make_safe)
+        self.safe_button, self.banner = self.top_bar.safe_button, self.top_bar.banner
+        self.error_panel, self.farewell, self.help_pane = ErrorPanel(), Farewell(), HelpPane()
+        self.log_dock, self.status_row = LogDock(self.log), StatusRow()
+        self.navigation = Navigation(self.entries, self.desk.theme)
+        self.stack = PanelStack(self.entries, lambda kind: kind(self.desk))
+        self.parting = Parting(self, farewell_ms=farewell_ms)
+        self._outputs = ""
         self._lay_out()
-        self._make_actions()
+        self.menus = Menus(self, self.menuBar())
         self._connect()
-        self.use_theme(self._theme.name)
+        self.appearance.apply()
         self._show_state(State.EMPTY)
-        self._restore_geometry()
+        self._restore()
+        self.navigation.setFocus()  # not the safe button, which would be pressed by a space meant for something else
 
     # ---- building --------------------------------------------------------------------------------------------------
 
     def _lay_out(self) -> None:
         self.setWindowTitle("labctl")
         self.resize(*DEFAULT_SIZE)
-        self.banner.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.banner.hide()
-        for label, name in (
-            (self.station_label, "Station"),
-            (self.state_label, "State"),
-            (self.outputs_label, "Outputs"),
-        ):
-            label.setAccessibleName(name)
-        self.plots = QTabWidget()
-        self.plots.addTab(self.trace_plot, "Drive and response")
-        self.plots.addTab(self.learning_plot, "Learning")
-        self._right = _split(Qt.Orientation.Vertical, (self.plots, 3), (self.outcome, 2))
-        work = QWidget()
-        column = QVBoxLayout(work)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self.run_panel)
-        column.addWidget(self._right, 1)
-        self._middle = _split(Qt.Orientation.Horizontal, (self.station_panel, 2), (work, 3))
-        self._middle.setSizes([492, 788])
-        self._right.setSizes([400, 260])
+        self._beside = QSplitter(Qt.Orientation.Horizontal)
+        self._beside.addWidget(self.stack)
+        self._beside.addWidget(self.help_pane)
+        self._beside.setStretchFactor(0, 1)
+        self._beside.setChildrenCollapsible(False)
+        self._beside.setSizes([800, 320])
+        self._above = QSplitter(Qt.Orientation.Vertical)
+        self._above.addWidget(self._beside)
+        self._above.addWidget(self.log_dock)
+        self._above.setStretchFactor(0, 1)
+        self._above.setChildrenCollapsible(False)
+        self._above.setSizes([560, 150])
+        self.log_dock.hide()
+        middle = QHBoxLayout()
+        middle.setSpacing(0)
+        middle.addWidget(self.navigation)
+        middle.addWidget(self._above, 1)
         whole = QWidget()
         column = QVBoxLayout(whole)
-        column.setContentsMargins(6, 6, 6, 6)
-        for widget in (self.banner, self._top_row(), self.farewell, self.error_panel):
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        for widget in (self.top_bar, self.farewell, self.error_panel):
             column.addWidget(widget)
-        column.addWidget(self._middle, 1)
+        column.addLayout(middle, 1)
+        column.addWidget(self.status_row)
         self.setCentralWidget(whole)
-
-    def _top_row(self) -> QWidget:
-        row = QWidget()
-        texts = QVBoxLayout()
-        texts.setSpacing(2)
-        texts.addWidget(self.station_label)
-        texts.addWidget(self.state_label)
-        texts.addWidget(self.outputs_label)
-        layout = QHBoxLayout(row)
-        layout.setContentsMargins(4, 0, 0, 0)
-        layout.addLayout(texts, 1)
-        layout.addWidget(self.safe_button)
-        return row
-
-    def _make_actions(self) -> None:
-        file_menu = self.menuBar().addMenu("&File")
-        self.open_action = self._action("&Open station …", "Ctrl+O", self._choose_station)
-        self.simulate_action = self._action("Open &simulated bench", "Ctrl+Shift+O", self.controller.open_simulated)
-        self.quit_action = self._action("&Quit", "Ctrl+Q", self.close)
-        file_menu.addActions([self.open_action, self.simulate_action])
-        file_menu.addSeparator()
-        file_menu.addAction(self.quit_action)
-        bench_menu = self.menuBar().addMenu("&Bench")
-        self.safe_action = self._action("&All outputs safe", "Esc", self.controller.make_safe)
-        bench_menu.addAction(self.safe_action)
-        view_menu = self.menuBar().addMenu("&View")
-        group = QActionGroup(self)
-        for name, theme in THEMES.items():
-            action = QAction(name.capitalize(), group, checkable=True, checked=theme is self._theme)
-            action.triggered.connect(lambda _, name=name: self.use_theme(name))
-            view_menu.addAction(action)
-
-    def _action(self, text: str, keys: str, act: object) -> QAction:
-        action = QAction(text, self, shortcut=QKeySequence(keys))
-        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
-        action.triggered.connect(lambda _: act())  # type: ignore[operator]
-        return action
+        for number in range(1, MOST_KEYS + 1):
+            keys = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
+            keys.activated.connect(lambda number=number: self.navigation.choose_number(number))
 
     def _connect(self) -> None:
-        controller = self.controller
-        self.run_panel.run_asked.connect(self._run)
-        self.run_panel.stop_asked.connect(controller.stop)
-        self.farewell.leave.connect(self.leave)
-        self.bridge.frame.connect(self._show_frame)
+        desk, controller = self.desk, self.controller
         controller.state_changed.connect(self._show_state)
         controller.opened.connect(self._show_bench)
-        controller.readings.connect(self._show_readings)
         controller.made_safe.connect(self._show_safe)
-        controller.ended.connect(self._show_end)
-        controller.troubled.connect(self._show_trouble)
-        controller.parted.connect(self._part)
+        desk.troubled.connect(self._show_trouble)
+        desk.noted.connect(self.log.note)
+        desk.panel_asked.connect(self.show_panel)
+        desk.script_asked.connect(self._show_script_text)
+        desk.work_started.connect(self._follow)
+        desk.work_ended.connect(self._tell_end)
+        desk.simulated_changed.connect(self._show_simulated)
+        desk.runs_folder_changed.connect(self._use_runs_folder)
+        self.appearance.changed.connect(self._use_theme)
+        self.simulated_files = SimulatedFiles(desk, self.stack)
+        self.navigation.chosen.connect(self.show_panel)
+        self.stack.failed.connect(self._show_trouble)
+        self.status_row.log_button.toggled.connect(self._show_log)
+        self.log_dock.file_asked.connect(self._show_log_file)
+        self.log.added.connect(self._take_lines)
+        desk.bridge.tick.connect(self._tick)
+        self._log_timer = QTimer(self, interval=LOG_WRITE_MS)
+        self._log_timer.timeout.connect(self._write_log)
+        self._log_timer.start()
+
+    # ---- panels ----------------------------------------------------------------------------------------------------
+
+    def show_panel(self, key: str, files: Sequence[Path] = ()) -> Panel | None:
+        """Go to a panel, loading it if need be, and hand it files; None where it cannot be loaded, which it then shows."""
+        if all(entry.key != key for entry in self.entries):
+            self.desk.trouble(
+                UsageError(f"there is no panel {key!r}; there are {self._keys()}"), doing="Going to a panel"
+            )
+            return None
+        self.stack.show_key(key)
+        self.navigation.show_chosen(key)
+        panel = self.stack.current
+        if panel is not None and files:
+            panel.take_files(files)
+            self.desk.look_for_simulated(key, files)
+        if not self.help_pane.isHidden():
+            self.show_help()
+        return panel
+
+    def toggle_help(self) -> None:
+        """Show the help for the panel, or hide it."""
+        if self.help_pane.isVisible():
+            self.help_pane.hide()
+        else:
+            self.show_help()
+
+    def show_help(self) -> None:
+        """Show the help for the panel that is shown."""
+        entry = next(entry for entry in self.entries if entry.key == self.stack.key)
+        panel = self.stack.current
+        self.help_pane.tell(
+            help_of(type(panel), entry.key, entry.title) if panel else f"# {entry.title}\n\n{entry.tip}"
+        )
+
+    def show_keys(self) -> None:
+        """Show all keys."""
+        self.help_pane.tell(KEYS)
+
+    def show_about(self) -> None:
+        """Show versions and licence."""
+        About(self).show()
+
+    def show_script(self) -> None:
+        """Show what the panel would do, as a script."""
+        try:
+            job = None if self.stack.current is None else self.stack.current.script_job()
+            if job is None:
+                raise UsageError("this panel has nothing to write as a script now: choose first what it should do")
+            self.desk.show_script(job)
+        except (LabctlError, OSError) as error:
+            self.desk.trouble(error, doing="Show as script")
+
+    def save_script(self) -> None:
+        """Save what the panel would do as a Python file; the script window asks where."""
+        before = self._scripts()
+        self.show_script()
+        for window in self._scripts():
+            if window not in before:
+                window.save_button.click()
+
+    def _scripts(self) -> list[ScriptWindow]:
+        return [one for one in self.findChildren(ScriptWindow) if one.isVisible()]
+
+    def _show_script_text(self, title: str, text: str) -> None:
+        window = ScriptWindow(
+            title, text, failed=lambda error: self.desk.trouble(error, doing="Saving a script"), parent=self
+        )
+        window.setWindowFlag(Qt.WindowType.Tool)  # the keys of the main window, Esc above all, work there as well
+        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        window.show()
+
+    def _keys(self) -> str:
+        return ", ".join(entry.key for entry in self.entries)
 
     # ---- showing ---------------------------------------------------------------------------------------------------
 
     def _show_state(self, state: State) -> None:
-        self.state_label.setText(f"State: {state.value}")
-        self.run_panel.show_state(state)
-        for action in (self.open_action, self.simulate_action):
-            action.setEnabled(state is State.EMPTY)
-        if state is State.RUNNING:
-            self.outputs_label.setText("Outputs: in use by the campaign")
+        self._outputs = "outputs in use" if state is State.RUNNING else self._outputs
+        self._show_states()
+        self.menus.allow_opening(state is State.EMPTY)
+
+    def _show_states(self) -> None:
+        outputs = f"   ·   {self._outputs}" if self._outputs else ""
+        self.top_bar.state.say(f"{self.controller.state.value}{outputs}")
 
     def _show_bench(self, bench: Bench) -> None:
         station = bench.station
-        self.banner.setVisible(bench.simulated)
         marked = " [SIMULATED]" if bench.simulated else ""
         self.setWindowTitle(f"{station.name}{marked} – labctl")
-        self.station_label.setText(f"<b>{station.name}</b>{marked}")
-        self.station_label.setToolTip(str(station.path or ""))
-        self.outputs_label.setText("Outputs: as found, nothing was written yet")
-        self.station_panel.show_bench(bench)
-        self.trace_plot.show_channels(station.channels)
-        self.run_panel.show_offers(self._campaigns(bench))
-        self.outcome.log.note(f"Opened {station.name}{marked}: {', '.join(bench.identities) or 'no instruments'}")
-
-    def _show_frame(self, frame: Frame) -> None:
-        self.outcome.take(frame)
-        self.learning_plot.take(frame.events)
-        if self.trace_plot.isVisible():
-            self.trace_plot.refresh()
-        self.learning_plot.refresh()
-
-    def _show_readings(self, readings: Readings) -> None:
-        self.station_panel.show_readings(readings, complete=self.controller.state is State.READY)
-        self.outcome.steps.tick()
+        self.top_bar.show_station(station.name, str(station.path or ""), simulated=bench.simulated)
+        self._outputs = "outputs as found, nothing was written yet"
+        self.log.note(f"Opened {station.name}{marked}: {', '.join(bench.identities) or 'no instruments'}")
+        if station.path is not None and self.controller.simulation_pid is None:
+            self._show_recent(self.kept.keep_recent("recent_stations", str(station.path)))
 
     def _show_safe(self, report: SafeReport) -> None:
         text = read_back_text(report)
-        known = {one.channel: one.read_back for one in report.channels if one.read_back is not None}
-        self.station_panel.channels.show_values(known)
         if report.ok:
             values = ", ".join(f"{one.channel} {one.read_back:g} {one.unit}" for one in report.channels)
-            self.outputs_label.setText(f"Outputs: all safe, read back: {values}")
-            self.outcome.log.note(f"All outputs safe, read back: {values}")
+            self._outputs = f"all outputs safe, read back: {values}"
+            self.log.note(f"All outputs safe, read back: {values}")
         else:
-            self.outputs_label.setText("Outputs: NOT ALL KNOWN TO BE SAFE")
+            self._outputs = "OUTPUTS NOT ALL KNOWN TO BE SAFE"
             self._show_trouble(Trouble("Not all outputs are known to be safe", text, ""))
-        self.outputs_label.setToolTip(text)
+        self._show_states()
 
     def _show_trouble(self, trouble: Trouble) -> None:
         self.error_panel.tell(trouble)
-        self.outcome.log.error(f"{trouble.headline}: {trouble.message}")
+        self.log.error(f"{trouble.headline}: {trouble.message}")
 
-    def _show_end(self, ended: Ended) -> None:
-        self.outcome.end(ended)
-        self.trace_plot.refresh()
+    def _show_simulated(self, simulated: dict[str, str]) -> None:
+        titles = {entry.key: entry.title for entry in self.entries}
+        self.top_bar.show_simulated_files({titles.get(key, key): what for key, what in simulated.items()})
 
-    def use_theme(self, name: str) -> None:
-        """Change the appearance: "light" or "dark"."""
-        self._theme = theme = THEMES[name]
-        application = QApplication.instance()
-        if isinstance(application, QApplication):
-            apply_theme(application, theme)
-        self.trace_plot.use_theme(theme)
-        self.learning_plot.use_theme(theme)
+    def _follow(self, work: Work) -> None:
+        self.error_panel.hide()
+        self.log.note(f"{work.job.title}: {work.state.value}, into {work.job.folder}")
+        work.frame.connect(lambda frame: self.log.take(frame.events, frame.left_out))
+        work.changed.connect(self._show_works)
+        self._show_works()
 
-    # ---- acting ----------------------------------------------------------------------------------------------------
+    def _tell_end(self, work: Work) -> None:
+        self.log.note(f"{work.job.title}: {work.state.value}")
+        self._show_works()
 
-    def _choose_station(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open station", "", "Station files (*.toml);;All files (*)")
+    def _show_works(self) -> None:
+        works = self.desk.works
+        self.status_row.show_works(works)
+        self.navigation.panels.mark({work.panel: "▶" for work in self.desk.busy_works if work.panel})
+
+    def _tick(self) -> None:
+        if self.desk.busy_works:
+            self.status_row.show_works(self.desk.works)
+
+    # ---- appearance ------------------------------------------------------------------------------------------------
+
+    def use_theme(self, choice: str) -> None:
+        """Change the appearance: "light", "dark" or "system"."""
+        self.appearance.choose(choice)
+
+    def _use_theme(self, theme: Theme) -> None:
+        self.navigation.panels.use_theme(theme)
+        self.desk.use_theme(theme)
+
+    def toggle_log(self) -> None:
+        """Show or hide the log."""
+        self.status_row.log_button.toggle()
+
+    def _show_log(self, shown: bool) -> None:
+        self.log_dock.setVisible(shown)
+        self.menus.actions["log"].setChecked(shown)
+        if shown:
+            self.log_dock.view.scrollToBottom()
+
+    # ---- files -----------------------------------------------------------------------------------------------------
+
+    def choose_station(self) -> None:
+        """Ask which station to open."""
+        recent = self.kept.texts("recent_stations")
+        start = str(Path(recent[0]).parent) if recent else ""
+        path, _ = QFileDialog.getOpenFileName(self, "Open station", start, "Station files (*.toml);;All files (*)")
         if path:
             self.controller.open_station(Path(path))
 
-    def _run(self, offer: Offer, folder: Path, seed: int) -> None:
-        self.outcome.clear()
-        self.learning_plot.clear()
-        self.error_panel.hide()
-        self.outcome.log.note(f"Run: {offer.title}, seed {seed}, into {folder}")
-        self.controller.run(offer, folder=folder, seed=seed)
+    def open_simulated(self, name: str = "demo") -> None:
+        """Start one of the simulated benches that come with labctl, and open it."""
+        self.controller.open_simulated(name)
+
+    def choose_runs_folder(self) -> None:
+        """Ask where runs are kept from now on."""
+        chosen = QFileDialog.getExistingDirectory(self, "Folder for runs", str(self.desk.runs_folder))
+        if chosen:
+            self.desk.use_runs_folder(Path(chosen))
+
+    def _use_runs_folder(self, folder: Path) -> None:
+        self.log_file.use_folder(folder)
+        self.kept.keep("runs_folder", str(folder))
+        self.log.note(f"Runs are kept in {folder}")
+
+    def _show_recent(self, paths: Sequence[str]) -> None:
+        self.menus.show_recent(paths, self.controller.open_station)
+        self.menus.allow_opening(self.controller.state is State.EMPTY)
+
+    def _take_lines(self, lines: list[Line]) -> None:
+        self.log_file.take(lines)
+        self.status_row.show_line(lines[-1])
+
+    def _write_log(self) -> None:
+        if self.log_file.due():
+            self.desk.call(self.log_file.write, done=lambda _: None, failed=self._log_lost, name="log file")
+
+    def _log_lost(self, error: BaseException) -> None:
+        self._log_timer.stop()  # said once; the log in the window goes on
+        self.desk.trouble(error, doing=f"Writing {self.log_file.path}; the log is no longer kept")
+
+    def _show_log_file(self) -> None:
+        folder = self.log_file.path.parent
+        if folder.is_dir():
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+        else:
+            self.desk.note(f"The log will be kept in {self.log_file.path} as soon as there is a run")
+
+    # ---- acting ----------------------------------------------------------------------------------------------------
+
+    def make_safe(self) -> None:
+        """Stop what uses the bench, and bring every output to its safe value."""
+        self.desk.stop_bench_works()
+        self.controller.make_safe()
+
+    def stop_everything(self) -> None:
+        """Stop every work, on the bench and apart."""
+        self.desk.stop_all()
 
     # ---- parting ---------------------------------------------------------------------------------------------------
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Make the outputs safe first; the window closes when they were read back."""
-        if self._may_close or self.controller.state is State.PARTED:
-            self._save_geometry()
+        """Make the outputs safe first; the window closes when they were read back and no work is left."""
+        if self.parting.may_close:
+            self._keep()
+            self.log_file.write_if_possible()
             event.accept()
             self.closed.emit()
             return
         event.ignore()
-        self.controller.part()
-
-    def _part(self, report: SafeReport | None) -> None:
-        if report is None:
-            if self.controller.parted_well:
-                QTimer.singleShot(0, self.leave)  # Qt does not close a window again from within its closeEvent
-            return
-        self._show_safe(report)
-        self.farewell.tell(report)
-        if report.ok:
-            QTimer.singleShot(self._farewell_ms, self.leave)
+        self.parting.begin()
 
     def leave(self) -> None:
         """Close without further ado: what there was to make safe was made safe, or a person has read that it was not."""
-        if not self._may_close:
-            self._may_close = True
-            self.close()
+        self.parting.leave()
 
-    def _restore_geometry(self) -> None:
-        if self._settings is not None and self._settings.contains("geometry"):
-            self.restoreGeometry(self._settings.value("geometry"))
-            self._middle.restoreState(self._settings.value("middle"))
-            self._right.restoreState(self._settings.value("right"))
+    def _restore(self) -> None:
+        for splitter, key in ((self._beside, "beside"), (self._above, "above")):
+            if (blob := self.kept.blob(f"window/{key}")) is not None:
+                splitter.restoreState(blob)
+        if (blob := self.kept.blob("window/geometry")) is not None:
+            self.restoreGeometry(blob)
+        self.log_dock.hide()
+        self.help_pane.hide()
+        self.status_row.log_button.setChecked(self.kept.flag("window/log"))
+        self._show_recent(self.kept.texts("recent_stations"))
+        known = [entry.key for entry in self.entries]
+        if known:
+            first = FIRST_PANEL if FIRST_PANEL in known else known[0]
+            self.show_panel(self.kept.text("window/panel", first, allowed=known))
 
-    def _save_geometry(self) -> None:
-        if self._settings is not None:
-            self._settings.setValue("geometry", self.saveGeometry())
-            self._settings.setValue("middle", self._middle.saveState())
-            self._settings.setValue("right", self._right.saveState())
-
-
-def _split(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
-    splitter = QSplitter(orientation)
-    splitter.setChildrenCollapsible(False)
-    for number, (widget, share) in enumerate(parts):
-        splitter.addWidget(widget)
-        splitter.setStretchFactor(number, share)
-    return splitter
+    def _keep(self) -> None:
+        self.desk.keep_state()
+        self.kept.keep("window/geometry", self.saveGeometry())
+        self.kept.keep("window/beside", self._beside.saveState())
+        self.kept.keep("window/above", self._above.saveState())
+        self.kept.keep("window/log", self.status_row.log_button.isChecked())
+        self.kept.keep("window/panel", self.stack.key)

@@ -101,10 +101,10 @@ def apply_theme(application: QApplication, theme: Theme) -> None:
     """Give the whole application this appearance."""
     application.setStyle("Fusion")
     application.setPalette(theme.palette())
-    application.setStyleSheet(_style_sheet(theme))
+    application.setStyleSheet(_style_sheet(theme, points=application.font().pointSizeF()))
 
 
-def _style_sheet(theme: Theme) -> str:
+def _style_sheet(theme: Theme, *, points: float) -> str:
     return f"""
     QHeaderView::section {{ background: {theme.button}; color: {theme.text}; border: none;
                             border-right: 1px solid {theme.border}; padding: 3px 6px; }}
@@ -115,8 +115,20 @@ def _style_sheet(theme: Theme) -> str:
     QFrame#error {{ background: {theme.base}; border: 2px solid {VERMILLION}; border-radius: 4px; }}
     QFrame#farewell {{ background: {theme.base}; border: 2px solid {theme.good}; border-radius: 4px; }}
     QLabel#headline {{ font-weight: bold; }}
-    QPushButton#safe {{ background: {VERMILLION}; color: #FFFFFF; font-weight: bold; font-size: 15px;
-                        border: 2px solid {VERMILLION}; border-radius: 6px; padding: 8px 18px; }}
+    QLabel#title {{ font-weight: bold; font-size: {round(1.5 * points)}pt; }}
+    QLabel#dim {{ color: {theme.dim}; }}
+    QLabel#mark {{ font-weight: bold; font-size: {round(1.3 * points)}pt; color: {theme.good}; }}
+    QListView#navigation {{ background: {theme.window}; border: none; border-right: 1px solid {theme.border};
+                            outline: 0; padding: 2px; }}
+    QListView#navigation::item {{ padding: 7px 6px; border-radius: 4px; color: {theme.text}; }}
+    QListView#navigation::item:hover {{ background: {theme.button}; }}
+    QListView#navigation::item:selected {{ background: {theme.highlight}; color: #FFFFFF; }}
+    QPushButton#main {{ background: {theme.highlight}; color: #FFFFFF; font-weight: bold; border-radius: 4px;
+                        border: 1px solid {theme.highlight}; padding: 4px 14px; }}
+    QPushButton#main:hover, QPushButton#main:focus {{ border-color: {theme.text}; }}
+    QPushButton#main:disabled {{ background: {theme.button}; color: {theme.dim}; border-color: {theme.border}; }}
+    QPushButton#safe {{ background: {VERMILLION}; color: #FFFFFF; font-weight: bold; font-size: {round(1.15 * points)}pt;
+                        border: 2px solid {VERMILLION}; border-radius: 6px; padding: 5px 18px; }}
     QPushButton#safe:hover, QPushButton#safe:focus {{ border-color: {theme.text}; }}
     QPushButton#safe:pressed {{ background: #A84300; }}
     """

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from labctl.bench import Bench
-from labctl.campaign import Journal, run
+from labctl.campaign import Campaign, Journal, run
 from labctl.campaigns.close_the_loop import LoopSettings
 from labctl.campaigns.fit_twin import FitSettings
 from labctl.campaigns.reported_loop import close_the_loop_and_report
@@ -44,6 +44,12 @@ def loop_settings_of(station: Station) -> LoopSettings:
     """The demo's settings for the demo's simulated bench, the defaults for any other."""
     known = station.simulated and set(station.devices) == set(FITS) and set(CONDITIONS) <= set(station.channels)
     return DEMO_SETTINGS if known else LoopSettings()
+
+
+def close_the_known_loop(bench: Bench, *, folder: Path, seed: int) -> Campaign[LoopOutcome]:
+    """`close_the_loop_and_report` with what is known of the bench: the demo's settings on the demo's bench (as `labctl demo`)."""
+    settings = loop_settings_of(bench.station)
+    return close_the_loop_and_report(bench, folder=folder, seed=seed, settings=settings)
 
 
 def run_demo(

@@ -26,10 +26,12 @@ class Line:
 class LogModel(RowsModel):
     """One row a line; the oldest go when there are more than `MOST_LINES`.
 
-    `said` is emitted with each line of the window's own (not those of events), for the terminal.
+    `said` is emitted with each line of the window's own (not those of events), for the terminal; `added` with every line,
+    a list at a time, for the log file.
     """
 
     said = Signal(str)
+    added = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         columns = (
@@ -59,15 +61,25 @@ class LogModel(RowsModel):
             lines.append(
                 Line(now, "WARNING", f"{left_out} events came faster than they could be shown and are left out")
             )
-        self.extend(lines, at_most=MOST_LINES)
+        self._append(lines)
 
     def text(self) -> str:
         """All lines, for the clipboard."""
-        return "\n".join(f"{line.when:%Y-%m-%d %H:%M:%S} {line.level} {line.text}" for line in self.rows)
+        return text_of(self.rows)
+
+    def _append(self, lines: list[Line]) -> None:
+        if lines:
+            self.extend(lines, at_most=MOST_LINES)
+            self.added.emit(lines)
 
     def _add(self, level: str, text: str) -> None:
-        self.extend([Line(datetime.now(), level, text)], at_most=MOST_LINES)
+        self._append([Line(datetime.now(), level, text)])
         self.said.emit(text if level == "note" else f"{level} {text}")
+
+
+def text_of(lines: Iterable[Line]) -> str:
+    """Lines as plain text, with date and time."""
+    return "\n".join(f"{line.when:%Y-%m-%d %H:%M:%S} {line.level} {line.text}" for line in lines)
 
 
 def _said(event: Event) -> tuple[str, str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, Qt
+from PySide6.QtCore import QAbstractItemModel, QEvent, QModelIndex, QPersistentModelIndex, QRect, Qt
 from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QPainter, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -13,21 +13,38 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.models.rows import RowsModel
 from gui.models.steps import FRACTION_ROLE
 from gui.theme import BLUE, VERMILLION
 
 PADDING = 8
 
 
+class Table(QTableView):
+    """A table whose rows have room for so many lines of text, of whatever size."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self._lines = lines
+        self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Another size of text needs other rows."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._fit()
+
+    def _fit(self) -> None:
+        self.verticalHeader().setDefaultSectionSize(PADDING + self._lines * self.fontMetrics().lineSpacing())
+
+
 def table(
-    model: RowsModel, *, name: str, stretch: int, widths: dict[int, int] | None = None, lines: int = 1
+    model: QAbstractItemModel, *, name: str, stretch: int, widths: dict[int, int] | None = None, lines: int = 1
 ) -> QTableView:
     """A read-only table of whole rows of `lines` lines; column `stretch` takes the room that the others leave.
 
     Ctrl+C copies the chosen rows.
     """
-    view = QTableView()
+    view = Table(lines)
     view.setModel(model)
     view.setAccessibleName(name)
     view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -38,7 +55,6 @@ def table(
     view.setWordWrap(False)
     view.setTabKeyNavigation(False)
     view.verticalHeader().hide()
-    view.verticalHeader().setDefaultSectionSize(PADDING + lines * view.fontMetrics().lineSpacing())
     header = view.horizontalHeader()
     header.setHighlightSections(False)
     for column, width in (widths or {}).items():

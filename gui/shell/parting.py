@@ -1,0 +1,71 @@
+"""How the window closes: outputs safe first and read back, works stopped, nothing left running."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer
+
+from gui.controller import State
+from labctl.apart import PATIENCE_S
+from labctl.safety import SafeReport
+
+if TYPE_CHECKING:
+    from gui.main_window import MainWindow
+
+LOOK_MS = 50
+
+
+class Parting(QObject):
+    """Begins when a window is asked to close; `may_close` says when it can."""
+
+    def __init__(self, window: MainWindow, *, farewell_ms: int) -> None:
+        super().__init__(window)
+        self._window = window
+        self._farewell_ms = farewell_ms
+        self._began_s: float | None = None
+        self._report: SafeReport | None = None
+        self.may_close = False
+        window.controller.parted.connect(self._part)
+        window.farewell.leave.connect(self.leave)
+        self._look = QTimer(self, interval=LOOK_MS)
+        self._look.timeout.connect(self._wait)
+
+    def begin(self) -> None:
+        """Stop everything; asked again while it waits, it goes on waiting."""
+        window = self._window
+        if self._began_s is None:
+            self._began_s = time.monotonic()
+            window.desk.stop_all()
+        window.controller.part()
+        if window.controller.state is State.PARTED and not self._look.isActive():
+            self._look.start()
+
+    def leave(self) -> None:
+        """Close now: works that have not ended yet are ended with their processes."""
+        if not self.may_close:
+            self.may_close = True
+            self._look.stop()
+            self._window.close()
+
+    def _part(self, report: SafeReport | None) -> None:
+        self._report = report
+        if report is not None:
+            self._window._show_safe(report)
+            self._window.farewell.tell(report)
+        self._look.start()
+
+    def _wait(self) -> None:
+        """Close by itself when no work is left, unless a person has to read something first."""
+        busy = self._window.desk.busy_works
+        late = self._began_s is not None and time.monotonic() - self._began_s > PATIENCE_S
+        if busy and not late:
+            self._window.top_bar.state.say(f"closing: waiting for {busy[0].job.title}, which keeps what it has")
+            return
+        self._look.stop()
+        if self._report is None:
+            if self._window.controller.parted_well:
+                self.leave()
+        elif self._report.ok:
+            QTimer.singleShot(self._farewell_ms, self.leave)
