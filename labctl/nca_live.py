@@ -1,6 +1,6 @@
 """An automaton that runs in a process of its own and can be painted on meanwhile; whoever looks gets the newest picture.
 
-    with LiveAutomaton(LiveSource(model=Path("heat.json"), pde=PdeSource(pde="heat"))) as live:
+    with LiveAutomaton(LiveSource(model=Path("heat.json"), data=NcaData(pde=PdeSource(pde="heat")))) as live:
         live.play(steps_per_s=200)
         live.paint(20, 30, radius=4)
         picture = live.newest()        # None where nothing changed since the last one

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.errors import CampaignError
-from labctl.images.treatments import ImageTreatments
-from labctl.nca_pde import PdeSource
+from labctl.nca_data import NcaData
 
 Pictures = NDArray[np.float32]
 
@@ -20,25 +19,21 @@ Pictures = NDArray[np.float32]
 class LiveSource:
     """An automaton, and where it begins.
 
-    model: its file; of an ensemble the first member. images, treatments: sequences to begin at and to be compared with.
-    pde: an equation instead; it then runs beside the automaton, from the same start, and whatever is done to the automaton is
-    done to it (but not where it has noise). trial: which of the sequences. begin: at which of its frames. seed: of what is
-    drawn: cells that fire, places of damage.
+    model: its file; of an ensemble the first member. data: sequences to begin at and to be compared with, or an equation: it
+    then runs beside the automaton from the same start, and whatever is done to the automaton is done to it (but not where it
+    has noise). trial: which of the sequences. begin: at which of its frames. seed: of what is drawn: cells that fire, places
+    of damage.
 
     Raises CampaignError.
     """
 
     model: Path
-    images: tuple[Path, ...] = ()
-    treatments: ImageTreatments | None = None
-    pde: PdeSource | None = None
+    data: NcaData
     trial: int = 0
     begin: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if bool(self.images) == (self.pde is not None):
-            raise CampaignError("an automaton runs from image sequences or from an equation: give one of both")
         if self.trial < 0 or self.begin < 0:
             raise CampaignError(f"sequences and frames are counted from 0, not {self.trial} and {self.begin}")
 

@@ -23,8 +23,8 @@ _CONTINUED: dict[str, Literal["wrap", "edge", "symmetric"]] = {
 def begun_in_size(source: LiveSource, frames: Frames, model: NcaModel, size: tuple[int, int]) -> Frames:
     """One frame of (rows, columns): of an equation its own start there; of images their first frame, cut about the middle or
     continued as the automaton's padding has it. Raises twins.TwinError, UsageError, ImagesError."""
-    if source.pde is not None and not source.pde.vary:
-        begun = replace(source.pde, size=size, n_frames=2, steps_per_frame=1).simulated().frames
+    if source.data.pde is not None and not source.data.pde.vary:
+        begun = replace(source.data.pde, size=size, n_frames=2, steps_per_frame=1).simulated().frames
         picture = begun.values[[source.trial], :1]
         return replace(frames, values=picture, environment=_environment(frames, model, size))
     values = _fitted(frames.values[:, :1], size, model, rows_at=2)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl import nca_live_target as targets
 from labctl.errors import CampaignError
-from labctl.images import Images, open_images
 from labctl.nca_actions import Action, Done, Erase, Flip, Jump, Paint, Reset, Resize, Turn, Wipe
 from labctl.nca_live_frames import LiveFacts, LiveFrame, LiveMetrics, LiveSource, Pictures
-from labctl.nca_model import SavedNca, as_taken, load_members, outside_range
+from labctl.nca_model import SavedNca, load_members, outside_range
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,7 @@ class LiveState:
 
         self.source = source
         self._saved = load_members(source.model)[0]
-        self._images = _images_of(source, self._saved)
+        self._images = source.data.read_for(self._saved)
         frames = self._images.frames
         for what, asked, there in (
             ("sequence", source.trial, frames.n_trials),
@@ -46,7 +47,7 @@ class LiveState:
             if asked >= there:
                 raise CampaignError(f"{what} {asked} was asked for, and there are 0 to {there - 1}")
         self._frames = frames.select([source.trial])
-        self._equation = None if source.pde is None else targets.equation_of(source.pde, frames, source.trial)
+        self._equation = None if source.data.pde is None else targets.equation_of(source.data.pde, frames, source.trial)
         self._generator = torch.Generator().manual_seed(source.seed)
         self._data = targets.DataTarget(self._frames, 0)
         self._beside: targets.EquationTarget | None = None
@@ -91,8 +92,8 @@ class LiveState:
             ).state  # fmt: skip
         self._n_steps += n_steps
         self.total_steps += n_steps
-        if self._beside is not None and self.source.pde is not None:
-            due = self._n_steps * self.source.pde.steps_per_frame // model.steps_per_frame
+        if self._beside is not None and self.source.data.pde is not None:
+            due = self._n_steps * self.source.data.pde.steps_per_frame // model.steps_per_frame
             self._beside.advance(due - self._beside_steps)
             self._beside_steps = due
 
@@ -141,6 +142,10 @@ class LiveState:
             self._metrics(observed, target), len(self.done),
         )  # fmt: skip
 
+    def like(self, values: NDArray[np.float32]) -> Frames:
+        """Pictures (1, time, y, x, channel) as frames of this run."""
+        return replace(self._frames, values=values, environment=None)
+
     def _target(self) -> Pictures | None:
         if self._beside is None:
             return self._data.at(self.frame, self.size)
@@ -181,12 +186,12 @@ class LiveState:
         with torch.no_grad():  # chosen once: the same run whatever parts its steps are taken in
             many = 1 << 20
             self._formulation = chosen(model.automaton, self.state, model.conditions(self._frames), many, "auto")
-        if self._equation is not None and self.source.pde is not None:
+        if self._equation is not None and self.source.data.pde is not None:
             observed = state[0, : model.automaton.spec.n_observed].double().permute(1, 2, 0).numpy()
             low, high = np.array(model.scaling.lows), np.array(model.scaling.highs)
             field = torch.from_numpy(low + observed * (high - low)).permute(2, 0, 1)[None].contiguous()
-            self._beside = targets.EquationTarget(self.source.pde, self._equation, field)
-            self._beside_steps = frame * self.source.pde.steps_per_frame
+            self._beside = targets.EquationTarget(self.source.data.pde, self._equation, field)
+            self._beside_steps = frame * self.source.data.pde.steps_per_frame
 
     def _paint(self, action: Paint) -> None:
         names = self._saved.model.names
@@ -268,18 +273,6 @@ class LiveState:
         )  # fmt: skip
 
 
-def _images_of(source: LiveSource, saved: SavedNca) -> Images:
-    """What it begins at: simulated, or read as its own images were where nothing else is asked for."""
-    from labctl.images.inheriting import taken_over
-
-    if source.pde is not None:
-        return as_taken(saved, source.pde.simulated())
-    treatments = source.treatments
-    if treatments is None:
-        treatments, _ = taken_over(saved.reading(), source.images)
-    return as_taken(saved, open_images(source.images, treatments, conditions=saved.model.condition_names))
-
-
 def _spread(frames: Frames, saved: SavedNca) -> float:
     """Standard deviation of the data about its channels' means, in the automaton's units; as in twins.nca.free_run."""
     unit = saved.model.scaling.to_unit(frames.values[0]).astype(float)
@@ -287,5 +280,5 @@ def _spread(frames: Frames, saved: SavedNca) -> float:
     return max(float(np.sqrt(np.mean(centred**2))), 1e-12)
 
 
-def _floats(values: Sequence[float] | np.ndarray[Any, Any]) -> tuple[float, ...]:
+def _floats(values: Sequence[float] | NDArray[Any]) -> tuple[float, ...]:
     return tuple(float(one) for one in values)

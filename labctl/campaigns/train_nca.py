@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from twins.nca.training.events import FittedNca, NcaEpoch
     from twins.nca.training.settings import NcaFitSettings
 
-_SAVE_EVERY_S = 10.0
+_SAVE_EVERY_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

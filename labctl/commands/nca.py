@@ -9,6 +9,7 @@ from labctl.commands import (
     nca_evaluate,
     nca_export,
     nca_fit,
+    nca_play,
     nca_run,
     nca_simulate,
     nca_stability,
@@ -24,6 +25,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     nca_simulate.add_actions(actions)
     nca_fit.add_action(actions)
     nca_run.add_action(actions)
+    nca_play.add_action(actions)
     nca_evaluate.add_action(actions)
     nca_stability.add_action(actions)
     nca_export.add_action(actions)

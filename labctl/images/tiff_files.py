@@ -33,6 +33,7 @@ def open_tiff(path: Path, dataset: str) -> ImageSource:
             number = _chosen(path, listed, dataset)
             shape, letters = listed[number]
             told, axes = _axes(path, shape, letters)
+            by_page = _is_by_page(file.series[number])
             known = _known(file)
     except (OSError, ValueError, IndexError, KeyError, TypeError, RuntimeError, tifffile.TiffFileError) as error:
         raise ImagesError(f"{path}: cannot be read as TIFF: {error}") from error
@@ -40,14 +41,24 @@ def open_tiff(path: Path, dataset: str) -> ImageSource:
     def read(selection: Selection) -> NDArray[Any]:
         try:
             with tifffile.TiffFile(path) as file:
+                if by_page:
+                    pages = list(file.series[number].pages)[selection[0]]
+                    return np.stack([np.asarray(page.asarray()) for page in pages])[(slice(None), *selection[1:])]
                 return np.asarray(file.series[number].asarray())[selection]
         except (OSError, ValueError, RuntimeError, tifffile.TiffFileError, MemoryError, KeyError) as error:
             raise ImagesError(f"{path}: cannot be read as TIFF: {error}") from error
 
     return ImageSource(
-        path=path, format="tiff", shape=shape, axes=axes, read=read, lazy=False, told=told,
+        path=path, format="tiff", shape=shape, axes=axes, read=read, lazy=by_page, told=told,
         about={"series": number, "axes": letters}, **known,
     )  # fmt: skip
+
+
+def _is_by_page(series: Any) -> bool:
+    """Whether the first axis runs over pages, each of which can be read by itself."""
+    pages = list(series.pages)
+    shape = tuple(map(int, series.shape))
+    return len(shape) > 2 and len(pages) == shape[0] > 1 and tuple(pages[0].shape) == shape[1:]
 
 
 def _chosen(path: Path, listed: list[tuple[tuple[int, ...], str]], dataset: str) -> int:
