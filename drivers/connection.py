@@ -69,6 +69,16 @@ class Connection:
         finally:
             self.healing = False
 
+    def verify(self, framing: Framing) -> None:
+        """Ask an open connection who is there; raises WrongIdentity or a LineError, and is repaired before its next use."""
+        try:
+            self.door.check(framing, after_fault=False)
+        except WrongIdentity:
+            self.drop(framing)
+            raise
+        except LinkFault as fault:
+            raise self.failed(fault, self._probe, self.door.timeout_s, framing) from fault
+
     def _heal(self, command: str) -> Framing:
         if self.closing.is_set():
             raise LineClosed(self._address, command, "the line is closed")

@@ -143,6 +143,18 @@ class Line:
             self._connection.fault = "clear() was asked for"
             self._connection.ready("")
 
+    def identify(self) -> Identity:
+        """Ask again who is there; settings stay. UNKNOWN for a line without a probe.
+
+        Raises WrongIdentity if another instrument answers than before; LineTimeout, LineLost.
+        """
+        with self.lock:
+            framing = self._connection.ready("")
+            self._connection.fault = _UNFINISHED
+            self._connection.verify(framing)
+            self._connection.fault = ""
+            return self.identity
+
     def reconnect(self) -> None:
         """Close the connection, open it again and re-apply the settings."""
         with self.lock:

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 
 from drivers.errors import DriverError, OutOfRange
-from labctl.errors import InstrumentFault, MadeSafe, OutOfLimits, SafetyError, UnknownState
+from labctl.errors import InstrumentFault, MadeSafe, OutOfLimits, RampStopped, SafetyError, UnknownState
 from labctl.inputs import InputChannel, InstrumentState
-from labctl.ramping import RAMP_STEP_S, ramp
+from labctl.ramping import RAMP_STEP_S, Ramp, ramp
 from labctl.safe_output import SafeOutput
 
 __all__ = ["RAMP_STEP_S", "InputChannel", "InstrumentState", "OutputChannel"]
@@ -33,12 +33,14 @@ class OutputChannel(SafeOutput):
         epoch: the registry's when the caller's work began, if it began before this call.
 
         Raises OutOfLimits, UnknownState, SafetyError, MadeSafe (outputs were made safe meanwhile) before anything is
-        sent; InstrumentFault if the instrument failed.
+        sent; RampStopped if `stop_ramp` was called meanwhile; InstrumentFault if the instrument failed.
         """
         if epoch is None:
             epoch = self._safe_states.epoch
         with self._lock:
             value = self._check(value, epoch)
+            self._stopped_ramps += 1  # of two who set it the later one has its way
+            stopped = self._stopped_ramps
             if not self._enabled:
                 self._switch_on(epoch)
             now = self._clock()
@@ -46,7 +48,7 @@ class OutputChannel(SafeOutput):
             if abs(value - self._level) <= ramp_per_s * min(now - self._written_s, RAMP_STEP_S):
                 self._write(value, now, epoch)
                 return
-        self._ramp(value, ramp_per_s, epoch)
+        self._ramp(value, ramp_per_s, epoch, stopped)
 
     def get(self) -> float:
         """Read the set-point back from the instrument; afterwards the channel's state is known again."""
@@ -154,7 +156,49 @@ class OutputChannel(SafeOutput):
             self._written_s = now + max(0.0, took_s - self._usual_s)
             self._usual_s = min(took_s, 1.1 * self._usual_s + 1e-5)
 
+    def check_set(self, value: float) -> None:
+        """Raise what `set` would raise before anything is sent."""
+        with self._lock:
+            self._within_limits(value)
+            self._may_write(self._safe_states.epoch)
+            if self._ramp_per_s is None and abs(value - self._level) > 0.0:
+                raise self._no_ramp()
+
+    def check_free(self) -> None:
+        """Raise SafetyError while a recording plays on it or holds it as a condition."""
+        with self._lock:
+            self._not_in_use()
+
+    def ramp_time_s(self, value: float) -> float:
+        """How long a ramp there takes from the level last known; 0 for a channel without a ramp."""
+        start = self._level if self._enabled else self.channel.rest
+        return abs(value - start) / self._ramp_per_s if self._ramp_per_s else 0.0
+
+    @property
+    def ramp_under_way(self) -> Ramp | None:
+        """How far its ramp is; from any thread, without asking the instrument."""
+        ways = self._ramping
+        if ways is None:
+            return None
+        start, target = ways
+        level = self._level
+        return Ramp(self.channel.name, self.channel.unit, start, level, target, self.ramp_time_s(target))
+
+    def stop_ramp(self) -> bool:
+        """End a ramp where it is: nothing more is written by it once this has returned. False if there is none."""
+        with self._lock:
+            self._stopped_ramps += 1
+            return self._ramping is not None
+
     def _check(self, value: float, epoch: int) -> float:
+        number = self._within_limits(value)
+        self._may_write(epoch)
+        if self._safe_states.making_safe:
+            raise MadeSafe(f"{self.channel.name}: the outputs are being made safe")
+        self._safe_states.arm()
+        return number
+
+    def _within_limits(self, value: float) -> float:
         try:
             number = float(value)
         except (TypeError, ValueError) as error:
@@ -164,10 +208,6 @@ class OutputChannel(SafeOutput):
                 f"{self.channel.name}: {number:g} {self.channel.unit} is outside {self._low:g}..{self._high:g} "
                 f"{self.channel.unit} ({self.channel.where})"
             )
-        self._may_write(epoch)
-        if self._safe_states.making_safe:
-            raise MadeSafe(f"{self.channel.name}: the outputs are being made safe")
-        self._safe_states.arm()
         return number
 
     def _may_write(self, epoch: int) -> None:
@@ -178,6 +218,9 @@ class OutputChannel(SafeOutput):
                 f"{self.channel.name}: its state is unknown since {self.state.name} had a communication fault; "
                 f"read it first with get({self.channel.name!r})"
             )
+        self._not_in_use()
+
+    def _not_in_use(self) -> None:
         if self.playing:
             raise SafetyError(f"{self.channel.name}: a recording is playing on it; stop that first")
         if self._condition_of:
@@ -207,18 +250,30 @@ class OutputChannel(SafeOutput):
             raise
         self._level, self._enabled = self.channel.rest, True
 
-    def _ramp(self, value: float, ramp_per_s: float, epoch: int) -> None:
+    def _ramp(self, value: float, ramp_per_s: float, epoch: int, stopped: int) -> None:
         if ramp_per_s <= 0.0:
-            raise SafetyError(
-                f"{self.channel.name}: has no ramp_per_s, so it can be played but not set ({self.channel.where})"
-            )
+            raise self._no_ramp()
 
         def write(level: float, now: float) -> None:
             with self._lock:
+                if self._stopped_ramps != stopped:
+                    raise RampStopped(
+                        f"{self.channel.name}: stopped at {self._level:g} {self.channel.unit} on its way to {value:g} "
+                        f"{self.channel.unit}; the output is on"
+                    )
                 self._may_write(epoch)
                 self._write(level, now, epoch)
 
-        ramp(value, ramp_per_s, position=self._position, write=write, clock=self._clock, sleep=self._sleep)
+        self._ramping = (self._level, value)
+        try:
+            ramp(value, ramp_per_s, position=self._position, write=write, clock=self._clock, sleep=self._sleep)
+        finally:
+            self._ramping = None
+
+    def _no_ramp(self) -> SafetyError:
+        return SafetyError(
+            f"{self.channel.name}: has no ramp_per_s, so it can be played but not set ({self.channel.where})"
+        )
 
     def _write(self, value: float, now: float, epoch: int) -> None:
         """With the lock held and the epoch compared."""

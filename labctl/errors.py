@@ -8,6 +8,7 @@ LabctlError
 │   └── TooFast             a change faster than a channel's ramp_per_s or slew_per_s
 ├── SafetyError             an output is not known to be safe, or writing is blocked
 │   ├── UnknownState        written to after a communication fault, before the channel was read again
+│   ├── RampStopped         somebody ended a ramp on its way
 │   └── MadeSafe            the outputs were made safe while something was still being played
 ├── InstrumentFault         an instrument failed in the middle of something; chained to the driver's error
 ├── RecordingError          a recording cannot be written, read or used
@@ -51,6 +52,10 @@ class SafetyError(LabctlError):
 
 class UnknownState(SafetyError):
     """A write after a communication fault, before the channel was read again; nothing was sent."""
+
+
+class RampStopped(SafetyError):
+    """Somebody ended a ramp on its way; the output stands where it was then."""
 
 
 class MadeSafe(SafetyError):

@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 RAMP_STEP_S = 0.02
 """A ramp goes in steps of this much of its rate; after a pause no larger first step is allowed either."""
 LONGEST_STEP_S = 0.1
 """Where commands take longer than a step, a step makes up for at most so much time."""
 _ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """How far a ramp is: from `start` over `level`, where it is now, to `target` (the channel's unit)."""
+
+    channel: str
+    unit: str
+    start: float
+    level: float
+    target: float
+    seconds_left: float
+
+    @property
+    def fraction(self) -> float:
+        """How much of the way is done, 0 to 1."""
+        whole = self.target - self.start
+        return 1.0 if whole == 0.0 else min(1.0, max(0.0, (self.level - self.start) / whole))
+
+    def __str__(self) -> str:
+        return f"{self.channel}: {self.level:+.4g} {self.unit} on the way to {self.target:+.4g}, {self.seconds_left:.1f} s left"
 
 
 def ramp(

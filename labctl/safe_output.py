@@ -55,6 +55,8 @@ class SafeOutput:
         self._enabled = False
         self._written_s = -1e9
         self._seen = (-1, -1)
+        self._ramping: tuple[float, float] | None = None
+        self._stopped_ramps = 0
 
     @property
     def known(self) -> bool:

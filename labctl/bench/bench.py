@@ -19,12 +19,13 @@ from typing import Self
 
 from drivers.errors import DriverError
 from drivers.identity import Identity
-from labctl.bench.filming import FilmRecordings
+from labctl.bench.instrument_states import InstrumentStates, OrTold
 from labctl.bench.opening import (
     OpenedInstrument,
     Shortcomings,
     close_all,
     make_channels,
+    open_available,
     open_instruments,
     open_what_answers,
 )
@@ -39,7 +40,7 @@ JUST_NOW_S = 2.0
 """Leaving the bench's block so soon after `make_safe` failed, that is not tried once more."""
 
 
-class Bench(FilmRecordings):
+class Bench(InstrumentStates):
     """An opened station: set and read single channels, play excitations and record responses, make safe.
 
     Made by `Bench.open`. Use it in a `with` block: that handles Ctrl-C, SIGTERM and SIGHUP as well (in the main thread),
@@ -54,10 +55,12 @@ class Bench(FilmRecordings):
         self.device_seconds = 0.0
         self.loop_rates = {}
         self.identities: dict[str, Identity] = {name: item.identity for name, item in instruments.items()}
-        self._instruments = dict(instruments)
-        self._outputs, self._inputs = make_channels(station, instruments, self.safe_states, short)
+        self._instruments = OrTold(instruments, self._not_connected)
+        outputs, inputs = make_channels(station, instruments, self.safe_states, short)
+        self._outputs, self._inputs = OrTold(outputs, self._not_there), OrTold(inputs, self._not_there)
         self.remarks: tuple[str, ...] = short.remarks(station) if short else ()
         self.complete = short is None or not (short.instruments or short.channels)
+        self._short = short or Shortcomings()
         self._recording = threading.Lock()
         self._closed = False
         self._written_epoch = -1
@@ -76,6 +79,29 @@ class Bench(FilmRecordings):
             bench = cls(checked, instruments)
             for name in bench._outputs:
                 bench.get(name)
+        except BaseException:
+            close_all(instruments)
+            raise
+        return bench
+
+    @classmethod
+    def open_available(cls, station: Station | str | Path) -> Bench:
+        """Open the instruments that answer; the others are unreachable until `reconnect`, and their channels refuse.
+
+        Writes to no output. Raises StationError if none answers, or if the station's channels do not fit an instrument.
+        """
+        checked = station if isinstance(station, Station) else load_station(station)
+        instruments, short = open_available(checked)
+        try:
+            bench = cls(checked, instruments, short)
+            mistakes = [why for name, why in short.channels.items() if not bench.missing(name)]
+            if mistakes:
+                raise StationError(
+                    f"{checked.path or checked.name}: channels and instruments disagree:\n  " + "\n  ".join(mistakes)
+                )
+            for name in bench._outputs:
+                with contextlib.suppress(InstrumentFault):  # told when it is read next; the others are opened
+                    bench.get(name)
         except BaseException:
             close_all(instruments)
             raise
@@ -132,33 +158,11 @@ class Bench(FilmRecordings):
 
     # ---- one channel at a time -------------------------------------------------------------------------------------
 
-    def set(self, channel: str, value: float) -> None:
-        """Set an output, in its unit, within its limits and at its ramp. Switches it on if it is off.
-
-        Raises OutOfLimits (naming channel, value, range, file and line), UnknownState or SafetyError before a byte
-        leaves; InstrumentFault.
-        """
-        try:
-            output = self._outputs[channel]
-        except KeyError:
-            raise self._no_channel(channel, "set") from None
-        self._written_epoch = self.safe_states.epoch
-        output.set(value)
-
-    def get(self, channel: str) -> float:
-        """What an output is set to, read back from the instrument, in its unit."""
-        try:
-            output = self._outputs[channel]
-        except KeyError:
-            raise self._no_channel(channel, "read back") from None
-        return output.get()
-
     def read(self, channel: str) -> float:
         """Measure a sense channel once, in its unit."""
-        try:
-            sense = self._inputs[channel]
-        except KeyError:
-            raise self._no_channel(channel, "measured singly") from None
+        sense = self._inputs.get(channel)
+        if sense is None:
+            raise self._no_channel(channel, "measured singly")
         return sense.read()
 
     def response_channels(self, drive: Sequence[str]) -> tuple[str, ...]:
@@ -221,10 +225,6 @@ class Bench(FilmRecordings):
             self._guard.close()
         if failed:
             raise SafetyError(str(self.safe_report))
-
-    def _no_channel(self, name: str, verb: str) -> StationError:
-        channel = self.station.channel(name)  # raises for a name that the station does not have
-        return StationError(f"{name} is a {channel.kind!r} channel of {channel.instrument} and cannot be {verb}")
 
 
 def _in_words(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from drivers.errors import DriverError, LineTimeout, UnknownTerminal
@@ -70,10 +70,38 @@ def open_instruments(station: Station) -> dict[str, OpenedInstrument]:
     opened, short = _open_all(station, insist=False)
     if short.instruments:
         close_all(opened)
-        count = f"{len(short.instruments)} of {len(station.instruments)} instruments"
-        problems = "\n  ".join(short.instruments.values())
-        raise StationError(f"{station.path or station.name}: {count} cannot be used:\n  {problems}")
+        raise _cannot_be_used(station, short)
     return opened
+
+
+def open_available(station: Station) -> tuple[dict[str, OpenedInstrument], Shortcomings]:
+    """Open the instruments that can be used; tell what is the matter with others. Raises StationError if none can be."""
+    opened, short = _open_all(station, insist=False)
+    if not opened:
+        raise _cannot_be_used(station, short)
+    return opened, short
+
+
+def open_one(
+    station: Station, name: str, safe_states: SafeStateRegistry
+) -> tuple[OpenedInstrument, dict[str, OutputChannel], dict[str, InputChannel]]:
+    """Open one instrument of a bench that is open already, with its channels; raises DriverError or StationError."""
+    instrument = _open(name, station.instruments[name], None)
+    opened = {name: instrument}
+    try:
+        if problems := _identity_problems(station, instrument):
+            raise StationError(problems[0])
+        own = {key: channel for key, channel in station.channels.items() if channel.instrument == name}
+        return instrument, *make_channels(replace(station, channels=own), opened, safe_states)
+    except BaseException:
+        close_all(opened)
+        raise
+
+
+def _cannot_be_used(station: Station, short: Shortcomings) -> StationError:
+    count = f"{len(short.instruments)} of {len(station.instruments)} instruments"
+    problems = "\n  ".join(short.instruments.values())
+    return StationError(f"{station.path or station.name}: {count} cannot be used:\n  {problems}")
 
 
 def open_what_answers(station: Station) -> tuple[dict[str, OpenedInstrument], Shortcomings]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.commands import station_live
 from labctl.commands.arguments import positive_seconds
 from labctl.commands.station_editing import add_actions
 
@@ -44,6 +45,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     rate.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     rate.set_defaults(run=run_rate)
     add_actions(actions)
+    station_live.add_actions(actions)
     schema = actions.add_parser("schema", help="print the JSON schema of station files")
     schema.set_defaults(run=run_schema)
 
@@ -60,7 +62,7 @@ def run_check(options: argparse.Namespace) -> int:
         out("SIMULATED bench\n")
     if options.offline:
         return 0
-    with Bench.open(station) as bench:
+    with Bench.open_available(station) as bench:
         problems = [
             *(_check_instrument(bench, name) for name in station.instruments),
             *(_check_channel(bench, name) for name in station.channels),
@@ -73,7 +75,13 @@ def run_check(options: argparse.Namespace) -> int:
 
 def _check_instrument(bench: Bench, name: str) -> bool:
     """Print who it is and whether it has errors; whether there is a problem."""
-    sys.stdout.write(f"  {name:20} {bench.identities[name]}\n")
+    status = bench.identify(name)
+    if not status.ok:
+        sys.stdout.write(
+            f"  {name:20} PROBLEM: {status.state} ({status.driver} at {status.address}): {status.reason}\n"
+        )
+        return True
+    sys.stdout.write(f"  {name:20} {status.identity}\n")
     return _told(name, lambda: bench.check_instrument(name))
 
 
@@ -81,9 +89,9 @@ def _check_channel(bench: Bench, name: str) -> bool:
     """Print a channel's level, limits and roles; whether there is a problem."""
     channel = bench.station.channels[name]
     low, high = channel.limits
-    roles = bench.roles_of(name)
 
     def show() -> None:
+        roles = bench.roles_of(name)
         if channel.image is not None:
             planes = ", ".join(f"{name} = plane {plane}" for name, plane in channel.image.planes.items())
             rows, columns = bench.sensor_size(channel.name)

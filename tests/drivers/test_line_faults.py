@@ -287,3 +287,36 @@ def test_an_answer_that_is_no_block_is_a_bad_answer_and_the_line_recovers(make):
     with pytest.raises(BadAnswer, match="DATA"):
         line.query_block("DATA?")
     assert line.query("A?") == "A?"
+
+
+def test_who_is_there_can_be_asked_again_without_a_repair(make):
+    instrument = make(echo)
+    line = open_line(instrument.address, **QUICK)
+    assert str(line.identify()) == IDENTITY
+    assert line.generation == 0
+    instrument.identity = "Fake Instruments,F-100,SN-9,1.0"
+    with pytest.raises(WrongIdentity, match=r"SN-1.*SN-9"):
+        line.identify()
+    with pytest.raises(WrongIdentity):
+        line.write("VOLT 1")
+    assert "VOLT 1" not in instrument.received
+
+
+def test_a_serial_port_number_that_went_to_another_instrument_is_noticed(tmp_path, pty_instrument):
+    first, other = pty_instrument(echo), pty_instrument(echo)
+    other.identity = "Fake Instruments,F-100,SN-9,1.0"
+    port = tmp_path / "ttyUSB0"
+    port.symlink_to(first.address.removeprefix("ASRL").removesuffix("::INSTR"))
+    line = open_line(f"ASRL{port}::INSTR", **QUICK)
+    port.unlink()
+    port.symlink_to(other.address.removeprefix("ASRL").removesuffix("::INSTR"))
+    with pytest.raises(WrongIdentity, match=r"SN-1.*was here, now .*SN-9"):
+        line.reconnect()
+    for _ in range(2):
+        with pytest.raises(WrongIdentity):
+            line.write("VOLT 1")
+    assert "VOLT 1" not in other.received
+    port.unlink()
+    port.symlink_to(first.address.removeprefix("ASRL").removesuffix("::INSTR"))
+    assert line.query("A?") == "A?"
+    assert line.generation == 1
