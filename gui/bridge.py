@@ -73,14 +73,16 @@ class Bridge(QObject):
         """Whether a campaign runs; False only once `ended` is being emitted."""
         return self._thread is not None
 
-    def start(self, campaign: Campaign[Any], *, journal: Journal | None = None) -> None:
+    def start(
+        self, campaign: Campaign[Any], *, journal: Journal | None = None, pause: threading.Event | None = None
+    ) -> None:
         """Run a campaign in a thread of its own; raises CampaignError while another one runs."""
         if self.running:
             raise CampaignError("a campaign is running already; stop it first")
         self._stop = threading.Event()
         self.box.samples.clear()
         self._thread = threading.Thread(
-            target=self._work, args=(campaign, journal, self._stop), name="campaign", daemon=True
+            target=self._work, args=(campaign, journal, self._stop, pause), name="campaign", daemon=True
         )
         self._thread.start()
 
@@ -119,10 +121,16 @@ class Bridge(QObject):
         """Have `say` called in Qt's thread, soon; from any thread."""
         self._done.put(say)
 
-    def _work(self, campaign: Campaign[Any], journal: Journal | None, stop: threading.Event) -> None:
+    def _work(
+        self,
+        campaign: Campaign[Any],
+        journal: Journal | None,
+        stop: threading.Event,
+        pause: threading.Event | None,
+    ) -> None:
         try:
             with journal or nullcontext():
-                ended = Ended(run(campaign, on_event=self.box.put, journal=journal, stop=stop))
+                ended = Ended(run(campaign, on_event=self.box.put, journal=journal, stop=stop, pause=pause))
         except BaseException as error:  # noqa: BLE001 - handed to the window, which shows it
             ended = Ended(error=error)
         self._done.put(lambda: self._finish(ended))

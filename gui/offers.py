@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ class Offer:
     title: str
     explanation: str
     make: Callable[[Bench, Path, int], Campaign[Any]]
+    pause: threading.Event | None = None
+    """Set while it shall rest."""
 
 
 Offers = Callable[[Bench], Sequence[Offer]]

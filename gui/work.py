@@ -15,10 +15,8 @@ from gui.bridge import Bridge, Ended, Frame
 from gui.event_box import EventBox
 from labctl.apart import apart
 from labctl.campaign import Campaign, Journal, run
-from labctl.events import Event, Progress
+from labctl.events import Progress
 from labctl.job import JOB_FILE, Job, save_job
-
-POLL_S = 0.05
 
 
 class WorkState(enum.Enum):
@@ -63,7 +61,7 @@ class Work(QObject):
         self.began_s = 0.0
         self._bridge = bridge
         self._stop = threading.Event()
-        self._pause = threading.Event()
+        self.wants_pause = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopper: Callable[[], None] | None = None
 
@@ -91,14 +89,14 @@ class Work(QObject):
             self.enter(WorkState.STOPPING)
 
     def pause(self) -> None:
-        """Hold it before its next event."""
+        """Let it rest: a recording between two plays, anything else before its next event."""
         if self.state is WorkState.RUNNING:
-            self._pause.set()
+            self.wants_pause.set()
             self.enter(WorkState.PAUSED)
 
     def resume(self) -> None:
         """Go on."""
-        self._pause.clear()
+        self.wants_pause.clear()
         if self.state is WorkState.PAUSED:
             self.enter(WorkState.RUNNING)
 
@@ -125,7 +123,7 @@ class Work(QObject):
     def finish(self, ended: Ended) -> None:
         """It ended. For the desk."""
         self.end = ended
-        self._pause.clear()
+        self.wants_pause.clear()
         self.enter(WorkState.STOPPED if ended.stopped else WorkState.FAILED if ended.error else WorkState.DONE)
         self.ended.emit(ended)
 
@@ -147,15 +145,12 @@ class Work(QObject):
             save_job(self.job, self.job.folder / JOB_FILE)
             campaign: Campaign[Any] = apart(self.job.call, folder=self.job.folder)
             with Journal(self.job.folder / "journal.jsonl") as journal:
-                ended = Ended(run(campaign, on_event=self._put, journal=journal, stop=self._stop))
+                ended = Ended(
+                    run(campaign, on_event=self.box.put, journal=journal, stop=self._stop, pause=self.wants_pause)
+                )
         except BaseException as error:  # noqa: BLE001 - handed to the window, which shows it
             ended = Ended(error=error)
         self._bridge.tell(lambda: self._finish_apart(ended))
-
-    def _put(self, event: Event) -> None:
-        self.box.put(event)
-        while self._pause.is_set() and not self._stop.wait(POLL_S):
-            pass
 
     def _take(self) -> None:
         events, left_out = self.box.take()

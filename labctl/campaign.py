@@ -19,16 +19,20 @@ from typing import Any, Self, TypeVar
 
 from labctl.errors import RecordingError, Stopped
 from labctl.events import (
+    Acquired,
     Event,
     Failed,
     FrameTaken,
+    Paused,
     Progress,
+    Resumed,
     Sampled,
     StepFinished,
     StepStarted,
     Waiting,
     event_to_json,
 )
+from labctl.pausing import AS_THEY_WERE, POLL_S, Pause, PauseSignal, known_here
 
 Result = TypeVar("Result")
 Campaign = Generator[Event, None, Result]
@@ -56,7 +60,7 @@ class Journal:
 
         Of a step's progress one event a second is kept, and the last one, which is written when the step is over.
         """
-        if isinstance(event, Sampled | FrameTaken | Waiting):
+        if isinstance(event, Sampled | FrameTaken | Waiting | Acquired):
             return
         line = {"utc": datetime.now(UTC).isoformat(timespec="milliseconds"), **event_to_json(event)}
         if isinstance(event, Progress):
@@ -111,35 +115,68 @@ def run(
     on_event: Callable[[Event], None] | None = None,
     journal: Journal | None = None,
     stop: threading.Event | None = None,
+    pause: PauseSignal | None = None,
 ) -> Result:
     """Run a campaign to its end and return its result.
 
     `on_event` is called with every event, after the journal has it. When `stop` is set the campaign is closed before
-    its next event (its `finally` clauses run) and `Stopped` is raised. Whatever the campaign raises comes through; the
-    journal's last line tells of it.
+    its next event (its `finally` clauses run) and `Stopped` is raised. While `pause` (a threading.Event, say) is set the
+    campaign rests: between two plays where a bench records, else between two events (`labctl.pausing`); it is told by
+    `Paused` and `Resumed`. Whatever the campaign raises comes through; the journal's last line tells of it.
     """
-    key = ""
+    told = _Told(on_event, journal)
+    control = None if pause is None else Pause(pause)
     try:
-        while True:
-            if stop is not None and stop.is_set():
-                raise Stopped("stopped by the user between two events")
-            try:
-                event = next(campaign)
-            except StopIteration as finished:
-                result: Result = finished.value
-                return result
-            key = event.key
-            if journal is not None:
-                journal.write(event)
-            if on_event is not None:
-                on_event(event)
+        with known_here(control):
+            while True:
+                if control is not None:
+                    _rest(control, told, stop)
+                if stop is not None and stop.is_set():
+                    raise Stopped("stopped by the user between two events")
+                try:
+                    event = next(campaign)
+                except StopIteration as finished:
+                    result: Result = finished.value
+                    return result
+                told(event)
     except BaseException as error:
         campaign.close()  # first: what is told there belongs to the journal's last line
         if journal is not None:
-            _write_end(journal, key, error)
+            _write_end(journal, told.key, error)
         raise
     finally:
         campaign.close()
+
+
+class _Told:
+    """Tells an event to the journal, then to who listens; knows the key of the last one."""
+
+    def __init__(self, on_event: Callable[[Event], None] | None, journal: Journal | None) -> None:
+        self.key = ""
+        self._on_event = on_event
+        self._journal = journal
+
+    def __call__(self, event: Event) -> None:
+        self.key = event.key
+        if self._journal is not None:
+            self._journal.write(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def _rest(control: Pause, told: _Told, stop: threading.Event | None) -> None:
+    """Rest between two events as long as that is wanted, unless a recording does so by itself."""
+
+    def resting() -> bool:
+        return control.wanted() and not control.deferred and not (stop is not None and stop.is_set())
+
+    if not resting():
+        return
+    began = time.monotonic()
+    told(Paused(told.key, AS_THEY_WERE))
+    while resting():
+        time.sleep(POLL_S)
+    told(Resumed(told.key, time.monotonic() - began))
 
 
 def _write_end(journal: Journal, key: str, error: BaseException) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from labctl.events import Event, Progress, StepFinished, StepStarted, Warned
+from labctl.events import Event, Paused, Progress, Resumed, StepFinished, StepStarted, Warned
 
 BAR_WIDTH = 28
 REFRESH_S = 0.1
@@ -41,6 +41,10 @@ class Console:
             case StepFinished(key=key, title=title, seconds=seconds, note=note):
                 self._titles.pop(key, None)
                 self._line(f"{title}: {note + ', ' if note else ''}{seconds:.1f} s")
+            case Paused(how=how):
+                self._line(f"PAUSED {how}")
+            case Resumed(seconds=seconds):
+                self._line(f"goes on after {seconds:.1f} s")
             case Warned(message=message):
                 self._line(f"WARNING {message}")
             case _:

@@ -98,6 +98,42 @@ class Waiting(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Paused(Event):
+    """The step rests because somebody wants it to; `how` says where it rests and in what state the outputs are."""
+
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(Event):
+    """The step goes on after it has rested for `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Acquired(Event):
+    """How a recording stands: samples (or frames) measured of those wanted, whole trials, what was lost, how long it will take.
+
+    `lost`: samples that instrument or line lost, None where that is not known; `late`: those taken later than due; `how`:
+    how both are known. `sample_rate_Hz` as reached; `rate_is` says by whose clock. `left_s` is an estimate from what is done,
+    None before there is any. `file`: what it is written to.
+    """
+
+    samples: int
+    wanted: int
+    trials: int
+    n_trials: int
+    lost: int | None
+    late: int
+    how: str
+    sample_rate_Hz: float
+    rate_is: str
+    left_s: float | None
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reported(Event):
     """The outcome of a step as plain data (numbers, texts, lists of them), and the files that hold the rest."""
 
@@ -118,7 +154,21 @@ class Failed(Event):
 
 EVENT_TYPES: dict[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (StepStarted, StepFinished, Progress, Sampled, FrameTaken, Figures, Warned, Waiting, Reported, Failed)
+    for kind in (
+        StepStarted,
+        StepFinished,
+        Progress,
+        Sampled,
+        FrameTaken,
+        Figures,
+        Warned,
+        Waiting,
+        Paused,
+        Resumed,
+        Acquired,
+        Reported,
+        Failed,
+    )
 }
 
 

@@ -20,6 +20,8 @@ from labctl.recording import RecordingHeader
 FORMAT = "labctl recording"
 FORMAT_VERSION = 1
 REMARK_BYTES = 4000  # reserved, so that the last remarks need no new space on a full disk
+NOT_KNOWN = -1
+"""Stands for a count that nobody took, or that a recorder was killed before it wrote."""
 STILL_OPEN = "still being recorded, or the recorder was killed"
 
 
@@ -33,6 +35,8 @@ def lay_out(file: h5py.File, header: RecordingHeader) -> None:
     file.attrs["started_utc"] = header.started_utc
     file.attrs["dt_s"] = float(header.dt_s)
     file.attrs["n_prepare"] = np.int64(header.n_prepare)
+    for name in ("lost_samples", "late_samples"):
+        file.attrs[name] = np.int64(NOT_KNOWN)
     file.create_dataset("provenance", data=json.dumps(dict(header.provenance), default=str), dtype=_text())
     file.create_dataset("conditions", data=json.dumps(dict(header.conditions)), dtype=_text())
     for name, text in (("ended", STILL_OPEN), ("notes", "")):
@@ -92,6 +96,12 @@ def remark_bytes(text: str) -> bytes:
     """A remark as it lies in the file: cut to the reserved space, filled up with zeros."""
     data = text.encode()
     return (data if len(data) <= REMARK_BYTES else data[: REMARK_BYTES - 4] + b" ...").ljust(REMARK_BYTES, b"\0")
+
+
+def count(file: h5py.File, name: str) -> int | None:
+    """A count of the file's attributes; None where it is not known, as in files of before it was counted."""
+    found = int(file.attrs.get(name, NOT_KNOWN))
+    return None if found == NOT_KNOWN else found
 
 
 def mapping(file: h5py.File, name: str) -> Mapping[str, object]:

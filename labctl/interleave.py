@@ -8,6 +8,7 @@ other, and so is what comes of them: stop acts at the next event, an error of ei
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable
@@ -74,7 +75,8 @@ class _Side(Generic[Recorded]):
         self._stop = threading.Event()
         self._cause: BaseException | None = None
         self._results: list[Recorded] = []
-        self._thread = threading.Thread(target=self._run, name="labctl acquisition", daemon=True)
+        here = contextvars.copy_context()  # a pause that is known here is known there
+        self._thread = threading.Thread(target=lambda: here.run(self._run), name="labctl acquisition", daemon=True)
 
     def start(self) -> None:
         """Begin."""

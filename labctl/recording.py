@@ -69,7 +69,8 @@ class Recording:
     `drive` and `response` are (trial, time, channel), NaN where nothing was measured; `valid_samples` (trial,) counts
     the measured samples of each trial. `n_prepare` leading samples of each trial are preparation: history for a twin,
     never scored. response[k] is the state at k·dt_s, drive[k] acts from k·dt_s to (k+1)·dt_s. `notes` are remarks made
-    while measuring (a digitiser at its rails, an interruption).
+    while measuring (a digitiser at its rails, an interruption). `lost_samples` is what instruments or lines lost, and
+    `late_samples` what was taken later than due; None where that is not known.
     """
 
     header: RecordingHeader
@@ -79,6 +80,8 @@ class Recording:
     complete: bool
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    lost_samples: int | None = None
+    late_samples: int | None = None
 
     def __post_init__(self) -> None:
         for name, names in (("drive", self.drive_names), ("response", self.response_names)):
@@ -175,7 +178,7 @@ class Recording:
         complete = bool((valid == header.shape[1]).all())
         return replace(
             self, header=header, drive=self.drive[index], response=self.response[index], valid_samples=valid,
-            complete=complete, path=None,
+            complete=complete, path=None, lost_samples=None, late_samples=None,
         )  # fmt: skip
 
     def of_channels(self, drives: Sequence[str], responses: Sequence[str]) -> Recording:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -86,13 +86,16 @@ class RecordingWriter:
         """Remember a remark; it is written when the recording is finished."""
         self._notes.append(text)
 
-    def finish(self, *, complete: bool, ended: str) -> None:
-        """Write the last remarks and the complete flag, and close the file. `ended` says why it ended."""
+    def finish(self, *, complete: bool, ended: str, lost: int | None = None, late: int | None = None) -> None:
+        """Write the last remarks and the complete flag, and close the file. `ended` says why it ended.
+
+        lost, late: samples, None where that is not known.
+        """
         with self._lock:
             state, self._state = self._state, "closed"
             try:
                 if state == "open":
-                    self._finish(complete, ended)
+                    self._finish(complete, ended, {"lost_samples": lost, "late_samples": late})
                 elif state == "broken":  # the caller was told; only how it ended is missing
                     self._finish_without_hdf5(ended)
             except HDF5_ERRORS as error:
@@ -101,8 +104,10 @@ class RecordingWriter:
                     f"{self.written_samples} samples written before stay readable"
                 ) from error
 
-    def _finish(self, complete: bool, ended: str) -> None:
+    def _finish(self, complete: bool, ended: str, counts: Mapping[str, int | None]) -> None:
         try:
+            for name, count in counts.items():
+                self._file.attrs.modify(name, np.int64(hdf5_layout.NOT_KNOWN if count is None else count))
             hdf5_layout.write_remark(self._file, "notes", "\n".join(self._notes))
             hdf5_layout.write_remark(self._file, "ended", ended)
             self._file.flush()
@@ -235,7 +240,10 @@ def _read(file: h5py.File, path: Path) -> Recording:
     notes = hdf5_layout.remark(file, "notes").splitlines()
     if not complete:
         notes.append(hdf5_layout.remark(file, "ended"))
-    return Recording(header, drive, response, file["valid_samples"][...], complete, path, tuple(notes))
+    return Recording(
+        header, drive, response, file["valid_samples"][...], complete, path, tuple(notes),
+        hdf5_layout.count(file, "lost_samples"), hdf5_layout.count(file, "late_samples"),
+    )  # fmt: skip
 
 
 def _runs_of_whole_trials(blocks: Sequence[Block], n_samples: int) -> list[tuple[int, int]]:

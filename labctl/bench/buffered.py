@@ -42,6 +42,7 @@ def play_buffered(session: Session, bench: BufferedBench, groups: Sequence[tuple
     with _ended_at_rest(bench, session):
         for first, count in groups:
             session.check()
+            session.rest_if_wanted(first)  # every play ends at rest
             _play(session, bench, first, count)
             for instrument in bench.instruments:
                 instrument.check_errors()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from labctl.bench.recordings import Recordings, note_on_stop
 from labctl.bench.running_film import RunningFilm, darkened
 from labctl.errors import ExcitationError, InstrumentFault, MadeSafe
 from labctl.frame_recording import FrameBlock, FrameHeader, FrameRecording
+from labctl.pausing import PAUSE_NOTE, current_pause
 
 FRAME_PATIENCE_S = 5.0
 """How much longer than its interval a frame may be awaited, besides the line's own time limit."""
@@ -85,6 +87,20 @@ class FilmRecordings(Recordings):
         extra = {"label": label, "mode": "filmed", "device": request.device, "start": plan.start, **(provenance or {})}
         return self._film(plan, store, extra=extra)
 
+    def rehearse_film(self, plan: FilmPlan) -> tuple[int, int]:
+        """Set the camera up for a plan and dark again, without a frame; (rows, columns) of its frames. Writes to no other output.
+
+        The camera's light, which its set-up may switch on, is off at the end. Raises ExcitationError, InstrumentFault.
+        """
+        camera = self._camera(plan.channel.name)
+        with self._alone():
+            self._errors_kept(plan)
+            dark = replace(plan, light=False)
+            form = self._set_up(camera, dark)
+            for name in self._watched(plan):
+                self._outputs[name].get()
+        return form.rows, form.columns
+
     def _camera(self, channel: str) -> Camera:
         camera = self._instruments[self.station.channel(channel).instrument].camera
         if camera is None:
@@ -95,13 +111,16 @@ class FilmRecordings(Recordings):
         self, plan: FilmPlan, store: str | Path | None, *, extra: Mapping[str, Any]
     ) -> Generator[FrameBlock | None, None, FrameRecording]:
         camera = self._camera(plan.channel.name)
-        with self._alone():
+        pause = current_pause()
+        with self._alone(), contextlib.nullcontext() if pause is None else pause.deferring():
             epoch = self.safe_states.epoch
             if self.safe_states.making_safe:
                 raise MadeSafe("the outputs are being made safe; nothing was filmed")
             running = self._ready(camera, plan, store, extra)
             try:
+                self.acquisition = running.acquisition
                 for trial in range(plan.n_trials):
+                    yield from self._rest(plan, running, trial, epoch)
                     yield from self._film_trial(camera, plan, running, trial, epoch)
                 return running.finish(camera)
             except GeneratorExit as closing:
@@ -113,6 +132,21 @@ class FilmRecordings(Recordings):
                 raise
             finally:
                 self.device_seconds += running.device_seconds
+
+    def _rest(self, plan: FilmPlan, running: RunningFilm, trial: int, epoch: int) -> Generator[None, None, None]:
+        """Where a pause is wanted, wait for its end before a trial; told in the recording's notes."""
+        pause = current_pause()
+        if pause is None or not pause.wanted():
+            return
+        lit = ", the camera's light may be ON" if plan.light else ""
+        where = f"before trial {trial}: set-points held, outputs ON{lit}"
+        before_s = pause.rested_s
+        with pause.rest(where):
+            while pause.wanted():
+                self._check_epoch(epoch)
+                yield None
+                time.sleep(_LONGEST_WAIT_S)
+        running.note(f"{PAUSE_NOTE}{pause.rested_s - before_s:.1f} s {where}")
 
     def _ready(self, camera: Camera, plan: FilmPlan, store: str | Path | None, extra: Mapping[str, Any]) -> RunningFilm:
         """The camera set up and the file begun; where that fails the camera's light is off again."""

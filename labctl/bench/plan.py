@@ -90,6 +90,14 @@ def make_plan(station: Station, excitation: Excitation, *, mode: Mode, prepare: 
 
     Raises ExcitationError, OutOfLimits or TooFast, naming channel, trial and sample.
     """
+    plan = lay_plan(station, excitation, mode=mode, prepare=prepare)
+    for problem in drive_problems(plan):
+        raise (OutOfLimits if problem.kind == "limit" else TooFast)(f"{problem}; nothing was sent")
+    return plan
+
+
+def lay_plan(station: Station, excitation: Excitation, *, mode: Mode, prepare: bool) -> Plan:
+    """The same without looking at the values of the drive; raises ExcitationError."""
     devices = driven_devices(station, excitation.channels)
     for device in devices:
         if abs(excitation.dt_s * device.sample_rate_Hz - 1.0) > 1e-9:
@@ -102,9 +110,6 @@ def make_plan(station: Station, excitation: Excitation, *, mode: Mode, prepare: 
     drive = np.empty((excitation.n_trials, segment.shape[0] + excitation.n_samples, len(channels)))
     drive[:, : segment.shape[0]] = segment
     drive[:, segment.shape[0] :] = excitation.drive
-    for index, channel in enumerate(channels):
-        _check_limits(channel, drive[:, :, index], segment.shape[0])
-        _check_rate(channel, drive[:, :, index], excitation.dt_s, segment.shape[0], mode)
     names = dict.fromkeys(name for device in devices for name in device.response)
     responses = tuple(station.channels[name] for name in names)
     return Plan(excitation, mode, devices, channels, responses, drive, segment.shape[0])
@@ -174,27 +179,71 @@ def _samples(duration_s: float, dt_s: float) -> int:
     return max(1, int(np.ceil(duration_s / dt_s - 1e-9)))
 
 
-def _check_limits(channel: Channel, drive: NDArray[np.float64], n_prepare: int) -> None:
+@dataclass(frozen=True, slots=True)
+class DriveProblem:
+    """The worst of what is wrong with one channel's drive: a value outside of its limits, or a change faster than allowed.
+
+    `sample` counts from where the drive begins, negative in the preparation, and time_s with it. `value` and `limit` are in the
+    channel's unit ("limit"), or its unit a second ("rate"); `count` samples are wrong altogether. str() is for people.
+    """
+
+    channel: str
+    kind: Literal["limit", "rate"]
+    trial: int
+    sample: int
+    time_s: float
+    value: float
+    limit: float
+    unit: str
+    count: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def drive_problems(plan: Plan) -> Iterator[DriveProblem]:
+    """What is wrong with the drive of a plan, channel by channel; nothing if it may be played."""
+    for index, channel in enumerate(plan.drive_channels):
+        drive = plan.drive[:, :, index]
+        for found in (_beyond_limits(channel, drive, plan), _too_fast(channel, drive, plan)):
+            if found is not None:
+                yield found
+
+
+def _beyond_limits(channel: Channel, drive: NDArray[np.float64], plan: Plan) -> DriveProblem | None:
     low, high = channel.limits
     wrong = (drive < low) | (drive > high)
-    if wrong.any():
-        trial, sample = np.argwhere(wrong)[0]
-        raise OutOfLimits(
-            f"{channel.name}: {drive[trial, sample]:g} {channel.unit} at trial {trial}, sample {sample - n_prepare} is "
-            f"outside {low:g}..{high:g} {channel.unit} ({channel.where}); nothing was sent"
-        )
+    if not wrong.any():
+        return None
+    trial, at = (int(number) for number in np.argwhere(wrong)[0])
+    value, sample = float(drive[trial, at]), at - plan.n_prepare
+    text = (
+        f"{channel.name}: {value:g} {channel.unit} at trial {trial}, sample {sample} is "
+        f"outside {low:g}..{high:g} {channel.unit} ({channel.where})"
+    )
+    return DriveProblem(
+        channel.name, "limit", trial, sample, sample * plan.dt_s, value, low if value < low else high, channel.unit,
+        int(wrong.sum()), text,
+    )  # fmt: skip
 
 
-def _check_rate(channel: Channel, drive: NDArray[np.float64], dt_s: float, n_prepare: int, mode: Mode) -> None:
+def _too_fast(channel: Channel, drive: NDArray[np.float64], plan: Plan) -> DriveProblem | None:
     """Within each trial and from its end back to rest, where the next trial begins."""
-    allowed = rate_per_s(channel, mode) * dt_s * _ROUNDING
+    dt_s, n_prepare = plan.dt_s, plan.n_prepare
+    allowed = rate_per_s(channel, plan.mode) * dt_s * _ROUNDING
     steps = np.abs(np.diff(drive, axis=1, append=channel.rest))
-    if steps.size and steps.max() > allowed:
-        trial, sample = np.unravel_index(int(steps.argmax()), steps.shape)
-        last = sample == drive.shape[1] - 1
-        where = "from its last sample back to rest" if last else f"after sample {int(sample) - n_prepare}"
-        name = "slew_per_s" if mode == "buffered" else "ramp_per_s"
-        raise TooFast(
-            f"{channel.name}: a change of {steps[trial, sample]:g} {channel.unit} in {dt_s:g} s (trial {trial}, {where}) is "
-            f"faster than {name} = {rate_per_s(channel, mode):g} {channel.unit}/s ({channel.where}); nothing was sent"
-        )
+    if not steps.size or steps.max() <= allowed:
+        return None
+    trial, at = (int(number) for number in np.unravel_index(int(steps.argmax()), steps.shape))
+    where = "from its last sample back to rest" if at == drive.shape[1] - 1 else f"after sample {at - n_prepare}"
+    name = "slew_per_s" if plan.mode == "buffered" else "ramp_per_s"
+    rate = rate_per_s(channel, plan.mode)
+    text = (
+        f"{channel.name}: a change of {steps[trial, at]:g} {channel.unit} in {dt_s:g} s (trial {trial}, {where}) is "
+        f"faster than {name} = {rate:g} {channel.unit}/s ({channel.where})"
+    )
+    return DriveProblem(
+        channel.name, "rate", trial, at - n_prepare, (at - n_prepare) * dt_s, float(steps[trial, at]) / dt_s, rate,
+        f"{channel.unit}/s", int((steps > allowed).sum()), text,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Collection, Generator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,22 +14,41 @@ from numpy.typing import ArrayLike, NDArray
 
 from drivers.errors import DriverError, InstrumentReported
 from drivers.identity import Identity
+from labctl.acquisition import Acquisition
 from labctl.bench.closed_loop import Controller, closed_loop_plan
 from labctl.bench.loop_rate import LoopRate, measure_turns
 from labctl.bench.opening import OpenedInstrument
-from labctl.bench.plan import Plan, make_plan
+from labctl.bench.plan import Plan, lay_plan, make_plan
 from labctl.bench.running import RunningRecording, header_of, new_writer
 from labctl.bench.session import Session
 from labctl.bench.stepped import SteppedBench
-from labctl.bench.ways import Work, buffered_work, choose_mode, closed_loop_work, stepped_bench, stepped_work
+from labctl.bench.ways import (
+    Work,
+    buffered_work,
+    choose_mode,
+    closed_loop_work,
+    longest_play,
+    stepped_bench,
+    stepped_work,
+)
 from labctl.channels import InputChannel, OutputChannel
-from labctl.errors import InstrumentFault, MadeSafe, SafetyError, Stopped
+from labctl.errors import ExcitationError, InstrumentFault, MadeSafe, SafetyError, Stopped
 from labctl.excitation import Excitation
+from labctl.pausing import current_pause
 from labctl.provenance import collect_provenance
 from labctl.recording import Block, Recording, RecordingHeader
 from labctl.safety import SafeStateRegistry
 from labctl.station import Station
 from labctl.store import RecordingStore
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a recording would be, its drive not checked, the longest play (samples) the instruments take, what they complain of."""
+
+    plan: Plan
+    max_samples: int | None
+    problems: tuple[str, ...]
 
 
 class Recordings:
@@ -38,6 +58,8 @@ class Recordings:
     safe_states: SafeStateRegistry
     identities: dict[str, Identity]
     device_seconds: float
+    acquisition: Acquisition | None = None
+    """What is counted of the recording under way, or of the last one; read it from any thread."""
     loop_rates: dict[Hashable, LoopRate]
     """Of closed loops that are played again and again, as measured since the bench was opened; whoever plays them keeps
     them here, by devices and what is computed."""
@@ -87,6 +109,34 @@ class Recordings:
         """What `respond` would play; sends nothing. Raises ExcitationError, OutOfLimits or TooFast, as it does."""
         chosen = choose_mode(self.station, self._instruments, excitation, mode)
         return make_plan(self.station, excitation, mode=chosen, prepare=prepare)
+
+    def rehearse(self, excitation: Excitation) -> Rehearsal:
+        """Everything of `respond` short of playing: the inputs are set up, errors read, outputs only read back.
+
+        Writes to no output. Problems of instruments are returned, all at once; raises ExcitationError for what is no plan,
+        SafetyError while the bench records.
+        """
+        mode = choose_mode(self.station, self._instruments, excitation, "auto")
+        plan = lay_plan(self.station, excitation, mode=mode, prepare=True)
+        problems: list[str] = []
+        max_samples = None
+        with self._alone():
+            try:
+                if mode == "buffered":
+                    max_samples = longest_play(plan, self._instruments)
+                    work = buffered_work(plan, self._instruments, self._outputs, max_play_s=10.0)
+                else:
+                    work = stepped_work(self._stepped(plan))
+                work.configure()
+            except (DriverError, ExcitationError) as error:
+                problems.append(str(error))
+            try:
+                problems += self._old_errors(plan)
+                for channel in plan.drive_channels:
+                    self._outputs[channel.name].get()
+            except InstrumentFault as error:
+                problems.append(str(error))
+        return Rehearsal(plan, max_samples, tuple(problems))
 
     def closed_loop(
         self,
@@ -180,12 +230,16 @@ class Recordings:
     ) -> Generator[Block, None, Recording]:
         with self._alone(), contextlib.ExitStack() as held:
             epoch = self.safe_states.epoch
+            if (pause := current_pause()) is not None:
+                held.enter_context(pause.deferring())
             self._hold_conditions(plan, label, held)
             notes = self._old_errors(plan)
             header = self._header(plan, work, seed, extra)
             running = RunningRecording(
                 plan, header, self.safe_states, new_writer(store, header, label), self._add_device_time, notes
             )
+            running.after_pause(lambda: self._confirm_conditions(plan))
+            self.acquisition = running.acquisition
             try:
                 if self.safe_states.epoch != epoch:
                     raise MadeSafe("the outputs were made safe while the recording was set up")
@@ -204,10 +258,19 @@ class Recordings:
         """What the header will say of the outputs that are conditions stays true until the recording ends."""
         devices = ", ".join(device.name for device in plan.devices)
         recording = f"the recording {label!r} of {devices}" if label else f"the recording of {devices}"
+        for name in self._held_outputs(plan):
+            held.enter_context(self._outputs[name].held_for(recording))
+
+    def _held_outputs(self, plan: Plan) -> list[str]:
+        """The outputs that are conditions of the devices played, and not driven themselves."""
         driven = {channel.name for channel in plan.drive_channels}
-        for name in dict.fromkeys(name for device in plan.devices for name in device.conditions):
-            if name in self._outputs and name not in driven:
-                held.enter_context(self._outputs[name].held_for(recording))
+        names = dict.fromkeys(name for device in plan.devices for name in device.conditions)
+        return [name for name in names if name in self._outputs and name not in driven]
+
+    def _confirm_conditions(self, plan: Plan) -> None:
+        """A pause may have been long: what the header says of the conditions must still be so. Raises InstrumentFault."""
+        for name in self._held_outputs(plan):
+            self._outputs[name].confirm("after the pause")
 
     def _old_errors(self, plan: Plan) -> list[str]:
         """Errors that the instruments kept from earlier: this recording is not to blame, but they are not dropped."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from drivers.errors import DriverError
+from labctl.acquisition import Acquisition
 from labctl.bench.plan import Plan
 from labctl.bench.session import Session
 from labctl.bench.ways import Work
@@ -42,6 +43,17 @@ class RunningRecording:
         self._add_device_time = add_device_time
         self._session = Session(plan, safe_states, writer)
         self._session.notes.extend(notes)
+        if writer is not None:
+            self._session.acquisition.file = str(writer.path)
+
+    @property
+    def acquisition(self) -> Acquisition:
+        """What is counted while it runs."""
+        return self._session.acquisition
+
+    def after_pause(self, check: Callable[[], None]) -> None:
+        """What is called on the I/O thread before a paused recording goes on."""
+        self._session.after_pause = check
 
     def blocks(self, work: Work) -> Iterator[Block]:
         """Start, and pass on what comes."""
@@ -56,7 +68,8 @@ class RunningRecording:
         for note in self._session.notes:
             self._note(note)
         if self._writer is not None:
-            self._writer.finish(complete=complete, ended="as planned")
+            counts = self.acquisition
+            self._writer.finish(complete=complete, ended="as planned", lost=counts.lost, late=counts.late)
         path = None if self._writer is None else self._writer.path
         session = self._session
         return Recording(
@@ -67,6 +80,8 @@ class RunningRecording:
             complete,
             path,
             tuple(session.notes),
+            session.acquisition.lost,
+            session.acquisition.late,
         )
 
     def abandon(self, *, make_safe: bool) -> str:
@@ -104,7 +119,8 @@ class RunningRecording:
         for note in self._session.notes:
             self._note(note)
         try:
-            self._writer.finish(complete=False, ended=ended)
+            counts = self.acquisition
+            self._writer.finish(complete=False, ended=ended, lost=counts.lost, late=counts.late)
         except RecordingError as error:
             return str(error)
         return ""

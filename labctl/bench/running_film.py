@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from drivers.errors import DriverError
 from drivers.roles import Camera, CameraFrame
+from labctl.acquisition import Acquisition
 from labctl.errors import InstrumentFault, LabctlError, RecordingError
 from labctl.frame_layout import count_bytes
 from labctl.frame_recording import LOST, TAKEN, FrameBlock, FrameHeader, FrameRecording
@@ -39,6 +40,9 @@ class RunningFilm:
         self._light = np.full(shape, np.nan)
         self._conditions = np.full(header.conditions.shape, np.nan)
         self._notes = list(notes)
+        self.acquisition = Acquisition(
+            "filmed", shape, 1.0 / header.interval_s, file="" if store is None else str(store)
+        )
         self._noted = False
         self._writer = None if store is None else FrameWriter(store, header)
 
@@ -70,15 +74,21 @@ class RunningFilm:
             self._writer.append(block)
         self._time_s[at], self._saturated[at], self._light[at] = frame.time_s, frame.saturated, frame.light
         self._status[at] = LOST if frame.counts is None else TAKEN
+        last = frame.index == self._header.shape[1] - 1
+        self.acquisition.filmed(lost=frame.counts is None, late=self._late(frame), last_of_trial=last)
         return block
 
     def _note_trouble(self, trial: int, frame: CameraFrame) -> None:
         where = f"trial {trial}, frame {frame.index}"
         if frame.counts is None:
             self._notes.append(f"{where}: lost by the camera")
-        off_s = frame.time_s - frame.index * self._header.interval_s
-        if frame.late or abs(off_s) > OFF_TIME * self._header.interval_s:
+        if self._late(frame):
+            off_s = frame.time_s - frame.index * self._header.interval_s
             self._notes.append(f"{where}: taken {off_s:+.3g} s off its time")
+
+    def _late(self, frame: CameraFrame) -> bool:
+        off_s = frame.time_s - frame.index * self._header.interval_s
+        return frame.late or abs(off_s) > OFF_TIME * self._header.interval_s
 
     def finish(self, camera: Camera) -> FrameRecording:
         """Everything was filmed: switch the camera's light off, close the file and give the recording.

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from labctl.acquisition import Acquisition
 from labctl.bench.plan import Plan
 from labctl.errors import MadeSafe
+from labctl.pausing import PAUSE_NOTE, POLL_S, current_pause
 from labctl.recording import Block
 from labctl.safety import SafeStateRegistry
 from labctl.store import RecordingWriter
@@ -17,6 +19,7 @@ from labctl.store import RecordingWriter
 QUEUE_LENGTH = 8
 _WAIT_S = 0.1
 MADE_SAFE = "the outputs were made safe during the recording"
+AT_REST = "drives at rest, set-points held, outputs ON"
 
 
 class Halted(Exception):  # noqa: N818 - no error: the session was asked to end
@@ -37,9 +40,12 @@ class Session:
         self.valid_samples = np.zeros(shape[0], dtype=np.int64)
         self.notes: list[str] = []
         self.played_samples = 0
+        self.acquisition = Acquisition(plan.mode, self.response.shape[:2], plan.sample_rate_Hz)
+        self.after_pause: Callable[[], None] = lambda: None
         self.epoch = safe_states.epoch
         self._safe_states = safe_states
         self._writer = writer
+        self._pause = current_pause()
         self._stop = threading.Event()
         self._queue: queue.Queue[Sequence[Block] | BaseException | None] = queue.Queue(
             maxsize=QUEUE_LENGTH if plan.mode == "buffered" else 0
@@ -87,6 +93,29 @@ class Session:
         """Sleep, but wake up when asked to stop."""
         self._stop.wait(seconds)
 
+    def rest_if_wanted(self, trial: int, *, to_rest: Callable[[], None] | None = None) -> None:
+        """Between two plays, before `trial`: where a pause is wanted, wait for its end; told in the recording's notes.
+
+        to_rest: brings the drives to rest, where they are not there already. The consumer gets an empty block now and then.
+        """
+        pause = self._pause
+        if pause is None or not pause.wanted():
+            return
+        if to_rest is not None:
+            to_rest()
+        where = f"before trial {trial}: {AT_REST}"
+        before_s = pause.rested_s
+        nothing = Block(trial, 0, self.plan.drive[trial, :0], self.response[trial, :0])
+        with pause.rest(where):
+            while pause.wanted():
+                self.check()
+                if self._queue.empty():
+                    self._put([nothing])
+                self.wait(POLL_S)
+        self.check()
+        self.after_pause()
+        self.notes.append(f"{PAUSE_NOTE}{pause.rested_s - before_s:.1f} s {where}")
+
     def take(self, trial: int, start: int, response: np.ndarray) -> None:
         """Take samples (time, channel) that follow sample `start` of `trial`, and pass them on.
 
@@ -114,6 +143,7 @@ class Session:
                 trial, start = trial + 1, 0
         if self._writer is not None:
             self._writer.append_many(blocks)
+        self.acquisition.count(self.valid_samples)
         return blocks
 
     def _put(self, item: Sequence[Block]) -> None:

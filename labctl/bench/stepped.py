@@ -23,6 +23,8 @@ DriveSource = Callable[[int, int, Array], Array]
 
 BLOCK_S = 0.05
 """Samples are passed on, and are on disk, at least this often."""
+LATE = 0.5
+"""A sample counts as late when its reading begins later than due by more than this share of the sampling time."""
 _LATE_S = 0.1
 _LATE_IN_A_ROW = 5
 """An operating system pauses for some tens of milliseconds now and then, and that is caught up with; instruments that are
@@ -115,6 +117,7 @@ def play_stepped(session: Session, bench: SteppedBench, source: DriveSource | No
 
     with bench.ready(session) as turn:
         for trial in range(session.plan.n_trials):
+            session.rest_if_wanted(trial, to_rest=partial(_come_to_rest, session, bench))
             _come_near_rest(session, bench)
             _play_trial(session, bench, turn, trial, source or planned)
 
@@ -138,6 +141,7 @@ def _play_trial(session: Session, bench: SteppedBench, turn: Turn, trial: int, s
             reading_s = time.monotonic()
             response[sample] = turn.read()
             turn.set(source(trial, sample, response[sample]))
+            session.acquisition.stepped(reading_s, late=late_s > LATE * plan.dt_s, first=sample == 0)
             bench.timing.late_s.append(late_s)
             bench.timing.turn_s.append(time.monotonic() - reading_s)
             session.played_samples += 1
@@ -149,7 +153,7 @@ def _play_trial(session: Session, bench: SteppedBench, turn: Turn, trial: int, s
         if done > taken:
             _keep(session, trial, taken, response[taken:done], error)
         raise
-    if latest_s > 0.5 * plan.dt_s:
+    if latest_s > LATE * plan.dt_s:
         session.notes.append(f"trial {trial}: samples came up to {1e3 * latest_s:.2g} ms late")
 
 
@@ -182,6 +186,13 @@ def _come_near_rest(session: Session, bench: SteppedBench) -> None:
     ]:
         for output, value in away:
             _step(session, output, value)
+
+
+def _come_to_rest(session: Session, bench: SteppedBench) -> None:
+    """All the way, at the rate allowed."""
+    _come_near_rest(session, bench)
+    for output in bench.outputs:
+        _step(session, output, output.channel.rest)
 
 
 def _step(session: Session, output: OutputChannel, value: float) -> None:

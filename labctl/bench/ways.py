@@ -147,6 +147,13 @@ def buffered_work(
     )
 
 
+def longest_play(plan: Plan, instruments: Mapping[str, OpenedInstrument]) -> int | None:
+    """The most samples of one play that player and digitiser take; None where one of them is neither."""
+    player = instruments[plan.drive_channels[0].instrument].player
+    digitiser = instruments[plan.response_channels[0].instrument].digitiser
+    return None if player is None or digitiser is None else min(player.max_samples, digitiser.max_samples)
+
+
 def stepped_work(bench: SteppedBench) -> Work:
     """What the I/O thread does in stepped mode."""
     return Work(lambda: None, lambda session: play_stepped(session, bench))

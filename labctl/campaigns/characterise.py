@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from labctl.designs import combine, multisine, noise, prbs, random_steps
 from labctl.errors import CampaignError
 from labctl.excitation import Excitation, repeats, shuffled
 from labctl.recording import Recording
+from labctl.station import Station
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,17 @@ def characterise(
     return Characterisation(device, trained, judged)
 
 
+class HasStation(Protocol):
+    """A bench, or whatever else knows its station."""
+
+    @property
+    def station(self) -> Station:
+        """The checked station file."""
+        ...
+
+
 def excitations(
-    bench: Bench, device: str, *, design: CharacterisationDesign, rng: np.random.Generator
+    bench: HasStation, device: str, *, design: CharacterisationDesign, rng: np.random.Generator
 ) -> tuple[Excitation, Excitation]:
     """The training and the held-out excitation of a device, inside the limits of its drive channels."""
     drives, dt_s = drives_of(bench, device, design), bench.station.device(device).dt_s
@@ -114,7 +124,7 @@ def excitations(
 
 
 def design_excitation(
-    bench: Bench, device: str, name: str, *, design: CharacterisationDesign, rng: np.random.Generator
+    bench: HasStation, device: str, name: str, *, design: CharacterisationDesign, rng: np.random.Generator
 ) -> Excitation:
     """One excitation of `design.n_trials` trials by name, on every drive channel: random-steps, multisine, prbs or noise.
 
@@ -141,7 +151,7 @@ def design_excitation(
     return combine(*(one(*drive) for drive in drives_of(bench, device, design)))
 
 
-def drives_of(bench: Bench, device: str, design: CharacterisationDesign) -> list[tuple[str, float, float]]:
+def drives_of(bench: HasStation, device: str, design: CharacterisationDesign) -> list[tuple[str, float, float]]:
     """(channel, low, high) of each drive channel of a device; the design may narrow the channels' limits."""
     channels = [bench.station.channel(name) for name in bench.station.driven(device).drive]
     return [

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.acquired import AcquisitionTeller
 from labctl.bench import Bench
 from labctl.bench.film_plan import FilmRequest
 from labctl.campaign import Campaign, Step
 from labctl.events import FrameTaken, Progress, Reported, Waiting, Warned
 from labctl.frame_recording import FrameBlock, FrameRecording
+from labctl.pausing import PAUSE_NOTE
 
 PREVIEW_PIXELS = 48
 """A preview has at most so many pixels a side."""
@@ -38,6 +40,8 @@ def record_frames(
     frames = bench.film_or_wait(request, store=path, label=step.key, provenance=provenance)
     names = tuple(bench.station.channels[bench.station.device(device).response[0]].image.planes)  # type: ignore[union-attr]
     yield step.started()
+    before = bench.acquisition
+    teller = AcquisitionTeller(step.key, lambda: None if bench.acquisition is before else bench.acquisition)
     total = n_trials * n_frames
     try:
         while True:
@@ -46,6 +50,7 @@ def record_frames(
             except StopIteration as finished:
                 recording: FrameRecording = finished.value
                 break
+            yield from teller.events()
             if block is None:
                 yield Waiting(step.key)
                 continue
@@ -53,8 +58,10 @@ def record_frames(
             yield Progress(step.key, block.trial * n_frames + block.index + 1, total, f"trial {block.trial}")
     finally:
         frames.close()
+    yield from teller.events(last=True)
     for note in recording.notes:
-        yield Warned(step.key, note)
+        if not note.startswith(PAUSE_NOTE):
+            yield Warned(step.key, note)
     device_s = float(recording.valid_frames.sum()) * recording.interval_s
     yield Reported(
         step.key, {"device_seconds": device_s, "trials": n_trials, "lost": len(recording.lost)}, (str(path),)

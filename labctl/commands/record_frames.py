@@ -10,6 +10,9 @@ from labctl.commands.arguments import check_folder, check_new, positive_integer,
 from labctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labctl.bench.film_plan import FilmRequest
     from labctl.station import Station
 
 FILMED_TRIALS, FILMED_FRAMES = 4, 60
@@ -61,23 +64,28 @@ def _film(options: argparse.Namespace, station: Station) -> int:
     from labctl.campaign import run as run_campaign
     from labctl.campaigns.record_frames import record_frames
     from labctl.console import Console
+    from labctl.pausing import PauseFile
 
     n_trials = options.trials or FILMED_TRIALS
     conditions = conditions_of_trials(options.condition, n_trials)
     check_folder(options.out)
     path = options.out / f"{options.device}-{'dark' if options.dark else options.start or 'frames'}.h5"
-    check_new([path])
+    if not options.dry_run:
+        check_new([path])
     request = FilmRequest(
         device=options.device, n_trials=n_trials, n_frames=options.frames or FILMED_FRAMES, interval_s=options.interval_s,
         conditions=conditions, start=options.start, light=not options.dark, seed=options.seed,
     )  # fmt: skip
+    if options.dry_run:
+        return _dry_run(options, station, request, path)
     with Bench.open(station) as bench, Journal(options.out / "journal.jsonl") as journal:
         if bench.simulated:
             sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
         campaign = record_frames(
             bench, request, path=path, key=f"record/{options.device}", title=f"Film {options.device}"
         )
-        recording = run_campaign(campaign, on_event=Console(), journal=journal)
+        pause = None if options.pause_file is None else PauseFile(options.pause_file)
+        recording = run_campaign(campaign, on_event=Console(), journal=journal, pause=pause)
         # Told before the bench is closed: closing raises if an output is not safe, and the recording is there anyway.
         sys.stdout.write(f"{recording.path}\n")
         sys.stdout.flush()
@@ -85,6 +93,19 @@ def _film(options: argparse.Namespace, station: Station) -> int:
         if report.ok:
             sys.stderr.write(f"{report}\n")
     return 0 if report.ok else 1
+
+
+def _dry_run(options: argparse.Namespace, station: Station, request: FilmRequest, path: Path) -> int:
+    from labctl.bench import Bench
+    from labctl.dry_run import dry_run_film
+
+    if options.offline:
+        found = dry_run_film(station, request, path=path)
+    else:
+        with Bench.open(station) as bench:
+            found = dry_run_film(station, request, path=path, bench=bench)
+    sys.stdout.write(f"{found}\n")
+    return 0 if found.ok else 1
 
 
 def conditions_of_trials(arguments: list[str], n_trials: int) -> list[dict[str, float]]:
