@@ -7,21 +7,23 @@ import enum
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui.bridge import Bridge, Ended
-from gui.live_values import LiveValues, Readings
+from gui.live_values import LiveValues
 from gui.offers import Offer
 from gui.trouble import trouble_of
 from labctl.bench import Bench
 from labctl.campaign import Campaign, Journal
-from labctl.errors import SafetyError, UsageError
+from labctl.errors import SafetyError, Stopped, UsageError
+from labctl.readings import Readings
 from labctl.safety import SafeReport
 from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
+from labctl.station import load_station
 
 PATIENCE_S = 0.3
 """How long a campaign may take to end by itself before the outputs are made safe under it."""
@@ -40,6 +42,8 @@ class State(enum.Enum):
     RUNNING = "running"
     STOPPING = "stopping …"
     SAFING = "making all outputs safe …"
+    CLOSING = "making all outputs safe, then closing the station …"
+    REOPENING = "making all outputs safe, then opening the station anew …"
     PARTING = "closing: stopping, making all outputs safe …"
     PARTED = "closed"
 
@@ -59,6 +63,7 @@ class Controller(QObject):
 
     state_changed = Signal(object)
     opened = Signal(object)
+    station_closed = Signal()
     readings = Signal(object)
     made_safe = Signal(object)
     ended = Signal(object)
@@ -72,7 +77,7 @@ class Controller(QObject):
         self.parted_well = True
         self._held: Opened | None = None
         self._safing = 0
-        self._asked = object()
+        self._not_begun: object | None = None
         self._seen_samples = 0
         self._sampled_s = 0.0
         self._live = LiveValues(bridge, self)
@@ -93,7 +98,21 @@ class Controller(QObject):
 
     def open_station(self, path: Path) -> None:
         """Open the station of a file; `opened` or `troubled` follows."""
-        self._open(lambda: Opened(Bench.open(path)), f"Opening {path}")
+        self._open(lambda: Opened(Bench.open_available(path)), f"Opening {path}")
+
+    def close_station(self) -> None:
+        """Make all outputs safe and part from the bench, and from the simulation behind it; `station_closed` follows.
+
+        Where an output is not safe the bench stays open, and `troubled` tells.
+        """
+        self._change(State.CLOSING, _end, lambda _: self._closed(), "Closing the station")
+
+    def reopen(self, path: Path) -> None:
+        """Make all outputs safe, close, and open the station of this file; `opened` follows.
+
+        A file with mistakes changes nothing; where it cannot be opened the station of before is opened again.
+        """
+        self._change(State.REOPENING, lambda held: _reopened(held, path), self._opened_anew, f"Opening {path}")
 
     @property
     def simulated_name(self) -> str:
@@ -111,11 +130,16 @@ class Controller(QObject):
             self._trouble(UsageError(f"cannot start now: {self.state.value}"), f"Starting {offer.title}")
             return
         self._enter(State.RUNNING)
-        self._asked = asked = object()
+        self._not_begun = asked = object()
         self._live.pause(lambda: self._start(asked, bench, offer, folder, seed))
 
     def stop(self) -> None:
         """Stop the campaign before its next event."""
+        if self.state is State.RUNNING and self._not_begun is not None and self._held is not None:
+            self._enter(State.READY)
+            self._live.watch(self._held.bench)
+            self._call_off()
+            return
         if self.state is State.RUNNING:
             self._enter(State.STOPPING)
         self.bridge.stop()
@@ -130,6 +154,7 @@ class Controller(QObject):
             self._trouble(UsageError("no station is open, so this window drives no output"), "All outputs safe")
             return
         self.bridge.stop()
+        self._call_off()
         if self._safing:
             return  # under way already
         self._safing += 1
@@ -146,8 +171,9 @@ class Controller(QObject):
         """Stop, make safe, read back, close the bench; `parted` follows with the report, None if nothing was open."""
         if self.state in (State.PARTING, State.PARTED):
             return
-        held, opening = self._held, self.state is State.OPENING
+        held, opening = self._held, self.state in (State.OPENING, State.CLOSING, State.REOPENING)
         self._enter(State.PARTING)
+        self._call_off()
         if opening:
             return  # _opened or _not_opened goes on
         self._from_samples.stop()
@@ -167,6 +193,42 @@ class Controller(QObject):
         self._enter(State.OPENING)
         self.bridge.call(opener, done=self._opened, failed=lambda error: self._not_opened(error, doing), name="open")
 
+    def _change(self, state: State, work: Callable[[Opened], Any], done: Callable[[Any], None], doing: str) -> None:
+        """Do something to the bench that nothing else uses meanwhile."""
+        held = self._held
+        if held is None or self.state is not State.READY:
+            self._trouble(UsageError(f"cannot be done now: {self.state.value}"), doing)
+            return
+        self._enter(state)
+        failed = lambda error: self._not_changed(error, doing)  # noqa: E731
+        self._live.pause(lambda: self.bridge.call(lambda: work(held), done=done, failed=failed, name=doing))
+
+    def _closed(self) -> None:
+        self._held = None
+        self.station_closed.emit()
+        if self.state is State.PARTING:
+            self._gone(None)
+        else:
+            self._enter(State.EMPTY)
+
+    def _opened_anew(self, result: tuple[Opened, BaseException | None]) -> None:
+        held, error = result
+        self._opened(held)
+        if error is not None:
+            self._trouble(error, "Opening the station anew; the station of before is open again")
+
+    def _not_changed(self, error: BaseException, doing: str) -> None:
+        """The bench of before is open still, unless it could not be opened again."""
+        self._trouble(error, doing)
+        held = self._held
+        if isinstance(error, LostBench) or held is None:
+            self._closed()
+        elif self.state is State.PARTING:
+            self.bridge.call(lambda: self._leave(held), done=self._gone, failed=self._parting_failed, name="closing")
+        else:
+            self._enter(State.READY)
+            self._live.watch(held.bench)
+
     def _opened(self, held: Opened) -> None:
         self._held = held
         if self.state is State.PARTING:  # closed while it was being opened
@@ -183,18 +245,23 @@ class Controller(QObject):
         else:
             self._enter(State.EMPTY)
 
+    def _call_off(self) -> None:
+        """A campaign that waited for a reading to end never begins: say so to those who wait for its end."""
+        if self._not_begun is not None:
+            self._not_begun = None
+            self.ended.emit(Ended(error=Stopped("stopped before it began")))
+
     def _start(self, asked: object, bench: Bench, offer: Offer, folder: Path, seed: int) -> None:
-        if self.state is State.STOPPING:  # stopped before it began
-            self._enter(State.READY)
-            self._live.watch(bench)
-        if self.state is not State.RUNNING or asked is not self._asked:
+        if asked is not self._not_begun:
             return
+        self._not_begun = None
         try:
             journal = Journal(folder / "journal.jsonl")
         except OSError as error:
             self._enter(State.READY)
             self._live.watch(bench)
             self._trouble(error, f"Starting {offer.title}")
+            self.ended.emit(Ended(error=error))
             return
         self.bridge.start(_when_started(lambda: offer.make(bench, folder, seed)), journal=journal, pause=offer.pause)
         self._from_samples.start()
@@ -278,6 +345,45 @@ class Controller(QObject):
 def _when_started(make: Callable[[], Campaign[Any]]) -> Campaign[Any]:
     """A campaign that is built when it starts: building may load libraries, which must not hold up the window."""
     return (yield from make())
+
+
+class LostBench(Exception):  # noqa: N818 - the name says what happened
+    """The bench was closed, and could not be opened again."""
+
+
+def _made_safe(bench: Bench) -> None:
+    """Make safe and close; raises SafetyError, with the bench still open, if an output that was written to is not safe."""
+    written = bench.safe_states.armed
+    report = bench.make_safe()
+    missing = {name for name in bench.station.channels if bench.missing(name)}
+    if written and any(not one.ok and one.channel not in missing for one in report.channels):
+        raise SafetyError(str(report))
+    with contextlib.suppress(SafetyError):  # of instruments that were never reached
+        bench.close()
+
+
+def _end(held: Opened) -> None:
+    """In a worker: part from a bench for good."""
+    _made_safe(held.bench)
+    if held.simulation is not None:
+        held.simulation.stop()
+    if held.folder is not None:
+        held.folder.cleanup()
+
+
+def _reopened(held: Opened, path: Path) -> tuple[Opened, BaseException | None]:
+    """In a worker: the bench of another station file, or that of before and why."""
+    station = load_station(path)  # a mistake in it is told while the bench is open still
+    _made_safe(held.bench)
+    try:
+        return replace(held, bench=Bench.open_available(station)), None
+    except Exception as error:  # noqa: BLE001 - told, after the bench of before was opened again
+        try:
+            return replace(held, bench=Bench.open_available(held.bench.station)), error
+        except Exception as lost:
+            if held.simulation is not None:
+                held.simulation.stop()
+            raise LostBench(f"{error}\nThe station of before cannot be opened again either: {lost}") from lost
 
 
 def _start_simulation(name: str) -> Opened:

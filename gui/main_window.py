@@ -28,7 +28,7 @@ from gui.shell.parting import Parting
 from gui.shell.settings import Kept
 from gui.shell.simulated_files import SimulatedFiles
 from gui.shell.status_row import StatusRow
-from gui.shell.top_bar import TopBar
+from gui.shell.top_bar import WELCOME, WELCOME_TIP, TopBar
 from gui.theme import Theme
 from gui.trouble import Trouble
 from gui.widgets.script_window import ScriptWindow
@@ -130,6 +130,7 @@ class MainWindow(QMainWindow):
         desk, controller = self.desk, self.controller
         controller.state_changed.connect(self._show_state)
         controller.opened.connect(self._show_bench)
+        controller.station_closed.connect(self._show_no_bench)
         controller.made_safe.connect(self._show_safe)
         desk.troubled.connect(self._show_trouble)
         desk.noted.connect(self.log.note)
@@ -245,6 +246,12 @@ class MainWindow(QMainWindow):
         self.log.note(f"Opened {station.name}{marked}: {', '.join(bench.identities) or 'no instruments'}")
         if station.path is not None and self.controller.simulation_pid is None:
             self._show_recent(self.kept.keep_recent("recent_stations", str(station.path)))
+
+    def _show_no_bench(self) -> None:
+        self.setWindowTitle("labctl")
+        self.top_bar.show_station(WELCOME, WELCOME_TIP, simulated=False)
+        self._outputs = ""
+        self.log.note("The station was closed; its outputs were made safe")
 
     def _show_safe(self, report: SafeReport) -> None:
         text = read_back_text(report)
