@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+PRESETS = ("duffing", "leaky_integrator", "nanorings", "spin_vortex_ice")
+"""Of twins.presets, by name, for those who must not load torch to know them."""
+
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:

@@ -7,7 +7,7 @@ or the budget is spent: device time is the scarce thing, not ours.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -308,5 +308,6 @@ class _Stream:
         yield Figures(
             f"{self._key}/gates", number, values | ({} if one.std_ratio is None else {"std_ratio": one.std_ratio})
         )
+        yield Reported(f"{self._key}/round{number}", {**asdict(one), "failed": list(one.failed)})
         note = "gates passed" if one.passed else f"not passed: {', '.join(one.failed)}"
         yield Progress(self._key, used_s, self._budget.device_seconds, note)
