@@ -63,3 +63,8 @@ def preview_task(task: str, *, seed: int = 0) -> TaskPreview:
         n_heldout_trials=plan.n_heldout_trials,
         n_steps=plan.n_steps,
     )
+
+
+def usual_and_preview(task: str, devices: Sequence[str]) -> tuple[NetworkDraft | None, TaskPreview]:
+    """Both at once; no network without devices."""
+    return (usual_network(task, devices) if devices else None), preview_task(task)
