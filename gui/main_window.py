@@ -6,35 +6,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSettings, Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QCloseEvent, QDesktopServices, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import QSettings, Qt, Signal
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
 from gui.controller import State
 from gui.desk import Desk
-from gui.models.log import Line, LogModel
 from gui.panels.messages import ErrorPanel, Farewell, read_back_text
 from gui.shell.about import About
 from gui.shell.appearance import Appearance
 from gui.shell.help_pane import HelpPane
 from gui.shell.help_texts import KEYS, help_of
-from gui.shell.log_dock import LogDock
-from gui.shell.log_file import LogFile
+from gui.shell.logbook import Logbook
 from gui.shell.menus import Menus
 from gui.shell.navigation import MOST_KEYS, Navigation
 from gui.shell.panel_entries import PanelEntry, found_panels
 from gui.shell.panel_stack import PanelStack
 from gui.shell.parting import Parting
+from gui.shell.scripts import Scripts
 from gui.shell.settings import Kept
 from gui.shell.simulated_files import SimulatedFiles
-from gui.shell.status_row import StatusRow
+from gui.shell.stations import RUNS, Stations
 from gui.shell.top_bar import WELCOME, WELCOME_TIP, TopBar
 from gui.theme import Theme
 from gui.trouble import Trouble
-from gui.widgets.script_window import ScriptWindow
 from gui.work import Work
 from labctl.bench import Bench
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import UsageError
 from labctl.safety import SafeReport
 
 if TYPE_CHECKING:
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
 FAREWELL_MS = 2500
 """How long the window shows what was read back before it closes by itself."""
 DEFAULT_SIZE = (1280, 800)
-LOG_WRITE_MS = 1000
 FIRST_PANEL = "start"
 
 
@@ -63,24 +60,24 @@ class MainWindow(QMainWindow):
     ) -> None:
         super().__init__()
         self.kept = Kept(settings)
-        self._given_runs_folder = runs_folder is not None
         self.appearance = Appearance(self.kept, theme=theme, parent=self)
         self.desk = Desk(
-            runs_folder=runs_folder or Path(self.kept.text("runs_folder") or "labctl-runs").absolute(),
+            runs_folder=runs_folder or Path(self.kept.text(RUNS) or "labctl-runs").absolute(),
             theme=self.appearance.theme,
             settings=settings,
             parent=self,
         )
         self.controller = self.desk.controller
         self.entries = tuple(found_panels() if panels is None else panels)
-        self.log = LogModel(self)
-        self.log_file = LogFile(self.desk.runs_folder)
+        self.logbook = Logbook(self.desk, self)
+        self.log = self.logbook.lines
         self.top_bar = TopBar(self.make_safe)
         self.safe_button, self.banner = self.top_bar.safe_button, self.top_bar.banner
         self.error_panel, self.farewell, self.help_pane = ErrorPanel(), Farewell(), HelpPane()
-        self.log_dock, self.status_row = LogDock(self.log), StatusRow()
         self.navigation = Navigation(self.entries, self.desk.theme)
         self.stack = PanelStack(self.entries, lambda kind: kind(self.desk))
+        self.stations = Stations(self.desk, self.kept, self)
+        self.scripts = Scripts(self.desk, self.stack, self)
         self.parting = Parting(self, farewell_ms=farewell_ms)
         self._outputs = ""
         self._lay_out()
@@ -104,11 +101,10 @@ class MainWindow(QMainWindow):
         self._beside.setSizes([800, 320])
         self._above = QSplitter(Qt.Orientation.Vertical)
         self._above.addWidget(self._beside)
-        self._above.addWidget(self.log_dock)
+        self._above.addWidget(self.logbook.dock)
         self._above.setStretchFactor(0, 1)
         self._above.setChildrenCollapsible(False)
         self._above.setSizes([560, 150])
-        self.log_dock.hide()
         middle = QHBoxLayout()
         middle.setSpacing(0)
         middle.addWidget(self.navigation)
@@ -120,7 +116,7 @@ class MainWindow(QMainWindow):
         for widget in (self.top_bar, self.farewell, self.error_panel):
             column.addWidget(widget)
         column.addLayout(middle, 1)
-        column.addWidget(self.status_row)
+        column.addWidget(self.logbook.row)
         self.setCentralWidget(whole)
         for number in range(1, MOST_KEYS + 1):
             keys = QShortcut(QKeySequence(f"Ctrl+{number}"), self)
@@ -131,26 +127,18 @@ class MainWindow(QMainWindow):
         controller.state_changed.connect(self._show_state)
         controller.opened.connect(self._show_bench)
         controller.station_closed.connect(self._show_no_bench)
-        controller.made_safe.connect(self._show_safe)
+        controller.made_safe.connect(self.show_safe)
         desk.troubled.connect(self._show_trouble)
-        desk.noted.connect(self.log.note)
         desk.panel_asked.connect(self.show_panel)
-        desk.script_asked.connect(self._show_script_text)
         desk.work_started.connect(self._follow)
-        desk.work_ended.connect(self._tell_end)
+        desk.work_ended.connect(lambda _: self._mark_busy())
         desk.simulated_changed.connect(self._show_simulated)
-        desk.runs_folder_changed.connect(self._use_runs_folder)
         self.appearance.changed.connect(self._use_theme)
         self.simulated_files = SimulatedFiles(desk, self.stack)
         self.navigation.chosen.connect(self.show_panel)
         self.stack.failed.connect(self._show_trouble)
-        self.status_row.log_button.toggled.connect(self._show_log)
-        self.log_dock.file_asked.connect(self._show_log_file)
-        self.log.added.connect(self._take_lines)
-        desk.bridge.tick.connect(self._tick)
-        self._log_timer = QTimer(self, interval=LOG_WRITE_MS)
-        self._log_timer.timeout.connect(self._write_log)
-        self._log_timer.start()
+        self.logbook.shown.connect(self.menus.actions["log"].setChecked)
+        self.stations.recent_changed.connect(self._show_recent)
 
     # ---- panels ----------------------------------------------------------------------------------------------------
 
@@ -194,35 +182,6 @@ class MainWindow(QMainWindow):
         """Show versions and licence."""
         About(self).show()
 
-    def show_script(self) -> None:
-        """Show what the panel would do, as a script."""
-        try:
-            job = None if self.stack.current is None else self.stack.current.script_job()
-            if job is None:
-                raise UsageError("this panel has nothing to write as a script now: choose first what it should do")
-            self.desk.show_script(job)
-        except (LabctlError, OSError) as error:
-            self.desk.trouble(error, doing="Show as script")
-
-    def save_script(self) -> None:
-        """Save what the panel would do as a Python file; the script window asks where."""
-        before = self._scripts()
-        self.show_script()
-        for window in self._scripts():
-            if window not in before:
-                window.save_button.click()
-
-    def _scripts(self) -> list[ScriptWindow]:
-        return [one for one in self.findChildren(ScriptWindow) if one.isVisible()]
-
-    def _show_script_text(self, title: str, text: str) -> None:
-        window = ScriptWindow(
-            title, text, failed=lambda error: self.desk.trouble(error, doing="Saving a script"), parent=self
-        )
-        window.setWindowFlag(Qt.WindowType.Tool)  # the keys of the main window, Esc above all, work there as well
-        window.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        window.show()
-
     def _keys(self) -> str:
         return ", ".join(entry.key for entry in self.entries)
 
@@ -231,7 +190,7 @@ class MainWindow(QMainWindow):
     def _show_state(self, state: State) -> None:
         self._outputs = "outputs in use" if state is State.RUNNING else self._outputs
         self._show_states()
-        self.menus.allow_opening(state is State.EMPTY)
+        self.menus.allow_opening(state)
 
     def _show_states(self) -> None:
         outputs = f"   ·   {self._outputs}" if self._outputs else ""
@@ -253,7 +212,8 @@ class MainWindow(QMainWindow):
         self._outputs = ""
         self.log.note("The station was closed; its outputs were made safe")
 
-    def _show_safe(self, report: SafeReport) -> None:
+    def show_safe(self, report: SafeReport) -> None:
+        """Show what was read back when the outputs were made safe."""
         text = read_back_text(report)
         if report.ok:
             values = ", ".join(f"{one.channel} {one.read_back:g} {one.unit}" for one in report.channels)
@@ -274,23 +234,15 @@ class MainWindow(QMainWindow):
 
     def _follow(self, work: Work) -> None:
         self.error_panel.hide()
-        self.log.note(f"{work.job.title}: {work.state.value}, into {work.job.folder}")
-        work.frame.connect(lambda frame: self.log.take(frame.events, frame.left_out))
-        work.changed.connect(self._show_works)
-        self._show_works()
+        work.changed.connect(self._mark_busy)
+        self._mark_busy()
 
-    def _tell_end(self, work: Work) -> None:
-        self.log.note(f"{work.job.title}: {work.state.value}")
-        self._show_works()
-
-    def _show_works(self) -> None:
-        works = self.desk.works
-        self.status_row.show_works(works)
+    def _mark_busy(self) -> None:
         self.navigation.panels.mark({work.panel: "▶" for work in self.desk.busy_works if work.panel})
 
-    def _tick(self) -> None:
-        if self.desk.busy_works:
-            self.status_row.show_works(self.desk.works)
+    def _show_recent(self, paths: Sequence[str]) -> None:
+        self.menus.show_recent(paths, self.stations.open)
+        self.menus.allow_opening(self.controller.state)
 
     # ---- appearance ------------------------------------------------------------------------------------------------
 
@@ -304,61 +256,7 @@ class MainWindow(QMainWindow):
 
     def toggle_log(self) -> None:
         """Show or hide the log."""
-        self.status_row.log_button.toggle()
-
-    def _show_log(self, shown: bool) -> None:
-        self.log_dock.setVisible(shown)
-        self.menus.actions["log"].setChecked(shown)
-        if shown:
-            self.log_dock.view.scrollToBottom()
-
-    # ---- files -----------------------------------------------------------------------------------------------------
-
-    def choose_station(self) -> None:
-        """Ask which station to open."""
-        recent = self.kept.texts("recent_stations")
-        start = str(Path(recent[0]).parent) if recent else ""
-        path, _ = QFileDialog.getOpenFileName(self, "Open station", start, "Station files (*.toml);;All files (*)")
-        if path:
-            self.controller.open_station(Path(path))
-
-    def open_simulated(self, name: str = "demo") -> None:
-        """Start one of the simulated benches that come with labctl, and open it."""
-        self.controller.open_simulated(name)
-
-    def choose_runs_folder(self) -> None:
-        """Ask where runs are kept from now on."""
-        chosen = QFileDialog.getExistingDirectory(self, "Folder for runs", str(self.desk.runs_folder))
-        if chosen:
-            self.desk.use_runs_folder(Path(chosen))
-
-    def _use_runs_folder(self, folder: Path) -> None:
-        self.log_file.use_folder(folder)
-        self.kept.keep("runs_folder", str(folder))
-        self.log.note(f"Runs are kept in {folder}")
-
-    def _show_recent(self, paths: Sequence[str]) -> None:
-        self.menus.show_recent(paths, self.controller.open_station)
-        self.menus.allow_opening(self.controller.state is State.EMPTY)
-
-    def _take_lines(self, lines: list[Line]) -> None:
-        self.log_file.take(lines)
-        self.status_row.show_line(lines[-1])
-
-    def _write_log(self) -> None:
-        if self.log_file.due():
-            self.desk.call(self.log_file.write, done=lambda _: None, failed=self._log_lost, name="log file")
-
-    def _log_lost(self, error: BaseException) -> None:
-        self._log_timer.stop()  # said once; the log in the window goes on
-        self.desk.trouble(error, doing=f"Writing {self.log_file.path}; the log is no longer kept")
-
-    def _show_log_file(self) -> None:
-        folder = self.log_file.path.parent
-        if folder.is_dir():
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
-        else:
-            self.desk.note(f"The log will be kept in {self.log_file.path} as soon as there is a run")
+        self.logbook.row.log_button.toggle()
 
     # ---- acting ----------------------------------------------------------------------------------------------------
 
@@ -377,7 +275,7 @@ class MainWindow(QMainWindow):
         """Make the outputs safe first; the window closes when they were read back and no work is left."""
         if self.parting.may_close:
             self._keep()
-            self.log_file.write_if_possible()
+            self.logbook.close()
             event.accept()
             self.closed.emit()
             return
@@ -394,10 +292,9 @@ class MainWindow(QMainWindow):
                 splitter.restoreState(blob)
         if (blob := self.kept.blob("window/geometry")) is not None:
             self.restoreGeometry(blob)
-        self.log_dock.hide()
         self.help_pane.hide()
-        self.status_row.log_button.setChecked(self.kept.flag("window/log"))
-        self._show_recent(self.kept.texts("recent_stations"))
+        self.logbook.row.log_button.setChecked(self.kept.flag("window/log"))
+        self._show_recent(self.stations.recent)
         known = [entry.key for entry in self.entries]
         if known:
             first = FIRST_PANEL if FIRST_PANEL in known else known[0]
@@ -408,5 +305,5 @@ class MainWindow(QMainWindow):
         self.kept.keep("window/geometry", self.saveGeometry())
         self.kept.keep("window/beside", self._beside.saveState())
         self.kept.keep("window/above", self._above.saveState())
-        self.kept.keep("window/log", self.status_row.log_button.isChecked())
+        self.kept.keep("window/log", self.logbook.row.log_button.isChecked())
         self.kept.keep("window/panel", self.stack.key)

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QUndoStack
 from PySide6.QtWidgets import QMenu, QMenuBar
 
+from gui.controller import State
 from gui.shell.appearance import CHOICES, STEP_PERCENT, USUAL_PERCENT
 from labctl.simulation import BUNDLED
 
@@ -49,15 +50,17 @@ class Menus(QObject):
             action.triggered.connect(lambda _=False, path=path: opened(Path(path)))
         self._recent_menu.setEnabled(bool(paths))
 
-    def allow_opening(self, allowed: bool) -> None:
-        """A window has one station: others can be opened only while it has none."""
+    def allow_opening(self, state: State) -> None:
+        """A window has one station; another takes its place, or it is closed, only while nothing uses it."""
+        allowed = state in (State.EMPTY, State.READY)
+        self.actions["close"].setEnabled(state is State.READY)
         for name in ("open", *(f"simulated {bench}" for bench in BUNDLED)):
             self.actions[name].setEnabled(allowed)
         self._recent_menu.setEnabled(allowed and not self._recent_menu.isEmpty())
 
     def _file(self, menu: QMenu) -> None:
         window = self._window
-        self._add(menu, "open", "&Open station …", "Ctrl+O", window.choose_station)
+        self._add(menu, "open", "&Open station …", "Ctrl+O", window.stations.choose)
         benches = menu.addMenu("Open &simulated bench")
         benches.setToolTipsVisible(True)
         for name in BUNDLED:
@@ -67,14 +70,16 @@ class Menus(QObject):
                 f"simulated {name}",
                 name.replace("_", " "),
                 keys,
-                partial(window.open_simulated, name),
+                partial(window.stations.open_simulated, name),
             )
             action.setToolTip(BENCHES.get(name, name))
         menu.addMenu(self._recent_menu)
-        self._add(menu, "runs folder", "Runs &folder …", "", window.choose_runs_folder)
+        self._add(menu, "close", "C&lose station", "Ctrl+W", window.controller.close_station)
         menu.addSeparator()
-        self._add(menu, "script", "Show as s&cript …", "Ctrl+Shift+S", window.show_script)
-        self._add(menu, "save script", "Save as scrip&t …", "", window.save_script)
+        self._add(menu, "runs folder", "Runs &folder …", "", window.stations.choose_runs_folder)
+        menu.addSeparator()
+        self._add(menu, "script", "Show as s&cript …", "Ctrl+Shift+S", window.scripts.show_panel)
+        self._add(menu, "save script", "Save as scrip&t …", "", window.scripts.save_panel)
         menu.addSeparator()
         self._add(menu, "quit", "&Quit", "Ctrl+Q", window.close)
 

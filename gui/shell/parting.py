@@ -33,14 +33,14 @@ class Parting(QObject):
         self._look.timeout.connect(self._wait)
 
     def begin(self) -> None:
-        """Stop everything; asked again while it waits, it goes on waiting."""
+        """Stop everything; asked again when the bench was parted from, close without waiting for anything else."""
         window = self._window
         if self._began_s is None:
             self._began_s = time.monotonic()
             window.desk.stop_all()
-        window.controller.part()
-        if window.controller.state is State.PARTED and not self._look.isActive():
-            self._look.start()
+            window.controller.part()
+        elif window.controller.state is State.PARTED:
+            QTimer.singleShot(0, self.leave)  # Qt does not close a window again from within its closeEvent
 
     def leave(self) -> None:
         """Close now: works that have not ended yet are ended with their processes."""
@@ -52,7 +52,7 @@ class Parting(QObject):
     def _part(self, report: SafeReport | None) -> None:
         self._report = report
         if report is not None:
-            self._window._show_safe(report)
+            self._window.show_safe(report)
             self._window.farewell.tell(report)
         self._look.start()
 
@@ -61,7 +61,9 @@ class Parting(QObject):
         busy = self._window.desk.busy_works
         late = self._began_s is not None and time.monotonic() - self._began_s > PATIENCE_S
         if busy and not late:
-            self._window.top_bar.state.say(f"closing: waiting for {busy[0].job.title}, which keeps what it has")
+            self._window.top_bar.state.say(
+                f"closing: waiting for {busy[0].job.title}, which keeps what it has (close again: end it now)"
+            )
             return
         self._look.stop()
         if self._report is None:

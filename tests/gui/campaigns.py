@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,15 +71,3 @@ def reporting(bench: Bench, folder: Path, seed: int) -> Campaign[object]:
     }  # fmt: skip
     yield Reported("deploy/narma10", task)
     yield StepFinished("deploy/narma10", "Measure narma10", 0.1)
-
-
-def gated(gate: threading.Event) -> Callable[..., Campaign[object]]:
-    """Yields one event, then waits for the gate before the next ones."""
-
-    def make(bench: Bench, folder: Path, seed: int) -> Campaign[object]:
-        yield StepStarted("gate", "Wait at the gate")
-        while not gate.wait(0.01):
-            yield Progress("gate", 0, 1)
-        yield StepFinished("gate", "Wait at the gate", 0.1, "open")
-
-    return make

@@ -1,8 +1,9 @@
-"""The window on a simulated bench, from clicks alone."""
+"""The window on a simulated bench: what it shows, and that its outputs are safe however something ends."""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -12,17 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QSettings, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontDatabase
-from PySide6.QtWidgets import QAbstractButton, QComboBox, QLineEdit, QTableView
+from PySide6.QtWidgets import QAbstractButton
 from pytestqt.qtbot import QtBot
 
 sys.path.insert(0, str(Path(__file__).parent))
-import campaigns
 
+import labctl.calls
 from gui.controller import State
 from gui.main_window import MainWindow
+from gui.work import Work, WorkState
 from labctl.bench import Bench
+from labctl.calls import BENCH, FOLDER, call
+from labctl.job import Job
 from labctl.simulation import SimulatedBench
 
 WAIT_MS = 60_000
@@ -30,13 +34,26 @@ LEFT = Qt.MouseButton.LeftButton
 Show = Callable[..., MainWindow]
 
 
+@pytest.fixture(autouse=True)
+def campaigns_of_tests_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labctl.calls, "ALLOWED", (*labctl.calls.ALLOWED, "campaigns:"))
+
+
 def wait_for(qtbot: QtBot, window: MainWindow, state: State) -> None:
     qtbot.waitUntil(lambda: window.controller.state is state, timeout=WAIT_MS)
 
 
-def start(qtbot: QtBot, window: MainWindow) -> None:
-    qtbot.mouseClick(window.run_panel.run, LEFT)
-    assert window.controller.state is State.RUNNING
+def start(qtbot: QtBot, window: MainWindow, name: str, *, panel: str = "") -> Work:
+    """Start a campaign of campaigns.py on the bench, as a panel does, and wait until it runs."""
+    job = Job(name, call(f"campaigns:{name}", BENCH, FOLDER, 1), window.desk.new_folder(name), seed=1)
+    work = window.desk.start(job, panel=panel)
+    qtbot.waitUntil(lambda: work.state is not WorkState.WAITING, timeout=WAIT_MS)
+    assert work.state is WorkState.RUNNING
+    return work
+
+
+def wait_for_samples(qtbot: QtBot, work: Work, count: int = 0) -> None:
+    qtbot.waitUntil(lambda: work.box.samples.total > count, timeout=WAIT_MS)
 
 
 def ask_awg(simulation: SimulatedBench, query: str) -> str:
@@ -65,34 +82,31 @@ def test_fonts_are_there(qtbot: QtBot) -> None:
     assert QFontDatabase.families(), "without fonts every glyph is an empty box"
 
 
-def test_an_opened_station_shows_identities_limits_values_and_that_it_is_simulated(qtbot: QtBot, opened: Show) -> None:
-    window = opened(small=campaigns.small)
-    assert window.banner.isVisible()
-    assert "SIMULATED" in window.banner.text()
+def test_an_opened_station_says_its_name_and_that_it_is_simulated_over_every_panel(qtbot: QtBot, opened: Show) -> None:
+    window = opened()
+    assert window.top_bar.station.whole() == "demo bench"
     assert "SIMULATED" in window.windowTitle()
-    instruments = {row.name: row for row in window.station_panel.instruments.rows}
-    assert "SIM-33522B-001" in instruments["awg"].who
-    assert instruments["smu"].state == "SIMULATED"
-    rows = {row.channel.name: row for row in window.station_panel.channels.rows}
-    qtbot.waitUntil(lambda: rows["duffing_bias"].value is not None, timeout=WAIT_MS)
-    assert rows["duffing_bias"].value == pytest.approx(0.0, abs=1e-6)
-    assert rows["leaky_drive"].limits_text == "-2 … 2 V"
-    assert rows["leaky_drive"].safe_text.startswith("0 V")
+    assert "SIM" in window.log.text()
+    for entry in window.entries:
+        window.show_panel(entry.key)
+        assert window.banner.isVisible()
+        assert "SIMULATED" in window.banner.text()
+        assert window.safe_button.isVisible()
 
 
-def test_a_campaign_runs_to_its_end_by_clicks_and_leaves_the_outputs_safe(
-    qtbot: QtBot, opened: Show, simulation: SimulatedBench, station: Path, tmp_path: Path
+def test_a_campaign_runs_to_its_end_and_leaves_the_outputs_safe(
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench, tmp_path: Path
 ) -> None:
-    window = opened(small=campaigns.small)
+    window = opened()
     with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS) as safe:
-        start(qtbot, window)
+        work = start(qtbot, window, "small", panel="record")
+        assert window.navigation.panels.index(2).data() == "Record  ▶", "who runs what is told in the navigation"
     wait_for(qtbot, window, State.READY)
-    steps = window.outcome.steps.rows
-    assert [step.state for step in steps] == ["done", "done"]
-    assert window.bridge.box.samples.total > 0
-    assert "all safe, read back: leaky_drive 0 V" in window.outputs_label.text()
+    assert work.state is WorkState.DONE
+    assert work.box.samples.total > 0
+    assert "all outputs safe, read back: leaky_drive 0 V" in window.top_bar.state.whole()
     assert safe.args[0].ok
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
     assert (folder / "leaky-training.h5").exists()
     first = json.loads((folder / "journal.jsonl").read_text().splitlines()[0])
     assert first["event"] == "StepStarted"
@@ -100,58 +114,65 @@ def test_a_campaign_runs_to_its_end_by_clicks_and_leaves_the_outputs_safe(
     assert_outputs_off(simulation)
 
 
-def test_stop_in_the_middle_ends_the_campaign_and_leaves_the_outputs_safe(
-    qtbot: QtBot, opened: Show, simulation: SimulatedBench, station: Path
+def test_stop_in_the_middle_leaves_the_outputs_safe_and_another_campaign_can_run(
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench
 ) -> None:
-    window = opened(endless=campaigns.endless)
-    start(qtbot, window)
-    qtbot.waitUntil(lambda: window.bridge.box.samples.total > 0, timeout=WAIT_MS)
-    qtbot.mouseClick(window.run_panel.stop, LEFT)
+    window = opened()
+    work = start(qtbot, window, "endless")
+    wait_for_samples(qtbot, work)
+    window.menus.actions["stop"].trigger()
     wait_for(qtbot, window, State.READY)
-    assert not window.bridge.running
+    assert work.state is WorkState.STOPPED
     assert not window.error_panel.isVisible(), "stopping is no error"
-    assert "stopped" in window.outcome.log.text()
+    assert "endless: stopped" in window.log.text()
     assert_outputs_off(simulation)
-
-
-def test_a_second_campaign_can_run_after_one_was_stopped(qtbot: QtBot, opened: Show) -> None:
-    window = opened(endless=campaigns.endless, small=campaigns.small)
-    start(qtbot, window)
-    qtbot.waitUntil(lambda: window.bridge.box.samples.total > 0, timeout=WAIT_MS)
-    qtbot.mouseClick(window.run_panel.stop, LEFT)
+    again = start(qtbot, window, "small")
     wait_for(qtbot, window, State.READY)
-    window.run_panel.campaign.setCurrentIndex(1)
-    start(qtbot, window)
-    wait_for(qtbot, window, State.READY)
-    assert [step.state for step in window.outcome.steps.rows] == ["done", "done"]
+    assert again.state is WorkState.DONE
 
 
 @pytest.mark.parametrize("by_key", [False, True], ids=["button", "Esc"])
-def test_all_outputs_safe_works_under_a_saturating_source(
-    qtbot: QtBot, opened: Show, simulation: SimulatedBench, station: Path, by_key: bool
+def test_all_outputs_safe_works_from_any_panel_under_a_saturating_source(
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench, by_key: bool
 ) -> None:
-    window = opened(saturating=campaigns.saturating)
-    start(qtbot, window)
-    qtbot.waitUntil(lambda: window.bridge.box.samples.total > 10_000, timeout=WAIT_MS)
+    window = opened()
+    window.show_panel("runs")
+    work = start(qtbot, window, "saturating")
+    wait_for_samples(qtbot, work, 10_000)
     assert ask_awg(simulation, "OUTP1?") == "1"
     with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS) as safe:
         if by_key:
-            qtbot.keyClick(window, Qt.Key.Key_Escape)
+            qtbot.keyClick(window.stack.currentWidget(), Qt.Key.Key_Escape)
         else:
             qtbot.mouseClick(window.safe_button, LEFT)
     assert safe.args[0].ok
     wait_for(qtbot, window, State.READY)
-    assert not window.bridge.running
-    assert len(window.outcome.log.rows) <= 5000
+    assert work.over
+    assert len(window.log.rows) <= 5000
+    assert_outputs_off(simulation)
+
+
+def test_all_outputs_safe_takes_what_waits_for_the_bench_out_of_the_queue(
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench
+) -> None:
+    window = opened()
+    start(qtbot, window, "endless")
+    waiting = window.desk.start(Job("later", call("campaigns:endless", BENCH, FOLDER, 1), window.desk.new_folder("b")))
+    assert waiting.state is WorkState.WAITING
+    qtbot.mouseClick(window.safe_button, LEFT)
+    wait_for(qtbot, window, State.READY)
+    qtbot.wait(100)
+    assert waiting.state is WorkState.STOPPED
+    assert not window.desk.busy_works
     assert_outputs_off(simulation)
 
 
 def test_all_outputs_safe_does_not_wait_for_a_campaign_that_does_not_listen(
-    qtbot: QtBot, opened: Show, simulation: SimulatedBench, station: Path
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench
 ) -> None:
-    window = opened(deaf=campaigns.deaf)
-    start(qtbot, window)
-    qtbot.waitUntil(lambda: bool(window.outcome.steps.rows), timeout=WAIT_MS)
+    window = opened()
+    start(qtbot, window, "deaf")
+    qtbot.waitUntil(lambda: "Work without looking up" in window.log.text(), timeout=WAIT_MS)
     with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS) as safe:
         qtbot.mouseClick(window.safe_button, LEFT)
     assert safe.args[0].ok
@@ -160,47 +181,27 @@ def test_all_outputs_safe_does_not_wait_for_a_campaign_that_does_not_listen(
 
 
 def test_a_run_asked_for_while_values_are_being_read_starts_once(qtbot: QtBot, opened: Show) -> None:
-    window = opened(endless=campaigns.endless)
+    window = opened()
     readings = threading.Event()
     window.controller.bench.get = lambda channel: readings.wait(60)  # type: ignore[method-assign, union-attr]
     qtbot.wait(1500)  # a reading begins within a second, and now lasts
-    start(qtbot, window)
+    first = start(qtbot, window, "endless")
     qtbot.mouseClick(window.safe_button, LEFT)
     wait_for(qtbot, window, State.READY)
-    start(qtbot, window)
     readings.set()
-    qtbot.waitUntil(lambda: window.bridge.box.samples.total > 0, timeout=WAIT_MS)
-    qtbot.mouseClick(window.run_panel.stop, LEFT)
+    second = start(qtbot, window, "endless")
+    wait_for_samples(qtbot, second)
+    window.menus.actions["stop"].trigger()
     wait_for(qtbot, window, State.READY)
+    assert first.over and second.over
     assert not window.error_panel.isVisible()
-
-
-def test_stop_before_the_campaign_has_begun_leaves_the_window_ready(qtbot: QtBot, opened: Show) -> None:
-    window = opened(endless=campaigns.endless)
-    readings = threading.Event()
-    window.controller.bench.get = lambda channel: readings.wait(60)  # type: ignore[method-assign, union-attr]
-    qtbot.wait(1500)
-    start(qtbot, window)
-    qtbot.mouseClick(window.run_panel.stop, LEFT)
-    readings.set()
-    wait_for(qtbot, window, State.READY)
-    assert not window.outcome.steps.rows
-
-
-def test_all_outputs_safe_works_while_nothing_runs(qtbot: QtBot, opened: Show) -> None:
-    window = opened(small=campaigns.small)
-    with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS) as safe:
-        qtbot.mouseClick(window.safe_button, LEFT)
-    assert safe.args[0].ok
-    wait_for(qtbot, window, State.READY)
 
 
 def test_closing_during_a_run_leaves_the_outputs_safe_and_says_what_was_read_back(
     qtbot: QtBot, opened: Show, simulation: SimulatedBench, station: Path
 ) -> None:
-    window = opened(saturating=campaigns.saturating, farewell_ms=600_000)
-    start(qtbot, window)
-    qtbot.waitUntil(lambda: window.bridge.box.samples.total > 0, timeout=WAIT_MS)
+    window = opened(farewell_ms=600_000)
+    wait_for_samples(qtbot, start(qtbot, window, "saturating"))
     window.close()
     assert window.isVisible(), "it may not close before the outputs are safe"
     wait_for(qtbot, window, State.PARTED)
@@ -213,36 +214,50 @@ def test_closing_during_a_run_leaves_the_outputs_safe_and_says_what_was_read_bac
     assert not window.isVisible()
 
 
+def test_closing_ends_the_worker_processes_too(qtbot: QtBot, show: Show, tmp_path: Path) -> None:
+    window = show()
+    source = call("labctl.nca_pde:PdeSource", pde="heat", size=(32, 32), n_trials=1, n_frames=10**5)
+    job = Job("compute", call("labctl.campaigns.simulate_nca:simulate_images", source), tmp_path / "computed")
+    work = window.desk.start(job, panel="nca")
+    qtbot.waitUntil(lambda: "Simulate heat" in window.log.text() or work.over, timeout=WAIT_MS)
+    assert work.state is WorkState.RUNNING, work.end
+    assert len(multiprocessing.active_children()) == 1
+    with qtbot.waitSignal(window.closed, timeout=WAIT_MS):
+        window.close()
+    assert work.state is WorkState.STOPPED
+    assert not multiprocessing.active_children()
+
+
 def test_a_failing_campaign_tells_why_and_leaves_the_outputs_safe(
-    qtbot: QtBot, opened: Show, simulation: SimulatedBench, station: Path
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench, station: Path, tmp_path: Path
 ) -> None:
-    window = opened(failing=campaigns.failing)
-    start(qtbot, window)
+    window = opened()
+    work = start(qtbot, window, "failing")
     wait_for(qtbot, window, State.READY)
+    assert work.state is WorkState.FAILED
     assert window.error_panel.isVisible()
     assert "duffing_bias: 5 V is outside -0.2..0.2 V" in window.error_panel.message.text()
     assert str(station) in window.error_panel.message.text(), "file and line, so that a person can act"
-    assert window.outcome.steps.rows[0].state == "broken off at 50 %"
+    below = window.error_panel.mapTo(window, window.error_panel.rect().topLeft())
+    assert below.y() >= window.safe_button.mapTo(window, window.safe_button.rect().bottomLeft()).y()
     assert_outputs_off(simulation)
+    log = tmp_path / "runs" / "labctl-gui.log"
+    qtbot.waitUntil(lambda: log.exists() and "5 V is outside" in log.read_text(), timeout=WAIT_MS)
 
 
 def test_killing_the_simulator_in_the_middle_is_told_and_the_window_lives(
-    qtbot: QtBot, opened: Show, simulation: SimulatedBench, station: Path
+    qtbot: QtBot, opened: Show, own_simulation: SimulatedBench, own_station: Path
 ) -> None:
-    station.write_text(station.read_text().replace("\naddress =", "\ntimeout_s = 0.3\nreconnect_s = 0.2\naddress ="))
-    window = opened(endless=campaigns.endless, farewell_ms=600_000)
-    start(qtbot, window)
-    qtbot.waitUntil(lambda: window.bridge.box.samples.total > 0, timeout=WAIT_MS)
-    os.kill(simulation.pid, signal.SIGKILL)
+    window = opened(own_station, farewell_ms=600_000)
+    wait_for_samples(qtbot, start(qtbot, window, "endless"))
+    os.kill(own_simulation.pid, signal.SIGKILL)
     wait_for(qtbot, window, State.READY)
     assert window.error_panel.isVisible()
-    assert "NOT ALL KNOWN TO BE SAFE" in window.outputs_label.text()
-    assert "ERROR" in window.outcome.log.text()
-    qtbot.waitUntil(
-        lambda: all(row.state == "unreachable" for row in window.station_panel.instruments.rows), timeout=WAIT_MS
-    )
+    assert "NOT ALL KNOWN TO BE SAFE" in window.top_bar.state.whole()
+    assert "ERROR" in window.log.text()
     window.close()
     wait_for(qtbot, window, State.PARTED)
+    qtbot.wait(200)
     assert window.isVisible(), "a person has to read that the outputs are not known to be safe"
     assert "NOT ALL OUTPUTS" in window.farewell.headline.text()
 
@@ -256,30 +271,42 @@ def test_a_bad_station_file_is_told_with_its_line(qtbot: QtBot, show: Show, stat
     assert f"{station.name}:" in window.error_panel.message.text()
     assert "Volt-ish" in window.error_panel.message.text()
     assert window.controller.state is State.EMPTY, "another file can be opened"
-    assert window.open_action.isEnabled()
-
-
-def test_a_station_that_cannot_be_reached_is_told_with_its_address(
-    qtbot: QtBot, show: Show, station: Path, simulation: SimulatedBench
-) -> None:
-    simulation.stop()
-    window = show()
-    with qtbot.waitSignal(window.controller.troubled, timeout=WAIT_MS):
-        window.controller.open_station(station)
-    assert simulation.addresses["awg"] in window.error_panel.text()
+    assert window.menus.actions["open"].isEnabled()
 
 
 def test_the_window_starts_a_simulated_bench_itself_and_ends_it_with_itself(qtbot: QtBot, show: Show) -> None:
-    window = show(small=campaigns.small)
-    window.controller.open_simulated()
+    window = show()
+    window.menus.actions["simulated oscillator"].trigger()
     wait_for(qtbot, window, State.READY)
     assert window.banner.isVisible()
-    pid = window.controller.simulation_pid
+    assert window.controller.bench is not None
+    assert window.controller.simulated_name == "oscillator"
+    file, pid = window.controller.bench.station.path, window.controller.simulation_pid
+    assert file is not None and file.exists(), "its station file can be looked at"
     assert pid is not None
     window.close()
     wait_for(qtbot, window, State.PARTED)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+    assert not file.exists()
+
+
+def test_another_station_takes_the_place_of_the_one_that_is_open(qtbot: QtBot, opened: Show, station: Path) -> None:
+    window = opened()
+    window.menus.actions["simulated oscillator"].trigger()
+    qtbot.waitUntil(lambda: window.controller.simulated_name == "oscillator", timeout=WAIT_MS)
+    wait_for(qtbot, window, State.READY)
+    pid = window.controller.simulation_pid
+    assert window.controller.bench is not None and pid is not None
+    window.stations.open(station)
+    qtbot.waitUntil(lambda: window.top_bar.station.whole() == "demo bench", timeout=WAIT_MS)
+    wait_for(qtbot, window, State.READY)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    window.menus.actions["close"].trigger()
+    wait_for(qtbot, window, State.EMPTY)
+    assert not window.banner.isVisible()
+    assert not window.error_panel.isVisible()
 
 
 def test_closing_while_a_station_is_being_opened_parts_from_it_as_well(qtbot: QtBot, show: Show, station: Path) -> None:
@@ -290,61 +317,16 @@ def test_closing_while_a_station_is_being_opened_parts_from_it_as_well(qtbot: Qt
     assert window.controller.bench is None
 
 
-def test_reported_tasks_stand_in_the_results_promised_beside_measured(qtbot: QtBot, opened: Show) -> None:
-    window = opened(reporting=campaigns.reporting)
-    start(qtbot, window)
-    wait_for(qtbot, window, State.READY)
-    model = window.outcome.tasks
-    cells = [model.index(0, column).data() for column in range(model.columnCount())]
-    assert cells == ["narma10", "nrmse", "0.300 ± 0.010", "0.310 ± 0.020", "0.550", "0.900", "0.600", "0.400"]
-    assert window.outcome.currentIndex() == 1, "the results are brought to the front"
-
-
-def test_every_control_has_a_tooltip_and_an_accessible_name(qtbot: QtBot, opened: Show) -> None:
-    window = opened(small=campaigns.small)
-    for kind in (QAbstractButton, QComboBox, QLineEdit):
-        for widget in window.run_panel.findChildren(kind):
-            if widget.objectName() not in ("qt_spinbox_lineedit",):
-                assert widget.toolTip(), widget
-                assert widget.accessibleName(), widget
-    for view in window.findChildren(QTableView):
-        assert view.accessibleName(), view
-    assert "Esc" in window.safe_button.toolTip()
-    rows = window.station_panel.channels
-    tip = rows.index(0, 2).data(Qt.ItemDataRole.ToolTipRole)
-    assert "limits: -2 … 2 V" in tip
-
-
-def test_what_cannot_be_done_now_is_said_and_does_nothing(
-    qtbot: QtBot, show: Show, opened: Show, station: Path
-) -> None:
-    empty = show()
-    qtbot.mouseClick(empty.safe_button, LEFT)
-    assert "no station is open" in empty.error_panel.message.text()
-    window = opened(endless=campaigns.endless)
+def test_what_cannot_be_done_now_is_said_and_does_nothing(qtbot: QtBot, opened: Show, station: Path) -> None:
+    window = opened()
     window.controller.open_station(station)
     assert "another window" in window.error_panel.message.text()
     assert window.controller.state is State.READY
+    window.desk.show_panel("nowhere")
+    assert "there is no panel 'nowhere'" in window.error_panel.message.text()
 
 
-def test_only_geometry_is_kept_between_starts(qtbot: QtBot, simulation: SimulatedBench, tmp_path: Path) -> None:
-    settings = QSettings(str(tmp_path / "gui.ini"), QSettings.Format.IniFormat)
-    first = MainWindow(settings=settings, farewell_ms=0)
-    qtbot.addWidget(first)
-    first.resize(790, 700)  # the off-screen screen has 800 x 800
-    first.show()
-    with qtbot.waitSignal(first.closed, timeout=WAIT_MS):
-        first.close()
-    assert sorted(settings.allKeys()) == ["geometry", "middle", "right"]
-    second = MainWindow(settings=settings, farewell_ms=0)
-    qtbot.addWidget(second)
-    assert (second.width(), second.height()) == (790, 700)
-
-
-def test_light_and_dark_can_be_changed_while_it_runs(qtbot: QtBot, opened: Show) -> None:
-    window = opened(small=campaigns.small)
-    for name in ("dark", "light"):
-        window.use_theme(name)
-    start(qtbot, window)
-    wait_for(qtbot, window, State.READY)
-    assert not window.error_panel.isVisible()
+def test_without_a_station_there_is_nothing_to_make_safe_and_that_is_said(qtbot: QtBot, show: Show) -> None:
+    window = show()
+    qtbot.mouseClick(window.safe_button, LEFT)
+    assert "no station is open" in window.error_panel.message.text()
