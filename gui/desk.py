@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,11 @@ from gui.offers import Offer
 from gui.theme import Theme, system_theme
 from gui.trouble import Trouble, trouble_of
 from gui.work import Work, WorkState
+from gui.work_queue import WorkQueue
 from labctl.calls import Call, perform
 from labctl.errors import UsageError
 from labctl.job import JOB_FILE, Job, save_job
+from labctl.job_queue.entry import QueuedJob
 from labctl.marked_simulated import marked_simulated
 from labctl.script import script_of, script_of_calls
 
@@ -63,6 +66,7 @@ class Desk(QObject):
         self.theme = theme or system_theme()
         self.undo = QUndoStack(self)
         self.works: list[Work] = []
+        self.queue = WorkQueue(self.bridge, self.works, runs_folder, self)
         self.simulated: dict[str, str] = {}
         self._runs_folder = runs_folder
         self._on_bench: Work | None = None
@@ -71,6 +75,10 @@ class Desk(QObject):
         self.controller.ended.connect(self._bench_ended)
         self.controller.state_changed.connect(lambda _: self._begin_next())
         self.bridge.frame.connect(self._bench_frame)
+        self.controller.made_safe.connect(lambda report: self.queue.set_bench_unsafe("" if report.ok else str(report)))
+        self.queue.changed.connect(self._begin_next)
+        self.queue.adopted.connect(self._adopt)
+        self.queue.troubled.connect(lambda error: self.trouble(error, doing="Keeping the queue"))
 
     # ---- jobs ------------------------------------------------------------------------------------------------------
 
@@ -82,6 +90,7 @@ class Desk(QObject):
     def use_runs_folder(self, folder: Path) -> None:
         """Keep runs there from now on."""
         self._runs_folder = folder
+        self.queue.use_folder(folder)
         self.runs_folder_changed.emit(folder)
         self.files_changed.emit()
 
@@ -98,12 +107,31 @@ class Desk(QObject):
 
     def start(self, job: Job, *, panel: str = "") -> Work:
         """Do it: on the bench, or in a process of its own. Where its lane is busy it waits; its first state tells."""
-        work = Work(job, self.bridge, panel=panel, parent=self)
+        return self._line_up(job, panel)
+
+    def _line_up(self, job: Job, panel: str, number: int | None = None) -> Work:
+        """number: of a job that stands in the queue's file already."""
+        work = Work(self._at_home(job), self.bridge, panel=panel, parent=self)
+        if number is not None:
+            self.queue.taken(work, number)
         work.ended.connect(lambda _: self._ended(work))
+        work.changed.connect(lambda: self.queue.note(work))
         self.works.append(work)
         self.work_started.emit(work)
-        self._begin_next()
+        self.queue.note(work)
         return work
+
+    def _at_home(self, job: Job) -> Job:
+        """With the station that is open, where it needs one and names none: so it can be run without this window, too."""
+        bench = self.controller.bench
+        if not job.needs_bench or job.station is not None or bench is None:
+            return job
+        return replace(job, station=bench.station.path)
+
+    def _adopt(self, entries: Sequence[QueuedJob]) -> None:
+        """Do jobs of the queue's file here."""
+        for entry in entries:
+            self._line_up(entry.job, entry.panel, entry.number)
 
     def script_of(self, what: Job | Call | Sequence[Call] | str, *, title: str = "What the window did") -> str:
         """As a Python script."""
@@ -210,6 +238,7 @@ class Desk(QObject):
         """Store what is remembered; called as the window closes."""
         for keep in self._keep:
             keep()
+        self.queue.close()
 
     def _store(self, widget: QWidget, key: str) -> None:
         if self.settings is not None:
@@ -218,25 +247,26 @@ class Desk(QObject):
     # ---- lanes -----------------------------------------------------------------------------------------------------
 
     def _begin_next(self) -> None:
-        waiting = [work for work in self.works if work.state is WorkState.WAITING]
-        apart = [work for work in waiting if not work.job.needs_bench]
-        if apart and not any(
-            not work.over and work.state is not WorkState.WAITING and not work.job.needs_bench for work in self.works
-        ):
-            apart[0].start_apart()
-        on_bench = [work for work in waiting if work.job.needs_bench]
-        if on_bench and self._on_bench is None:
-            if self.controller.state is State.READY:
+        for work in self.queue.due():
+            if work.state is not WorkState.WAITING:
+                continue  # begun meanwhile, in answer to what the one before it told
+            if not work.job.needs_bench:
+                work.start_apart()
+            elif self._on_bench is None and self.controller.state is State.READY:
                 QTimer.singleShot(0, self._begin_on_bench)
             elif self.controller.bench is None and self.controller.state is State.EMPTY:
-                self._refuse(on_bench[0], UsageError("no station is open: open one in the Station panel first"))
+                self._refuse(work, UsageError("no station is open: open one in the Station panel first"))
 
     def _begin_on_bench(self) -> None:
-        waiting = [work for work in self.works if work.state is WorkState.WAITING and work.job.needs_bench]
+        waiting = [work for work in self.queue.due() if work.job.needs_bench]
         if not waiting or self._on_bench is not None or self.controller.state is not State.READY:
             return
         work = waiting[0]
         job = work.job
+        foreign = self._of_another_bench(job)
+        if foreign:
+            self._refuse(work, UsageError(foreign))
+            return
         try:
             job.folder.mkdir(parents=True, exist_ok=True)
             save_job(job, job.folder / JOB_FILE)
@@ -250,6 +280,17 @@ class Desk(QObject):
             job.title, "", lambda bench, folder, _seed: perform(job.call, bench=bench, folder=folder), work.wants_pause
         )
         self.controller.run(offer, folder=job.folder, seed=job.seed or 0)
+
+    def _of_another_bench(self, job: Job) -> str:
+        """Why a job is not for the bench that is open; a simulated one harms nobody."""
+        bench = self.controller.bench
+        if bench is None or bench.simulated or job.station is None or bench.station.path is None:
+            return ""
+        if job.station.absolute() == bench.station.path.absolute():
+            return ""
+        return (
+            f"this job is for {job.station}, and {bench.station.path} is open; open that station, or make the job anew"
+        )
 
     def _refuse(self, work: Work, error: BaseException) -> None:
         work.finish(Ended(error=error))

@@ -16,7 +16,9 @@ with contextlib.suppress(ImportError):
     import fcntl
 
 HAVE_LOCKS = importlib.util.find_spec("fcntl") is not None
-FOLDER_NAME = ".labctl-queue"
+PREFIX = ".queue-"
+"""Hidden files beside the queue, one a living owner, and one that is locked while the queue is changed."""
+CHANGING = "change"
 
 
 class Owner:
@@ -27,7 +29,7 @@ class Owner:
 
     def __init__(self, folder: Path) -> None:
         self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._path = _place(folder) / f"{self.name}.lock"
+        self._path = _place(folder) / f"{PREFIX}{self.name}.lock"
         self._file: TextIO | None = self._path.open("w", encoding="utf-8")
         if HAVE_LOCKS:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,9 +45,9 @@ class Owner:
 def living_owners(folder: Path) -> frozenset[str]:
     """The names of all owners that live; what dead ones left is cleared away."""
     alive = set()
-    for path in (folder / FOLDER_NAME).glob("*-*.lock"):
+    for path in folder.glob(f"{PREFIX}*-*.lock"):
         if not HAVE_LOCKS or _is_locked(path):
-            alive.add(path.stem)
+            alive.add(path.stem.removeprefix(PREFIX))
         else:
             path.unlink(missing_ok=True)
     return frozenset(alive)
@@ -54,7 +56,7 @@ def living_owners(folder: Path) -> frozenset[str]:
 @contextlib.contextmanager
 def changing(folder: Path) -> Iterator[None]:
     """Keep every other process from changing the queue of this folder meanwhile."""
-    with (_place(folder) / "change.lock").open("a", encoding="utf-8") as file:
+    with (_place(folder) / f"{PREFIX}{CHANGING}.lock").open("a", encoding="utf-8") as file:
         if HAVE_LOCKS:
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -72,9 +74,9 @@ def _is_locked(path: Path) -> bool:
 
 
 def _place(folder: Path) -> Path:
-    place = folder / FOLDER_NAME
+    """The folder, made where it is missing."""
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise QueueError(f"{place} cannot be made: {error.strerror}; choose another folder for runs") from error
-    return place
+        raise QueueError(f"{folder} cannot be made: {error.strerror}; choose another folder for runs") from error
+    return folder
