@@ -22,7 +22,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A line of values over `x`, where given between `low` and `high`. `colour` counts through the theme's curves."""
+    """A line of values over `x`, where given between `low` and `high`; without a name it is not in the legend.
+
+    `colour` counts through the theme's curves.
+    """
 
     name: str
     x: Array
@@ -48,6 +51,7 @@ class BandPlot(QWidget):
         self.plot.hideButtons()
         self.plot.setMenuEnabled(False)
         self.plot.getAxis("left").setWidth(64)
+        self.plot.layout.setContentsMargins(1, 1, 16, 1)  # the last number below is not cut off
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.graphics)
@@ -55,8 +59,9 @@ class BandPlot(QWidget):
 
     def set_labels(self, *, bottom: str, left: str, bottom_unit: str = "", left_unit: str = "") -> None:
         """Name the axes; SI prefixes are put before the units."""
-        self.plot.setLabel("bottom", bottom, units=bottom_unit or None)
-        self.plot.setLabel("left", left, units=left_unit or None)
+        for side, text, unit in (("bottom", bottom, bottom_unit), ("left", left, left_unit)):
+            self.plot.getAxis(side).enableAutoSIPrefix(bool(unit))  # a bare number is not "x0.001"
+            self.plot.setLabel(side, text, units=unit or None)
 
     def show_bands(self, bands: Sequence[Band]) -> None:
         """Draw these in place of what was there."""
@@ -94,6 +99,8 @@ class BandPlot(QWidget):
             pen = None if band.points else pg.mkPen(colour, width=1, style=style)
             symbols = {"symbol": "o", "symbolSize": 5, "symbolBrush": colour, "symbolPen": None} if band.points else {}
             self.plot.plot(x, values, pen=pen, connect="finite", **symbols)
+            if not band.name:
+                continue
             mark = "●" if band.points else "╌" if band.dashed else "━"
             told.append(f'<span style="color: {colour}">{mark} {band.name}</span>')
         self.plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told) or None, size="10pt")

@@ -52,7 +52,7 @@ def _line(card: TwinCard) -> str:
 def _gates(card: TwinCard) -> list[str]:
     lines = [card.in_words]
     for row in card.rows:
-        lines.append(f"{row.verdict:10}  {row.name:34} {row.value:>9}  allowed {row.allowed}  ({row.meaning})")
+        lines.append(f"{row.verdict:10}  {row.title:24} {row.value:>9}  allowed {row.allowed}  ({row.meaning})")
         if row.remedy:
             lines.append(f"{'':12}{row.remedy}")
     return lines

@@ -49,6 +49,7 @@ class PredictedView(View):
         )
         super().__init__(self.drive, self.response)
         self.drive.plot.setXLink(self.response.plot)
+        self.drive.plot.getAxis("bottom").setStyle(showValues=False)  # they stand below, under the response
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.drive)
         splitter.addWidget(self.response)
@@ -155,7 +156,8 @@ class CoverageView(View):
         self.curve = BandPlot(
             theme,
             name="Calibration curve",
-            tip="Share of measured values inside the twin's interval, by the interval's level; ideal is the dashed line",
+            tip="Share of measured values inside the twin's interval, by the interval's level, with two standard errors; "
+            "ideal is the dashed line",
         )
         self.by_input = BandPlot(
             theme, name="Coverage by input", tip="Share of measured values in the 90 % interval, of each held-out input"
@@ -176,8 +178,8 @@ class CoverageView(View):
         self.curve.show_bands(
             [
                 Band("ideal", ends, ends, OTHER, dashed=True),
-                Band("± 2 standard errors", levels, covered, MEASURED, covered - error, covered + error),
-                Band("twin", levels, covered, MEASURED, points=True),
+                Band("twin ± 2 s.e.", levels, covered, MEASURED, covered - error, covered + error),
+                Band("", levels, covered, MEASURED, points=True),
             ]
         )
         numbers = np.arange(len(prediction.inputs), dtype=np.float64) + 1
@@ -217,9 +219,23 @@ class SpectraView(View):
             ("residual", prediction.power_residual, MEASURED, True),
             ("twin's own noise", prediction.power_own, TWIN, True),
         )
+        shown = np.concatenate([power[1:, channel] for _, power, _, _ in spectra])
+        self.power.plot.getAxis("bottom").setTicks([log_ticks(frequency, (1, 2, 5))])
+        self.power.plot.getAxis("left").setTicks([log_ticks(shown, (1,))])
         self.power.show_bands(
             [
                 Band(name, frequency, np.maximum(power[1:, channel], 1e-300), colour, dashed=dashed)
                 for name, power, colour, dashed in spectra
             ]
         )
+
+
+def log_ticks(values: np.ndarray, steps: tuple[int, ...]) -> list[tuple[float, str]]:
+    """(logarithm to base 10, text) of the numbers 1, 10, 100 ... times each of `steps` that lie among the values."""
+    positive = values[values > 0]
+    if not len(positive):
+        return []
+    low, high = float(positive.min()), float(positive.max())
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    numbers = [step * 10.0**decade for decade in decades for step in steps]
+    return [(math.log10(one), f"{one:g}") for one in numbers if low <= one * 1.001 and one <= high * 1.001]

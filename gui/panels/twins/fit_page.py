@@ -28,6 +28,7 @@ CHOICES = (
     ("plain", "plain"),
     *((f"preset: {name.replace('_', ' ')}", name) for name in PRESETS),
 )
+EMPTY = "Press Fit: it diagnoses the recordings, trains a twin that suits them, and judges it on what it never saw."
 MORE = ("response_delays", "drive_delays", "ensemble", "held_out_fraction", "n_calibration_draws")
 LABELS = {
     "response_delays": "Earlier responses seen",
@@ -69,8 +70,9 @@ class FitPage(Page):
         for text, choice in CHOICES:
             self.choice.addItem(text, choice)
         named(self.choice, "How it is built", "As the recordings call for (best to begin with), plain, or as published")
-        form = SettingsForm(FitSettings, only=MORE, labels=LABELS, told=TOLD, limits=LIMITS)
-        self.more = MoreOptions(form, tip="Show what is rarely needed; the defaults are sensible")
+        halves = (MORE[:3], MORE[3:])
+        forms = [SettingsForm(FitSettings, only=half, labels=LABELS, told=TOLD, limits=LIMITS) for half in halves]
+        self.more = MoreOptions(*forms, tip="Show what is rarely needed; the defaults are sensible")
         self.what = words("hint")
         self.controls = self.control(
             text="Fit", tip="Fit a twin to the recordings ticked under Learn (Ctrl+Return)", keys="Ctrl+Return"
@@ -80,6 +82,7 @@ class FitPage(Page):
         self.plot = FitPlot(desk.theme)
         self.told = words()
         self.told.setAccessibleName("Outcome of the fit")
+        self.told.setText(EMPTY)
         for widget, key in ((self.seconds.edit, "seconds"), (self.choice, "choice"), (self.more.fold, "more")):
             desk.remember(widget, f"twins/fit/{key}")
         self._lay_out()
@@ -101,7 +104,7 @@ class FitPage(Page):
         settings: dict[str, Any] = {
             "choice": self.choice.currentData(),
             "max_seconds": float(number_of(self.seconds, "Training time")),
-            **self.more.form.values(),
+            **self.more.values(),
         }
         name = self.twin_name
         return fit_job(

@@ -36,6 +36,7 @@ class FitPlot(QWidget):
         self.loss.set_labels(bottom="", left="Training loss")
         self.score.set_labels(bottom="Epoch", left="Held-out score")
         self.score.plot.setXLink(self.loss.plot)
+        self.loss.plot.getAxis("bottom").setStyle(showValues=False)  # they stand below
         self.choice = QComboBox()
         self.choice.addItem(NEWEST, "")
         self.choice.setMinimumContentsLength(24)

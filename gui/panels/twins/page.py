@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from gui.desk import Desk
 from gui.panels.twins.shelf import Shelf
@@ -68,11 +70,11 @@ def scrolled(inner: QWidget) -> QScrollArea:
 
 
 class MoreOptions(QWidget):
-    """A form that is folded away until it is wanted."""
+    """Forms, side by side, that are folded away until they are wanted."""
 
-    def __init__(self, form: SettingsForm, *, tip: str) -> None:
+    def __init__(self, *forms: SettingsForm, tip: str) -> None:
         super().__init__()
-        self.form, self.fold = form, QToolButton()
+        self._forms, self._inner, self.fold = forms, QWidget(), QToolButton()
         self.fold.setText("More options")
         self.fold.setCheckable(True)
         self.fold.setAutoRaise(True)
@@ -82,9 +84,17 @@ class MoreOptions(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.fold)
-        column.addWidget(form)
+        column.addWidget(self._inner)
+        row = QHBoxLayout(self._inner)
+        row.setContentsMargins(0, 0, 0, 0)
+        for form in forms:
+            row.addWidget(form)
         self._show(False)
+
+    def values(self) -> dict[str, Any]:
+        """What differs from its default in any of them; raises UsageError, naming the field."""
+        return {name: value for form in self._forms for name, value in form.values().items()}
 
     def _show(self, opened: bool) -> None:
         self.fold.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
-        self.form.setVisible(opened)
+        self._inner.setVisible(opened)

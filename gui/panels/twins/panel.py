@@ -73,7 +73,7 @@ class TwinsPanel(Panel):
         splitter.addWidget(self.pages)
         splitter.setStretchFactor(0, 2)
         splitter.setStretchFactor(1, 3)
-        splitter.setSizes([430, 690])
+        splitter.setSizes([460, 660])
         splitter.setChildrenCollapsible(False)
         desk.remember(splitter, "twins/panel")
         row = QHBoxLayout(self)

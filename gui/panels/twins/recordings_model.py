@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,11 @@ def _title(folder: Path, root: Path) -> str:
     return str(inner) if inner.parts else root.name or str(root)
 
 
+def when(utc: str) -> str:
+    """A moment in short: the time where it is today (UTC), else the day."""
+    return utc[11:16] if utc[:10] == f"{datetime.now(UTC):%Y-%m-%d}" else utc[5:10]
+
+
 def _text(card: RecordingCard, column: int) -> str:
     match column:
         case 0:
@@ -203,7 +209,7 @@ def _text(card: RecordingCard, column: int) -> str:
         case 4:
             return "" if card.problem else f"{card.n_trials} × {card.n_samples}"
         case 5:
-            return card.started_utc[5:16].replace("T", " ")
+            return when(card.started_utc)
     return ""
 
 

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from gui.desk import Desk
 from gui.panels.tables import table
+from gui.panels.twins.boxes import BoxDelegate
 from gui.panels.twins.recordings_model import DEVICE, JUDGE, LEARN, NAME, TRIALS, WHEN, RecordingsModel
 from gui.panels.twins.twins_model import TwinsModel
 from gui.panels.widgets import button, words
@@ -45,7 +46,8 @@ class Shelf(QWidget):
         self._wanted_recordings: list[Path] = []
         self._loading = self._again = False
         self.tree = self._tree()
-        self.twins_view = table(self.twins, name="Twins", stretch=0, widths={1: 96, 2: 84, 3: 92})
+        self.twins_view = table(self.twins, name="Twins", stretch=0, widths={1: 100, 2: 84, 3: 56})
+        self.twins_view.setItemDelegateForColumn(0, BoxDelegate(self.twins_view))
         self.twins_view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.twins_view.selectionModel().currentRowChanged.connect(lambda *_: self.chosen.emit(self.twin))
         self.told = words("hint")
@@ -159,13 +161,16 @@ class Shelf(QWidget):
         tree.setUniformRowHeights(True)
         tree.setAlternatingRowColors(True)
         tree.setIndentation(12)
+        tree.setStyleSheet("QTreeView::item { padding: 3px 2px; }")
         tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        for column in (LEARN, JUDGE):
+            tree.setItemDelegateForColumn(column, BoxDelegate(tree))
         header = tree.header()
         header.setStretchLastSection(False)
         metrics = tree.fontMetrics()
         for column, sample in ((LEARN, "Learn "), (JUDGE, "Judge "), (DEVICE, "duffing ◌ "), (TRIALS, "240 × 236 ")):
             tree.setColumnWidth(column, metrics.horizontalAdvance(sample) + 14)
-        tree.setColumnWidth(WHEN, metrics.horizontalAdvance("11-22 18:33 ") + 10)
+        tree.setColumnWidth(WHEN, metrics.horizontalAdvance("00-00 ") + 14)
         header.setMinimumSectionSize(36)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         return tree

@@ -86,8 +86,9 @@ class StreamPage(Page):
         tip = "Wall time at most, looked at between rounds; empty: no limit"
         self.wall = NumberField("Wall time at most", tip, unit="s", low=0.1, high=1e7, optional=True)
         self.seed = seed_field()
-        form = SettingsForm(StreamDesign, only=MORE, labels=LABELS, told=TOLD, limits=LIMITS)
-        self.more = MoreOptions(form, tip="How much is recorded at a time; the defaults are sensible")
+        halves = (MORE[:5], MORE[5:])
+        forms = [SettingsForm(StreamDesign, only=half, labels=LABELS, told=TOLD, limits=LIMITS) for half in halves]
+        self.more = MoreOptions(*forms, tip="How much is recorded at a time; the defaults are sensible")
         self.controls = self.control(
             text="Record and fit", tip="Play drives on the device and learn from what comes back"
         )
@@ -108,7 +109,7 @@ class StreamPage(Page):
             budget["wall_seconds"] = float(number_of(self.wall, "Wall time at most"))
         return stream_job(
             device if bench is not None else "",
-            design=self.more.form.values(),
+            design=self.more.values(),
             budget=budget,
             settings={"choice": self.choice.currentData()},
             drives=self.drives.currentData(),

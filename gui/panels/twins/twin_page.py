@@ -13,7 +13,7 @@ from gui.panels.twins.evidence_plots import MEAN, CoverageView, PredictedView, R
 from gui.panels.twins.jobs import check_job, judging_for, predict_job, trouble_judging
 from gui.panels.twins.page import Page, scrolled
 from gui.panels.twins.shelf import Shelf
-from gui.panels.twins.twins_model import gates_model, verdict
+from gui.panels.twins.twins_model import SYMBOLS, gate_in_words, gates_model
 from gui.panels.widgets import button, named, words
 from gui.theme import Theme
 from gui.work import Work
@@ -74,8 +74,8 @@ class TwinPage(Page):
         if twin is None:
             self.title.setText("No twin yet: fit one, or choose one in the list on the left")
         else:
-            mark = "SIMULATED · " if twin.simulated else ""
-            self.title.setText(f"{mark}{twin.name}: {verdict(twin.verdict)} — {twin.in_words}")
+            mark = "SIMULATED recordings. " if twin.simulated else ""
+            self.title.setText(f"{SYMBOLS[twin.verdict]} {mark}{twin.in_words[:1].upper()}{twin.in_words[1:]}")
         self.gates.reset(twin.rows if twin is not None else ())
         self.origin.setText("" if twin is None else _origin(twin))
         if other:
@@ -189,6 +189,25 @@ class TwinPage(Page):
         if self.twin is not None:
             self.desk.show_panel("networks", files=[self.twin.path])
 
+    def _gates_page(self) -> QWidget:
+        view = table(self.gates, name="Gates", stretch=4, widths={0: 104, 1: 160, 2: 84, 3: 140})
+        about = words()
+        about.setAccessibleName("The chosen gate in words")
+        about.setText("Choose a gate to read what it asks.")
+
+        def tell() -> None:
+            row = view.selectionModel().currentIndex().row()
+            if 0 <= row < len(self.gates.rows):
+                about.setText(gate_in_words(self.gates.rows[row]))
+
+        view.selectionModel().currentRowChanged.connect(lambda *_: tell())
+        whole = QWidget()
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(view, 1)
+        column.addWidget(about)
+        return whole
+
     def _lay_out(self) -> None:
         buttons = QHBoxLayout()
         buttons.addWidget(self.title, 1)
@@ -205,7 +224,7 @@ class TwinPage(Page):
             grid.addWidget(label, 0, 2 * number)
             grid.addWidget(combo, 0, 2 * number + 1)
             grid.setColumnStretch(2 * number + 1, 1)
-        gates = table(self.gates, name="Gates", stretch=4, widths={0: 104, 1: 210, 2: 84, 3: 130})
+        gates = self._gates_page()
         pages: tuple[tuple[QWidget, str, str], ...] = (
             (self.predicted, "Measured and predicted", "One input, with the bands of the twin's free runs"),
             (

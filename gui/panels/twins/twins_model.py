@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal
 
 from gui.models.rows import ROOT, Column, Index, RowsModel
+from gui.panels.twins.recordings_model import when
 from labctl.gate_rows import GateRow
 from labctl.twin_cards import TwinCard
 
@@ -32,7 +33,7 @@ class TwinsModel(RowsModel):
                 Column("Twin", "Its name; tick two or more to compare them", _name, hint=_hint),
                 Column("Gates", "Whether it may be trusted: its gates, on inputs it never saw", _verdict, hint=_words),
                 Column("Device", "The device it is a twin of; ◌ marks simulated recordings", _device, hint=_hint),
-                Column("When", "When it was fitted (UTC)", lambda card: card.made_utc[5:16].replace("T", " ")),
+                Column("When", "When it was fitted (UTC)", lambda card: when(card.made_utc), hint=_hint),
             ),
             parent,
         )
@@ -92,14 +93,14 @@ def gates_model(parent: QObject | None = None) -> RowsModel:
             Column(
                 "Passed", "✓ passed, ✗ failed, ? not judged: too little was held out", lambda row: verdict(row.verdict)
             ),
-            Column("Gate", "What is asked of the twin", lambda row: row.name, hint=_gate_hint),
+            Column("Gate", "What is asked of the twin", lambda row: row.title, hint=gate_in_words),
             Column(
-                "Figure", "What it shows on inputs it never saw", lambda row: row.value, right=True, hint=_gate_hint
+                "Figure", "What it shows on inputs it never saw", lambda row: row.value, right=True, hint=gate_in_words
             ),
             Column(
-                "Allowed", "What a trusted twin shows, chance allowed for", lambda row: row.allowed, hint=_gate_hint
+                "Allowed", "What a trusted twin shows, chance allowed for", lambda row: row.allowed, hint=gate_in_words
             ),
-            Column("What to do", "Where a gate is not passed", _remedy, hint=_gate_hint),
+            Column("What to do", "Where a gate is not passed", lambda row: row.remedy, hint=gate_in_words),
         ),
         parent,
     )
@@ -124,12 +125,9 @@ def _words(card: TwinCard) -> str:
 def _hint(card: TwinCard) -> str:
     mark = "SIMULATED recordings\n" if card.simulated else ""
     channels = f"{', '.join(card.drives)} → {', '.join(card.responses)}"
-    return f"{card.path}\n{mark}{channels}\n{card.in_words}"
+    return f"{card.path}\n{mark}{channels}\nfitted {card.made_utc[:19]} UTC\n{card.in_words}"
 
 
-def _remedy(row: GateRow) -> str:
-    return row.remedy or row.meaning
-
-
-def _gate_hint(row: GateRow) -> str:
-    return "\n".join(filter(None, (row.meaning, row.why, row.remedy)))
+def gate_in_words(row: GateRow) -> str:
+    """What it asks, what it shows, and what to do where it is not passed."""
+    return "\n".join(filter(None, (f"{row.title} ({row.name}): {row.meaning}.", row.why, row.remedy)))
