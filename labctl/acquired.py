@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from labctl.acquisition import Acquisition
 from labctl.events import Acquired, Event
@@ -33,7 +35,10 @@ class AcquisitionTeller:
         if counts is None or (now - self._told_s < INTERVAL_S and not last):
             return
         self._told_s = now
-        yield Acquired(self._key, left_s=self._left_s(counts, now), **counts.in_words())
+        size = 0
+        with contextlib.suppress(OSError):
+            size = Path(counts.file).stat().st_size if counts.file else 0
+        yield Acquired(self._key, left_s=self._left_s(counts, now), file_bytes=size, **counts.in_words())
 
     def _left_s(self, counts: Acquisition, now: float) -> float | None:
         """At the pace until now, pauses not counted."""

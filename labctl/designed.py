@@ -21,6 +21,8 @@ from labctl.excitation import Excitation, repeats
 from labctl.excitation_file import read_excitation
 from labctl.station import Station
 
+MOST_SAMPLES = 200_000_000
+"""Of one drive channel, in one recording: 1.6 GB, and what comes back is held beside it."""
 HIGHEST = 0.2
 """Multisine, noise and chirp reach up to this share of the sample rate, if nothing else is said."""
 
@@ -122,7 +124,7 @@ def _or(value: float | None, default: float) -> float:
 
 
 def _check_counts(design: Design) -> None:
-    """Raise ExcitationError for a number that must be at least one and is not."""
+    """Raise ExcitationError for a number that must be at least one and is not, or for more than memory holds."""
     for name, value in asdict(design).items():
         counts = value if isinstance(value, (tuple, list)) else [value]
         if name in (
@@ -136,3 +138,13 @@ def _check_counts(design: Design) -> None:
             "holds",
         ) and (not counts or min(counts) < 1):
             raise ExcitationError(f"{name} must be at least 1, not {value}")
+    values = asdict(design)
+    n_samples = values.get("n_samples", 1) * values.get("n_trials", 1)
+    if not isinstance(design, Characterise):
+        n_samples *= values.get("n_repeats", 1)
+    held_out = values.get("n_inputs", 0) * values.get("n_repeats", 1) * values.get("n_heldout_samples", 0)
+    if max(n_samples, held_out) > MOST_SAMPLES:
+        raise ExcitationError(
+            f"{max(n_samples, held_out):.3g} samples in one recording; the most is {MOST_SAMPLES:.3g}: take fewer trials, "
+            "samples or repeats, and make several recordings"
+        )

@@ -117,7 +117,7 @@ class Acquired(Event):
 
     `lost`: samples that instrument or line lost, None where that is not known; `late`: those taken later than due; `how`:
     how both are known. `sample_rate_Hz` as reached; `rate_is` says by whose clock. `left_s` is an estimate from what is done,
-    None before there is any. `file`: what it is written to.
+    None before there is any. `file`: what it is written to, of `file_bytes` (all its space is taken at once).
     """
 
     samples: int
@@ -131,6 +131,7 @@ class Acquired(Event):
     rate_is: str
     left_s: float | None
     file: str
+    file_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,11 @@ class _Side(Generic[Recorded]):
 
     def arrived(self, *, wait: bool) -> Campaign[None]:
         """Pass on what has come; with `wait`, at least one event. Raises what the campaign raised."""
+        came = self._events.qsize()  # no more than these: a source that never rests must not starve the computation
         while not self.ended:
+            if not wait and came <= 0:
+                return
+            came -= 1
             try:
                 said = self._events.get(timeout=POLL_S) if wait else self._events.get_nowait()
             except queue.Empty:

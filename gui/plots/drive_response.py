@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from gui.panels.widgets import button
 from gui.plots.trace_buffer import TraceBuffer, TraceView
 from gui.theme import Theme
 from labctl.station import Channel
@@ -16,6 +18,12 @@ SPANS_S = (0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 DEFAULT_SPAN_S = 0.1
 MAX_POINTS = 2000
 """Points a curve; more than a screen has columns, as pairs of minimum and maximum."""
+FROZEN_POINTS = 200_000
+"""Of the frozen picture, which can be zoomed."""
+CURSORS_PER_S = 30
+FREEZE_TIP = (
+    "Hold the picture: drag to move it, turn the wheel to zoom; what comes in meanwhile is kept all the same (Ctrl+F)"
+)
 
 
 class DriveResponsePlot(QWidget):
@@ -30,13 +38,26 @@ class DriveResponsePlot(QWidget):
         self._curves: list[pg.PlotCurveItem] = []
         self._reach: dict[int, tuple[float, float]] = {}
         self.frames = 0
+        self._view: TraceView | None = None
         self._graphics = pg.GraphicsLayoutWidget()
         self._graphics.setAccessibleName("Live plot of drive and response")
         self._plots = (self._graphics.addPlot(row=0, col=0), self._graphics.addPlot(row=1, col=0))
         self._plots[1].setXLink(self._plots[0])
         self._span = QComboBox()
         self._counter = QLabel("no samples yet")
+        self.freeze = button("Freeze", FREEZE_TIP, keys="Ctrl+F")
+        self.freeze.setCheckable(True)
+        self.freeze.toggled.connect(self._freeze)
+        self.cursor_label = QLabel()
+        self.cursor_label.setAccessibleName("Values under the mouse")
+        self.cursor_label.setToolTip("Move the mouse over the plot: time and value of each channel there")
+        self._cursors = [pg.InfiniteLine(angle=90) for _ in self._plots]
+        for cursor in self._cursors:
+            cursor.hide()
         self._lay_out()
+        self._moved = pg.SignalProxy(
+            self._graphics.scene().sigMouseMoved, rateLimit=CURSORS_PER_S, slot=lambda told: self.point_at(told[0])
+        )
         self.use_theme(theme)
         self._rescale_time()
 
@@ -60,7 +81,8 @@ class DriveResponsePlot(QWidget):
         row = QHBoxLayout()
         row.addWidget(QLabel("Show the last"))
         row.addWidget(self._span)
-        row.addStretch(1)
+        row.addWidget(self.freeze)
+        row.addWidget(self.cursor_label, 1)
         row.addWidget(self._counter)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
@@ -76,7 +98,8 @@ class DriveResponsePlot(QWidget):
         """Draw in these colours."""
         self._theme = theme
         self._graphics.setBackground(theme.base)
-        for plot in self._plots:
+        for plot, cursor in zip(self._plots, self._cursors, strict=True):
+            cursor.setPen(pg.mkPen(theme.dim, width=1))
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(theme.border)
                 plot.getAxis(side).setTextPen(theme.text)
@@ -85,10 +108,16 @@ class DriveResponsePlot(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Draw the newest samples; called at most once a frame."""
-        view = self._buffer.view(span_s=float(self._span.currentData()), max_points=MAX_POINTS)
+        """Draw the newest samples, unless frozen; called at most once a frame."""
+        if self.freeze.isChecked():
+            return
+        self._draw(MAX_POINTS)
+
+    def _draw(self, max_points: int) -> None:
+        view = self._buffer.view(span_s=float(self._span.currentData()), max_points=max_points)
         if view is None:
             return
+        self._view = view
         if (view.drive_names, view.response_names) != self._stream:
             self._rebuild(view)
         for number, (curve, values) in enumerate(zip(self._curves, view.values, strict=True)):
@@ -96,6 +125,36 @@ class DriveResponsePlot(QWidget):
             self._widen(0 if number < len(view.drive_names) else 1, float(values.min()), float(values.max()))
         self._counter.setText(f"{self._buffer.total:,} samples".replace(",", "\u202f"))
         self.frames += 1
+
+    def _freeze(self, frozen: bool) -> None:
+        """Hold the picture, in more detail, to be zoomed; or go on."""
+        for plot in self._plots:
+            plot.setMouseEnabled(x=frozen, y=frozen)
+        if frozen:
+            self._draw(FROZEN_POINTS)
+        else:
+            self._reach = {}
+            self._rescale_time()
+
+    def point_at(self, position: QPointF) -> None:
+        """Read out the samples at a point of the scene."""
+        plot = next((plot for plot in self._plots if plot.sceneBoundingRect().contains(position)), None)
+        view = self._view
+        if plot is None or view is None or not view.time_s.size:
+            self.cursor_label.setText("")
+            return
+        time_s = plot.getViewBox().mapSceneToView(position).x()
+        at = int(np.argmin(np.abs(view.time_s - time_s)))
+        names = (*view.drive_names, *view.response_names)
+        told = [f"{name} {self._with_unit(name, values[at])}" for name, values in zip(names, view.values, strict=True)]
+        self.cursor_label.setText(" · ".join([pg.siFormat(float(view.time_s[at]), suffix="s"), *told]))
+        for cursor in self._cursors:
+            cursor.setPos(float(view.time_s[at]))
+            cursor.show()
+
+    def _with_unit(self, name: str, value: float) -> str:
+        channel = self._channels.get(name)
+        return f"{value:.4g} {'' if channel is None else channel.unit}".strip()
 
     def _rebuild(self, view: TraceView) -> None:
         self._stream = (view.drive_names, view.response_names)
@@ -105,6 +164,7 @@ class DriveResponsePlot(QWidget):
         for which, (what, names) in enumerate((("drive", view.drive_names), ("response", view.response_names))):
             plot = self._plots[which]
             plot.clear()
+            plot.addItem(self._cursors[which], ignoreBounds=True)
             units = {self._channels[name].unit for name in names if name in self._channels}
             plot.setLabel("left", what, units=units.pop() if len(units) == 1 else None)
             told = []

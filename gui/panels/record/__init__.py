@@ -1,0 +1,1 @@
+"""The Record panel: choose what is played to a device, look at it first, then record and watch."""

@@ -1,0 +1,62 @@
+"""The figures of a recording under way, in one row."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+
+from gui.panels.widgets import named
+from gui.widgets.job_controls import duration
+from labctl.events import Acquired
+
+FIGURES = {
+    "rate": ("Sample rate", "As reached, in samples a second"),
+    "samples": ("Samples", "Of each channel, preparations included"),
+    "lost": ("Dropped", "Samples lost by the instrument or the line, and those that came late"),
+    "trials": ("Trials", "Measured to their end"),
+    "left": ("Time left", "Estimated from what is done"),
+    "size": ("File", "Size on disk; all its space is taken at the beginning"),
+}
+NOTHING = "–"
+
+
+class FiguresRow(QWidget):
+    """Shows what `Acquired` events tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        grid = QGridLayout(self)
+        grid.setContentsMargins(4, 0, 4, 0)
+        grid.setVerticalSpacing(0)
+        self.values: dict[str, QLabel] = {}
+        for column, (key, (title, tip)) in enumerate(FIGURES.items()):
+            heading, value = QLabel(title), QLabel(NOTHING)
+            heading.setObjectName("dim")
+            named(value, title, tip)
+            heading.setToolTip(tip)
+            grid.addWidget(heading, 0, column)
+            grid.addWidget(value, 1, column)
+            grid.setColumnStretch(column, 1)
+            self.values[key] = value
+
+    def clear(self) -> None:
+        """Nothing is known."""
+        for value in self.values.values():
+            value.setText(NOTHING)
+
+    def show_figures(self, told: Acquired) -> None:
+        """Show these."""
+        lost = "not known" if told.lost is None else f"{told.lost:,}"
+        late = f", {told.late:,} late" if told.late else ""
+        texts = {
+            "rate": f"{told.sample_rate_Hz:.5g} /s",
+            "samples": f"{told.samples:,} of {told.wanted:,}",
+            "lost": f"{lost}{late}",
+            "trials": f"{told.trials} of {told.n_trials}",
+            "left": NOTHING if told.left_s is None else duration(told.left_s),
+            "size": f"{told.file_bytes * 1e-6:.3g} MB" if told.file_bytes else NOTHING,
+        }
+        for key, text in texts.items():
+            self.values[key].setText(text)
+        self.values["rate"].setToolTip(f"{FIGURES['rate'][1]}: {told.rate_is}")
+        self.values["lost"].setToolTip(f"{FIGURES['lost'][1]}.\nHow that is known: {told.how}")
+        self.values["size"].setToolTip(f"{FIGURES['size'][1]}\n{told.file}")

@@ -1,0 +1,59 @@
+"""What came of a recording: where it is, what became of the outputs, and what to do with it next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from gui.panels.widgets import button, words
+
+NONE_YET = "Nothing has been recorded yet"
+
+
+class OutcomeRow(QWidget):
+    """Emits `fit_asked`, `browse_asked` and `script_asked`."""
+
+    fit_asked = Signal()
+    browse_asked = Signal()
+    script_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: tuple[Path, ...] = ()
+        self.text = words("outcome")
+        self.text.setAccessibleName("What came of the recording")
+        self.fit = button("Diagnose / fit a twin", "Take these recordings to the Twins panel", self.fit_asked.emit)
+        self.browse = button("Open in browser of runs", "Show this run in the Runs panel", self.browse_asked.emit)
+        self.script = button("Show script", "The script that makes this very recording", self.script_asked.emit)
+        self._tips = {one: one.toolTip() for one in self._buttons}
+        buttons = QHBoxLayout()
+        for one in self._buttons:
+            buttons.addWidget(one)
+        buttons.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 0, 4, 0)
+        column.addWidget(self.text)
+        column.addLayout(buttons)
+        self.clear()
+
+    @property
+    def _buttons(self) -> tuple[QWidget, ...]:
+        return (self.fit, self.browse, self.script)
+
+    def clear(self) -> None:
+        """Nothing came of anything yet."""
+        self.show_outcome("", ())
+        self.hide()
+
+    def show_outcome(self, text: str, files: Sequence[Path]) -> None:
+        """Say it, and offer the files."""
+        self.files = tuple(files)
+        self.text.setText(text)
+        for one in self._buttons:
+            usable = bool(self.files) or one is self.script
+            one.setEnabled(usable)
+            one.setToolTip(self._tips[one] if usable else NONE_YET)
+        self.show()

@@ -1,0 +1,173 @@
+"""What will be played, drawn before it is: a trial against the channel's limits, its levels and its spectrum; and the verdict."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
+
+from gui.panels.widgets import named, words
+from gui.theme import Theme
+from labctl.dry_run import DryRun, Problem
+from labctl.preview import DrivePreview, Preview
+
+MOST_LINES = 6
+"""Problems that are written out; the others are in the tooltip."""
+
+
+class PreviewPage(QWidget):
+    """Draws a `Preview`; emits `asked(part, trial)` when another trial is to be shown."""
+
+    asked = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._theme = theme
+        self._shown: Preview | None = None
+        self.verdict = words("verdict")
+        self.verdict.setAccessibleName("Whether it would be refused")
+        self.part, self.trial, self._count = QComboBox(), QSpinBox(), QLabel()
+        named(self.part, "Recording", "Which of the recordings is shown")
+        named(self.trial, "Trial", "Which trial is shown; the first is 0")
+        self._graphics = pg.GraphicsLayoutWidget()
+        named(self._graphics, "Preview of the drive", "Nothing of this has been played yet")
+        self._trial_plot = self._graphics.addPlot(row=0, col=0, colspan=2)
+        self._level_plot = self._graphics.addPlot(row=1, col=0)
+        self._power_plot = self._graphics.addPlot(row=1, col=1)
+        self._lay_out()
+        self.part.currentIndexChanged.connect(lambda _: self.asked.emit())
+        self.trial.valueChanged.connect(lambda _: self.asked.emit())
+        self.use_theme(theme)
+
+    def _lay_out(self) -> None:
+        for plot in self._plots:
+            plot.setMenuEnabled(False)
+            plot.hideButtons()
+            plot.getAxis("left").setWidth(56)
+        self._trial_plot.setLabel("bottom", "time from where the drive begins; before it the preparation", units="s")
+        self._level_plot.setLabel("left", "share (%)")
+        self._power_plot.setLabel("bottom", "frequency", units="Hz")
+        self._power_plot.setLogMode(x=True, y=False)
+        self._power_plot.setLabel("left", "power (dB)")
+        self._graphics.ci.layout.setRowStretchFactor(0, 3)
+        self._graphics.ci.layout.setRowStretchFactor(1, 2)
+        row = QHBoxLayout()
+        for one in (QLabel("Show"), self.part, QLabel("trial"), self.trial, self._count):
+            row.addWidget(one)
+        row.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.addLayout(row)
+        column.addWidget(self._graphics, 1)
+        column.addWidget(self.verdict)
+
+    @property
+    def _plots(self) -> tuple[pg.PlotItem, ...]:
+        return (self._trial_plot, self._level_plot, self._power_plot)
+
+    def show_preview(self, preview: Preview) -> None:
+        """Draw it; where it would be refused, say why."""
+        self._shown = preview
+        for widget in (self.part, self.trial):
+            widget.blockSignals(True)
+        if [self.part.itemText(number) for number in range(self.part.count())] != list(preview.parts):
+            self.part.clear()
+            self.part.addItems(preview.parts)
+        self.part.setCurrentText(preview.part)
+        self.part.setVisible(len(preview.parts) > 1)
+        self.trial.setRange(0, max(preview.n_trials - 1, 0))
+        self.trial.setValue(preview.trial)
+        for widget in (self.part, self.trial):
+            widget.blockSignals(False)
+        self._count.setText(f"of {preview.n_trials}" if preview.n_trials else "")
+        self.show_dry_run(preview.dry)
+        self._draw()
+
+    def show_dry_run(self, found: DryRun) -> None:
+        """The verdict alone."""
+        if found.ok:
+            files = " and ".join(part.path.name for part in found.parts)
+            self._say(
+                f"✓ Nothing stands against it: {found.samples:,} samples a channel, about {found.wall_s:.3g} s in real time, "
+                f"{found.file_bytes * 1e-6:.3g} MB in {files}. Checked with {found.checked}.",
+                "good",
+            )
+        else:
+            self.refuse([problem.text for problem in found.problems])
+
+    def refuse(self, reasons: list[str]) -> None:
+        """Say why it would be refused."""
+        left = len(reasons) - MOST_LINES
+        lines = [f"✗ {reason}" for reason in reasons[:MOST_LINES]]
+        self._say("\n".join([*lines, *([f"… and {left} more"] if left > 0 else [])]), "refused")
+        self.verdict.setToolTip("\n".join(reasons))
+
+    def use_theme(self, theme: Theme) -> None:
+        """Draw in these colours."""
+        self._theme = theme
+        self._graphics.setBackground(theme.base)
+        for plot in self._plots:
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(theme.border)
+                plot.getAxis(side).setTextPen(theme.text)
+            plot.showGrid(x=True, y=True, alpha=0.15)
+        self._colour_verdict()
+        self._draw()
+
+    def _say(self, text: str, kind: str) -> None:
+        self.verdict.setText(text)
+        self.verdict.setToolTip("")
+        self.verdict.setProperty("kind", kind)
+        self._colour_verdict()
+
+    def _colour_verdict(self) -> None:
+        refused = self.verdict.property("kind") == "refused"
+        self.verdict.setStyleSheet(f"color: {self._theme.bad if refused else self._theme.good};")
+
+    def _draw(self) -> None:
+        for plot in self._plots:
+            plot.clear()
+        preview = self._shown
+        if preview is None:
+            return
+        told = []
+        for number, drive in enumerate(preview.drives):
+            colour = self._theme.curves[number % len(self._theme.curves)]
+            self._draw_drive(preview, drive, colour)
+            told.append(f'<span style="color: {colour}">━ {drive.channel}</span>')
+        units = {drive.unit for drive in preview.drives}
+        unit = units.pop() if len(units) == 1 else ""
+        self._trial_plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told) or None, size="10pt")
+        self._trial_plot.setLabel("left", "drive", units=unit or None)
+        self._level_plot.setLabel("bottom", "drive", units=unit or None)
+        for problem in preview.dry.problems:
+            self._mark(preview, problem)
+        for plot in self._plots:
+            plot.autoRange()
+
+    def _draw_drive(self, preview: Preview, drive: DrivePreview, colour: str) -> None:
+        pen = pg.mkPen(colour, width=1)
+        self._trial_plot.addItem(pg.PlotCurveItem(preview.time_s, drive.values, pen=pen, stepMode="right"))
+        for limit in drive.limits:
+            line = pg.InfiniteLine(limit, angle=0, pen=pg.mkPen(colour, width=1, style=Qt.PenStyle.DashLine))
+            line.setToolTip(f"{drive.channel}: limit {limit:g} {drive.unit}")
+            self._trial_plot.addItem(line)
+        self._level_plot.addItem(pg.PlotDataItem(drive.level, 100.0 * drive.share, pen=pen, stepMode="right"))
+        seen = drive.power > 1e-12 * max(float(drive.power.max(initial=0.0)), 1e-300)
+        if seen.any():
+            decibels = 10.0 * np.log10(drive.power[seen])
+            self._power_plot.addItem(pg.PlotDataItem(drive.frequency_Hz[seen], decibels, pen=pen))
+
+    def _mark(self, preview: Preview, problem: Problem) -> None:
+        """A cross where the drive would be refused, if that is in the trial that is shown."""
+        if problem.trial != preview.trial or problem.time_s is None:
+            return
+        drive = next((one for one in preview.drives if one.channel == problem.channel), None)
+        if drive is None:
+            return
+        at = int(np.argmin(np.abs(preview.time_s - problem.time_s)))
+        self._trial_plot.plot(
+            [preview.time_s[at]], [drive.values[at]], symbol="x", symbolSize=12, symbolBrush=self._theme.bad,
+            symbolPen=self._theme.bad, pen=None,
+        )  # fmt: skip
