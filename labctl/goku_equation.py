@@ -197,6 +197,11 @@ def equation_named(
     return EquationSource.of(named, options=options, ranges=ranges, held=held)
 
 
+def read_equation_text(path: Path) -> str:
+    """The text of an equation's file. Raises CampaignError."""
+    return _decoded(_read(path), path)
+
+
 def equation_written(
     text: str,
     *,

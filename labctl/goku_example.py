@@ -207,3 +207,9 @@ def _steps(system: System, design: ExampleDesign, rng: np.random.Generator) -> N
         heights = rng.uniform(low, high, (design.n_traces, n_steps))
         channels.append(np.repeat(heights, _HELD_SAMPLES, axis=1)[:, : design.n_samples])
     return np.stack(channels, axis=-1)
+
+
+def example_file(source: EquationSource, *, path: Path, seed: int, design: ExampleDesign | None = None) -> Path:
+    """As `simulate_goku`, at once. Raises CampaignError, twins.TwinError, RecordingError."""
+    write_simulated(path, simulated_traces(source, seed=seed, design=design), source, seed=seed)
+    return path

@@ -19,7 +19,7 @@ from labctl.campaigns.fit_goku import fit_goku
 from labctl.campaigns.goku_settings import GokuSettings, InferSettings, judging_seconds
 from labctl.campaigns.infer_goku import Inferred, infer_goku, what_can_be_told
 from labctl.campaigns.report_goku import shown_traces
-from labctl.events import Figures, Reported
+from labctl.events import Figures, Progress, Reported
 from labctl.goku_channels import Wishes
 from labctl.goku_equation import EquationSource
 from labctl.goku_model import GokuModel, load_goku_model
@@ -209,6 +209,7 @@ def _finished(study: GokuStudy, inferred: Inferred, page: Path, path: Path, *, s
         files={**study.files, "report": str(page), **tables},
     )
     write_study(path, whole)
+    yield Progress(key, 1.0, 1.0, f"{inferred.n_trusted} of {len(inferred.rows)} traces to be trusted")
     yield Reported(key, {"stage": whole.stage, "simulated": whole.simulated}, (str(path),))
 
 

@@ -1,0 +1,1 @@
+"""The panel that infers the parameters of a known equation from measured traces."""
