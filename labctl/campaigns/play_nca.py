@@ -31,11 +31,13 @@ def play_nca(
     actions: Sequence[Mapping[str, Any]] = (),
     every: int | None = None,
     files: Sequence[Path] = (),
+    folder: Path | None = None,
 ) -> Campaign[dict[str, Any]]:
     """Run `n_steps` steps, with the actions (see labctl.nca_actions.as_plain) at their steps; a picture every so many steps
     (None: the automaton's steps a frame).
 
-    files: .npz, .tif, .gif, .png of the pictures, .json of the figures. After a change of size the film begins anew; said.
+    files: .npz, .tif, .gif, .png of the pictures, .json of the figures; folder: there
+    also NAME-played.npz, .gif and .json. After a change of size the film begins anew; said.
     Returns the figures of the last picture, and of all by name. Raises CampaignError, ImagesError, twins.TwinError.
     """
     from labctl.nca_live_state import LiveState
@@ -53,6 +55,8 @@ def play_nca(
     if late:
         yield Warned(key, f"{len(late)} actions come after the last step, {n_steps}, and are left out")
     every = every or state.facts.steps_per_frame
+    if folder is not None:
+        files = [*files, *(folder / f"{source.model.stem}-played{ending}" for ending in (".npz", ".gif", ".json"))]
     pictures = yield from _played(state, n_steps, done, every, key)
     figures = [one.metrics.as_dict() for one in pictures]
     written = _written(source, state, pictures, files, {"n_steps": n_steps, "every": every, "actions": as_plain(done)})

@@ -1,0 +1,123 @@
+"""Figures of a running automaton over its time: error to the target, mass, wavelength, standard deviation."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from gui.panels.widgets import named
+from gui.theme import Theme
+from labctl.nca_live_frames import LiveFacts, LiveMetrics
+
+MOST = 2000
+"""Points kept of each curve."""
+KINDS = ("error to the target", "mass", "wavelength", "standard deviation")
+_FIELDS = {"mass": "mass", "wavelength": "wavelength", "standard deviation": "sd"}
+
+
+class MetricsPlot(QWidget):
+    """The newest points; a run that begins anew begins them anew."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self._points: deque[LiveMetrics] = deque(maxlen=MOST)
+        self._facts: LiveFacts | None = None
+        self._curves: list[pg.PlotDataItem] = []
+        self.choice = QComboBox()
+        self.choice.addItems(KINDS)
+        named(self.choice, "Figure", "Which figure is drawn over the frames of the run")
+        self.choice.currentIndexChanged.connect(lambda _: self._build())
+        self.value = QLabel("–")
+        named(self.value, "Newest figures", "Of the picture that is shown")
+        self.graphics = pg.PlotWidget()
+        self.graphics.setAccessibleName("Figures of the run")
+        self._plot = self.graphics.getPlotItem()
+        self._plot.setMenuEnabled(False)
+        self._plot.hideButtons()
+        self._plot.setMouseEnabled(x=False, y=False)
+        self._plot.getAxis("left").setWidth(56)
+        row = QHBoxLayout()
+        row.addWidget(self.choice)
+        row.addWidget(self.value, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(row)
+        column.addWidget(self.graphics, 1)
+        self.use_theme(theme)
+
+    def begin(self, facts: LiveFacts) -> None:
+        """Another automaton."""
+        self._facts = facts
+        self._points.clear()
+        self._build()
+
+    def take(self, metrics: LiveMetrics) -> None:
+        """One more point."""
+        if self._points and metrics.frame < self._points[-1].frame:
+            self._points.clear()
+        if self._points and metrics.frame == self._points[-1].frame:
+            self._points.pop()  # painted on: the newer figures hold
+        self._points.append(metrics)
+
+    def refresh(self) -> None:
+        """Draw what there is."""
+        if not self.isVisible() or not self._points:
+            return
+        frames = np.array([one.frame for one in self._points])
+        for curve, values in zip(self._curves, self._values(), strict=True):
+            curve.setData(frames, values, connect="finite")
+        self.value.setText(self._words())
+
+    def use_theme(self, theme: Theme) -> None:
+        """Draw in these colours."""
+        self._theme = theme
+        self.graphics.setBackground(theme.base)
+        for side in ("left", "bottom"):
+            self._plot.getAxis(side).setPen(theme.border)
+            self._plot.getAxis(side).setTextPen(theme.text)
+        self._plot.showGrid(x=True, y=True, alpha=0.15)
+        self._build()
+
+    def _values(self) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
+        field = _FIELDS.get(self.choice.currentText())
+        if field is None:
+            return [np.array([one.error for one in self._points])]
+        rows = np.array([getattr(one, field) for one in self._points], dtype=np.float64)
+        return list(rows.T)
+
+    def _names(self) -> tuple[str, ...]:
+        if self._facts is None:
+            return ()
+        return self._facts.names if self.choice.currentText() in _FIELDS else ("error",)
+
+    def _words(self) -> str:
+        newest, facts = self._points[-1], self._facts
+        if facts is None:
+            return ""
+        field = _FIELDS.get(self.choice.currentText())
+        if field is None:
+            known = np.isfinite(newest.error)
+            return f"{newest.error:.3g} standard deviations of the data" if known else "no target here"
+        unit = facts.pixel_unit if field == "wavelength" else ""
+        values = zip(facts.names, getattr(newest, field), strict=True)
+        return ", ".join(f"{name} {value:.3g} {unit}".strip() for name, value in values)
+
+    def _build(self) -> None:
+        self._plot.clear()
+        kind = self.choice.currentText()
+        units = {"error to the target": "sd of data", "wavelength": self._facts.pixel_unit if self._facts else "px"}
+        self._plot.setLabel("left", f"{kind} ({units[kind]})" if kind in units else kind)
+        self._plot.setLabel("bottom", "frame")
+        colours = self._theme.curves
+        self._curves = [
+            self._plot.plot(pen=pg.mkPen(colours[place % len(colours)], width=1)) for place in range(len(self._names()))
+        ]
+        told = [
+            f'<span style="color: {colours[place % len(colours)]}">━ {name}</span>'
+            for place, name in enumerate(self._names())
+        ]
+        self._plot.setTitle("&nbsp;&nbsp;".join(told) if len(told) > 1 else None, size="9pt")
+        self.refresh()
