@@ -115,6 +115,7 @@ def _style_sheet(theme: Theme, *, points: float) -> str:
     QFrame#error {{ background: {theme.base}; border: 2px solid {VERMILLION}; border-radius: 4px; }}
     QFrame#farewell {{ background: {theme.base}; border: 2px solid {theme.good}; border-radius: 4px; }}
     QLabel#headline {{ font-weight: bold; }}
+    QLabel#trouble, QLabel#advice {{ color: {theme.bad}; }}
     QLabel#title {{ font-weight: bold; font-size: {round(1.5 * points)}pt; }}
     QLabel#dim {{ color: {theme.dim}; }}
     QLabel#mark {{ font-weight: bold; font-size: {round(1.3 * points)}pt; color: {theme.good}; }}

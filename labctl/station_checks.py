@@ -22,6 +22,11 @@ _MEANINGLESS = {
 }
 
 
+def meaningless_for(kind: str) -> tuple[str, ...]:
+    """The keys that a channel of this kind does not have."""
+    return _MEANINGLESS.get(kind, ())
+
+
 def cross_check(file: StationFile) -> list[Problem]:
     """Every contradiction between the tables."""
     problems: list[Problem] = []

@@ -29,6 +29,7 @@ from labctl.station_schema import StationFile
 from labctl.toml_editing import renamed, with_value, without
 from labctl.toml_lines import KeyPath, key_lines
 from labctl.toml_statements import dotted_path
+from labctl.toml_text import key_text
 from twins.files import write_whole
 
 SECTIONS = ("instruments", "channels", "devices")
@@ -137,6 +138,13 @@ class StationDraft:
         )
         return "\n".join(lines)
 
+    def edits(self) -> tuple[dict[str, Any], list[str]]:
+        """What `edit_station` would be told to come to this from the file that was read: change, remove."""
+        change: dict[str, Any] = {}
+        remove: list[str] = []
+        _compare(tomllib.loads(self.found or ""), self.tables, (), change, remove)
+        return change, remove
+
     def save(self, path: str | Path | None = None) -> StationDraft:
         """Write it, whole or not at all; a file that was there is kept beside it, with .bak behind its name.
 
@@ -200,6 +208,20 @@ def fresh_name(taken: Mapping[str, Any] | Sequence[str], like: str) -> str:
     return next(
         name for name in (like, *(f"{base}_{count}" for count in range(2, len(taken) + 3))) if name not in taken
     )
+
+
+def _compare(
+    before: Mapping[str, Any], after: Mapping[str, Any], path: KeyPath, change: dict[str, Any], remove: list[str]
+) -> None:
+    for key in before:
+        if key not in after:
+            remove.append(".".join(key_text(part) for part in (*path, key)))
+    for key, value in after.items():
+        old = before.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            _compare(old, value, (*path, key), change, remove)
+        elif repr(old) != repr(value):
+            change[".".join(key_text(part) for part in (*path, key))] = value
 
 
 def _bytes_of(path: Path) -> bytes | None:

@@ -141,7 +141,7 @@ def test_channels_of_every_bundled_station_are_shown(qtbot: QtBot, qtmodeltester
 
 def test_an_instrument_that_cannot_say_who_it_is_shows_its_address() -> None:
     row = InstrumentRow("old", "scpi", "GPIB0::5::INSTR")
-    assert row.who.splitlines() == ["has not said who it is", "serial –", "GPIB0::5::INSTR"]
+    assert row.who.splitlines() == ["has not said who it is", "GPIB0::5::INSTR, scpi"]
     assert row.state == "not asked"
 
 

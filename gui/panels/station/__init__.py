@@ -1,0 +1,1 @@
+"""The station: what there is, what it reads, setting it, and editing its file."""
