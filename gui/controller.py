@@ -64,6 +64,8 @@ class Controller(QObject):
     state_changed = Signal(object)
     opened = Signal(object)
     station_closed = Signal()
+    set_by_hand = Signal(str)
+    """What somebody set outside of any campaign, as text."""
     readings = Signal(object)
     made_safe = Signal(object)
     ended = Signal(object)

@@ -127,6 +127,7 @@ class MainWindow(QMainWindow):
         controller.state_changed.connect(self._show_state)
         controller.opened.connect(self._show_bench)
         controller.station_closed.connect(self._show_no_bench)
+        controller.set_by_hand.connect(self._show_set_by_hand)
         controller.made_safe.connect(self.show_safe)
         desk.troubled.connect(self._show_trouble)
         desk.panel_asked.connect(self.show_panel)
@@ -205,6 +206,10 @@ class MainWindow(QMainWindow):
         self.log.note(f"Opened {station.name}{marked}: {', '.join(bench.identities) or 'no instruments'}")
         if station.path is not None and self.controller.simulation_pid is None:
             self._show_recent(self.kept.keep_recent("recent_stations", str(station.path)))
+
+    def _show_set_by_hand(self, what: str) -> None:
+        self._outputs = f"set by hand: {what}"
+        self._show_states()
 
     def _show_no_bench(self) -> None:
         self.setWindowTitle("labctl")
