@@ -156,6 +156,7 @@ class RecordPanel(Panel):
     def _show_state(self, state: State) -> None:
         if state is State.EMPTY or self.desk.controller.bench is None:
             self.controls.block(NO_STATION)
+            self.preview.refuse([NO_STATION])
         idle = state is State.READY
         self.dry_button.setEnabled(idle)
         why = NO_STATION if self.desk.controller.bench is None else "the bench is busy: wait until it is free"
