@@ -28,7 +28,7 @@ class LearningCurves:
         """Add what the events hold; True if there was anything."""
         changed = False
         for event in events:
-            if isinstance(event, Figures):
+            if isinstance(event, Figures) and event.values:
                 curves = self.steps.setdefault(event.key, {})
                 for name, value in event.values.items():
                     if name in curves or len(curves) < MOST_FIGURES:

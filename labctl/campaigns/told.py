@@ -63,7 +63,7 @@ def of_training(key: str, budget_s: float | None = None) -> Translate:
 
 def _of_start(figure: str, event: Iteration | Validation) -> str:
     """A figure's name, with the number of the start where several are trained."""
-    return figure if event.start is None else f"{figure}, start {event.start + 1}"
+    return figure if event.start is None else f"{figure} ({event.start + 1})"
 
 
 def of_search(key: str) -> Translate:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labctl.campaigns.plans import TaskPlan, plan_for
 from labctl.network_editing import NetworkDraft, new_draft
+from labctl.task_preview import TaskPreview
 
-Array = NDArray[np.float64]
 _ANY_DT_S = 1e-3
 """The usual network has a number of samples a step, whatever the time between samples is."""
 MOST_SHOWN = 400
@@ -29,22 +27,6 @@ def usual_network(task: str, devices: Sequence[str]) -> NetworkDraft:
         name = _NAMES[number] if number < len(_NAMES) else f"layer_{number + 1}"
         layers[name] = {device: layer.devices.count(device) for device in dict.fromkeys(layer.devices)}
     return new_draft(task, layers)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TaskPreview:
-    """One example of a task and what its plan comes to. inputs (step, input), targets (step, output), scored (step,)."""
-
-    task: str
-    metric: str
-    inputs: Array
-    targets: Array
-    scored: NDArray[np.bool_]
-    n_iterations: int
-    n_starts: int
-    n_training_trials: int
-    n_heldout_trials: int
-    n_steps: int
 
 
 def preview_task(task: str, *, seed: int = 0) -> TaskPreview:

@@ -61,7 +61,7 @@ class ApplyPage(QWidget):
         super().__init__(parent)
         self._desk = desk
         self._looked: Looked | None = None
-        self._reading = False
+        self._reading, self._after = False, ""
         self.network = PathChoice("Network", "Folder of an optimised network", what="folder")
         self.look = button(
             "Read what would change", "Read every output back, and compare; writes to no output", self._look
@@ -149,7 +149,7 @@ class ApplyPage(QWidget):
 
     def _forget(self) -> None:
         """What was read is of another network, or of another moment."""
-        self._looked = None
+        self._looked, self._after = None, ""
         self.rows.reset(())
         self.confirm.setChecked(False)
         self._show()
@@ -225,7 +225,7 @@ class ApplyPage(QWidget):
         if self._reading:
             return "… the outputs are being read back"
         if looked is None:
-            return ""
+            return self._after
         lines = [f"✗ {one}" for one in looked.table.problems]
         lines += [f"✗ {row.channel}: {row.refused}" for row in looked.table.rows if not row.ok]
         lines += [f"⚠ {one}" for one in (*looked.table.notes, *looked.faults)]
@@ -258,6 +258,9 @@ class ApplyPage(QWidget):
         self.confirm.setChecked(False)  # what was read is of before; another deployment wants another look
         self._looked = None
         self.rows.reset(())
+        self._after = (
+            "The outputs were made safe after the deployment. Before another one, read again what would change"
+        )
         self._show()
         if ended.error is None:
             self.show_deployment(work.job.folder)

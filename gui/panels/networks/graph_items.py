@@ -78,7 +78,7 @@ class NodeItem(QGraphicsItem):
         painter.setBrush(QColor(theme.base if self.kind == "layer" else theme.button))
         painter.drawRect(self._size)
         if self.isSelected():
-            painter.setPen(QPen(QColor(theme.highlight), 1))
+            painter.setPen(QPen(QColor(theme.curves[0]), 1))
             painter.drawRect(self._size.adjusted(3, 3, -3, -3))
         painter.setPen(QColor(theme.text))
         step = QFontMetricsF(self._bold).lineSpacing()
@@ -153,7 +153,7 @@ class EdgeItem(QGraphicsPathItem):
         """A line with its arrow; dashed where it cannot be changed, dotted back; chosen ones say their delays in a frame."""
         theme = self._theme
         chosen = self.isSelected()
-        colour = theme.highlight if chosen else theme.text if self.connection is not None else theme.dim
+        colour = theme.curves[0] if chosen else theme.text if self.connection is not None else theme.dim
         style = Qt.PenStyle.SolidLine
         if self.connection is None:
             style = Qt.PenStyle.DashLine
@@ -175,7 +175,7 @@ class EdgeItem(QGraphicsPathItem):
         middle = self.path().pointAtPercent(0.5)
         width, height = metrics.horizontalAdvance(self._label) + 6, metrics.height()
         box = QRectF(middle.x() - width / 2, middle.y() - height / 2, width, height)
-        painter.setPen(QPen(QColor(self._theme.highlight)) if framed else Qt.PenStyle.NoPen)
+        painter.setPen(QPen(QColor(self._theme.curves[0])) if framed else Qt.PenStyle.NoPen)
         painter.setBrush(QColor(self._theme.base))
         painter.drawRect(box)
         painter.setPen(QColor(self._theme.text))

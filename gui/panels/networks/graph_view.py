@@ -54,7 +54,7 @@ class GraphView(QGraphicsView):
         self._from: NodeItem | None = None
         self._line: QGraphicsLineItem | None = None
         self._drawn: NetworkDraft | None = None
-        self._fitted = False
+        self._zoomed = False
         self.setScene(QGraphicsScene(self))
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.setDragMode(QGraphicsView.DragMode.RubberBandDrag)
@@ -80,14 +80,14 @@ class GraphView(QGraphicsView):
         self.setBackgroundBrush(QColor(self._theme.alternate))
         if draft == self._drawn:
             return
-        self._drawn, chosen = draft, self.chosen()
+        self._drawn, chosen, before = draft, self.chosen(), set(self.nodes)
         self._give_up_line()
         self.scene().blockSignals(True)
         self.scene().clear()
         self._build(draft)
         self.scene().blockSignals(False)
         self.choose(chosen)
-        if not self._fitted:
+        if not self._zoomed and before != set(self.nodes):
             self.fit()
 
     def _build(self, draft: NetworkDraft) -> None:
@@ -103,7 +103,7 @@ class GraphView(QGraphicsView):
             self._add(EdgeItem(self.nodes[one.source], self.nodes[one.target], self._theme, one))
         for name in draft.layers:
             self._add(EdgeItem(self.nodes[name], self.nodes[OUTPUT], self._theme, None))
-        self.scene().setSceneRect(self.scene().itemsBoundingRect().adjusted(-200, -200, 200, 200))
+        self.scene().setSceneRect(self.scene().itemsBoundingRect().adjusted(-60, -60, 60, 60))
 
     def _add(self, edge: EdgeItem) -> None:
         self.scene().addItem(edge)
@@ -114,16 +114,17 @@ class GraphView(QGraphicsView):
         whole = QRectF()
         for item in self.nodes.values():
             whole = whole.united(item.sceneBoundingRect())
-        self.fitInView(whole.adjusted(-30, -30, 30, 50), Qt.AspectRatioMode.KeepAspectRatio)
+        self.fitInView(whole.adjusted(-15, -15, 15, 30), Qt.AspectRatioMode.KeepAspectRatio)
         if self.transform().m11() > 1.0:
             self.resetTransform()
             self.centerOn(whole.center())
-        self._fitted = self.isVisible()
+        self._zoomed = False
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """All of it is seen when it is first shown."""
         super().resizeEvent(event)
-        self.fit()
+        if not self._zoomed:
+            self.fit()
 
     # ---- what is chosen --------------------------------------------------------------------------------------------
 
@@ -198,7 +199,7 @@ class GraphView(QGraphicsView):
         factor = ZOOM if event.angleDelta().y() > 0 else 1.0 / ZOOM
         if LEAST_ZOOM <= self.transform().m11() * factor <= MOST_ZOOM:
             self.scale(factor, factor)
-            self._fitted = True
+            self._zoomed = True
         event.accept()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from labctl.network_editing import OUTPUT, NetworkDraft, Position, connections
 from labctl.network_schema import INPUT
 
-COLUMN = 230.0
-ROW = 120.0
+COLUMN = 165.0
+ROW = 110.0
 
 
 def auto_layout(draft: NetworkDraft) -> dict[str, Position]:

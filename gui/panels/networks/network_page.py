@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from gui.desk import Desk
 from gui.panels.networks.document import NetworkDocument
@@ -30,10 +31,11 @@ from gui.panels.networks.task_box import TaskBox
 from gui.panels.tables import table
 from gui.panels.widgets import button, named, words
 from gui.theme import Theme
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, UsageError
 from labctl.network_editing import NetworkDraft, add_layer, connect, move, set_twin, set_value
 from labctl.network_schema import INPUT
 from labctl.own_task import is_own_task
+from labctl.task_preview import TaskPreview
 from labctl.twin_cards import TwinCard, twins_below
 
 NODES_OF_A_NEW_LAYER = 6
@@ -160,13 +162,16 @@ class NetworkPage(QWidget):
         self._cards = {card.path: card for card in cards}
         best: dict[str, TwinCard] = {}
         for card in [*(one for one in cards if one.path in asked), *(one for one in cards if one.passed), *cards]:
-            if card.device and not card.problem:
-                best.setdefault(card.device, card)
+            device = self._device_of(card)
+            if device:
+                best.setdefault(device, card)
         taken = {name: card for name, card in best.items() if card.path in asked}
         if choose and not self._document.draft.twins:
             taken = {**best, **taken}
-        for card in (one for one in cards if one.path in asked and (one.problem or not one.device)):
-            self._say(f"✗ {card.problem or f'{card.path} does not say which device it is of'}")
+        for card in (one for one in cards if one.path in asked and not self._device_of(one)):
+            self._desk.trouble(
+                UsageError(card.problem or f"{card.path}: says nothing of a device"), doing="Adding a twin"
+            )
         draft = self._document.draft
         for name, card in taken.items():
             draft = set_twin(draft, name, card.path.with_suffix(""))
@@ -177,6 +182,15 @@ class NetworkPage(QWidget):
                 self._document.edit("choose twins", lambda _: draft)
         self._show()
         self._preview()
+
+    def _device_of(self, card: TwinCard) -> str:
+        """The device that a twin is of: as its file says, the station's of the same drives, or as the file is called."""
+        if card.problem or not card.drives:
+            return ""
+        bench = self._desk.controller.bench
+        devices = {} if bench is None else bench.station.devices
+        alike = [name for name, one in devices.items() if tuple(one.drive) == card.drives]
+        return card.device or (alike[0] if alike else card.path.stem)
 
     def _preview(self) -> None:
         """Draw an example of the task; and the usual network where nothing is drawn yet."""
@@ -199,10 +213,10 @@ class NetworkPage(QWidget):
             name="An example of the task",
         )
 
-    def _previewed(self, task: str, usual: NetworkDraft | None, preview: object) -> None:
+    def _previewed(self, task: str, usual: NetworkDraft | None, preview: TaskPreview) -> None:
         if task != self.task_box.task:
             return
-        self.task_box.show_preview(preview)  # type: ignore[arg-type]
+        self.task_box.show_preview(preview)
         if usual is not None and self._document.empty and self._wants_usual:
             self._put(usual)
         self._show()
@@ -245,6 +259,8 @@ class NetworkPage(QWidget):
 
     def _show_undo(self) -> None:
         stack = self._desk.undo
+        if not isValid(stack):  # it says once more that it changed while the window goes
+            return
         self._allow(self.undo, f"Undo {stack.undoText()} (Ctrl+Z)", "" if stack.canUndo() else "Nothing to undo")
         self._allow(self.redo, f"Redo {stack.redoText()} (Ctrl+Shift+Z)", "" if stack.canRedo() else "Nothing to redo")
 

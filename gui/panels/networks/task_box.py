@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
@@ -15,9 +14,7 @@ from gui.theme import Theme
 from gui.widgets.path_choice import PathChoice
 from labctl.own_task import is_own_task
 from labctl.task_names import TASK_WORDS
-
-if TYPE_CHECKING:
-    from labctl.campaigns.usual_network import TaskPreview
+from labctl.task_preview import TaskPreview
 
 OWN = "a task of your own …"
 OWN_WARNING = "Your file is RUN as a program, here and wherever the network is optimised. Choose only what you trust."
