@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -52,6 +53,7 @@ class BandPlot(QWidget):
         self.plot.setMenuEnabled(False)
         self.plot.getAxis("left").setWidth(64)
         self.plot.layout.setContentsMargins(1, 1, 16, 1)  # the last number below is not cut off
+        self.graphics.scene().sigMouseClicked.connect(self._clicked)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.graphics)
@@ -83,6 +85,11 @@ class BandPlot(QWidget):
             axis.setTextPen(theme.text)
         self.plot.showGrid(x=True, y=True, alpha=0.15)
         self._draw()
+
+    def _clicked(self, event: Any) -> None:
+        """A double click shows all again."""
+        if event.double():
+            self.plot.autoRange()
 
     def _draw(self) -> None:
         self.plot.clear()
