@@ -81,9 +81,14 @@ def start_again(queue: Queue, number: int, *, folder: Path, owner: str = "") -> 
         if one.number != number and one.state != WAITING:
             return one
         job = replace(one.job, call=_with_folder(one.job.call, old, folder))
-        return replace(one, job=replace(job, folder=folder) if one.number == number else job)
+        return replace(one, job=job_in(one.job, folder) if one.number == number else job)
 
     return replace(queue, entries=tuple(moved(one) for one in queue.entries))
+
+
+def job_in(job: Job, folder: Path) -> Job:
+    """The job with its files in another folder, also where its call names files of the old one."""
+    return replace(job, folder=folder, call=_with_folder(job.call, job.folder, folder))
 
 
 def ask(queue: Queue, number: int, what: str) -> Queue:

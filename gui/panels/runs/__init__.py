@@ -1,0 +1,1 @@
+"""What waits, runs and ran, and everything that lies below the runs folder."""

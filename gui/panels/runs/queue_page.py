@@ -1,0 +1,338 @@
+"""The queue: a new campaign, what waits and runs, what can be done with it, and the chosen job in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.desk import Desk
+from gui.panels.runs.loop_form import LoopForm
+from gui.panels.runs.queue_model import QueueModel, QueueRow
+from gui.panels.runs.work_details import WorkDetails
+from gui.panels.runs.work_events import WorkEvents
+from gui.panels.tables import ProgressDelegate, table
+from gui.panels.widgets import button, named, words
+from gui.theme import Theme
+from gui.work import Work, WorkState
+from labctl.errors import UsageError
+from labctl.job import Job, load_job
+from labctl.job_queue.doing import fresh_folder
+from labctl.job_queue.editing import job_in
+from labctl.job_queue.entry import BENCH_LANE, GO_ON, HOLD, UNDER_WAY, WAITING
+
+RENEW_MS = 500
+MOST_WORKERS = 16
+
+
+class QueuePage(QWidget):
+    """Table on the left, the chosen job on the right."""
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.desk = desk
+        self.model = QueueModel(desk, self)
+        self.events = WorkEvents()
+        self.loop = LoopForm(desk)
+        self.view = table(self.model, name="Queue", stretch=1, widths={0: 36, 2: 68, 3: 104, 4: 84, 5: 72})
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.view.setItemDelegateForColumn(4, ProgressDelegate(self.view))
+        self.details = WorkDetails(desk, self.events)
+        self.told = words("hint")
+        self._chosen: tuple[int, int] | None = None
+        self._make_buttons()
+        self._lay_out()
+        for work in desk.works:
+            self.events.follow(work)
+        desk.work_started.connect(self._started)
+        desk.work_ended.connect(lambda _: self.renew())
+        desk.queue.changed.connect(self._soon)
+        self.view.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
+        self.view.doubleClicked.connect(lambda _: self._to_panel())
+        self._pending = QTimer(self, interval=0, singleShot=True)
+        self._pending.timeout.connect(self.renew)
+        self._timer = QTimer(self, interval=RENEW_MS)
+        self._timer.timeout.connect(lambda: self.renew() if self.isVisible() else None)
+        self._timer.start()
+        self.renew()
+
+    # ---- building --------------------------------------------------------------------------------------------------
+
+    def _make_buttons(self) -> None:
+        self.pause_button = button(
+            "Pause", "Let the chosen job rest at the next point where that is possible", self._pause
+        )
+        self.stop_button = button("Stop", "End the chosen job at the next point; what there is is kept", self._stop)
+        self.up_button = button("↑", "Earlier in line (Alt+Up)", lambda: self._move(-1), name="Earlier in line")
+        self.down_button = button("↓", "Later in line (Alt+Down)", lambda: self._move(1), name="Later in line")
+        self.again_button = button("Start again", "Do it once more, into a fresh folder", self._again)
+        self.remove_button = button("Remove", "Take it out of the table; its files stay (Del)", self._remove)
+        self.hold_button = button("Hold", "Begin nothing more; what runs goes on", self._hold, name="Hold the queue")
+        self.run_button = button("Run the queue", "Begin what waits", self._run)
+        self.load_button = button(
+            "Load a job …", "Queue a job file (job.json) that was saved earlier", self._choose_job
+        )
+        self.failure = QComboBox()
+        for text, what in (("go on", GO_ON), ("hold", HOLD)):
+            self.failure.addItem(text, what)
+        named(self.failure, "After a failure", "After a failed job: go on with the next one, or hold the queue")
+        self.failure.activated.connect(lambda _: self.desk.queue.set_after_failure(self.failure.currentData()))
+        self.workers = QSpinBox()
+        self.workers.setRange(1, MOST_WORKERS)
+        named(
+            self.workers,
+            "Compute jobs at a time",
+            "How many jobs without a bench run at a time, each in its own process",
+        )
+        self.workers.valueChanged.connect(self._set_workers)
+        for keys, act in (("Alt+Up", self.up_button), ("Alt+Down", self.down_button), ("Del", self.remove_button)):
+            shortcut = QShortcut(QKeySequence(keys), self.view)
+            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+            shortcut.activated.connect(act.click)
+
+    def _lay_out(self) -> None:
+        above = QHBoxLayout()
+        for one in (self.run_button, self.hold_button, self.load_button):
+            above.addWidget(one)
+        above.addStretch(1)
+        for text, field in (("After a failure", self.failure), ("Compute at a time", self.workers)):
+            label = QLabel(text)
+            label.setBuddy(field)
+            above.addWidget(label)
+            above.addWidget(field)
+        below = QHBoxLayout()
+        self.up_button.setMaximumWidth(32)
+        self.down_button.setMaximumWidth(32)
+        for one in (
+            self.pause_button,
+            self.stop_button,
+            self.up_button,
+            self.down_button,
+            self.again_button,
+            self.remove_button,
+        ):
+            below.addWidget(one)
+        below.addStretch(1)
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(0, 0, 4, 0)
+        column.addWidget(self.loop)
+        column.addLayout(above)
+        column.addWidget(self.told)
+        column.addWidget(self.view, 1)
+        column.addLayout(below)
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.addWidget(left)
+        self.splitter.addWidget(self.details)
+        self.splitter.setStretchFactor(0, 3)
+        self.splitter.setStretchFactor(1, 2)
+        self.splitter.setSizes([650, 450])
+        self.splitter.setChildrenCollapsible(False)
+        self.desk.remember(self.splitter, "runs/queue")
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(4, 4, 4, 4)
+        whole.addWidget(self.splitter)
+
+    # ---- showing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def row(self) -> QueueRow | None:
+        """The chosen job."""
+        number = self.view.selectionModel().currentIndex().row()
+        return self.model.rows[number] if 0 <= number < len(self.model.rows) else None
+
+    def renew(self) -> None:
+        """Show how the queue stands."""
+        chosen = self._chosen
+        if self.model.renew() and chosen is not None:
+            keys = [row.key for row in self.model.rows]
+            if chosen in keys:
+                self.view.selectRow(keys.index(chosen))
+        queue = self.desk.queue
+        theirs = any(one.state == WAITING for one in queue.others)
+        words_of = [f"Held: {queue.held}. Press Run the queue to go on." if queue.held else ""]
+        words_of += [
+            f"The bench was left unsafe: {queue.bench_unsafe}. Press All outputs safe." if queue.bench_unsafe else ""
+        ]
+        words_of += [
+            "Jobs of the queue's file wait for somebody: press Run the queue." if theirs and not queue.held else ""
+        ]
+        told = "\n".join(one for one in words_of if one) or (
+            "" if self.model.rows else "Nothing waits and nothing runs."
+        )
+        self.told.setText(told)
+        self.told.setVisible(bool(told))
+        _enable(
+            self.run_button,
+            "" if queue.held or theirs else "Everything that waits begins by itself",
+            "Begin what waits",
+        )
+        _enable(
+            self.hold_button, "The queue is held already" if queue.held else "", "Begin nothing more; what runs goes on"
+        )
+        for field, value in ((self.failure, queue.after_failure), (self.workers, queue.n_compute)):
+            field.blockSignals(True)
+            if isinstance(field, QSpinBox):
+                field.setValue(int(value))
+            else:
+                field.setCurrentIndex(field.findData(value))
+            field.blockSignals(False)
+        self._enable_actions()
+        self.details.tell(self.row)
+
+    def use_theme(self, theme: Theme) -> None:
+        """Draw in these colours."""
+        self.model.use_theme(theme)
+        self.details.use_theme(theme)
+
+    def _enable_actions(self) -> None:
+        row = self.row
+        nothing = "Choose a job in the table" if row is None else ""
+        work = None if row is None else row.work
+        waits = row is not None and row.state == WAITING
+        paused = row is not None and row.state == "paused"
+        pausable = work is not None and work.state in (WorkState.RUNNING, WorkState.PAUSED)
+        mine = "" if work is not None else "It belongs to another process: labctl queue pause and stop reach it there"
+        self.pause_button.setText("Go on" if paused else "Pause")
+        _enable(self.pause_button, nothing or mine or ("" if pausable else "It does not run"), "Let it rest, or go on")
+        _enable(
+            self.stop_button,
+            nothing or mine or ("It is over already" if row and row.over else ""),
+            "End it; what there is is kept",
+        )
+        for one, tip in ((self.up_button, "Earlier in line (Alt+Up)"), (self.down_button, "Later in line (Alt+Down)")):
+            _enable(one, nothing or mine or ("" if waits else "Only jobs that wait have a place in line"), tip)
+        over = "" if row is not None and row.over else "It is not over yet"
+        _enable(self.again_button, nothing or over, "Do it once more, into a fresh folder")
+        runs = row is not None and not row.over and not waits
+        _enable(
+            self.remove_button, nothing or ("It runs; stop it first" if runs else ""), "Take it out of the table (Del)"
+        )
+
+    def _choose(self) -> None:
+        row = self.row
+        key = None if row is None else row.key
+        if key != self._chosen:
+            self._chosen = key
+            self.details.show_row(row)
+        self._enable_actions()
+
+    def _started(self, work: Work) -> None:
+        self.events.follow(work)
+        self.renew()
+        if self.row is None or self.row.over:
+            self._show_work(work)
+
+    def _show_work(self, work: Work) -> None:
+        for number, row in enumerate(self.model.rows):
+            if row.work is work:
+                self.view.selectRow(number)
+
+    def _soon(self) -> None:
+        self._pending.start()
+
+    # ---- acting ----------------------------------------------------------------------------------------------------
+
+    def _work(self) -> Work | None:
+        row = self.row
+        return None if row is None else row.work
+
+    def _pause(self) -> None:
+        work = self._work()
+        if work is not None:
+            (work.resume if work.state is WorkState.PAUSED else work.pause)()
+            self.renew()
+
+    def _stop(self) -> None:
+        work = self._work()
+        if work is not None:
+            work.stop()
+            self.renew()
+
+    def _move(self, places: int) -> None:
+        work = self._work()
+        if work is None:
+            return
+        waiting = [one for one in self.desk.works if one.state is WorkState.WAITING]
+        place = waiting.index(work) + places
+        if 0 <= place < len(waiting):  # past the next one that waits, whatever stands between them
+            target = self.desk.works.index(waiting[place])
+            self.desk.queue.move(work, target - self.desk.works.index(work))
+            self.renew()
+
+    def _remove(self) -> None:
+        row = self.row
+        if row is None:
+            return
+        if row.work is not None:
+            self.desk.queue.remove(row.work)
+        elif row.entry is not None and row.entry.state not in UNDER_WAY:
+            self.desk.queue.remove_other(row.entry.number)
+        self.renew()
+
+    def _again(self) -> None:
+        row = self.row
+        if row is not None and row.over:
+            self._start_fresh(row.job, "" if row.work is None else row.work.panel, self._remove)
+
+    def _start_fresh(self, job: Job, panel: str, then: Callable[[], None] = lambda: None) -> None:
+        """Do it in a folder that holds nothing measured; `then` is called once it is in the queue."""
+
+        def start(folder: Path) -> None:
+            then()
+            self._show_work(self.desk.start(job_in(job, folder), panel=panel))
+
+        self.desk.call(lambda: fresh_folder(job.folder), done=start, name="Starting again")
+
+    def _hold(self) -> None:
+        self.desk.queue.hold()
+
+    def _run(self) -> None:
+        theirs = [one for one in self.desk.queue.others if one.state == WAITING]
+        self.desk.queue.go_on()
+        if any(one.lane == BENCH_LANE for one in theirs) and self.desk.controller.bench is None:
+            station = next((one.job.station for one in theirs if one.job.station), None)
+            error = UsageError(
+                f"some of these jobs need the bench; open its station first{f': {station}' if station else ''}"
+            )
+            self.desk.trouble(error, doing="Running the queue")
+        elif theirs:
+            self.desk.queue.adopt()
+
+    def _set_workers(self, count: int) -> None:
+        self.desk.queue.set_n_compute(count)
+
+    def _choose_job(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load a job", str(self.desk.runs_folder), "Jobs (*.json)")
+        if path:
+            self.load(Path(path))
+
+    def load(self, path: Path) -> None:
+        """Queue the job of a file, into a fresh folder."""
+        self.desk.call(
+            lambda: load_job(path), done=lambda job: self._start_fresh(job, "runs"), name=f"Loading {path.name}"
+        )
+
+    def _to_panel(self) -> None:
+        work = self._work()
+        if work is not None and work.panel and work.panel != "runs":
+            self.desk.show_panel(work.panel)
+
+
+def _enable(control: QPushButton, why_not: str, tip: str) -> None:
+    control.setEnabled(not why_not)
+    control.setToolTip(why_not or tip)
