@@ -19,7 +19,7 @@ from labctl.campaigns.fit_goku import fit_goku
 from labctl.campaigns.goku_settings import GokuSettings, InferSettings, judging_seconds
 from labctl.campaigns.infer_goku import Inferred, infer_goku, what_can_be_told
 from labctl.campaigns.report_goku import shown_traces
-from labctl.events import Figures, Progress, Reported
+from labctl.events import Progress, Reported
 from labctl.goku_channels import Wishes
 from labctl.goku_equation import EquationSource
 from labctl.goku_model import GokuModel, load_goku_model
@@ -70,7 +70,6 @@ def study_goku(
     study = _judged(fitted.model, judged, labels, simulated=fitted.model.simulated)
     study = replace(study, files={"model": str(fitted.model.path), "report of the fit": str(fitted.report)})
     write_study(path, study)
-    yield _figures(name, judged)
     yield Reported(f"goku/study/{name}", {"stage": study.stage, "simulated": study.simulated}, (str(path),))
     cut = fitted.model.fitting(measured, segment)
     inferred, page = yield from infer_and_report(
@@ -107,7 +106,6 @@ def study_with_model(
     study = _judged(loaded, judgement, labels, simulated=loaded.simulated or measured.simulated)
     study = replace(study, name=name, files={"model": str(loaded.path)})
     write_study(path, study)
-    yield _figures(name, judgement)
     yield Reported(key, {"stage": study.stage, "simulated": study.simulated}, (str(path),))
     files = [folder / f"{name}.parameters{ending}" for ending in (".json", ".csv", ".h5")]
     inferred = yield from infer_goku(loaded, cut, seed=seed, settings=inferring, files=files)
@@ -153,18 +151,6 @@ def compared_goku(
 
 def _seconds_of(inferring: InferSettings | None) -> float:
     return 120.0 if inferring is None or inferring.max_seconds is None else inferring.max_seconds
-
-
-def _figures(name: str, judgement: GokuJudgement) -> Figures:
-    held = {
-        "forecast_nrmse": "error of the forecast",
-        "naive_nrmse": "error of the mean",
-        "coverage_90": "in 90 % band",
-    }
-    values = {
-        word: float(judgement.figures[one] or 0.0) for one, word in held.items() if judgement.figures[one] is not None
-    }
-    return Figures(f"goku/study/{name}", 0, values)
 
 
 def _judged(model: GokuModel, judgement: GokuJudgement, labels: Sequence[str], *, simulated: bool) -> GokuStudy:

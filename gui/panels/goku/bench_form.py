@@ -58,7 +58,7 @@ class BenchForm(QWidget):
         column.addStretch(1)
         self.design.currentIndexChanged.connect(lambda _: self.levels.setEnabled(self.design.currentIndex() == 0))
         self.device.currentIndexChanged.connect(lambda _: self._suggest())
-        desk.controller.state_changed.connect(lambda _: self._look())
+        desk.controller.state_changed.connect(self._look)
         self._look()
 
     def job(self) -> Job:
@@ -100,7 +100,7 @@ class BenchForm(QWidget):
             raise UsageError("Levels: give at least one, or choose another drive")
         return levels
 
-    def _look(self) -> None:
+    def _look(self, _state: object = None) -> None:
         bench = self._desk.controller.bench
         names = (
             [] if bench is None else [name for name, one in bench.station.devices.items() if one.drive and one.response]

@@ -43,7 +43,7 @@ class CompareView(QWidget):
             [
                 Column("Equation", "The best first", lambda row: row["equation"]),
                 Column("Parameters", "How many are inferred", lambda row: str(row["parameters"]), right=True),
-                Column("Log density", "Of what was held back (nats a sample): more is better", _figure_of("log_density"), right=True),
+                Column("Log density", "Of what was held back (nats a sample)", _figure_of("log_density"), right=True),
                 Column("To the best", "Difference with its standard error", lambda row: row["to_the_best"], right=True),
                 Column("NRMSE", "Error of the forecast; less is better", _figure_of("nrmse"), right=True),
                 Column("Not trusted", "Traces whose numbers say little", lambda row: str(row["not_trusted"]), right=True),

@@ -92,6 +92,7 @@ class GokuPanel(Panel):
         self.warnings.setReadOnly(True)
         self.warnings.setMaximumBlockCount(MOST_LINES)
         self.warnings.setMaximumHeight(96)
+        self.warnings.setPlaceholderText("Remarks about traces, training and results come here")
         named(self.warnings, "Remarks", "What wants saying about traces, training and results")
         learning = QWidget()
         column = QVBoxLayout(learning)
@@ -248,9 +249,14 @@ class GokuPanel(Panel):
     def _show_new(self, study: GokuStudy) -> None:
         first = self.study is None
         self._show(study)
+        if study.stage == "judged" and self._running():
+            self.warnings.appendPlainText(f"Judged: {study.words[0]}. Now every trace is inferred.")
         self.steps.setCurrentIndex(FIT)
         if first:
             self.results.setCurrentWidget(self.parameters)
+
+    def _running(self) -> bool:
+        return self.controls.work is not None and not self.controls.work.over
 
     def _show(self, study: GokuStudy | None) -> None:
         self.study = study

@@ -33,7 +33,7 @@ class ParametersView(QWidget):
                 Column(
                     "True",
                     "Of simulated traces only",
-                    lambda row: "" if row[2] is None else f"{row[2]:.5g}",
+                    lambda row: "" if row[2] is None else f"{row[2]:.4g}",
                     right=True,
                 ),
                 Column(

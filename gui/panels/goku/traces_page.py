@@ -166,14 +166,15 @@ class TracesPage(QWidget):
 
     def _look(self) -> None:
         paths = list(self.files.rows)
+        self._looked = tuple(one for one in self._looked if one.path in paths)
         self._set(None, "the files are being read" if paths else NONE_YET)
-        if paths:
-            self._asker.read("Looking at the files", lambda: look_at(paths), self._looked_at, self._failed)
-        else:
-            self._looked = ()
-            self._show_boxes()
+        self._show_boxes()
+        # also where there are none: what was asked before counts no more
+        self._asker.read("Looking at the files", lambda: look_at(paths), self._looked_at, self._failed)
 
     def _looked_at(self, told: tuple[FileTold, ...]) -> None:
+        if not told:
+            return
         before = self._looked
         self._looked = told
         other = next((one for one in told if not one.own), None)

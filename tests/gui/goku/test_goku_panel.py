@@ -1,0 +1,77 @@
+"""From Example to parameters by clicks; Stop in the middle keeps the best; the script does the same."""
+
+from collections.abc import Callable
+
+from pytestqt.qtbot import QtBot
+
+from gui.panels.goku.panel import FIT, GokuPanel
+from gui.work import Work, WorkState
+from labctl.goku_study import GokuStudy
+from tests.gui.goku.conftest import WAIT_MS
+
+Click = Callable[..., None]
+
+
+def example(qtbot: QtBot, panel: GokuPanel, click: Click) -> None:
+    """Simulated traces, by the button."""
+    click(panel.example_button)
+    qtbot.waitUntil(lambda: panel.traces.traces is not None, timeout=WAIT_MS)
+
+
+def started(qtbot: QtBot, panel: GokuPanel, click: Click, seconds: str) -> Work:
+    """The main button, with this training time."""
+    panel.steps.setCurrentIndex(FIT)
+    panel.form.seconds.edit.selectAll()
+    qtbot.keyClicks(panel.form.seconds.edit, seconds)
+    click(panel.controls.start_button)
+    assert panel.controls.work is not None
+    return panel.controls.work
+
+
+def found(qtbot: QtBot, panel: GokuPanel) -> GokuStudy:
+    """What is shown, once all is inferred."""
+    qtbot.waitUntil(lambda: panel.study is not None and panel.study.stage == "inferred", timeout=WAIT_MS)
+    assert panel.study is not None
+    return panel.study
+
+
+def test_from_example_to_parameters_with_the_main_button_alone(qtbot: QtBot, panel: GokuPanel, click: Click) -> None:
+    example(qtbot, panel, click)
+    assert "SIMULATED" in panel.traces.plot.words.text()
+    work = started(qtbot, panel, click, "1")
+    study = found(qtbot, panel)
+    qtbot.waitUntil(lambda: work.over, timeout=WAIT_MS)
+    assert work.state is WorkState.DONE
+    assert study.simulated and "SIMULATED" in panel.parameters.words.text()
+    assert panel.parameters.model.rowCount() == 8
+    assert all(row[2] is not None for row in panel.parameters.model.rows)
+    assert panel.parameters.report_button.isEnabled()
+    panel.results.setCurrentWidget(panel.course)
+    assert len(panel.course.course.plot.listDataItems()) >= 3
+    panel.results.setCurrentWidget(panel.told)
+    assert [one.parameter for one in panel.told.standings.rows] == ["length", "damping"]
+    script = panel.desk.script_of(work.job)
+    compile(script, "script.py", "exec")
+    assert "study_goku(" in script and "equation_named(" in script
+
+
+def test_stop_in_the_middle_keeps_a_network_that_can_be_used(qtbot: QtBot, panel: GokuPanel, click: Click) -> None:
+    example(qtbot, panel, click)
+    work = started(qtbot, panel, click, "600")
+    qtbot.waitUntil(lambda: bool(panel.learning._curves.steps), timeout=WAIT_MS)
+    click(panel.controls.stop_button)
+    assert work.state is WorkState.STOPPING
+    qtbot.waitUntil(lambda: work.over, timeout=WAIT_MS)
+    assert work.state is WorkState.STOPPED
+    assert panel.form.model_path is not None and panel.form.model_path.is_file()
+    assert "is kept" in panel.warnings.toPlainText()
+    click(panel.controls.start_button)
+    assert found(qtbot, panel).name == panel.form.model_path.stem
+
+
+def test_equations_that_cannot_be_compared_are_said(qtbot: QtBot, panel: GokuPanel, click: Click) -> None:
+    example(qtbot, panel, click)
+    panel.steps.setCurrentIndex(FIT)
+    panel.results.setCurrentWidget(panel.compare)
+    click(panel.compare.controls.start_button)
+    assert "at least two" in panel.compare.controls.line.text()
