@@ -23,6 +23,7 @@ from labctl import nca_live_process as process
 from labctl.errors import CampaignError
 from labctl.nca_actions import Action, Done, Erase, Flip, Jump, Paint, Reset, Resize, Turn, Wipe
 from labctl.nca_live_frames import LiveFacts, LiveFrame, LiveSource
+from labctl.nca_model import json_of
 from labctl.workers import one_thread_each
 
 READY_S = 120.0
@@ -44,6 +45,7 @@ class LiveAutomaton:
 
     def __init__(self, source: LiveSource, *, ready_s: float = READY_S) -> None:
         self.source = source
+        json_of(source.model)  # said at once, without a process
         context = multiprocessing.get_context(
             "spawn"
         )  # a fork would copy threads, and whatever this process has loaded

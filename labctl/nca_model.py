@@ -79,7 +79,7 @@ def load_model(path: str | Path) -> SavedNca:
     from twins.nca.ensemble_file import is_nca_ensemble
     from twins.nca.nca_file import load_nca, read_nca_provenance
 
-    json_path = _json_of(path)
+    json_path = json_of(path)
     if is_nca_ensemble(json_path):
         raise CampaignError(
             f"{json_path} is an ensemble; this is for one automaton: take a member, {_beside(json_path, '.member0.json').name}"
@@ -91,7 +91,7 @@ def load_members(path: str | Path) -> tuple[SavedNca, ...]:
     """The automata of an ensemble's file, or the only one of its own. Raises twins.CheckpointInvalid, CampaignError."""
     from twins.nca.ensemble_file import is_nca_ensemble, load_nca_ensemble, read_nca_ensemble_provenance
 
-    json_path = _json_of(path)
+    json_path = json_of(path)
     if not is_nca_ensemble(json_path):
         return (load_model(json_path),)
     about = read_nca_ensemble_provenance(json_path)
@@ -101,8 +101,8 @@ def load_members(path: str | Path) -> tuple[SavedNca, ...]:
     )
 
 
-def _json_of(path: str | Path) -> Path:
-    """Of an automaton's name. Raises CampaignError, which says what it is instead."""
+def json_of(path: str | Path) -> Path:
+    """The file of an automaton of this name. Raises CampaignError, which says what it is instead."""
     path = Path(path)
     json_path = _beside(path, ".json")
     if json_path.exists():

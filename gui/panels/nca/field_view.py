@@ -185,9 +185,11 @@ class FieldView(QWidget):
 
     def _paint_at(self, point: QPointF) -> None:
         place = self.cell_at(point)
-        self._place = place
-        if place is not None:
+        if place is not None:  # whole cells: the smallest brush paints the cell that it is on
+            rows, columns = self._size
+            place = (float(min(rows - 1, max(0, round(place[0])))), float(min(columns - 1, max(0, round(place[1])))))
             self.stroke.emit(*place)
+        self._place = place
         self.update()
 
     def _draw_brush(self, painter: QPainter, rect: QRectF) -> None:

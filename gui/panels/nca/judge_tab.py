@@ -71,7 +71,7 @@ class JudgeTab(QWidget):
                 Column("Meaning", "What it says, with its unit", lambda row: row.meaning),
             )
         )
-        self.table = table(self.rows, name="Figures of the automaton", stretch=2, widths={0: 190, 1: 330})
+        self.table = table(self.rows, name="Figures of the automaton", stretch=1, widths={0: 170, 2: 190})
         self.picture = _Picture()
         self.page = button("Open page …", "Open the page with pictures in the browser", self._open)
         self.place = button("Open folder …", "Open the folder of the files", self._open_folder)

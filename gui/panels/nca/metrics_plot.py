@@ -108,8 +108,8 @@ class MetricsPlot(QWidget):
     def _build(self) -> None:
         self._plot.clear()
         kind = self.choice.currentText()
-        units = {"error to the target": "sd of data", "wavelength": self._facts.pixel_unit if self._facts else "px"}
-        self._plot.setLabel("left", f"{kind} ({units[kind]})" if kind in units else kind)
+        unit = self._facts.pixel_unit if self._facts and kind == "wavelength" else ""
+        self._plot.setLabel("left", unit or None)  # which figure it is stands above, with the newest value
         self._plot.setLabel("bottom", "frame")
         colours = self._theme.curves
         self._curves = [

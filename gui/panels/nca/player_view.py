@@ -176,7 +176,8 @@ class PlayerView(QWidget):
         self._reading = False
         if film is self.film:
             self._picture = picture
-            at = "" if film.dt is None else f", {frame * film.dt:.4g} {film.time_unit}".replace(" 1", "")
+            unit = film.time_unit if film.time_unit != "1" else ""
+            at = "" if film.dt is None else f", time {frame * film.dt:.4g} {unit}".rstrip()
             self.place.setText(f"frame {frame} of 0 … {self.slider.maximum()}{at}")
             self._draw()
         if self._wanted is not None:

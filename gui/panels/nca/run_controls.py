@@ -12,7 +12,9 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -51,6 +53,8 @@ class RunControls(QWidget):
         self.restart.hide()
         column.addWidget(self.restart)
         column.addStretch(1)
+        for field in self.findChildren(QLineEdit):
+            field.setMinimumWidth(3 * self.fontMetrics().averageCharWidth())
         self.block(self._blocked)
 
     def begin(self, facts: LiveFacts) -> None:
@@ -115,6 +119,7 @@ class RunControls(QWidget):
         grid = QGridLayout()
         for place, widget in enumerate((self.play, self.step, self.one_frame, self.reset, self.jump, self.jump_to)):
             grid.addWidget(widget, place // 3, place % 3)
+            grid.setColumnStretch(place % 3, 1)
         return grid
 
     def _speed(self) -> QFormLayout:
@@ -130,9 +135,11 @@ class RunControls(QWidget):
         self.fastest.toggled.connect(lambda _: self._respeed())
         self.reached = QLabel("–")
         named(self.reached, "Speed reached", "Steps in a second, as reached")
+        self.reached.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         form = QFormLayout()
         form.addRow("Speed", self.speed)
-        form.addRow(self.fastest, self.reached)
+        form.addRow(self.fastest)
+        form.addRow(self.reached)
         return form
 
     def _brush(self) -> QFormLayout:
@@ -171,16 +178,18 @@ class RunControls(QWidget):
         self.rows = NumberField("Rows", "Of the field", low=3, high=4096, whole=True, value=64)
         self.columns = NumberField("Columns", "Of the field", low=3, high=4096, whole=True, value=64)
         self.resize_button = self._button("Size", "Begin anew on a field of so many rows and columns", self._resize)
-        first, second = QHBoxLayout(), QHBoxLayout()
+        first, turns, second = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         harm: tuple[QWidget, ...] = (self.kind, self.damage, self.turn, self.mirror)
         size: tuple[QWidget, ...] = (self.resize_button, self.rows, QLabel("×"), self.columns)
-        for widget in harm:
-            first.addWidget(widget)
+        for widget in harm[:2]:
+            first.addWidget(widget, 1)
+        for widget in harm[2:]:
+            turns.addWidget(widget, 1)
         for widget in size:
             second.addWidget(widget)
         rows = QVBoxLayout()
-        rows.addLayout(first)
-        rows.addLayout(second)
+        for row in (first, turns, second):
+            rows.addLayout(row)
         return rows
 
     def _button(self, text: str, tip: str, clicked: Callable[[], object], *, keys: str = "") -> QPushButton:

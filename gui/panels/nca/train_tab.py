@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -19,7 +20,7 @@ from gui.work import Work
 from labctl.calls import FOLDER, Call, call, perform
 from labctl.campaigns.nca_settings import PRESETS
 from labctl.errors import UsageError
-from labctl.events import Warned
+from labctl.events import Figures, Warned
 from labctl.job import Job
 
 PANEL = "nca"
@@ -30,6 +31,7 @@ _PRESETS = {
     "pictures that become one another (morph)": "morph",
     "as published (4000 epochs)": "as-published",
 }
+_CURVES = {"train_loss": "loss in training", "validation": "free-run error (sd of the data)"}
 _USUAL_S = 20.0
 _STEPS = {"pde": 32, "images": 16, "morph": 32, "as-published": 32}
 
@@ -89,6 +91,7 @@ class TrainTab(QWidget):
         self.learning = LearningPlot(desk.theme)
         self._lay_out()
         source.changed.connect(self._show)
+        self.preset.currentIndexChanged.connect(lambda _: self._show())
         desk.bridge.tick.connect(self._tick)
         self._show()
 
@@ -194,6 +197,9 @@ class TrainTab(QWidget):
 
     def _show(self) -> None:
         self.told.setText(_source_in_words(self._source))
+        usual = self._source.equation.steps_per_frame if self._source.equation else _STEPS[self._preset()]
+        self.steps.edit.setPlaceholderText(f"usually {usual}")
+        self.hidden.edit.setPlaceholderText(f"usually {PRESETS[self._preset()][0]['hidden']}")
 
     def _started(self, work: Work) -> None:
         self.learning.clear()
@@ -205,7 +211,7 @@ class TrainTab(QWidget):
         self.began.emit()
 
     def _take(self, frame: Frame) -> None:
-        self.learning.take(frame.events)
+        self.learning.take(_renamed(event) for event in frame.events if isinstance(event, Figures))
         for event in frame.events:
             if isinstance(event, Warned):
                 self._desk.note(f"{event.key}: {event.message}")
@@ -233,6 +239,11 @@ class TrainTab(QWidget):
         if path.exists():
             outcome = ended.result if isinstance(ended.result, dict) else {}
             self.trained.emit(path, outcome)
+
+
+def _renamed(event: Figures) -> Figures:
+    """The curves that are worth a look, by names for people."""
+    return replace(event, values={words: event.values[name] for name, words in _CURVES.items() if name in event.values})
 
 
 def _source_in_words(source: DataForm) -> str:
