@@ -36,7 +36,7 @@ def main(*, station: Path | None, simulated: bool, runs_folder: Path | None, the
     window.closed.connect(application.quit)
     window.log.said.connect(lambda line: sys.stderr.write(f"{line}\n"))
     _take_signals(window)
-    _show_faults(window)
+    show_faults(window)
     window.show()
     if simulated:
         window.controller.open_simulated()
@@ -56,7 +56,7 @@ def _take_signals(window: MainWindow) -> None:
             signal.signal(getattr(signal, name), close)
 
 
-def _show_faults(window: MainWindow) -> None:
+def show_faults(window: MainWindow) -> None:
     """An exception that escaped in Qt's thread is a fault in the window: shown there, and on the terminal."""
 
     def show(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:

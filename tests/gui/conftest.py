@@ -91,6 +91,8 @@ def show(qtbot: QtBot, tmp_path: Path) -> Iterator[Callable[..., MainWindow]]:
         made = MainWindow(**{"runs_folder": tmp_path / "runs", "farewell_ms": 0, **options})  # type: ignore[arg-type]
         shown.append(made)
         made.show()
+        made.activateWindow()  # keys go to the active window
+        qtbot.waitUntil(made.isActiveWindow, timeout=WAIT_MS)
         return made
 
     yield window
