@@ -46,6 +46,8 @@ class Problem:
     value: float | None = None
     limit: float | None = None
     unit: str = ""
+    part: str = ""
+    """Of the design, where it has several."""
 
     def __str__(self) -> str:
         return self.text
@@ -150,7 +152,7 @@ def dry_run(
             problems.append(Problem(str(error)))
         else:
             parts.append(made)
-            problems += found
+            problems += [replace(one, part=part) for one in found]
     return with_space(DryRun(device, tuple(parts), tuple(problems), checked, free_bytes(folder)), folder)
 
 

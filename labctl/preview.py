@@ -78,7 +78,7 @@ def preview_of(
         plan = planned(station, made[chosen])
     except LabctlError:  # told in `dry`
         return Preview(dry)
-    refused = next((one.trial for one in dry.problems if one.trial is not None), 0)
+    refused = next((one.trial for one in dry.problems if one.trial is not None and one.part == chosen), 0)
     shown = min(max(refused if trial is None else trial, 0), plan.n_trials - 1)
     time_s = np.asarray((np.arange(plan.n_samples) - plan.n_prepare) * plan.dt_s, dtype=np.float64)
     drives = tuple(

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from labctl.dry_run import DryRun
 
 DESIGNS = ("characterise", "random-steps", "multisine", "prbs", "noise", "chirp", "pulse", "file")
-REPEATS, INPUTS, SAMPLES = 25, 16, 600
+OPTIONS = {
+    "trials": "n_trials", "samples": "n_samples", "repeats": "n_repeats", "inputs": "n_inputs", "low": "low", "high": "high",
+    "file": "path",
+}  # fmt: skip
+"""Options of the command, and the fields of a design that they are."""
 DESCRIPTION = """\
 Play a designed excitation on a device and record its response, or film it.
 
@@ -50,14 +54,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     record.add_argument("--out", type=Path, metavar="FOLDER", help="where the recordings go")
     record.add_argument("--trials", type=positive_integer, help="training trials (default 60; 4 of a filmed device)")
-    record.add_argument("--samples", type=positive_integer, default=SAMPLES, help="samples a trial (default 600)")
+    record.add_argument("--samples", type=positive_integer, help="samples a trial (default 600)")
     record.add_argument(
         "--repeats",
         type=positive_integer,
-        default=REPEATS,
-        help="repeats of each held-out input (default 25); of chirp, pulse and file: of each trial (default 10, 10 and 1)",
+        help="repeats of each held-out input (default 25); of other designs: of each trial (chirp and pulse 10, others 1)",
     )
-    record.add_argument("--inputs", type=positive_integer, default=INPUTS, help="held-out inputs (default 16)")
+    record.add_argument("--inputs", type=positive_integer, help="held-out inputs (default 16)")
     record.add_argument("--low", type=float, help="lowest drive (default: the channel's limit)")
     record.add_argument("--high", type=float, help="highest drive (default: the channel's limit)")
     record.add_argument(
@@ -149,21 +152,17 @@ def pause_from(options: argparse.Namespace) -> Any:
 
 
 def design_from(options: argparse.Namespace) -> Design:
-    """The design that the options describe."""
+    """The design that the options describe; raises UsageError for an option that it does not have."""
     from labctl.design_options import DESIGNS as KINDS
 
     kind = KINDS[options.design]
-    given: dict[str, Any] = {"n_samples": options.samples, "low": options.low, "high": options.high}
-    if options.trials is not None:
-        given["n_trials"] = options.trials
-    if options.design == "characterise":
-        given |= {"n_inputs": options.inputs, "n_repeats": options.repeats}
-    elif options.design in ("chirp", "pulse", "file") and options.repeats != REPEATS:
-        given["n_repeats"] = options.repeats
-    if options.file is not None:
-        given["path"] = options.file
     known = {one.name for one in fields(kind)}
-    design: Design = kind(**{name: value for name, value in given.items() if name in known})
+    given = {name: getattr(options, option) for option, name in OPTIONS.items()}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    for option, name in OPTIONS.items():
+        if name in wanted and name not in known:
+            raise UsageError(f"--{option} means nothing to the design {options.design}")
+    design: Design = kind(**wanted)
     return design
 
 

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from labctl.station import Station
 
 FILMED_TRIALS, FILMED_FRAMES = 4, 60
-OF_DRIVEN = {"design": "characterise", "samples": 600, "repeats": 25, "inputs": 16, "low": None, "high": None}
+OF_DRIVEN = {
+    "design": "characterise",
+    "samples": None,
+    "repeats": None,
+    "inputs": None,
+    "low": None,
+    "high": None,
+    "file": None,
+}
 """Options that mean nothing to a filmed device, with their defaults."""
 OF_FILMED = {"frames": None, "interval_s": None, "start": None, "dark": False}
 

@@ -13,7 +13,7 @@ FIGURES = {
     "samples": ("Samples", "Of each channel, preparations included"),
     "lost": ("Dropped", "Samples lost by the instrument or the line, and those that came late"),
     "trials": ("Trials", "Measured to their end"),
-    "left": ("Time left", "Estimated from what is done"),
+    "left": ("Time left", "Of the recording under way, estimated from what is done; pauses are not counted"),
     "size": ("File", "Size on disk; all its space is taken at the beginning"),
 }
 NOTHING = "–"

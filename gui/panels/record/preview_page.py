@@ -161,7 +161,7 @@ class PreviewPage(QWidget):
 
     def _mark(self, preview: Preview, problem: Problem) -> None:
         """A cross where the drive would be refused, if that is in the trial that is shown."""
-        if problem.trial != preview.trial or problem.time_s is None:
+        if (problem.part, problem.trial) != (preview.part, preview.trial) or problem.time_s is None:
             return
         drive = next((one for one in preview.drives if one.channel == problem.channel), None)
         if drive is None:

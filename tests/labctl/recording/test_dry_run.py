@@ -148,3 +148,12 @@ def test_the_command_tells_problems_and_its_status_says_so(demo: Path, capsys: p
     assert "REFUSED" in told and "outside -2..2 V" in told
     assert main(common) == 0
     assert "no output was written to" in capsys.readouterr().out
+
+
+def test_an_option_that_the_design_does_not_have_is_refused(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chirp = ["record", str(demo), "--device", "leaky", "--design", "chirp", "--dry-run", "--offline"]
+    assert main([*chirp, "--trials", "3"]) != 0
+    assert "--trials means nothing to the design chirp" in capsys.readouterr().err
+    assert main([*chirp, "--repeats", "2"]) == 0
+    assert "2 trials" in capsys.readouterr().out
+    assert main([*chirp[:-2], "--offline"]) != 0, "--out is missing, and --offline goes with --dry-run"

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from labctl.bench import Bench
+from labctl.bench.film_plan import FilmRequest
 from labctl.campaign import Campaign, Journal, run
 from labctl.campaigns.record_designed import record_designed
+from labctl.campaigns.record_frames import record_frames
 from labctl.design_options import RandomSteps
 from labctl.errors import MadeSafe, Stopped
-from labctl.events import Acquired, Event, Figures, Paused, Resumed, Sampled
+from labctl.events import Acquired, Event, Figures, FrameTaken, Paused, Resumed, Sampled
 from labctl.pausing import AS_THEY_WERE, PauseFile
+from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
 from labctl.store import open_recording
 
 SHORT_PLAY_S = 0.05
@@ -101,6 +104,27 @@ def test_making_safe_during_a_pause_ends_the_recording(demo: Path, tmp_path: Pat
         pauser = Pauser(bench.make_safe)
         with pytest.raises(MadeSafe):
             run(recorded(bench, tmp_path), on_event=pauser, pause=pauser.pause)
+
+
+def test_a_film_rests_between_two_trials(tmp_path: Path) -> None:
+    pause = threading.Event()
+    events: list[Event] = []
+
+    def told(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, FrameTaken) and event.trial == 0:
+            pause.set()
+        if isinstance(event, Paused):
+            threading.Timer(0.2, pause.clear).start()
+
+    with SimulatedBench.start(bundled_bench("reaction_cell")) as sim:
+        station = sim.write_station(tmp_path / "station.toml", bundled_station("reaction_cell"))
+        with Bench.open(station) as bench:
+            request = FilmRequest(device=next(iter(bench.station.devices)), n_trials=2, n_frames=3)
+            film = run(record_frames(bench, request, path=tmp_path / "film.h5"), on_event=told, pause=pause)
+    kinds = [type(event) for event in events if isinstance(event, FrameTaken | Paused | Resumed)]
+    assert kinds == [FrameTaken] * 3 + [Paused, Resumed] + [FrameTaken] * 3
+    assert any(note.startswith("paused for ") for note in film.notes)
 
 
 def test_while_a_file_exists_the_recording_rests(demo: Path, tmp_path: Path) -> None:
