@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -75,7 +76,7 @@ def recordings_below(
         card = _card(path, before.get(path), asked_for=path in chosen)
         if card is not None:
             found.append(card)
-    return sorted(found, key=lambda card: (card.started_utc or "", card.changed_ns), reverse=True)
+    return sorted(found, key=_when, reverse=True)
 
 
 def heldout_for(training: Sequence[RecordingCard], cards: Sequence[RecordingCard]) -> RecordingCard | None:
@@ -99,6 +100,11 @@ def newest_training(cards: Sequence[RecordingCard]) -> RecordingCard | None:
     """The newest recording to learn from: complete, and not one that was recorded to judge on."""
     usable = [card for card in cards if not card.problem and not card.for_judging]
     return next((card for card in usable if card.complete), next(iter(usable), None))
+
+
+def _when(card: RecordingCard) -> tuple[str, int]:
+    """When it was recorded; where that is not known (data of other programs), when the file was written."""
+    return card.started_utc or datetime.fromtimestamp(card.changed_ns / 1e9, UTC).isoformat(), card.changed_ns
 
 
 def _files(folder: Path) -> Iterator[Path]:

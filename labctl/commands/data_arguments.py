@@ -142,6 +142,14 @@ def _settle_ahead(options: argparse.Namespace, data: OutsideData) -> None:
 def outside_data_of(options: argparse.Namespace, path: Path) -> OutsideData:
     """One file of another program, read as the options say. Raises OutsideDataError, UsageError."""
     from labctl.outside_data import ColumnMap, read_mapped
+
+    check_columns_said(options, path)
+    columns, treatments, dt_s = mapping_of(options, ColumnMap)
+    return read_mapped(path, columns, treatments, dt_s=dt_s, simulated=options.simulated)
+
+
+def check_columns_said(options: argparse.Namespace, path: Path) -> None:
+    """Raises UsageError, which names the columns there are, where it is not said which are drive and response."""
     from labctl.outside_data.opening import open_data_file
 
     if not (options.drive and options.response):
@@ -149,8 +157,6 @@ def outside_data_of(options: argparse.Namespace, path: Path) -> OutsideData:
             f"{path} is no recording of labctl's own: say which of its columns are what with --drive NAME and "
             f"--response NAME; {open_data_file(path).there_are()}"
         )
-    columns, treatments, dt_s = mapping_of(options, ColumnMap)
-    return read_mapped(path, columns, treatments, dt_s=dt_s, simulated=options.simulated)
 
 
 def mapping_of(options: argparse.Namespace, kind: type[ColumnMap]) -> tuple[ColumnMap, Treatments, float | None]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.commands import twin_list, twin_predict, twin_serve, twin_stream
+from labctl.commands import twin_import, twin_list, twin_predict, twin_serve, twin_stream
 from labctl.commands.arguments import check_folder, positive_integer, seed
 from labctl.commands.data_arguments import add_data_arguments, align_as, heldout_of, recordings_of
 
@@ -30,6 +30,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_compare(actions)
     twin_predict.add_action(actions)
     twin_list.add_action(actions)
+    twin_import.add_action(actions)
     twin_stream.add_action(actions)
     twin_serve.add_action(actions)
 
