@@ -15,6 +15,7 @@ from labctl.errors import UsageError
 from labctl.toml_lines import KeyPath
 
 _QUOTES = ('"""', "'''", '"', "'")
+_BARE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _BLANK_OR_COMMENT = re.compile(r"[ \t]*(#[^\n]*)?(\n|\Z)")
 
 
@@ -146,6 +147,8 @@ def _end_of_value(text: str, position: int) -> int:
 
 def _path(key: str) -> KeyPath:
     """The parts of a dotted key, read as TOML reads them."""
+    if _BARE.fullmatch(plain := key.strip()):
+        return tuple(plain.split("."))
     found: list[str] = []
     inner: Any = tomllib.loads(f"{key.strip()} = 0")
     while isinstance(inner, dict):

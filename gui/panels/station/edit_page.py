@@ -127,10 +127,16 @@ class EditPage(QWidget):
             self.open_file(path)
 
     def open_file(self, path: Path) -> None:
-        """Edit a file; one that is edited already with changes stays."""
+        """Edit a file; one that is being edited already stays as it is, with what can be undone."""
         if self.editor.dirty and self.editor.path == path:
             return
-        self._desk.call(lambda: StationDraft.read(path), done=self.editor.load, name=f"Reading {path.name}")
+
+        def done(draft: StationDraft) -> None:
+            known = self.editor.path == path and (self.editor.dirty or self.editor.draft.found == draft.found)
+            if not known:
+                self.editor.load(draft)
+
+        self._desk.call(lambda: StationDraft.read(path), done=done, name=f"Reading {path.name}")
 
     def new(self) -> None:
         """Begin with a small valid station."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from gui.panels.station.field_editors import GONE, FieldEditor
+from gui.panels.station.field_editors import GONE, FieldEditor, Line
 from gui.panels.widgets import named, words
 from labctl.file_problems import Problem
 from labctl.station_editing import StationDraft
@@ -36,7 +36,7 @@ class EntryForm(QScrollArea):
         self.headline.setObjectName("headline")
         self.trouble = words("trouble")
         self.trouble.setAccessibleName("What is wrong with the entry")
-        self.name_edit = QLineEdit()
+        self.name_edit = Line()
         named(
             self.name_edit,
             "Name of the entry",

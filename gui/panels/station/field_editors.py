@@ -6,8 +6,8 @@ import tomllib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QStandardItem, QStandardItemModel
+from PySide6.QtCore import QEvent, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named, words
@@ -18,6 +18,19 @@ from labctl.toml_text import value_text
 GONE = object()
 """What `edited` carries where a field was emptied."""
 NOT_GIVEN = "(not given)"
+
+
+class Line(QLineEdit):
+    """A line that leaves Ctrl+Z to the window: it undoes changes of the station, in whatever field they were made."""
+
+    def event(self, event: QEvent) -> bool:
+        """Keys that would be a line's own undo are the window's."""
+        keys = QKeySequence.StandardKey
+        asked = event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent)
+        if asked and (event.matches(keys.Undo) or event.matches(keys.Redo)):  # type: ignore[attr-defined]
+            event.ignore()
+            return False
+        return super().event(event)
 
 
 class FieldEditor(QWidget):
@@ -83,7 +96,7 @@ class FieldEditor(QWidget):
             if kind in ("suggested", "names"):
                 box.setEditable(True)
                 box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-                line = QLineEdit()
+                line = Line()
                 box.setLineEdit(line)
                 line.setPlaceholderText(self._placeholder())
                 line.textEdited.connect(lambda _: self._typed())
@@ -97,7 +110,7 @@ class FieldEditor(QWidget):
             self._fill_choices(None)
             return
         for number in range(2 if kind == "pair" else 1):
-            line = QLineEdit()
+            line = Line()
             line.setPlaceholderText(("lowest", "highest")[number] if kind == "pair" else self._placeholder())
             line.textEdited.connect(lambda _: self._typed())
             if number:
