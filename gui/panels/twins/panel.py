@@ -13,8 +13,9 @@ from gui.panels.panel import Panel
 from gui.panels.twins.compare_page import ComparePage
 from gui.panels.twins.diagnose_page import DiagnosePage
 from gui.panels.twins.fit_page import FitPage
+from gui.panels.twins.import_page import ImportPage
 from gui.panels.twins.page import Page
-from gui.panels.twins.shelf import Shelf
+from gui.panels.twins.shelf import OWN, Shelf
 from gui.panels.twins.stream_page import StreamPage
 from gui.panels.twins.twin_page import TwinPage
 from gui.theme import Theme
@@ -37,7 +38,8 @@ that is.
 4. *Use in a network* takes it to the Networks panel.
 
 **Diagnose** says what noise, memory and drift the recordings show. **Compare** says which of several twins is better, and
-whether that is more than chance. **Fit while recording** records no more than is needed.
+whether that is more than chance. **Fit while recording** records no more than is needed. **Import** takes data of other
+programs.
 """
 
 
@@ -58,6 +60,7 @@ class TwinsPanel(Panel):
         self.twin = TwinPage(desk, self.shelf)
         self.compare = ComparePage(desk, self.shelf)
         self.stream = StreamPage(desk, self.shelf)
+        self.imports = ImportPage(desk, self.shelf)
         self.pages = QTabWidget()
         named = (
             (self.fit, "Fit", "Train a twin on the ticked recordings, and judge it"),
@@ -65,6 +68,7 @@ class TwinsPanel(Panel):
             (self.diagnose, "Diagnose", "What noise, memory and drift the recordings show"),
             (self.compare, "Compare", "Which of several twins is better, beyond chance"),
             (self.stream, "Fit while recording", "Record and fit at once, until the twin can be trusted"),
+            (self.imports, "Import", "Data of other programs (CSV, HDF5, netCDF, .mat) as recordings"),
         )
         for page, title, tip in named:
             self.pages.setTabToolTip(self.pages.addTab(page, title), tip)
@@ -83,12 +87,16 @@ class TwinsPanel(Panel):
         self.fit.fitted.connect(self._fitted)
         self.stream.fitted.connect(self._fitted)
         self.shelf.loaded.connect(self._loaded)
+        self.shelf.foreign.connect(self._foreign)
+        self.imports.imported.connect(self.shelf.take)
         desk.runs_folder_changed.connect(lambda _: self.shelf.reload())
         self.shelf.reload()
 
     def take_files(self, files: Sequence[Path]) -> None:
         """Recordings are ticked, a twin is looked at."""
         self.shelf.take([Path(path) for path in files])
+        if any(path.suffix not in OWN for path in files):
+            return
         if any(path.suffix in (".json", ".safetensors") for path in files):
             self.pages.setCurrentWidget(self.twin)
         elif files:
@@ -110,6 +118,11 @@ class TwinsPanel(Panel):
             return page.make() if isinstance(page, Page) else None
         except LabctlError:
             return None
+
+    def _foreign(self, path: Path) -> None:
+        """A file of another program was added: its columns are to be chosen."""
+        self.imports.choose(path)
+        self.pages.setCurrentWidget(self.imports)
 
     def _fitted(self, path: Path) -> None:
         """Look at the new twin, and ask it for its predictions."""

@@ -27,13 +27,19 @@ from gui.panels.widgets import button, words
 from labctl.recording_cards import recordings_below
 from labctl.twin_cards import TwinCard, twins_below
 
-KINDS = "Recordings and twins (*.h5 *.json *.safetensors);;All files (*)"
+KINDS = (
+    "Recordings and twins (*.h5 *.json *.safetensors);;Data of other programs (*.csv *.txt *.nc *.mat);;All files (*)"
+)
+OWN = (".h5", ".json", ".safetensors")
+"""Endings of our own files; others are imported."""
 
 
 class Shelf(QWidget):
-    """Reads the runs folder in a thread whenever files change; `chosen` gives the twin that is looked at, or None."""
+    """Reads the runs folder in a thread whenever files change; `chosen` gives the twin that is looked at, or
+    None, `foreign` a file of another program that was added."""
 
     chosen = Signal(object)
+    foreign = Signal(object)
     loaded = Signal()
 
     def __init__(self, desk: Desk) -> None:
@@ -80,6 +86,10 @@ class Shelf(QWidget):
 
     def take(self, paths: Sequence[Path]) -> None:
         """Add files from elsewhere: recordings are ticked, the last twin is looked at."""
+        for path in paths:
+            if path.suffix not in OWN:
+                self.foreign.emit(path)
+        paths = [path for path in paths if path.suffix in OWN]
         self._extra = list(dict.fromkeys([*self._extra, *(Path(path).absolute() for path in paths)]))
         self._wanted_recordings = [
             Path(path).absolute() for path in paths if path.suffix not in (".json", ".safetensors")

@@ -121,3 +121,38 @@ def test_the_boxes_of_the_twins_list_answer_to_the_keyboard(
     panel.shelf.twins_view.setFocus()
     qtbot.keyClick(panel.shelf.twins_view, Qt.Key.Key_Space)
     assert [card.path for card in panel.shelf.twins.compared] == [panel.shelf.twins.rows[0].path]
+
+
+def test_a_table_of_another_program_becomes_a_recording_to_learn_from(
+    qtbot: QtBot, panel: TwinsPanel, click, type_into, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    drive = np.repeat(rng.uniform(-1, 1, 240), 5)
+    response = np.convolve(drive, 0.2 * 0.8 ** np.arange(30))[: len(drive)] + 0.01 * rng.standard_normal(len(drive))
+    path = tmp_path / "lab.csv"
+    np.savetxt(path, np.c_[drive, response], delimiter=",", header="V1,V2", comments="")
+    panel.take_files([path])
+    page = panel.imports
+    assert panel.pages.currentWidget() is page
+    qtbot.waitUntil(lambda: page.drive.currentText() == "V1", timeout=WAIT_MS)
+    assert page.response.currentText() == "V2"
+    click(page.controls.start_button)
+    assert panel.desk.works == []
+    assert "sampling rate" in page.controls.line.text()
+    type_into(page.rate.edit, "1000")
+    type_into(page.test_from.edit, "1001")
+    click(page.controls.start_button)
+    qtbot.waitUntil(over(page), timeout=WAIT_MS)
+    recordings = panel.shelf.recordings
+    qtbot.waitUntil(lambda: [card.path.name for card in recordings.learned_from] == ["lab.h5"], timeout=WAIT_MS)
+    assert [card.path.name for card in recordings.judged_on] == ["lab-heldout.h5"]
+    assert recordings.learned_from[0].dt_s == 1e-3
+
+
+def test_a_file_that_cannot_be_read_is_refused_at_the_field(qtbot: QtBot, panel: TwinsPanel, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(b"\x80\x04 no data")
+    panel.imports.file.set_path(path)
+    qtbot.waitUntil(lambda: panel.imports.told.text().startswith("✗"), timeout=WAIT_MS)
+    assert "pickle" in panel.imports.told.text()
+    assert not panel.imports.controls.start_button.isEnabled()
