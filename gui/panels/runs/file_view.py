@@ -207,8 +207,8 @@ class FileView(QWidget):
                 return
             self.plot.show_preview(found[0])
             self.chain.show_chain(found[1], found[2])
-            self.tree.expandAll()
-            for column, width in ((0, 250), (1, 110)):
+            self.tree.expandToDepth(1)
+            for column, width in ((0, 200), (1, 120)):
                 self.tree.setColumnWidth(column, width)
 
         self._desk.call(read, done=show, name=f"Looking at {entry.name}")

@@ -17,6 +17,9 @@ from labctl.runs_provenance import Link
 ENTRY_ROLE = int(Qt.ItemDataRole.UserRole) + 1
 """Role under which a link's file stands; None where it is not below the runs folder."""
 
+MOST_LINKS = 60
+"""Beneath one file; a network may have been measured in hundreds."""
+
 SORTED_BY: tuple[Callable[[RunFile], Any], ...] = (
     lambda one: one.when_utc,
     lambda one: one.kind,
@@ -32,7 +35,7 @@ class FilesModel(RowsModel):
 
     def __init__(self, theme: Theme, parent: QObject | None = None) -> None:
         columns = (
-            Column("When", "When it was begun (UTC)", lambda one: one.when_utc[:16].replace("T", " ")),
+            Column("When", "When it was begun (UTC)", lambda one: one.when_utc[:19].replace("T", "\n")),
             Column("Kind", "What it is", lambda one: one.kind, hint=lambda one: f"{one.kind}: {KINDS[one.kind]}"),
             Column(
                 "File, and what came out",
@@ -41,7 +44,9 @@ class FilesModel(RowsModel):
                 hint=_hint,
                 colour=self._colour,
             ),
-            Column("Device", "What it is of", lambda one: one.device),
+            Column(
+                "Device", "What it is of", lambda one: one.device.replace(", ", ",\n", 1), hint=lambda one: one.device
+            ),
             Column("Data", "SIMULATED, or measured on devices", told_simulated),
         )
         super().__init__(columns, parent)
@@ -58,7 +63,7 @@ class FilesModel(RowsModel):
 
 
 def _name(one: RunFile) -> str:
-    return f"{one.file}\n{one.outcome}"
+    return f"{one.name}{f'   in {one.folder}' if one.folder else ''}\n{one.outcome}"
 
 
 def _hint(one: RunFile) -> str:
@@ -83,17 +88,19 @@ class ChainModel(QStandardItemModel):
 
 
 def _append(parent: QStandardItem, links: Sequence[Link]) -> None:
-    for link in links:
+    for link in links[:MOST_LINKS]:
         outcome = link.entry.outcome if link.entry else "not below the runs folder"
-        row = _items(link.told, link.role, outcome, link.entry)
+        row = _items(link.told.rpartition("/")[2], link.role, outcome, link.entry, path=link.told)
         parent.appendRow(row)
         _append(row[0], link.beneath)
+    if len(links) > MOST_LINKS:
+        parent.appendRow(_items(f"… and {len(links) - MOST_LINKS} more", "", "", None))
 
 
-def _items(name: str, role: str, outcome: str, entry: RunFile | None) -> list[QStandardItem]:
+def _items(name: str, role: str, outcome: str, entry: RunFile | None, *, path: str = "") -> list[QStandardItem]:
     items = [QStandardItem(text) for text in (name, role, outcome)]
     for item in items:
         item.setEditable(False)
-        item.setToolTip(f"{name}\n{outcome}".strip())
+        item.setToolTip(f"{path or name}\n{outcome}".strip())
         item.setData(entry, ENTRY_ROLE)
     return items
