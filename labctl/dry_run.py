@@ -31,6 +31,7 @@ from labctl.station import Station
 
 STATION_ALONE = "the station file alone; no instrument was asked"
 WITH_INSTRUMENTS = "the station file and the instruments; no output was written to"
+FILMED = "filmed"
 PLAY_OVERHEAD_S = 0.15
 """Loading, arming and starting a play, with errors read: of this order for a generator on a network."""
 
@@ -168,9 +169,7 @@ def dry_run_film(station: Station, request: FilmRequest, *, path: Path, bench: B
             rows, columns = bench.rehearse_film(plan)
             n_bytes = 2 * rows * columns * len(plan.planes) * plan.n_trials * plan.n_frames + SLACK_BYTES
         device_s = plan.n_trials * plan.n_frames * plan.interval_s
-        parts = (
-            DryRunPart("frames", path, "filmed", plan.n_trials, plan.n_frames, 0, plan.n_trials, device_s, n_bytes),
-        )
+        parts = (DryRunPart("frames", path, FILMED, plan.n_trials, plan.n_frames, 0, plan.n_trials, device_s, n_bytes),)
     except LabctlError as error:
         problems.append(Problem(str(error)))
     return with_space(DryRun(request.device, parts, tuple(problems), checked, free_bytes(path.parent)), path.parent)

@@ -43,6 +43,10 @@ class FiguresRow(QWidget):
         for value in self.values.values():
             value.setText(NOTHING)
 
+    def end(self) -> None:
+        """It is over: no time is left."""
+        self.values["left"].setText(NOTHING)
+
     def show_figures(self, told: Acquired) -> None:
         """Show these."""
         lost = "not known" if told.lost is None else f"{told.lost:,}"

@@ -48,10 +48,19 @@ class OutcomeRow(QWidget):
         self.show_outcome("", ())
         self.hide()
 
-    def show_outcome(self, text: str, files: Sequence[Path]) -> None:
-        """Say it, and offer the files."""
+    def offer(self, *, filmed: bool) -> None:
+        """What a film is good for is another panel than what a drive and its response are."""
+        self.fit.setText("Learn an automaton" if filmed else "Diagnose / fit a twin")
+        self._tips[self.fit] = (
+            "Take this film to the NCA panel" if filmed else "Take these recordings to the Twins panel"
+        )
+        self.fit.setAccessibleName(self.fit.text())
+
+    def show_outcome(self, text: str, files: Sequence[Path], *, details: str = "") -> None:
+        """Say it, and offer the files; details in the tooltip."""
         self.files = tuple(files)
         self.text.setText(text)
+        self.text.setToolTip(details)
         for one in self._buttons:
             usable = bool(self.files) or one is self.script
             one.setEnabled(usable)

@@ -70,7 +70,7 @@ class RecordPanel(Panel):
         )
         self.tabs = QTabWidget()
         self._files: list[Path] = []
-        self._rests = ""
+        self._rests, self._next = "", "twins"
         self._newest = Newest(desk, self, done=self._show_preview, name="preview")
         self._lay_out()
         self._connect()
@@ -107,7 +107,7 @@ class RecordPanel(Panel):
         self.choices.changed.connect(self._changed)
         self.preview.asked.connect(partial(self._look, again=True))
         self.controls.started.connect(self._follow)
-        self.outcome.fit_asked.connect(lambda: self.desk.show_panel("twins", files=self.outcome.files))
+        self.outcome.fit_asked.connect(lambda: self.desk.show_panel(self._next, files=self.outcome.files))
         self.outcome.browse_asked.connect(lambda: self.desk.show_panel("runs", files=self.outcome.files))
         self.outcome.script_asked.connect(self._show_script)
         self.desk.remember(self.splitter, "record/splitter")
@@ -234,6 +234,8 @@ class RecordPanel(Panel):
         self._files, self._rests = [], ""
         self.figures.clear()
         self.outcome.clear()
+        self._next = "nca" if self.choices.filmed else "twins"
+        self.outcome.offer(filmed=self.choices.filmed)
         self.film.clear()
         self.live.freeze.setChecked(False)
         self.tabs.setCurrentWidget(self.film if self.choices.filmed else self.live)
@@ -277,6 +279,7 @@ class RecordPanel(Panel):
 
     def _ended(self, ended: Ended) -> None:
         self.live.refresh()
+        self.figures.end()
         files = [path for path in self._files if path.exists()]
         where = f" in {files[0].parent}" if files else ""
         names = ", ".join(path.name for path in files) or "no file"
@@ -294,9 +297,15 @@ class RecordPanel(Panel):
         work = self.controls.work
         if work is None or not work.over or self.outcome.isHidden():
             return
-        told = "All outputs are safe, read back." if report.ok else f"⚠ {report}"
+        unsafe = [one.channel for one in report.channels if not one.ok] or ["see the log"]
+        told = (
+            "All outputs are safe, read back."
+            if report.ok
+            else f"⚠ NOT KNOWN TO BE SAFE: {', '.join(unsafe)}. Switch off by hand."
+        )
         text = self.outcome.text.text().partition("\n")[0]
         self.outcome.text.setText(f"{text}\n{told}")
+        self.outcome.text.setToolTip(str(report))
 
     def _show_script(self) -> None:
         if self.controls.work is not None:

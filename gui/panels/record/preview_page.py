@@ -9,11 +9,16 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLay
 
 from gui.panels.widgets import named, words
 from gui.theme import Theme
-from labctl.dry_run import DryRun, Problem
+from gui.widgets.job_controls import duration
+from labctl.dry_run import FILMED, DryRun, Problem
 from labctl.preview import DrivePreview, Preview
 
 MOST_LINES = 6
 """Problems that are written out; the others are in the tooltip."""
+
+
+def _counted(found: DryRun) -> str:
+    return "frames" if any(part.way == FILMED for part in found.parts) else "samples a channel"
 
 
 class PreviewPage(QWidget):
@@ -58,9 +63,15 @@ class PreviewPage(QWidget):
         row.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
-        column.addLayout(row)
-        column.addWidget(self._graphics, 1)
-        column.addWidget(self.verdict)
+        self._chooser = QWidget()
+        self._chooser.setLayout(row)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.film = words("film")
+        self.film.setAccessibleName("What will be filmed")
+        self.film.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.film.hide()
+        for widget, stretch in ((self._chooser, 0), (self._graphics, 1), (self.film, 1), (self.verdict, 0)):
+            column.addWidget(widget, stretch)
 
     @property
     def _plots(self) -> tuple[pg.PlotItem, ...]:
@@ -69,6 +80,7 @@ class PreviewPage(QWidget):
     def show_preview(self, preview: Preview) -> None:
         """Draw it; where it would be refused, say why."""
         self._shown = preview
+        self._show_film(preview.dry)
         for widget in (self.part, self.trial):
             widget.blockSignals(True)
         if [self.part.itemText(number) for number in range(self.part.count())] != list(preview.parts):
@@ -88,13 +100,29 @@ class PreviewPage(QWidget):
         """The verdict alone."""
         if found.ok:
             files = " and ".join(part.path.name for part in found.parts)
+            size = f"{found.file_bytes * 1e-6:.3g} MB in {files}" if found.file_bytes else files
             self._say(
-                f"✓ Nothing stands against it: {found.samples:,} samples a channel, about {found.wall_s:.3g} s in real time, "
-                f"{found.file_bytes * 1e-6:.3g} MB in {files}. Checked with {found.checked}.",
+                f"✓ Nothing stands against it: {found.samples:,} {_counted(found)}, about {duration(found.wall_s)} in real time, "
+                f"{size}. Checked with {found.checked}.",
                 "good",
             )
         else:
             self.refuse([problem.text for problem in found.problems])
+
+    def _show_film(self, found: DryRun) -> None:
+        """A film has no drive to be drawn: words in its place."""
+        filmed = [part for part in found.parts if part.way == FILMED]
+        for widget in (self._chooser, self._graphics):
+            widget.setVisible(not filmed)
+        self.film.setVisible(bool(filmed))
+        if filmed:
+            (part,) = filmed
+            every_s = part.device_s / (part.n_trials * part.n_samples)
+            self.film.setText(
+                f"{part.n_trials} trials of {part.n_samples} frames, one every {every_s:g} s\n"
+                f"{duration(part.device_s)} of device time, to {part.path.name}\n\n"
+                "The picture is shown under Camera while it is filmed"
+            )
 
     def refuse(self, reasons: list[str]) -> None:
         """Say why it would be refused."""
