@@ -21,6 +21,7 @@ from labctl.campaigns.network_files import NetworkFiles, load_network
 from labctl.campaigns.recorded_task import RecordedTask
 from labctl.campaigns.wanted_network import WantedNetwork, wanted_of
 from labctl.clearance import Clearance, Gates, clear, shortcomings
+from labctl.earlier_recordings import earlier_recordings_of
 from labctl.errors import CampaignError, GatesNotPassed, UsageError
 from labctl.events import Reported, Warned
 from labctl.given_twins import GivenTwins, given_twins
@@ -49,6 +50,7 @@ def close_gap_into(
     examples: int | None = None,
     judged: int | None = None,
     earlier: Mapping[str, Sequence[Path]] | None = None,
+    no_earlier: bool = False,
     task: str | None = None,
     override: str | None = None,
     seed: int = 0,
@@ -57,7 +59,8 @@ def close_gap_into(
 
     twins: the file of each device's twin. budget_s: device time that may be spent (s). repeats: how often the judged
     examples are played. spreads: how many of the device's spreads the gap may be. earlier: by device, recordings that its
-    twin was fitted to before, without which the refit may forget what the network does not play. task: FILE.py:ClassName of
+    twin was fitted to before, without which the refit may forget what the network does not play; as its file names them if
+    not given. no_earlier: refit on the plays alone. task: FILE.py:ClassName of
     a task of one's own, which is run. Writes `gap.json`, and the best network as `network`. Raises as close_the_gap does.
     """
     from labctl.campaigns.close_gap import close_the_gap
@@ -66,6 +69,12 @@ def close_gap_into(
     files, given = _network_of(network, task), given_twins(twins)
     clearance = _clearance_of(network, files, given, override)
     yield from _warned(bench, files.notes, simulated=files.simulated or given.simulated)
+    recorded = dict(earlier or {})
+    for device in files.devices if not no_earlier else ():
+        if device not in recorded:
+            recorded[device], warnings = earlier_recordings_of(device, twins[device])
+            for told in warnings:
+                yield Warned("bench", told)
     result = yield from close_the_gap(
         bench,
         files.wirings["optimised"],
@@ -77,7 +86,7 @@ def close_gap_into(
         folder=folder,
         settings=GapSettings(n_training_trials=examples, n_judged_trials=judged, n_repeats=repeats, spreads=spreads),
         conditions=files.conditions,
-        recorded=Recorded(dict(earlier or {})),
+        recorded=Recorded(recorded),
     )
     outcome = {"task": files.task, "simulated": bench.simulated, **result.as_dict()}
     write_json(folder / "gap.json", plain(outcome))

@@ -272,29 +272,11 @@ def _recorded(
 
 
 def earlier_recordings(device: str, twin: Path) -> list[Path]:
-    """The recordings that a twin's file says it was fitted to, wherever they are now (see find_recording); a warning for
-    those that it was fitted to a part of. Raises UsageError for those that are gone or have changed."""
-    from labctl.commands.given_recordings import find_recording
-    from labctl.errors import UsageError
-    from labctl.store import open_recording
-    from twins import read_provenance
+    """The recordings that a twin's file says it was fitted to (see labctl.earlier_recordings), with warnings on standard
+    error. Raises UsageError for those that are gone or have changed."""
+    from labctl.earlier_recordings import earlier_recordings_of
 
-    found, gone = [], []
-    for source in read_provenance(twin).get("extra", {}).get("recordings", ()):
-        path = find_recording(source.get("path"), source.get("sha256"), twin=twin)
-        if path is None:
-            gone.append(str(source.get("path") or "data that no file holds"))
-        elif open_recording(path).n_trials == source.get("trials"):  # of a play, a part may have been held out
-            found.append(path)
-        else:
-            sys.stderr.write(
-                f"WARNING {device}: its twin was fitted to a part of {path}, which is left out: the refit may forget what the "
-                "network does not play (--training DEVICE=FILE names it, --no-earlier means it)\n"
-            )
-    if gone:
-        raise UsageError(
-            f"{device}: its twin was fitted to {', '.join(gone)}; no file of that content is there or beside the twin, and "
-            f"without it the refit forgets what the network does not play. Say where it is (--training {device}=FILE), or "
-            "that it is meant (--no-earlier)"
-        )
+    found, warnings = earlier_recordings_of(device, twin)
+    for told in warnings:
+        sys.stderr.write(f"WARNING {told}\n")
     return found

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labctl.earlier_recordings import find_recording
 from labctl.errors import LabctlError, UsageError
 
 if TYPE_CHECKING:
     from labctl.commands.network_arguments import GivenTwins
     from labctl.station import Device, Station
     from twins.ensemble import AnyTwin
+
+__all__ = ["check_recordings", "find_recording"]
 
 
 def check_recordings(
@@ -48,18 +51,3 @@ def _check(path: Path, device: Device, twin: AnyTwin) -> None:
         twin.spec.check_traces(own.traces())
     except TwinError as error:
         raise UsageError(str(error)) from error
-
-
-def find_recording(stored: object, sha256: object, *, twin: Path) -> Path | None:
-    """The file of this content that a twin's file named `stored`: there, from the current folder or from the twin's, or at
-    the same place below the twin's folder or one of the two above it, if all were moved together. None if it is nowhere."""
-    from labctl.twin_data import sha256_of
-
-    if not isinstance(stored, str) or not stored:
-        return None
-    named = Path(stored)
-    folder = twin.absolute().parent
-    tails = [Path(*named.parts[number:]) for number in range(1 if named.is_absolute() else 0, len(named.parts))]
-    moved = [base / tail for tail in tails for base in (folder, *list(folder.parents)[:2])]
-    candidates = dict.fromkeys([named, *moved])
-    return next((one for one in candidates if one.is_file() and sha256_of(one) == sha256), None)

@@ -19,7 +19,7 @@ the station allows. Rows outside their limits are refused. Twins whose gates wer
 results. After the box is ticked and the button pressed, the network is played, and *measured* stands beside *promised*,
 the best random network (*reservoir*), and the network before training. The outputs end safe.
 
-**More.** Close the gap between promise and device, train on the bench, train layer by layer, compare what
+**4 More.** Close the gap between promise and device, train on the bench, train layer by layer, compare what
 knowing the noise is worth.
 
 A task of your own is a Python file with a class. **It is run.** Choose only what you trust.

@@ -134,6 +134,7 @@ class NetworkPage(QWidget):
         self._desk.undo.indexChanged.connect(lambda _: self._show_undo())
         self._desk.controller.opened.connect(lambda _: self._show())
         self.task_box.chosen.connect(self._choose_task)
+        self.task_box.run_asked.connect(lambda: self._preview(run_own=True))
         self.graph.picked.connect(self._picked)
         self.graph.edit_asked.connect(self.form.edit)
         for view in (self.connections_view, self.layers_view):
@@ -192,14 +193,15 @@ class NetworkPage(QWidget):
         alike = [name for name, one in devices.items() if tuple(one.drive) == card.drives]
         return card.device or (alike[0] if alike else card.path.stem)
 
-    def _preview(self) -> None:
-        """Draw an example of the task; and the usual network where nothing is drawn yet."""
+    def _preview(self, *, run_own: bool = False) -> None:
+        """Draw an example of the task; and the usual network where nothing is drawn yet. The file of a task of one's own is
+        run only where a person asked for it."""
         task = self.task_box.task
         devices = tuple(self._document.draft.twins)
-        if not task or is_own_task(task):
+        if not task or (is_own_task(task) and not run_own):
             self.task_box.show_preview(None)
-            if not task:
-                return
+            self._asked = ""
+            return
         asked = f"{task} {devices}"
         if asked == self._asked:
             return

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from gui.desk import Desk
 from gui.panels.networks.apply_page import OUTCOME, ApplyPage
+from gui.panels.networks.bench_page import BenchPage
 from gui.panels.networks.document import NetworkDocument
 from gui.panels.networks.help_text import HELP
 from gui.panels.networks.network_page import NetworkPage
@@ -34,12 +35,15 @@ class NetworksPanel(Panel):
         self.network_page = NetworkPage(desk, self.document)
         self.optimise_page = OptimisePage(desk, self.document)
         self.apply_page = ApplyPage(desk)
+        self.bench_page = BenchPage(desk, self.document)
         self.pages = QTabWidget()
         self.pages.setAccessibleName("Pages of the panel")
         self.pages.addTab(self.network_page, "&1  Network")
         self.pages.addTab(self.optimise_page, "&2  Optimise")
         self.pages.addTab(self.apply_page, "&3  Apply and measure")
+        self.pages.addTab(self.bench_page, "&4  More")
         self.optimise_page.finished.connect(self.apply_page.show_network)
+        self.optimise_page.finished.connect(self.bench_page.show_network)
         self.optimise_page.apply_asked.connect(lambda: self.pages.setCurrentWidget(self.apply_page))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -51,7 +55,7 @@ class NetworksPanel(Panel):
 
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
-        for page in (self.network_page, self.optimise_page, self.apply_page):
+        for page in (self.network_page, self.optimise_page, self.apply_page, self.bench_page):
             page.use_theme(theme)
 
     def take_files(self, files: Sequence[Path]) -> None:
@@ -64,6 +68,7 @@ class NetworksPanel(Panel):
             elif (path / "network.json").is_file():
                 self.optimise_page.show_network(path)
                 self.apply_page.show_network(path)
+                self.bench_page.show_network(path)
                 self.pages.setCurrentWidget(self.apply_page)
             elif (path / OUTCOME).is_file():
                 self.apply_page.show_deployment(path)
@@ -78,6 +83,6 @@ class NetworksPanel(Panel):
         """Of the page that is shown; None while what it does cannot be done."""
         page = self.pages.currentWidget()
         try:
-            return page.job() if isinstance(page, OptimisePage | ApplyPage) else self.optimise_page.job()
+            return page.job() if isinstance(page, OptimisePage | ApplyPage | BenchPage) else self.optimise_page.job()
         except LabctlError:
             return None

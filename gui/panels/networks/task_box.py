@@ -8,7 +8,7 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from gui.panels.widgets import named, words
+from gui.panels.widgets import button, named, words
 from gui.plots.band_plot import Band, BandPlot
 from gui.theme import Theme
 from gui.widgets.path_choice import PathChoice
@@ -22,9 +22,10 @@ MOST_SHOWN = 3
 
 
 class TaskBox(QWidget):
-    """`chosen` has the task: a name, or FILE.py:ClassName."""
+    """`chosen` has the task: a name, or FILE.py:ClassName. `run_asked`: a person wants the file run, to see an example."""
 
     chosen = Signal(str)
+    run_asked = Signal()
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -49,6 +50,8 @@ class TaskBox(QWidget):
         own.addWidget(self.warning)
         own.addWidget(self.file)
         own.addLayout(row)
+        self.run = button("Run it and show an example", "Runs your file in a process of its own", self.run_asked.emit)
+        own.addWidget(self.run)
         self.plot = BandPlot(
             theme, name="Example of the task", tip="One example: the input, and what the network is to say"
         )
