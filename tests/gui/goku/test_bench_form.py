@@ -9,9 +9,9 @@ from pytestqt.qtbot import QtBot
 from gui.controller import State
 from gui.panels.goku.panel import TRACES, GokuPanel
 from gui.work import WorkState
-from tests.gui.goku.conftest import WAIT_MS
 
 Click = Callable[..., None]
+WAIT_MS = 60_000
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pytestqt.qtbot import QtBot
 from gui.panels.goku.panel import GokuPanel
 from gui.panels.goku.quantities_model import FROM, KNOWN
 from labctl.goku_writing import EXAMPLE
-from tests.gui.goku.conftest import WAIT_MS
 
 Click = Callable[..., None]
+WAIT_MS = 60_000
 
 
 def typed(qtbot: QtBot, click: Click, table: QTableView, row: str, column: int, text: str) -> None:

@@ -12,9 +12,9 @@ from pytestqt.qtbot import QtBot
 from gui.panels.goku.panel import TRACES, GokuPanel
 from labctl.calls import perform
 from labctl.goku_traces import TracesTold, traces_told
-from tests.gui.goku.conftest import WAIT_MS
 
 Click = Callable[..., None]
+WAIT_MS = 60_000
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_a_gap_is_told_by_its_ends(tmp_path: Path) -> None:
     path = tmp_path / "gap.csv"
     np.savetxt(path, np.stack((times, np.sin(times)), 1), delimiter=",", header="t,x", comments="")
     (trace,) = traces_told(read_measured([path], response=["x"], time="t")).traces
-    assert trace.gaps == (pytest.approx((0.9, 2.0)),)
+    assert np.array(trace.gaps) == pytest.approx(np.array([[0.9, 2.0]]))
 
 
 @pytest.mark.parametrize(
