@@ -138,11 +138,11 @@ class Desk(QObject):
         if isinstance(what, str):
             return what
         if isinstance(what, Job):
-            return script_of(what)
+            return script_of(what, simulated=self.controller.simulated_name)
         bench = self.controller.bench
         station = None if bench is None else bench.station.path
         calls = [what] if isinstance(what, Call) else list(what)
-        return script_of_calls(title, calls, station=station)
+        return script_of_calls(title, calls, station=station, simulated=self.controller.simulated_name)
 
     def show_script(self, what: Job | Call | Sequence[Call] | str, *, title: str = "") -> None:
         """Open the script window on it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,44 +19,65 @@ from labctl.calls import BENCH, FOLDER, Call, Given
 from labctl.job import Job
 
 WIDTH = 100
+SIMULATION = {("labctl.simulation", name) for name in ("SimulatedBench", "bundled_bench", "bundled_station")}
 INDENT = "    "
 
 
-def script_of(job: Job) -> str:
-    """A complete script: opens the bench where it is needed, runs the campaign, keeps its journal, prints its events."""
-    station = job.station or Path("station.toml")
+def script_of(job: Job, *, simulated: str = "") -> str:
+    """A complete script: opens the bench where it is needed, runs the campaign, keeps its journal, prints its events.
+
+    simulated: a simulated bench that comes with labctl, which the script then starts and uses in place of the job's station.
+    """
+    simulated = simulated if job.needs_bench else ""
+    station = f"Path({_quoted(str(job.station or 'station.toml'))})" if not simulated else "station"
     body = [f"{FOLDER.name} = Path({_quoted(str(job.folder))})"]
     journal = f'Journal({FOLDER.name} / "journal.jsonl") as journal'
-    opened = f"Bench.open(Path({_quoted(str(station))})) as {BENCH.name}, " if job.needs_bench else ""
+    opened = f"Bench.open({station}) as {BENCH.name}, " if job.needs_bench else ""
     prefix = "result = run("
     campaign = expression_of(job.call, indent=2, room=WIDTH - 2 * len(INDENT) - len(prefix) - 44)
-    body += [f"with {opened}{journal}:"]
+    work = [f"with {opened}{journal}:"]
     if "\n" in campaign:
-        body += [
+        work += [
             f"{INDENT}campaign = {campaign}",
             f"{INDENT}result = run(campaign, on_event=Console(), journal=journal)",
         ]
     else:
-        body += [f"{INDENT}{prefix}{campaign}, on_event=Console(), journal=journal)"]
+        work += [f"{INDENT}{prefix}{campaign}, on_event=Console(), journal=journal)"]
+    body += _on_simulated_bench(simulated, f'{FOLDER.name} / "station.toml"', work) if simulated else work
     body += ["print(result)"]
     imports = {("labctl.campaign", "Journal"), ("labctl.campaign", "run"), ("labctl.console", "Console")}
     imports |= {("labctl.bench", "Bench")} if job.needs_bench else set()
+    imports |= SIMULATION if simulated else set()
     return _whole(job.title, imports | set(_imports(job.call)), body, numpy=_uses_numpy(job.call))
 
 
-def script_of_calls(title: str, calls: list[Call], *, station: Path | None = None) -> str:
-    """A complete script that makes these calls, one after another; for actions that are no campaigns."""
-    needs_bench = station is not None
+def script_of_calls(title: str, calls: list[Call], *, station: Path | None = None, simulated: str = "") -> str:
+    """A complete script that makes these calls, one after another; for actions that are no campaigns.
+
+    simulated: as of `script_of`.
+    """
+    needs_bench = station is not None or bool(simulated)
     lines = [expression_of(one, indent=2 if needs_bench else 1) for one in calls]
     body = lines
     imports = {pair for one in calls for pair in _imports(one)}
     if needs_bench:
-        body = [
-            f"with Bench.open(Path({_quoted(str(station))})) as {BENCH.name}:",
-            *[f"{INDENT}{line}" for line in lines],
-        ]
+        where = "station" if simulated else f"Path({_quoted(str(station))})"
+        body = [f"with Bench.open({where}) as {BENCH.name}:", *[f"{INDENT}{line}" for line in lines]]
         imports |= {("labctl.bench", "Bench")}
+    if simulated:
+        body = _on_simulated_bench(simulated, 'Path("station.toml")', body)
+        imports |= SIMULATION
     return _whole(title, imports, body, numpy=any(_uses_numpy(one) for one in calls))
+
+
+def _on_simulated_bench(name: str, station: str, work: list[str]) -> list[str]:
+    """The work within a simulated bench that is started for it, its station file written where `station` says."""
+    shown = _quoted(name)
+    return [
+        f"with SimulatedBench.start(bundled_bench({shown})) as simulation:",
+        f"{INDENT}station = simulation.write_station({station}, bundled_station({shown}))",
+        *[textwrap.indent(line, INDENT) for line in work],
+    ]
 
 
 def expression_of(value: Any, *, indent: int = 0, room: int = WIDTH) -> str:
