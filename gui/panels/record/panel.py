@@ -74,7 +74,7 @@ class RecordPanel(Panel):
         self._newest = Newest(desk, self, done=self._show_preview, name="preview")
         self._lay_out()
         self._connect()
-        self._show_bench(desk.controller.bench)
+        self._show_bench()
 
     def _lay_out(self) -> None:
         for page, title, tip in (
@@ -101,7 +101,7 @@ class RecordPanel(Panel):
 
     def _connect(self) -> None:
         controller = self.desk.controller
-        controller.opened.connect(self._show_bench)
+        controller.opened.connect(lambda _: self._show_bench())
         controller.state_changed.connect(self._show_state)
         controller.made_safe.connect(self._tell_outputs)
         self.choices.changed.connect(self._changed)
@@ -142,24 +142,25 @@ class RecordPanel(Panel):
 
     def shown(self) -> None:
         """Look anew: another panel may have opened a station."""
-        self._show_bench(self.desk.controller.bench)
+        self._show_bench()
 
     # ---- before ----------------------------------------------------------------------------------------------------
 
-    def _show_bench(self, bench: Bench | None) -> None:
+    def _show_bench(self) -> None:
+        self._show_state(self.desk.controller.state)
+
+    def _show_state(self, state: State) -> None:
+        bench = self.desk.controller.bench
         station = None if bench is None else bench.station
         if station is not self.choices.station:
             self.choices.show_station(station)
             self.live.show_channels({} if station is None else station.channels)
-        self._show_state(self.desk.controller.state)
-
-    def _show_state(self, state: State) -> None:
-        if state is State.EMPTY or self.desk.controller.bench is None:
+        if bench is None:
             self.controls.block(NO_STATION)
             self.preview.refuse([NO_STATION])
         idle = state is State.READY
         self.dry_button.setEnabled(idle)
-        why = NO_STATION if self.desk.controller.bench is None else "the bench is busy: wait until it is free"
+        why = NO_STATION if bench is None else "the bench is busy: wait until it is free"
         self.dry_button.setToolTip(
             "Check everything with the instruments, without writing to any output (Ctrl+D)" if idle else why
         )

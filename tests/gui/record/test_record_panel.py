@@ -279,6 +279,18 @@ def test_what_the_window_records_a_script_records_too(qtbot: QtBot, opened: Show
     bench.make_safe()
 
 
+def test_when_the_station_is_closed_nothing_can_be_started_any_more(qtbot: QtBot, opened: Show) -> None:
+    window = opened()
+    panel = panel_of(window)
+    settled(qtbot, panel)
+    window.controller.close_station()
+    qtbot.waitUntil(lambda: window.controller.state is State.EMPTY, timeout=WAIT_MS)
+    assert panel.choices.device.count() == 0
+    assert not panel.controls.start_button.isEnabled()
+    assert not panel.dry_button.isEnabled()
+    assert "Station panel" in panel.preview.verdict.text()
+
+
 def test_a_filmed_device_shows_its_frames(qtbot: QtBot, opened: Show, tmp_path: Path) -> None:
     with SimulatedBench.start(bundled_bench("reaction_cell")) as cell:
         station = cell.write_station(tmp_path / "cell.toml", bundled_station("reaction_cell"))
