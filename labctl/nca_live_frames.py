@@ -67,10 +67,10 @@ class LiveFacts:
 
 @dataclass(frozen=True, slots=True)
 class LiveMetrics:
-    """Figures of one picture. frame: where in the data's time. mass, sd: mean and standard deviation of each observed channel,
-    in its unit. wavelength: of each, one over the spectral centroid, in pixel_unit; NaN where a channel is uniform. error: the
-    root of the mean square distance to the target over all cells and channels, in standard deviations of the data; NaN where
-    there is no target."""
+    """Figures of one picture. frame: where in the data's time. mass, sd: mean and standard deviation of each observed
+    channel, in its unit. wavelength: of each, one over the spectral centroid, in pixel_unit; NaN where a channel is uniform,
+    and in some pictures of large fields, where it was not measured. error: the root of the mean square distance to the
+    target over all cells and channels, in standard deviations of the data; NaN where there is no target."""
 
     frame: float
     mass: tuple[float, ...]

@@ -23,6 +23,8 @@ _BEHIND_S = 0.25
 """Steps that are due for longer are not caught up with."""
 _OVER_S = 1.0
 _MOST_AT_ONCE = 4096
+_RARELY, _QUICK_S = 10.0, 0.008
+"""Pictures that take longer than this with their wavelengths have them about a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ class _Player:
         self._taken = 0
         self._step_s = 1e-3
         self._reached: deque[tuple[float, int]] = deque()
+        self._waves_due = 0.0
 
     def run(self) -> None:
         """Never returns; ends with EOFError."""
@@ -223,4 +226,10 @@ class _Player:
         if len(self._reached) > 1 and doing == "playing":
             (first_s, first), (last_s, last) = self._reached[0], self._reached[-1]
             rate = (last - first) / (last_s - first_s) if last_s > first_s else 0.0
-        return self._state.look(self._number, doing=doing, steps_per_s=rate, enlarged=self._enlarged)
+        begun = time.monotonic()
+        waves = doing != "playing" or begun >= self._waves_due
+        frame = self._state.look(self._number, doing=doing, steps_per_s=rate, enlarged=self._enlarged, waves=waves)
+        if waves:
+            now = time.monotonic()
+            self._waves_due = now + _RARELY * (now - begun - _QUICK_S)
+        return frame

@@ -127,8 +127,10 @@ class LiveState:
         self._saved = saved
         self._begin(0)
 
-    def look(self, number: int, *, doing: str, steps_per_s: float, enlarged: int | None) -> LiveFrame:
-        """A picture of this moment."""
+    def look(
+        self, number: int, *, doing: str, steps_per_s: float, enlarged: int | None, waves: bool = True
+    ) -> LiveFrame:
+        """A picture of this moment. waves: whether wavelengths are measured, which on large fields takes its time."""
         spec, model = self._saved.model.automaton.spec, self._saved.model
         whole = self.state[0].numpy()
         observed = model.scaling.from_unit(whole[: spec.n_observed].transpose(1, 2, 0))
@@ -139,7 +141,7 @@ class LiveState:
         return LiveFrame(
             number, self.total_steps, self.frame, doing, steps_per_s, np.ascontiguousarray(observed), target,
             np.ascontiguousarray(hidden[:, ::every, ::every]), None if large is None else enlarged, large,
-            self._metrics(observed, target), len(self.done),
+            self._metrics(observed, target, waves=waves), len(self.done),
         )  # fmt: skip
 
     def like(self, values: NDArray[np.float32]) -> Frames:
@@ -152,7 +154,7 @@ class LiveState:
         picture = self._beside.picture()
         return picture if np.isfinite(picture).all() else None
 
-    def _metrics(self, observed: Pictures, target: Pictures | None) -> LiveMetrics:
+    def _metrics(self, observed: Pictures, target: Pictures | None, *, waves: bool) -> LiveMetrics:
         from twins.nca.metrics import mass, pattern_sd, wavelength
 
         nothing = (float("nan"),) * observed.shape[2]
@@ -160,13 +162,13 @@ class LiveState:
             return LiveMetrics(self.frame, nothing, nothing, nothing, float("nan"))
         pictures = observed.transpose(2, 0, 1)
         window = self._saved.model.automaton.spec.padding != "periodic"
-        lengths = wavelength(pictures, window=window) * self._frames.pixel
+        lengths = _floats(wavelength(pictures, window=window) * self._frames.pixel) if waves else nothing
         error = float("nan")
         if target is not None:
             unit = self._saved.model.scaling.to_unit
             with np.errstate(over="ignore"):
                 error = float(np.sqrt(np.mean((unit(observed).astype(float) - unit(target)) ** 2))) / self._spread
-        return LiveMetrics(self.frame, _floats(mass(pictures)), _floats(pattern_sd(pictures)), _floats(lengths), error)
+        return LiveMetrics(self.frame, _floats(mass(pictures)), _floats(pattern_sd(pictures)), lengths, error)
 
     def _begin(self, frame: int) -> None:
         if not 0 <= frame < self._frames.n_frames:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from gui.bridge import Ended
 from gui.desk import Desk
 from gui.panels.nca.data_form import CAMERA, EQUATION, DataForm
 from gui.panels.nca.player_view import PlayerView
+from gui.panels.nca.scrolled import scrolled
 from gui.theme import Theme
 from gui.widgets.job_controls import JobControls
 from gui.work import Work
@@ -38,14 +39,10 @@ class DataTab(QWidget):
             panel=PANEL,
         )
         self.controls.started.connect(self._started)
-        area = QScrollArea()
-        area.setWidget(self.form)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 4, 0)
-        column.addWidget(area, 1)
+        column.addWidget(scrolled(self.form), 1)
         column.addWidget(self.controls)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.addWidget(left)

@@ -93,7 +93,7 @@ class FieldView(QWidget):
     def field_rect(self) -> QRectF:
         """Where the cells are drawn: as large as can be, cells being squares."""
         line = self.fontMetrics().height()
-        bar = 0 if self._small else _BAR + line + 2 * _GAP
+        bar = 0 if self._small else _BAR + line + 3 * _GAP
         room = QRectF(0, line + _GAP, self.width(), self.height() - line - _GAP - bar)
         rows, columns = self._size
         side = max(0.0, min(room.width() / columns, room.height() / rows))
@@ -204,7 +204,7 @@ class FieldView(QWidget):
 
     def _draw_bar(self, painter: QPainter, line: int) -> None:
         rect = self.field_rect()
-        bar = QRectF(rect.left(), self.height() - line - _GAP - _BAR, rect.width(), _BAR)
+        bar = QRectF(rect.left(), rect.bottom() + 2 * _GAP, rect.width(), _BAR)
         colours = np.arange(255, dtype=np.uint8)[None]
         image = QImage(colours.data, 255, 1, 255, QImage.Format.Format_Indexed8)
         image.setColorTable(list(table(self._scale.kind)))

@@ -31,6 +31,8 @@ class HiddenStrip(QWidget):
         area.setWidget(inner)
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
+        area.viewport().setAutoFillBackground(False)
+        inner.setAutoFillBackground(False)
         line = self.fontMetrics().height()
         area.setMinimumHeight(6 * line)
         column = QVBoxLayout(self)

@@ -68,7 +68,8 @@ class MetricsPlot(QWidget):
             return
         frames = np.array([one.frame for one in self._points])
         for curve, values in zip(self._curves, self._values(), strict=True):
-            curve.setData(frames, values, connect="finite")
+            known = np.isfinite(values)
+            curve.setData(frames[known], values[known])
         self.value.setText(self._words())
 
     def use_theme(self, theme: Theme) -> None:
@@ -102,7 +103,8 @@ class MetricsPlot(QWidget):
             known = np.isfinite(newest.error)
             return f"{newest.error:.3g} standard deviations of the data" if known else "no target here"
         unit = facts.pixel_unit if field == "wavelength" else ""
-        values = zip(facts.names, getattr(newest, field), strict=True)
+        measured = (one for one in reversed(self._points) if np.isfinite(getattr(one, field)).any())
+        values = zip(facts.names, getattr(next(measured, newest), field), strict=True)
         return ", ".join(f"{name} {value:.3g} {unit}".strip() for name, value in values)
 
     def _build(self) -> None:

@@ -60,6 +60,7 @@ class PlayerView(QWidget):
         self.sequence.currentIndexChanged.connect(lambda _: self._begin_sequence())
         desk.bridge.tick.connect(self._tick)
         self._enable()
+        self._draw()
 
     def open(self, path: Path) -> None:
         """Look at another file."""

@@ -66,8 +66,11 @@ class RunControls(QWidget):
         self.jump_to.set_limits(0, facts.n_frames - 1)
         self.rows.set_value(facts.size[0])
         self.columns.set_value(facts.size[1])
-        self.value.set_value(facts.seed[0])
         self.brush.set_value(max(1, min(facts.size) // 12))
+
+    def offer(self, value: float) -> None:
+        """A value that is worth painting in the channel that is shown."""
+        self.value.set_value(value)
 
     def block(self, why: str) -> None:
         """Why nothing can be done; "" where it can."""

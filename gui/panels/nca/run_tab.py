@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from gui.desk import Desk
 from gui.panels.nca.colours import Scale, about_zero, scale_of
@@ -16,6 +16,7 @@ from gui.panels.nca.hidden_strip import HiddenStrip, largest
 from gui.panels.nca.live_holder import LiveHolder
 from gui.panels.nca.metrics_plot import MetricsPlot
 from gui.panels.nca.run_controls import RunControls
+from gui.panels.nca.scrolled import scrolled
 from gui.panels.widgets import button, named, words
 from gui.theme import Theme
 from gui.widgets.path_choice import PathChoice
@@ -144,12 +145,6 @@ class RunTab(QWidget):
         top = QHBoxLayout()
         for widget in (QLabel("Automaton"), self.model, self.open, self.script, QLabel("Channel"), self.channel):
             top.addWidget(widget, 1 if widget is self.model else 0)
-        area = QScrollArea()
-        area.setWidget(self.controls)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setMinimumWidth(self.controls.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
         pictures = QSplitter(Qt.Orientation.Horizontal)
         for view in (self.target, self.field, self.other):
             pictures.addWidget(view)
@@ -164,7 +159,7 @@ class RunTab(QWidget):
         right.setStretchFactor(0, 3)
         right.setSizes([360, 170])
         split = QSplitter(Qt.Orientation.Horizontal)
-        split.addWidget(area)
+        split.addWidget(scrolled(self.controls))
         split.addWidget(right)
         split.setStretchFactor(1, 1)
         split.setSizes([300, 820])
@@ -197,6 +192,7 @@ class RunTab(QWidget):
         self.hidden.begin(facts.n_hidden)
         self.metrics.begin(facts)
         self.controls.begin(facts)
+        self.controls.offer(facts.seed[-1])
         target = (
             "the equation runs beside it" if facts.beside else f"the data have the frames 0 to {facts.n_frames - 1}"
         )
@@ -257,7 +253,10 @@ class RunTab(QWidget):
         return f"free run: the data end at frame {facts.n_frames - 1}"
 
     def _restart_scale(self) -> None:
+        """Another channel is shown."""
         self._most = _LEAST
+        if self._facts is not None and self.channel.currentIndex() >= 0:
+            self.controls.offer(self._facts.seed[self.channel.currentIndex()])
         self._fresh = self._frame is not None
         self._draw()
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLineEdit, QSplitter, QVBoxLayout, QWidget
 
 from gui.bridge import Ended, Frame
 from gui.desk import Desk
 from gui.panels.nca.data_form import DataForm
+from gui.panels.nca.scrolled import scrolled
 from gui.panels.widgets import named, words
 from gui.plots.learning_plot import LearningPlot
 from gui.theme import Theme
@@ -177,14 +178,10 @@ class TrainTab(QWidget):
         rows.addLayout(form)
         rows.addWidget(self.verdict)
         rows.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(inner)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
         left = QWidget()
         column = QVBoxLayout(left)
         column.setContentsMargins(0, 0, 4, 0)
-        column.addWidget(area, 1)
+        column.addWidget(scrolled(inner), 1)
         column.addWidget(self.controls)
         self._right = QSplitter(Qt.Orientation.Vertical)
         self._right.addWidget(self.learning)
