@@ -111,12 +111,14 @@ class InstrumentStates(SingleOutputs):
             instrument, outputs, inputs = open_one(self.station, name, self.safe_states)
         except (DriverError, StationError, ValueError, OSError) as error:
             self._short.instruments[name] = str(error)
+            (self._short.strangers.add if isinstance(error, WrongIdentity) else self._short.strangers.discard)(name)
             return self._status(name, error=error)
         self._instruments[name] = instrument
         self._outputs.update(outputs)
         self._inputs.update(inputs)
         self.identities[name] = instrument.identity
         self._short.instruments.pop(name, None)
+        self._short.strangers.discard(name)
         for channel in (*outputs, *inputs):
             self._short.channels.pop(channel, None)
         self.complete = not (self._short.instruments or self._short.channels)
@@ -139,16 +141,11 @@ class InstrumentStates(SingleOutputs):
             simulated = table.simulated is True or (identity is not None and identity.simulated)
             return InstrumentStatus(name, table.driver, table.address, "simulated" if simulated else "connected", said)
         other = isinstance(error, WrongIdentity) or isinstance(getattr(error, "__cause__", None), WrongIdentity)
+        other = other or (error is None and name in self._short.strangers)
         text = reason or (error.reason if isinstance(error, LineError) else str(error))
         text = text.removeprefix(f"{name} ({table.driver} at {table.address}): ").removeprefix(f"{table.address}: ")
-        advice = (
-            "Plug the right instrument in again, or correct address or serial number in the station; then Reconnect"
-            if other
-            else "See that it is switched on and its cable plugged in; then Reconnect. The others go on"
-        )
-        return InstrumentStatus(
-            name, table.driver, table.address, "other" if other else "unreachable", said, text, advice
-        )
+        state: Word = "other" if other else "unreachable"
+        return InstrumentStatus(name, table.driver, table.address, state, said, text, _advice_on(text, other=other))
 
     def _no_channel(self, name: str, verb: str) -> LabctlError:
         channel = self.station.channel(name)  # raises for a name that the station does not have
@@ -164,3 +161,11 @@ class InstrumentStates(SingleOutputs):
             return StationError(f"no instrument {instrument!r}; there are {', '.join(self.station.instruments)}")
         status = self._status(instrument, reason=self._short.instruments.get(instrument, "it was never reached"))
         return SafetyError(f"{what}: {instrument} is not connected: {status.reason}")
+
+
+def _advice_on(reason: str, *, other: bool) -> str:
+    if other:
+        return "Plug the right instrument in, or correct address, serial number or simulated in the station; then Reconnect"
+    if reason.startswith("in use by"):
+        return "Another program uses it: end that one; then Reconnect. The others go on"
+    return "See that it is switched on and its cable plugged in; then Reconnect. The others go on"

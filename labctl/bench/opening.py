@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from drivers.errors import DriverError, LineTimeout, UnknownTerminal
+from drivers.errors import DriverError, LineTimeout, UnknownTerminal, WrongIdentity
 from drivers.identity import UNKNOWN, Identity
 from drivers.line import Line
 from drivers.registry import open_driver
@@ -45,11 +45,13 @@ class Shortcomings:
     """What a bench that was opened to be made safe has to do without.
 
     instruments, channels: why one cannot be used, by name. overridden: who else uses an instrument, by its name.
+    strangers: the instruments at whose address another one answers than the station says.
     """
 
     instruments: dict[str, str] = field(default_factory=dict)
     channels: dict[str, str] = field(default_factory=dict)
     overridden: dict[str, str] = field(default_factory=dict)
+    strangers: set[str] = field(default_factory=set)
 
     def remarks(self, station: Station) -> tuple[str, ...]:
         """One line for each instrument in use elsewhere, and for each one out of reach that drives no output."""
@@ -125,8 +127,11 @@ def _open_all(station: Station, *, insist: bool) -> tuple[dict[str, OpenedInstru
             opened[name] = instrument
             if problems:
                 short.instruments[name] = problems[0]
+                short.strangers.add(name)
         elif isinstance(error, (DriverError, StationError, ValueError, OSError)):
             short.instruments[name] = f"{name} ({table.driver} at {table.address}): {error}{_advice(table, error)}"
+            if isinstance(error, WrongIdentity):
+                short.strangers.add(name)
         else:
             unexpected = error
     if unexpected is not None:

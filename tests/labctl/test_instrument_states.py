@@ -11,7 +11,7 @@ import pytest
 
 from labctl.bench import Bench
 from labctl.cli import main
-from labctl.errors import OutOfLimits, RampStopped, SafetyError, StationError
+from labctl.errors import InstrumentFault, OutOfLimits, RampStopped, SafetyError, StationError, UnknownState
 from labctl.limit_marks import mark_of
 from labctl.readings import readings_of
 from labctl.simulation import SimulatedBench
@@ -92,6 +92,39 @@ def test_a_pulled_cable_is_told_and_got_back(demo_station: Path, relay: Callable
         assert status.state == "unreachable"
         assert "SIM-33522B-001" in status.identity
         assert bench.identify("smu").ok
+
+
+def test_another_instrument_in_the_same_place_is_named_and_not_spoken_to(
+    demo_station: Path, relay: Callable, shared_sim: SimulatedBench
+) -> None:
+    cable = relay(shared_sim.addresses["awg"])
+    with Bench.open_available(with_address(demo_station, "awg", cable.address)) as bench:
+        right, cable._target = cable._target, ("127.0.0.1", int(shared_sim.addresses["digitiser"].split("::")[2]))
+        cable.pull(for_good=False)
+        status = bench.identify("awg")
+        assert status.state == "other"
+        assert "SIM-L4532A-001" in status.reason
+        assert "right instrument" in status.advice
+        with pytest.raises((InstrumentFault, UnknownState)):
+            bench.set("leaky_drive", 0.1)
+        cable._target = right
+        assert bench.reconnect("awg").state == "simulated"
+        bench.set("leaky_drive", 0.1)
+
+
+def test_one_that_another_program_uses_or_that_is_the_wrong_one_says_so(demo_station: Path) -> None:
+    edit_station(demo_station, change={"instruments.digitiser.serial": "MY-7"})
+    with Bench.open_available(demo_station) as bench:
+        assert bench.identify("digitiser").state == "other"
+        with pytest.raises(StationError, match="in use by"):
+            Bench.open_available(demo_station)
+        states = {}
+        edit_station(demo_station, change={"instruments.digitiser.serial": "SIM-L4532A-001"})
+        with Bench.open_available(demo_station) as second:
+            states = second.instrument_states()
+            assert states["digitiser"].ok
+            assert states["awg"].reason.startswith("in use by process")
+            assert "end that one" in states["awg"].advice
 
 
 def test_a_ramp_tells_how_far_it_is_and_can_be_ended(demo_station: Path) -> None:

@@ -18,6 +18,7 @@ from gui.panels.station.panel import StationPanel
 from gui.widgets.script_window import ScriptWindow
 from labctl.bench import Bench
 from labctl.simulation import SimulatedBench
+from labctl.station import load_station
 from labctl.station_editing import edit_station
 
 WAIT_MS = 60_000
@@ -199,6 +200,31 @@ def test_an_instrument_that_is_unplugged_is_told_and_the_others_go_on(
     type_into(qtbot, box.field.edit, "0.01")
     qtbot.keyClick(box.field.edit, Qt.Key.Key_Return)
     until(qtbot, lambda: bias.value == pytest.approx(0.01, abs=1e-6))
+
+
+def test_a_wrong_address_is_told_corrected_and_opened_anew(qtbot: QtBot, opened: Opened, station: Path) -> None:
+    right = load_station(station).instruments["digitiser"].address
+    edit_station(station, change={"instruments.digitiser.address": "TCPIP::127.0.0.1::1::SOCKET"})
+    window = opened(station)
+    panel = panel_of(window)
+    row = panel.live.instruments.model.row_of("digitiser")
+    assert row is not None
+    until(qtbot, lambda: row.state_text == "✖ unreachable" and bool(row.advice))
+    assert "refused" in row.trouble
+    bias = panel.live.channels.row_of("duffing_bias")
+    assert bias is not None
+    until(qtbot, lambda: bias.value is not None)
+    panel.pages.setCurrentWidget(panel.edit)
+    until(qtbot, lambda: panel.edit.editor.there)
+    panel.edit.tree.choose(("instruments", "digitiser"))
+    address = panel.edit.form.editors["address"].inputs[0]
+    assert isinstance(address, QLineEdit)
+    type_into(qtbot, address, right)
+    qtbot.mouseClick(panel.edit.save_button, LEFT)
+    until(qtbot, lambda: not panel.edit.editor.dirty)
+    qtbot.mouseClick(panel.edit.reopen_button, LEFT)
+    until(qtbot, lambda: window.controller.state is State.READY)
+    until(qtbot, lambda: [one.state for one in panel.live.instruments.model.rows] == ["SIMULATED"] * 3)
 
 
 def test_a_station_is_closed_and_its_outputs_are_safe(qtbot: QtBot, opened: Opened, station: Path) -> None:
