@@ -41,7 +41,7 @@ class BenchForm(QWidget):
         self.samples = NumberField("Samples", "Samples a trial", low=4, high=100_000, whole=True, value=200)
         self.seed = NumberField("Seed", "The same seed gives the same drive", low=0, whole=True, value=0)
         form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for label, field in (
             ("Device", self.device), ("Drive", self.design), ("Levels", self.levels), ("Trials", self.repeats),
             ("Samples", self.samples), ("Seed", self.seed),
@@ -52,7 +52,6 @@ class BenchForm(QWidget):
         )
         self.controls.started.connect(self._follow)
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 4, 0, 0)
         column.addLayout(form)
         column.addWidget(self.controls)
         column.addStretch(1)

@@ -39,7 +39,7 @@ class ColumnsForm(QWidget):
         named(self.simulated, "Simulated", "Everything that comes of them will say so")
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Measured", self.response.view)
         form.addRow("Drive", self.drive.view)
         form.addRow("Time", self.time)

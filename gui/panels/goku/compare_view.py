@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt
@@ -18,6 +18,7 @@ from gui.widgets.job_controls import JobControls
 from gui.work import Work
 from labctl.calls import FOLDER, Call, call
 from labctl.errors import UsageError
+from labctl.goku_told import EquationTold
 from labctl.job import Job
 
 THIS = "the equation of step 1"
@@ -30,6 +31,7 @@ class CompareView(QWidget):
                  seed: Callable[[], int]) -> None:  # fmt: skip
         super().__init__()
         self._desk = desk
+        self._known: tuple[EquationTold, ...] = ()
         self._source, self._measured, self._wishes, self._seed = source, measured, wishes, seed
         self.candidates = QStandardItemModel()
         self.list = QListView()
@@ -87,8 +89,10 @@ class CompareView(QWidget):
         column.addWidget(both, 1)
         column.addLayout(row)
 
-    def show_names(self, names: list[str]) -> None:
-        """Equations there are; that of step 1 is always one, and ticked."""
+    def show_equations(self, known: Sequence[EquationTold]) -> None:
+        """Those there are; that of step 1 is always one, and ticked."""
+        self._known = tuple(known)
+        names = [one.name for one in known]
         ticked = set(self._ticked()) or {THIS}
         self.candidates.clear()
         for name in (THIS, *names):
@@ -104,10 +108,13 @@ class CompareView(QWidget):
         if len(names) < 2:
             raise UsageError("tick at least two equations to compare")
         measured, wishes = self._measured(), self._wishes() or call("labctl.goku_channels:Wishes")
-        chosen: Mapping[str, Any] = {
-            name: (self._source() if name == THIS else call("labctl.goku_equation:equation_named", name), wishes)
-            for name in names
-        }
+        chosen: dict[str, Any] = {}
+        for name in names:
+            if name == THIS:
+                chosen[name] = (self._source(), wishes)
+            else:
+                told = next(one for one in self._known if one.name == name)
+                chosen[name] = (call("labctl.goku_equation:equation_named", name), wishes_for(told, wishes))
         made = call("labctl.campaigns.study_goku:compared_goku", chosen, measured, seed=self._seed(), folder=FOLDER)
         return Job(f"Compare {len(names)} equations", made, self._desk.new_folder("goku-comparison"), seed=self._seed())
 
@@ -128,6 +135,27 @@ class CompareView(QWidget):
         simulated = "SIMULATED traces. " if outcome["simulated"] else ""
         self.words.setText(f"{simulated}{outcome['verdict']}")
         self.rows.reset(outcome["rows"])
+
+
+def wishes_for(told: EquationTold, wishes: Call) -> Call:
+    """The same channels and drives for another equation: outputs of the same names, else in order. Raises UsageError."""
+    channels: Mapping[str, str] = wishes.options.get("observe", {})
+    outputs = [one.name for one in told.outputs]
+    if not set(channels.values()) <= set(outputs):
+        if len(outputs) < len(channels):
+            raise UsageError(
+                f"{told.name} has {len(outputs)} output{'s' * (len(outputs) != 1)}, and {len(channels)} channels are used: "
+                "set some to 'not used' in 2 Traces"
+            )
+        channels = dict(zip(channels, outputs, strict=False))
+    driving: Mapping[str, str] = wishes.options.get("drive_as", {})
+    drives = [one.name for one in told.drives]
+    if len(drives) != len(driving):
+        has, given = (f"{n} drive{'s' * (n != 1)}" if n else "no drive" for n in (len(drives), len(driving)))
+        raise UsageError(f"{told.name} has {has}, and the equation of step 1 has {given}: they cannot be compared")
+    if set(driving.values()) != set(drives):
+        raise UsageError(f"{told.name} is driven by {', '.join(drives)}: candidates need drives of the same names")
+    return call("labctl.goku_channels:Wishes", **{**wishes.options, "observe": dict(channels)})
 
 
 def _figure_of(name: str) -> Callable[[Any], str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.desk import Desk
 from gui.panels.widgets import button, named
@@ -54,6 +54,14 @@ class FitForm(QWidget):
         for words, value, tip in SHARES:
             self.share.addItem(words, value)
             self.share.setItemData(self.share.count() - 1, tip, 3)  # ToolTipRole
+        self.anyway = QCheckBox("even where values look impossible")
+        named(
+            self.anyway,
+            "Train even where values look impossible",
+            "Values far from all that the equation gives in its ranges (millivolts for volts, say) are refused\n"
+            "before the training; tick this where that is meant",
+        )
+        self.anyway.toggled.connect(lambda _: self.changed.emit())
         self.training.addItem("simulations", "simulated")
         self.training.addItem("the traces themselves", "measured")
         named(
@@ -108,6 +116,7 @@ class FitForm(QWidget):
                 row.addWidget(QLabel(label))
                 row.addWidget(field)
         second.addWidget(self.choose_button)
+        first.addWidget(self.anyway)
         first.addStretch(1)
         second.setStretch(3, 1)
         column = QVBoxLayout(self)
@@ -139,6 +148,8 @@ class FitForm(QWidget):
             "max_seconds": self._number(self.seconds, "Training time"),
             "share": self.share.currentData(),
         }
+        if self.anyway.isChecked():
+            settings["anyway"] = True
         if self.training.currentData() != "simulated":
             settings["training"] = self.training.currentData()
         return call("labctl.campaigns.goku_settings:GokuSettings", **settings)
@@ -166,6 +177,6 @@ class FitForm(QWidget):
 
     def _look(self) -> None:
         new = self.model_path is None
-        for field in (self.seconds, self.training):
+        for field in (self.seconds, self.training, self.anyway):
             field.setEnabled(new)
         self.changed.emit()

@@ -69,6 +69,7 @@ class ForestPlot(QWidget):
             axis = self.plot.getAxis(side)
             axis.setPen(theme.border)
             axis.setTextPen(theme.text)
+            axis.enableAutoSIPrefix(False)
         self.plot.showGrid(x=True, y=False, alpha=0.15)
         self._draw()
 
@@ -114,7 +115,7 @@ class ForestPlot(QWidget):
             told.append(f'<span style="color: {other}">✕ true value</span>')
         self.plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told), size="10pt")
         quantity = study.parameters[number]
-        less = " less its median" if self.around.isChecked() else ""
+        less = " − median" if self.around.isChecked() else ""
         self.plot.setLabel("bottom", f"{quantity.name}{less}{f' ({quantity.unit})' if quantity.unit else ''}")
         names = [(height, _short(row.trace)) for height, row in zip(heights, rows, strict=True)]
         self.plot.getAxis("left").setTicks([names if len(names) <= 24 else names[:: len(names) // 12]])

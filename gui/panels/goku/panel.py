@@ -270,7 +270,7 @@ class GokuPanel(Panel):
         known = [self.compare.candidates.item(row).text() for row in range(self.compare.candidates.rowCount())]
         names = [one.name for one in self.system.systems.rows]
         if known[1:] != names:
-            self.compare.show_names(names)
+            self.compare.show_equations(self.system.systems.rows)
         if self.form.model_path is not None:
             self.form.train_anew()
         self._look()

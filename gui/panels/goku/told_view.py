@@ -112,6 +112,7 @@ class ToldView(QWidget):
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(theme.border)
                 plot.getAxis(side).setTextPen(theme.text)
+                plot.getAxis(side).enableAutoSIPrefix(False)
         self._draw()
 
     def _draw(self) -> None:

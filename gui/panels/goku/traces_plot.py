@@ -52,7 +52,9 @@ class TracesPlot(QWidget):
             box.setEnabled(bool(names))
             box.blockSignals(False)
         text = (
-            "" if told is None else ". ".join([("SIMULATED: " if told.simulated else "") + told.in_words(), *told.told])
+            ""
+            if told is None
+            else " ".join([f"{'SIMULATED: ' if told.simulated else ''}{told.in_words()}.", *told.told])
         )
         self.words.setText(text)
         self._draw()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from gui.panels.goku.panel import FIT, GokuPanel
@@ -84,3 +85,18 @@ def test_equations_that_cannot_be_compared_are_said(qtbot: QtBot, panel: GokuPan
     panel.results.setCurrentWidget(panel.compare)
     click(panel.compare.controls.start_button)
     assert "at least two" in panel.compare.controls.line.text()
+
+
+def test_another_equation_is_compared_on_the_same_channels(qtbot: QtBot, panel: GokuPanel, click: Click) -> None:
+    example(qtbot, panel, click)
+    panel.steps.setCurrentIndex(FIT)
+    panel.results.setCurrentWidget(panel.compare)
+    click(panel.compare.list, "duffing")
+    qtbot.keyClick(panel.compare.list, Qt.Key.Key_Space)
+    chosen = panel.compare.job().call.arguments[0]
+    assert chosen["duffing"][1].options["observe"] == {"angle": "position", "rate": "velocity"}
+    click(panel.compare.list, "stuart_landau")
+    qtbot.keyClick(panel.compare.list, Qt.Key.Key_Space)
+    click(panel.compare.controls.start_button)
+    assert "stuart_landau has 1 output, and 2 channels are used" in panel.compare.controls.line.text()
+    assert not panel.desk.works
