@@ -60,8 +60,21 @@ def wanted_of(
                 f"--condition {name}={value:g}: the twins were recorded at {name} = {given.conditions[name]:g} alone"
             )
     held |= conditions or {}
+    _check_all_known(given, {*held, *plan.trained_conditions})
     if station is not None:
         check_conditions(held, plan.trained_conditions, station)
     number = number if seed is None else seed
     plan = plan if seconds is None else plan.with_budget(seconds)
     return WantedNetwork(plan, held, number, number + 1 if examples_seed is None else examples_seed, text)
+
+
+def _check_all_known(given: GivenTwins, known: set[str]) -> None:
+    """Raise UsageError for a set-point that a twin knows, and nobody says where it is to be."""
+    for device, twin in given.twins.items():
+        for number, name in enumerate(twin.spec.condition_names):
+            if name not in known:
+                low, high = (float(edge) for edge in twin.condition_range[number])
+                raise UsageError(
+                    f"{name}: the twin of {device} was fitted at several values of it, from {low:g} to {high:g}; say where it "
+                    f"is held ([conditions] {name} = VALUE in the file, or --condition {name}=VALUE), or train it"
+                )

@@ -68,10 +68,12 @@ class Option:
 
     def field(self) -> NumberField:
         """Its field."""
-        return NumberField(
+        made = NumberField(
             self.title, self.tip, unit=self.unit, low=self.low, high=self.high, whole=self.whole,
             optional=self.optional, value=self.value,
         )  # fmt: skip
+        made.edit.setPlaceholderText("as planned" if self.optional else "")
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ OFFERED = (
          Option("rounds", "Rounds", "At most so many deployments", low=1, whole=True, value=6),
          Option("repeats", "Repeats", "How often the judged examples are played", low=3, whole=True, value=5),
          Option("spreads", "Gap allowed", "In the device's own spreads", low=0.01, value=1.0), EXAMPLES),
-        {"no_earlier": ("on the plays alone", "Refit without the recordings that the twins were fitted to before")},
+        {"no_earlier": ("Refit on the plays alone", "Refit without the recordings that the twins were fitted to before")},
     ),
     Offered(
         "Train on the bench", "train_on_bench_into",
@@ -164,19 +166,11 @@ class BenchPage(QWidget):
         self._connect()
         self._choose(0)
 
-    def _lay_out(self) -> None:
-        left = QWidget()
-        column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 6, 0)
-        head = QFormLayout()
-        head.addRow("Do", self.choice)
-        column.addLayout(head)
-        column.addWidget(self.told)
-        column.addWidget(self.network_label)
-        column.addWidget(self.network)
+    def _make_forms(self) -> None:
+        """A page of the stack for every campaign that is offered."""
         for one in OFFERED:
-            column_of = QWidget()
-            form = QFormLayout(column_of)
+            page = QWidget()
+            form = QFormLayout(page)
             form.setContentsMargins(0, 0, 0, 0)
             self.fields.append({option.name: option.field() for option in one.options})
             for option in one.options:
@@ -187,7 +181,19 @@ class BenchPage(QWidget):
                 box.setToolTip(tip)
                 self.flags[-1][name] = box
                 form.addRow(box)
-            self.forms.addWidget(column_of)
+            self.forms.addWidget(page)
+
+    def _lay_out(self) -> None:
+        self._make_forms()
+        left = QWidget()
+        column = QVBoxLayout(left)
+        column.setContentsMargins(4, 0, 6, 0)
+        head = QFormLayout()
+        head.addRow("Do", self.choice)
+        column.addLayout(head)
+        column.addWidget(self.told)
+        column.addWidget(self.network_label)
+        column.addWidget(self.network)
         column.addWidget(self.forms)
         tail = QFormLayout()
         tail.addRow("Seed", self.seed)
@@ -198,6 +204,8 @@ class BenchPage(QWidget):
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(left)
+        scroll.viewport().setAutoFillBackground(False)
+        left.setAutoFillBackground(False)
         steps = table(self.steps, name="Steps", stretch=0, widths={1: 80, 2: 60, 3: 150})
         steps.setItemDelegateForColumn(1, ProgressDelegate(steps))
         figures = table(self.figures, name="Figures", stretch=2, widths={0: 170, 1: 150})

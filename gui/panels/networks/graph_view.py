@@ -103,7 +103,7 @@ class GraphView(QGraphicsView):
             self._add(EdgeItem(self.nodes[one.source], self.nodes[one.target], self._theme, one))
         for name in draft.layers:
             self._add(EdgeItem(self.nodes[name], self.nodes[OUTPUT], self._theme, None))
-        self.scene().setSceneRect(self.scene().itemsBoundingRect().adjusted(-60, -60, 60, 60))
+        self.scene().setSceneRect(self.scene().itemsBoundingRect().adjusted(-10, -10, 10, 10))
 
     def _add(self, edge: EdgeItem) -> None:
         self.scene().addItem(edge)

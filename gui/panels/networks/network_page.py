@@ -240,6 +240,7 @@ class NetworkPage(QWidget):
         self.layers.show_draft(draft)
         self.connections.show_draft(draft)
         self.task_box.show_task(draft.task)
+        self.form.show_conditions(self._set_points())
         self.form.show_devices(tuple(row.device for row in self.devices.rows))
         for box, names in ((self.source, sources_for(draft)), (self.target, list(draft.layers))):
             kept = box.currentText()
@@ -258,6 +259,18 @@ class NetworkPage(QWidget):
         self._picked(self.graph.chosen())
         problem = self._document.problem()
         self._say(f"⚠ {problem}" if problem else "✓ The network can be optimised")
+
+    def _set_points(self) -> dict[str, str]:
+        """Set-points of the network's devices, and those that it names, with their units."""
+        bench, draft = self._desk.controller.bench, self._document.draft
+        found = {str(name): "" for name in draft.tables.get("conditions", {})}
+        if bench is None:
+            return found
+        for device in draft.devices:
+            known = bench.station.devices.get(device)
+            for name in known.conditions if known is not None else ():
+                found[name] = bench.station.channels[name].unit
+        return found
 
     def _show_undo(self) -> None:
         stack = self._desk.undo

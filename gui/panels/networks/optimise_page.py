@@ -53,8 +53,8 @@ class OptimisePage(QWidget):
         self.limits.setChecked(True)
         self.limits.setToolTip("Drives stay within the limits of the station that is open, besides the fitted ranges")
         self.controls = JobControls(
-            desk, self.job, text="Optimise", panel="networks", keys="Ctrl+R",
-            tip="Train the network on the twins, with their noise (Ctrl+R)",
+            desk, self.job, text="Optimise", panel="networks", keys="Ctrl+Return",
+            tip="Train the network on the twins, with their noise (Ctrl+Return)",
         )  # fmt: skip
         self.controls.started.connect(self._follow)
         self.resume = button("Go on", "Go on where the last one was stopped", self._go_on)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QFormLayout,
@@ -28,6 +31,7 @@ from labctl.network_editing import (
     rename_layer,
     set_nodes,
     set_value,
+    value_at,
 )
 from labctl.network_schema import INPUT
 
@@ -50,6 +54,8 @@ class SelectionForm(QWidget):
         self.name.editingFinished.connect(self._rename)
         self.counts: dict[str, QSpinBox] = {}
         self._counts_form = QFormLayout()
+        self.conditions: dict[str, QLineEdit] = {}
+        self._conditions_form = QFormLayout()
         self.delays = QLineEdit()
         named(self.delays, "Steps ago", "Whole numbers of steps, such as 0, 2, 4; empty: as the task's plan has them")
         self.delays.editingFinished.connect(self._set_delays)
@@ -65,9 +71,13 @@ class SelectionForm(QWidget):
         self.show_picked(Picked())
 
     def _lay_out(self) -> None:
-        nothing = QLabel("Choose a layer or a connection to edit it")
-        nothing.setWordWrap(True)
-        nothing.setAlignment(Qt.AlignmentFlag.AlignTop)
+        nothing = QWidget()
+        column = QVBoxLayout(nothing)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.hint = words("dim")
+        column.addWidget(self.hint)
+        column.addLayout(self._conditions_form)
+        column.addStretch(1)
         layer = QWidget()
         form = QFormLayout(layer)
         form.setContentsMargins(0, 0, 0, 0)
@@ -109,6 +119,35 @@ class SelectionForm(QWidget):
                 self._counts_form.addRow(device, box)
         self.show_picked(self._picked)
 
+    def show_conditions(self, channels: Mapping[str, str]) -> None:
+        """The set-points that there are, with their units."""
+        if tuple(channels) != tuple(self.conditions):
+            while self._conditions_form.rowCount():
+                self._conditions_form.removeRow(0)
+            self.conditions = {}
+            for name, unit in channels.items():
+                field = QLineEdit()
+                field.setPlaceholderText("as the twins were recorded")
+                named(field, f"Set-point {name}", f"{unit and f'In {unit}. '}A number: held there. Low .. high: trained within. "
+                                                  "Empty: as the twins were recorded")  # fmt: skip
+                field.editingFinished.connect(lambda name=name: self._set_condition(name))
+                self.conditions[name] = field
+                self._conditions_form.addRow(f"{name}{unit and f' ({unit})'}", field)
+        self.hint.setText("Choose a layer or a connection to edit it." + (" Set-points:" if channels else ""))
+        for name, field in self.conditions.items():
+            if not field.hasFocus():
+                field.setText(condition_text(value_at(self._document.draft, ("conditions", name))))
+
+    def _set_condition(self, name: str) -> None:
+        text = self.conditions[name].text().strip()
+        try:
+            value = condition_of(text)
+        except ValueError:
+            self._document.refused.emit(f"{name}: {text!r} is neither a number nor low .. high")
+            return
+        if condition_text(value) != condition_text(value_at(self._document.draft, ("conditions", name))):
+            self._document.edit(f"set-point {name}", lambda one: set_value(one, ("conditions", name), value))
+
     def show_picked(self, what: Picked) -> None:
         """Show this, or nothing where it is not there any more."""
         draft = self._document.draft
@@ -133,7 +172,7 @@ class SelectionForm(QWidget):
             kind = "the input" if connection.source == INPUT else "any layer"
             self.shared.setText(f"Both hold for all that {connection.target} hears of {kind}. All weights are trained.")
         else:
-            self.title.setText("Nothing chosen")
+            self.title.setText("The whole network")
             self.stack.setCurrentIndex(0)
 
     def edit(self, what: Picked) -> None:
@@ -196,3 +235,24 @@ class SelectionForm(QWidget):
 
 def _connection(draft: NetworkDraft, what: Picked) -> Connection | None:
     return next((one for one in connections(draft) if (one.source, one.target) == (what.source, what.target)), None)
+
+
+def condition_of(text: str) -> float | dict[str, float] | None:
+    """ "0.1": held there; "-0.1 .. 0.1": trained within; "": not said. Raises ValueError for anything else."""
+    if not text:
+        return None
+    if ".." in text or "…" in text:
+        low, _, high = text.replace("…", "..").partition("..")
+        return {"low": float(low), "high": float(high)}
+    return float(text)
+
+
+def condition_text(value: Any) -> str:
+    """The same the other way round."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        if "low" in value:
+            return f"{value['low']:g} .. {value['high']:g}"
+        return f"{value.get('value', 0):g}"
+    return f"{value:g}"

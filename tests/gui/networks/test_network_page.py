@@ -15,7 +15,7 @@ from gui.panels.networks.graph_view import GraphView
 from gui.panels.networks.network_page import NetworkPage
 from gui.panels.networks.panel import NetworksPanel
 from gui.theme import THEMES
-from labctl.network_editing import add_layer, connections, nodes_of, set_twin
+from labctl.network_editing import add_layer, connections, nodes_of, set_twin, set_value, value_at
 from labctl.network_file import load_network_file
 
 WAIT_MS = 60_000
@@ -203,3 +203,19 @@ def test_it_is_drawn_in_light_and_dark(panel: NetworksPanel, page: NetworkPage) 
         QApplication.processEvents()
         shade = panel.network_page.graph.grab().toImage().pixelColor(5, 5).lightness()
         assert (shade < 100) == (name == "dark")
+
+
+def test_set_points_are_held_or_trained_as_typed(qtbot: QtBot, page: NetworkPage) -> None:
+    page._document.edit("hold", lambda one: set_value(one, ("conditions", "leaky_bias"), 0.25))
+    field = page.form.conditions["leaky_bias"]
+    assert field.text() == "0.25"
+    for typed, stored in (("-0.1 .. 0.1", {"low": -0.1, "high": 0.1}), ("0.5", 0.5)):
+        field.clear()
+        qtbot.keyClicks(field, typed)
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+        assert value_at(page._document.draft, ("conditions", "leaky_bias")) == stored
+    field.clear()
+    qtbot.keyClicks(field, "warm")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert "neither a number nor low .. high" in page.state.text()
+    assert value_at(page._document.draft, ("conditions", "leaky_bias")) == 0.5
