@@ -268,9 +268,15 @@ class Recordings:
         return [name for name in names if name in self._outputs and name not in driven]
 
     def _confirm_conditions(self, plan: Plan) -> None:
-        """A pause may have been long: what the header says of the conditions must still be so. Raises InstrumentFault."""
+        """A pause may have been long: the conditions must still be what the header says, and the drives on.
+
+        Raises InstrumentFault where somebody, or another program, changed them meanwhile.
+        """
         for name in self._held_outputs(plan):
             self._outputs[name].confirm("after the pause")
+        off = [one.name for one in plan.drive_channels if not self._outputs[one.name].set_point.enabled()]
+        if off:
+            raise InstrumentFault(f"{', '.join(off)}: switched off during the pause; record anew")
 
     def _old_errors(self, plan: Plan) -> list[str]:
         """Errors that the instruments kept from earlier: this recording is not to blame, but they are not dropped."""

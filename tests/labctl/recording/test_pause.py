@@ -16,7 +16,7 @@ from labctl.campaign import Campaign, Journal, run
 from labctl.campaigns.record_designed import record_designed
 from labctl.campaigns.record_frames import record_frames
 from labctl.design_options import RandomSteps
-from labctl.errors import MadeSafe, Stopped
+from labctl.errors import InstrumentFault, MadeSafe, Stopped
 from labctl.events import Acquired, Event, Figures, FrameTaken, Paused, Resumed, Sampled
 from labctl.pausing import AS_THEY_WERE, PauseFile
 from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
@@ -104,6 +104,21 @@ def test_making_safe_during_a_pause_ends_the_recording(demo: Path, tmp_path: Pat
         pauser = Pauser(bench.make_safe)
         with pytest.raises(MadeSafe):
             run(recorded(bench, tmp_path), on_event=pauser, pause=pauser.pause)
+
+
+def test_what_somebody_else_switches_off_during_a_pause_ends_the_recording(demo: Path, tmp_path: Path) -> None:
+    """`labctl safe` in another terminal, say: this process knows nothing of it."""
+
+    def elsewhere() -> None:
+        with Bench.open_for_safety(demo) as other:
+            told = {one.channel: one.ok for one in other.make_safe().channels}
+        assert told["leaky_drive"]  # a serial port can be opened once only, so the others are none of its business
+
+    with Bench.open(demo) as bench:
+        pauser = Pauser(elsewhere)
+        with pytest.raises(InstrumentFault, match="switched off during the pause"):
+            run(recorded(bench, tmp_path), on_event=pauser, pause=pauser.pause)
+    assert not open_recording(tmp_path / "leaky-random-steps.h5").complete
 
 
 def test_a_film_rests_between_two_trials(tmp_path: Path) -> None:
