@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
@@ -58,12 +58,14 @@ class BrowserPage(QWidget):
         self._lay_out()
         self.filters.changed.connect(self.refresh)
         self.view.selectionModel().currentRowChanged.connect(lambda *_: self._choose())
-        self.view.doubleClicked.connect(self._open)
-        self.view.activated.connect(self._open)
+        self.view.doubleClicked.connect(lambda _: self.file.open())
         self.file.went.connect(self.go_to)
         self.file.job_asked.connect(self.job_asked)
         desk.files_changed.connect(self._changed)
         desk.runs_folder_changed.connect(lambda _: self._changed())
+        enter = QShortcut(QKeySequence(Qt.Key.Key_Return), self.view)
+        enter.setContext(Qt.ShortcutContext.WidgetShortcut)
+        enter.activated.connect(self.file.open)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         find.activated.connect(self.filters.search.setFocus)
@@ -209,6 +211,3 @@ class BrowserPage(QWidget):
         order = Qt.SortOrder.DescendingOrder if self._sorting[1] else Qt.SortOrder.AscendingOrder
         self.view.horizontalHeader().setSortIndicator(column, order)
         self.refresh()
-
-    def _open(self, _: QModelIndex) -> None:
-        self.file.open()

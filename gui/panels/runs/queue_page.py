@@ -99,9 +99,14 @@ class QueuePage(QWidget):
             "How many jobs without a bench run at a time, each in its own process",
         )
         self.workers.valueChanged.connect(self._set_workers)
-        for keys, act in (("Alt+Up", self.up_button), ("Alt+Down", self.down_button), ("Del", self.remove_button)):
-            shortcut = QShortcut(QKeySequence(keys), self.view)
-            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
+        anywhere, there = Qt.ShortcutContext.WidgetWithChildrenShortcut, Qt.ShortcutContext.WidgetShortcut
+        for keys, act, owner, context in (
+            ("Alt+Up", self.up_button, self, anywhere),
+            ("Alt+Down", self.down_button, self, anywhere),
+            ("Del", self.remove_button, self.view, there),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), owner)
+            shortcut.setContext(context)
             shortcut.activated.connect(act.click)
 
     def _lay_out(self) -> None:
