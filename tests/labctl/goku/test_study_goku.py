@@ -17,6 +17,7 @@ from labctl.goku_channels import Wishes
 from labctl.goku_equation import EquationSource
 from labctl.goku_example import ExampleDesign, simulated_traces, write_simulated
 from labctl.goku_model import load_goku_model
+from labctl.goku_residuals import autocorrelation, density, standard_normal
 from labctl.goku_study import GokuStudy, correlation_of, open_study
 from labctl.goku_traces import read_measured
 from twins.goku.amortised.settings import AmortisedSettings
@@ -119,3 +120,34 @@ def test_the_command_says_what_the_data_tell(model: Path, traces: Path, capsys: 
     assert main(["goku", "identifiability", str(model), str(traces), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)["identifiability"]
     assert [one["parameters"][0]["verdict"] for one in told] == ["learned"] * 4
+
+
+def test_the_command_studies_and_says_that_it_was_simulated(
+    equation: Path, example: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def small(*arguments: object, **options: object) -> object:
+        return study_goku(*arguments, **{**options, "amortised": SMALL})  # type: ignore[arg-type]
+
+    monkeypatch.setattr("labctl.campaigns.study_goku.study_goku", small)
+    out = tmp_path / "out"
+    told = main(["goku", "study", str(example), "--system", str(equation), "--out", str(out), "--seconds", "1"])
+    said = capsys.readouterr().out
+    assert told == 0
+    assert said.startswith("SIMULATED") and str(out / "goku.study.h5") in said
+    assert open_study(out / "goku.study.h5").stage == "inferred"
+
+
+def test_residuals_of_white_noise_look_as_they_should() -> None:
+    residuals = np.random.default_rng(0).standard_normal(4000)
+    residuals[::7] = np.nan
+    values, heights = density(residuals)
+    assert np.abs(heights - standard_normal(values)).max() < 0.06
+    lags, memory = autocorrelation(residuals)
+    assert lags[0] == 1.0 and np.abs(memory).max() < 0.08
+
+
+def test_residuals_that_follow_each_other_are_seen() -> None:
+    slow = np.repeat(np.random.default_rng(0).standard_normal(200), 10)
+    assert autocorrelation(slow)[1][0] > 0.8
+    assert np.isnan(autocorrelation(np.full(20, np.nan))[1]).all()
+    assert density(np.full(5, np.nan))[1].sum() == 0.0
