@@ -21,9 +21,12 @@ class LimitMark:
 
 
 def mark_of(channel: Channel, value: float) -> LimitMark | None:
-    """None where there is nothing to say: well within, or no limits known."""
+    """None where there is nothing to say: well within, at rest or at the safe value, or no limits known."""
     low, high = channel.limits
     if math.isinf(low) or math.isinf(high) or math.isnan(value):
+        return None
+    at_rest = (channel.rest, *((channel.safe.value,) if channel.safe else ()))
+    if channel.is_output and any(abs(value - level) <= channel.tolerance for level in at_rest):
         return None
     upper = abs(high - value) <= abs(value - low)
     limit, side, sign = (high, "upper", "▲") if upper else (low, "lower", "▼")

@@ -20,7 +20,7 @@ from labctl.station_checks import meaningless_for
 from labctl.station_schema import ChannelTable, DeviceTable, InstrumentTable, StationTable
 from labctl.toml_text import value_text
 
-Kind = Literal["text", "choice", "suggested", "number", "whole", "yes_no", "pair", "names", "toml"]
+Kind = Literal["text", "choice", "suggested", "number", "whole", "yes_no", "pair", "names", "toml", "table"]
 
 _TABLES: dict[str, type[BaseModel]] = {
     "station": StationTable,
@@ -139,7 +139,7 @@ def _kind(name: str, hint: Any) -> tuple[Kind, tuple[str, ...], type[BaseModel] 
         return "names", (), None
     if typing.get_origin(hint) is tuple and len(typing.get_args(hint)) == 2:
         return "pair", (), None
-    return "toml", (), None
+    return ("table" if typing.get_origin(hint) is dict else "toml"), (), None
 
 
 def _bare(hint: Any) -> Any:

@@ -25,6 +25,17 @@ def toml_text(tables: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def dotted_lines(table: Mapping[str, Any]) -> str:
+    """A table with everything in it as lines `part.key = value`, for a field of several lines."""
+    lines = []
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            lines += [f"{key_text(key)}.{line}" for line in dotted_lines(value).splitlines()]
+        else:
+            lines.append(f"{key_text(key)} = {value_text(value)}")
+    return "\n".join(lines)
+
+
 def _assignments(table: Mapping[str, Any]) -> str:
     return "".join(f"{key_text(key)} = {value_text(value)}\n" for key, value in table.items() if value is not None)
 

@@ -64,6 +64,7 @@ class EditPage(QWidget):
         self.tree.chosen.connect(lambda _: self._show_entry())
         self.form.edited.connect(self._edited)
         self.form.renamed.connect(self._renamed)
+        self.form.half_typed.connect(self._show_buttons)
         self.editor.changed.connect(self._show)
         desk.remember(self.middle, "station/edit")
         self._show()
@@ -265,7 +266,8 @@ class EditPage(QWidget):
         nothing = "" if editor.there else "No station file is being edited: open or begin one"
         entry = "" if len(self.tree.where) == 2 else "Choose an instrument, channel or device in the tree first"
         wrong = f"{len(editor.problems)} problem{'s' if len(editor.problems) != 1 else ''} first: see the marked fields"
-        saving = why or nothing or (wrong if editor.problems else "")
+        half = f"{self.form.unfinished}: its lines cannot be taken yet" if self.form.unfinished else ""
+        saving = why or nothing or (wrong if editor.problems else "") or half
         same = "" if editor.dirty else "Nothing has changed"
         new = "Save it first: this station has no file yet" if editor.path is None else ""
         self.form.allow_editing(not why)

@@ -22,6 +22,7 @@ class EntryForm(QScrollArea):
 
     edited = Signal(str, object)
     renamed = Signal(str)
+    half_typed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,6 +67,11 @@ class EntryForm(QScrollArea):
             self._build(keep=not another, problems=problems)
         self._show_values(entry)
         self._show_problems(problems)
+
+    @property
+    def unfinished(self) -> str:
+        """The field whose lines cannot be taken yet; "" for none."""
+        return next((key for key, one in self.editors.items() if one.unfinished), "")
 
     def allow_editing(self, allowed: bool) -> None:
         """Whether the fields take anything."""
@@ -136,6 +142,7 @@ class EntryForm(QScrollArea):
     def _editor(self, field: FormField) -> FieldEditor:
         editor = FieldEditor(field, self._names)
         editor.edited.connect(lambda value: self.edited.emit(field.key, value))
+        editor.half_typed.connect(self.half_typed)
         return editor
 
     def _names(self, section: str) -> list[str]:

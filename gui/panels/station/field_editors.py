@@ -7,17 +7,55 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QEvent, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence, QStandardItem, QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtGui import QFontDatabase, QKeyEvent, QKeySequence, QStandardItem, QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named, words
 from gui.widgets.number_field import BAD
 from labctl.station_form import FormField
-from labctl.toml_text import value_text
+from labctl.toml_text import dotted_lines, value_text
 
 GONE = object()
 """What `edited` carries where a field was emptied."""
 NOT_GIVEN = "(not given)"
+MOST_LINES = 9
+
+
+def _is_undo(event: QEvent) -> bool:
+    keys = QKeySequence.StandardKey
+    if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+        return False
+    return event.matches(keys.Undo) or event.matches(keys.Redo)
+
+
+class Lines(QPlainTextEdit):
+    """Several lines, as high as its text, within reason; Ctrl+Z is the window's, as for `Line`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.setTabChangesFocus(True)
+        self.setUndoRedoEnabled(False)
+        self._fit()
+        self.textChanged.connect(self._fit)
+
+    def show_text(self, text: str) -> None:
+        """Show a text, unless it is there already: the cursor stays then."""
+        if self.toPlainText() != text:
+            self.setPlainText(text)
+        self._fit()
+
+    def event(self, event: QEvent) -> bool:
+        """Keys that would be its own undo are the window's."""
+        if _is_undo(event):
+            event.ignore()
+            return False
+        return super().event(event)
+
+    def _fit(self) -> None:
+        lines = min(max(2, self.document().blockCount() + 1), MOST_LINES)
+        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + 10)
 
 
 class Line(QLineEdit):
@@ -25,9 +63,7 @@ class Line(QLineEdit):
 
     def event(self, event: QEvent) -> bool:
         """Keys that would be a line's own undo are the window's."""
-        keys = QKeySequence.StandardKey
-        asked = event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent)
-        if asked and (event.matches(keys.Undo) or event.matches(keys.Redo)):  # type: ignore[attr-defined]
+        if _is_undo(event):
             event.ignore()
             return False
         return super().event(event)
@@ -37,13 +73,16 @@ class FieldEditor(QWidget):
     """`edited` carries the new value, or GONE; `show_value` shows one without telling of it."""
 
     edited = Signal(object)
+    half_typed = Signal()
 
     def __init__(self, field: FormField, names: Callable[[str], Sequence[str]]) -> None:
         super().__init__()
         self.field = field
         self._names = names
         self._shown: Any = GONE
-        self.inputs: list[QLineEdit | QComboBox] = []
+        self.inputs: list[QLineEdit | QComboBox | Lines] = []
+        self.unfinished = ""
+        """Why what stands in a field of several lines is not taken yet."""
         self.trouble = words("trouble")
         self.trouble.setAccessibleName(f"What is wrong with {field.key}")
         self.trouble.hide()
@@ -74,6 +113,7 @@ class FieldEditor(QWidget):
 
     def show_trouble(self, trouble: str) -> None:
         """Show what is wrong beneath the field; "" for nothing."""
+        trouble = self.unfinished or trouble
         told = "\n".join(part for part in (trouble, self.field.told, self._default()) if part)
         for one in self.inputs:
             named(one, self.field.key, told)
@@ -108,6 +148,13 @@ class FieldEditor(QWidget):
             self.inputs.append(box)
             row.addWidget(box, 1)
             self._fill_choices(None)
+            return
+        if kind == "table":
+            lines = Lines()
+            lines.setPlaceholderText("a line each, as in the file: key = value")
+            lines.textChanged.connect(self._typed)
+            self.inputs.append(lines)
+            row.addWidget(lines, 1)
             return
         for number in range(2 if kind == "pair" else 1):
             line = Line()
@@ -160,6 +207,10 @@ class FieldEditor(QWidget):
                 _set_text(line, _written(two[number]) if number < len(two) and two[number] != "" else "")
             return
         box = self.inputs[0]
+        if isinstance(box, Lines):
+            self.unfinished = ""
+            box.show_text(dotted_lines(value) if isinstance(value, dict) else "" if not given else value_text(value))
+            return
         if self.field.kind in ("choice", "yes_no"):
             shown = value_text(value) if isinstance(value, bool) else str(value)
             self._fill_choices(shown if given else None)
@@ -178,7 +229,14 @@ class FieldEditor(QWidget):
         _set_text(box, text)
 
     def _typed(self) -> None:
-        self._shown = self._read()
+        try:
+            self._shown = self._read()
+        except tomllib.TOMLDecodeError as error:
+            self.unfinished = f"not taken yet: {error}"
+            self.show_trouble("")
+            self.half_typed.emit()
+            return
+        self.unfinished = ""
         self.edited.emit(self._shown)
 
     def _activated(self, box: QComboBox) -> None:
@@ -192,6 +250,8 @@ class FieldEditor(QWidget):
 
     def _read(self) -> Any:  # noqa: PLR0911 - one return for each kind of field
         kind, text = self.field.kind, _text(self.inputs[0]).strip()
+        if kind == "table":
+            return tomllib.loads(text) or GONE
         if kind == "pair":
             two = [_text(one).strip() for one in self.inputs]
             return GONE if not any(two) else [_number(one) for one in two]
@@ -244,12 +304,15 @@ def _as_text(text: str) -> str:
     return str(read)
 
 
-def _text(one: QLineEdit | QComboBox) -> str:
+def _text(one: QLineEdit | QComboBox | Lines) -> str:
+    if isinstance(one, Lines):
+        return one.toPlainText()
     return one.text() if isinstance(one, QLineEdit) else one.currentText()
 
 
-def _set_text(one: QLineEdit | QComboBox, text: str) -> None:
+def _set_text(one: QLineEdit | QComboBox | Lines, text: str) -> None:
     if isinstance(one, QLineEdit):
         one.setText(text)
-    else:
+        one.setCursorPosition(0)
+    elif isinstance(one, QComboBox):
         one.setEditText(text)

@@ -19,7 +19,7 @@ from labctl.safety import SafeReport
 
 FIRST_DRAWN = 4
 """So many channels are drawn at first."""
-WIDTHS = {0: 152, 1: 68, 2: 92, 3: 96, 4: 78, 5: 74}
+WIDTHS = {0: 152, 1: 68, 2: 108, 3: 96, 4: 78, 5: 74}
 
 
 class LivePage(QSplitter):

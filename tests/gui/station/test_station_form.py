@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit
+from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from gui.controller import State
@@ -17,6 +17,7 @@ from gui.panels.station.panel import StationPanel
 from gui.widgets.script_window import ScriptWindow
 from labctl.calls import BENCH, FOLDER, call
 from labctl.job import Job
+from labctl.simulation import bundled_station
 from labctl.station import load_station
 
 WAIT_MS = 60_000
@@ -153,6 +154,38 @@ def test_a_kind_that_is_chosen_brings_its_fields_and_says_what_is_left_over(qtbo
     assert page.editor.draft.value("channels.duffing_bias.kind") == "sense"
     assert "range" in page.form.editors
     assert "has no limits" in page.form.editors["limits"].trouble.text()
+
+
+def test_a_table_is_edited_as_lines_and_keeps_its_layout(qtbot: QtBot, show: Opened, tmp_path: Path) -> None:
+    path = tmp_path / "cell.toml"
+    path.write_text(bundled_station("reaction_cell"), encoding="utf-8")
+    window = show()
+    panel = window.show_panel("station")
+    assert isinstance(panel, StationPanel)
+    panel.edit.open_file(path)
+    page = page_of(qtbot, window)
+    qtbot.waitUntil(lambda: page.editor.there, timeout=WAIT_MS)
+    go_to(qtbot, page, "instruments", "pump")
+    lines = page.form.editors["scpi"].inputs[0]
+    assert isinstance(lines, QPlainTextEdit)
+    assert lines.toPlainText().splitlines()[0] == 'describe.feed_rate = "PUMP1:RATE?"'
+    lines.setFocus()
+    qtbot.keyClick(lines, Qt.Key.Key_End, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(lines, Qt.Key.Key_Return)
+    qtbot.keyClicks(lines, "error = ")
+    assert "not taken yet" in page.form.editors["scpi"].trouble.text()
+    assert "cannot be taken yet" in page.save_button.toolTip()
+    qtbot.keyClicks(lines, '"SYST:ERR?"')
+    assert not page.form.editors["scpi"].trouble.isVisible()
+    changed = [
+        line for line in page.difference.toPlainText().splitlines() if line[:1] in "+-" and line[1:2] not in "+-"
+    ]
+    assert changed == ['+error = "SYST:ERR?"']
+    window.activateWindow()
+    for _ in range(30):
+        qtbot.keyClick(lines, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not page.editor.dirty
+    assert "error" not in lines.toPlainText()
 
 
 def test_the_changes_can_be_shown_as_a_script(qtbot: QtBot, opened: Opened) -> None:
