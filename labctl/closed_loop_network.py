@@ -15,7 +15,7 @@ from labctl.bench.closed_loop import TIMING_NOTE
 from labctl.bench.loop_rate import LoopRate
 from labctl.bench.plan import rate_per_s
 from labctl.campaign import Campaign, Step
-from labctl.campaigns.record import BlockLayout, record_blocks
+from labctl.campaigns.record import BlockLayout, counts_of_next, record_blocks
 from labctl.errors import DeploymentError, ExcitationError
 from labctl.events import Reported
 from labctl.network_bench import NetworkPlay, check_wiring
@@ -100,6 +100,7 @@ def play_live(
     recording = yield from record_blocks(
         blocks,
         BlockLayout(nodes.drive_names, nodes.response_names, n_trials, n_samples, wiring.dt_s),
+        counts=counts_of_next(bench),
         path=path,
         key=f"{key}/closed-loop",
         title=f"{title}: {wiring.n_nodes} nodes live at once",

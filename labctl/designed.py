@@ -138,13 +138,19 @@ def _check_counts(design: Design) -> None:
             "holds",
         ) and (not counts or min(counts) < 1):
             raise ExcitationError(f"{name} must be at least 1, not {value}")
-    values = asdict(design)
-    n_samples = values.get("n_samples", 1) * values.get("n_trials", 1)
-    if not isinstance(design, Characterise):
-        n_samples *= values.get("n_repeats", 1)
-    held_out = values.get("n_inputs", 0) * values.get("n_repeats", 1) * values.get("n_heldout_samples", 0)
-    if max(n_samples, held_out) > MOST_SAMPLES:
+    if samples_of(design) > MOST_SAMPLES:
         raise ExcitationError(
-            f"{max(n_samples, held_out):.3g} samples in one recording; the most is {MOST_SAMPLES:.3g}: take fewer trials, "
+            f"{samples_of(design):.3g} samples in one recording; the most is {MOST_SAMPLES:.3g}: take fewer trials, "
             "samples or repeats, and make several recordings"
         )
+
+
+def samples_of(design: Design) -> int:
+    """Samples of one channel in the longest recording of a design, preparations not counted; 0 where only a file knows."""
+    values = asdict(design)
+    if isinstance(design, FromFile):
+        return 0
+    n_samples = int(values["n_samples"] * values.get("n_trials", 1))
+    if not isinstance(design, Characterise):
+        return n_samples * int(values["n_repeats"])
+    return max(n_samples, design.n_inputs * design.n_repeats * design.n_heldout_samples)

@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.design_options import Design
-from labctl.designed import excitations_of
-from labctl.dry_run import DryRun, dry_run, planned
+from labctl.designed import excitations_of, samples_of
+from labctl.dry_run import STATION_ALONE, DryRun, dry_run, free_bytes, planned
 from labctl.errors import LabctlError
 from labctl.station import Station
 
 MOST_POINTS = 20_000
 """Of the trial shown; a longer one is shown from its beginning."""
 BINS = 40
+MOST_SAMPLES = 20_000_000
+"""Larger drives are not built for a look at them: a dry run does, when it is asked for."""
 MOST_TRIALS = 64
 """Trials from which the spectrum is averaged."""
 
@@ -53,6 +55,8 @@ class Preview:
     n_trials: int = 0
     time_s: Array = field(default_factory=lambda: np.zeros(0))
     drives: tuple[DrivePreview, ...] = ()
+    left_out: str = ""
+    """Why nothing was looked at; "" where it was."""
 
 
 def preview_of(
@@ -71,6 +75,11 @@ def preview_of(
 
     part: of the design, the first if there is none such. trial: the one shown; None for the first that would be refused, else 0.
     """
+    if samples_of(design) > MOST_SAMPLES:
+        nothing = DryRun(device, (), (), STATION_ALONE, free_bytes(folder))
+        return Preview(
+            nothing, left_out=f"{samples_of(design):.3g} samples are too many to be looked at while you type"
+        )
     dry = dry_run(station, device, design, seed=seed, folder=folder, name=name, conditions=conditions)
     try:
         made = excitations_of(station, device, design, seed=seed)

@@ -43,11 +43,11 @@ def record(
     blocks = bench.respond(excitation, store=path, label=key, seed=seed, provenance=provenance, max_play_s=max_play_s)
     drives, responses = excitation.channels, bench.response_channels(excitation.channels)
     layout = BlockLayout(drives, responses, excitation.n_trials, excitation.n_samples, excitation.dt_s)
-    counts = _fresh_counts(bench)
+    counts = counts_of_next(bench)
     return (yield from record_blocks(blocks, layout, path=path, key=key, title=title, counts=counts))
 
 
-def _fresh_counts(bench: Bench) -> Callable[[], Acquisition | None]:
+def counts_of_next(bench: Bench) -> Callable[[], Acquisition | None]:
     """What the bench counts of the recording that begins next; None until it has begun. A stand-in for a bench counts nothing."""
     before = getattr(bench, "acquisition", None)
 

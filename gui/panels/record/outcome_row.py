@@ -65,4 +65,5 @@ class OutcomeRow(QWidget):
             usable = bool(self.files) or one is self.script
             one.setEnabled(usable)
             one.setToolTip(self._tips[one] if usable else NONE_YET)
-        self.show()
+        if self.parentWidget() is not None:  # else it would be a window of its own for a moment
+            self.show()

@@ -93,7 +93,10 @@ class PreviewPage(QWidget):
         for widget in (self.part, self.trial):
             widget.blockSignals(False)
         self._count.setText(f"of {preview.n_trials}" if preview.n_trials else "")
-        self.show_dry_run(preview.dry)
+        if preview.left_out:
+            self._say(f"… {preview.left_out}. Dry run looks at all of it", "good")
+        else:
+            self.show_dry_run(preview.dry)
         self._draw()
 
     def show_dry_run(self, found: DryRun) -> None:

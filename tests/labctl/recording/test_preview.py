@@ -58,3 +58,9 @@ def test_options_that_make_no_drive_are_told_and_nothing_is_drawn(station: Stati
     found = preview_of(station, "leaky", Chirp(end_Hz=1e9), seed=1, folder=tmp_path)
     assert found.drives == ()
     assert not found.dry.ok
+
+
+def test_a_drive_too_large_to_be_looked_at_is_not_built_and_that_is_said(station: Station, tmp_path: Path) -> None:
+    found = preview_of(station, "leaky", RandomSteps(n_trials=10**5, n_samples=1000), seed=1, folder=tmp_path)
+    assert "too many" in found.left_out
+    assert found.drives == ()
