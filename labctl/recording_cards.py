@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,27 +80,41 @@ def recordings_below(
     return sorted(found, key=_when, reverse=True)
 
 
-def heldout_for(training: Sequence[RecordingCard], cards: Sequence[RecordingCard]) -> RecordingCard | None:
-    """The recording to judge a twin of `training` on: named as its counterpart beside it (leaky-heldout.h5 beside
-    leaky-training.h5), else one named so in the same folder, else None."""
+def heldout_for(training: Sequence[RecordingCard], cards: Sequence[RecordingCard]) -> list[RecordingCard]:
+    """The recordings to judge a twin of `training` on: named as its counterpart beside it (leaky-heldout.h5 beside
+    leaky-training.h5, with all its rounds where there are several), else one named so in the same folder, else none."""
     if not training:
-        return None
+        return []
     first = training[0]
     taken = {card.path for card in training}
-    fitting = [
+    named = [
         card
         for card in cards
-        if card.path not in taken and not card.problem and card.alike(first) and card.path.parent == first.path.parent
+        if card.path not in taken
+        and card.for_judging
+        and not card.problem
+        and card.alike(first)
+        and card.path.parent == first.path.parent
     ]
-    counterparts = {first.path.stem.replace("training", word) for word in HELD_OUT_WORDS}
-    named = [card for card in fitting if card.for_judging]
-    return next((card for card in named if card.path.stem in counterparts), next(iter(named), None))
+    counterparts = {_series(first).replace("training", word) for word in HELD_OUT_WORDS}
+    found = next((card for card in named if _series(card) in counterparts), next(iter(named), None))
+    return [] if found is None else [card for card in named if _series(card) == _series(found)]
 
 
-def newest_training(cards: Sequence[RecordingCard]) -> RecordingCard | None:
-    """The newest recording to learn from: complete, and not one that was recorded to judge on."""
+def newest_training(cards: Sequence[RecordingCard]) -> list[RecordingCard]:
+    """The newest recording to learn from: complete, and not one that was recorded to judge on; with all its rounds, where
+    it was recorded in several (leaky-training-00.h5, leaky-training-01.h5 ...)."""
     usable = [card for card in cards if not card.problem and not card.for_judging]
-    return next((card for card in usable if card.complete), next(iter(usable), None))
+    newest = next((card for card in usable if card.complete), next(iter(usable), None))
+    if newest is None:
+        return []
+    same = [card for card in usable if card.path.parent == newest.path.parent and card.alike(newest)]
+    return [card for card in same if _series(card) == _series(newest)]
+
+
+def _series(card: RecordingCard) -> str:
+    """The name without the number of the round."""
+    return re.sub(r"-\d\d+$", "", card.path.stem)
 
 
 def _when(card: RecordingCard) -> tuple[str, int]:

@@ -71,6 +71,15 @@ class TwinCard:
         return self.problem or verdict_in_words(self.name, self.gates)
 
     @property
+    def in_short(self) -> str:
+        """The verdict in one line: how many gates failed, and which."""
+        if self.verdict != "failed":
+            told = {"passed": "passed its gates", "not judged": "was not judged on enough held-out data"}
+            return self.problem or f"{self.name} {told[self.verdict]}"
+        failed = [row.title for row in self.rows if row.verdict != "passed"]
+        return f"{self.name} failed {len(failed)} of {len(self.rows)} gates: {', '.join(failed)}"
+
+    @property
     def rows(self) -> list[GateRow]:
         """Its gates, for a table."""
         return gate_rows(self.gates)

@@ -40,17 +40,16 @@ class ImportPage(Page):
         named(self.time, "Time column", "Time stamps in seconds; without one, give the sampling rate")
         named(self.trial, "Trial column", "Equal values mark one trial; without one all rows are one")
         named(self.input, "Input column", "Equal values mark repeats of one drive; without one equal drives are found")
-        for combo in (self.drive, self.response):
-            combo.setEditable(True)
         tip = "Samples a second; needed where there is no time column"
         self.rate = NumberField("Sampling rate", tip, unit="Hz", low=1e-9, high=1e12, optional=True)
         tip = "From this row on the data are kept from the fit, to judge on; empty: all can be learned from"
         self.test_from = NumberField("Judge from row", tip, low=1, high=1e12, whole=True, optional=True)
         self.drive_unit, self.response_unit = QComboBox(), QComboBox()
         for combo, what in ((self.drive_unit, "drive"), (self.response_unit, "response")):
-            combo.setEditable(True)
             combo.addItems(["", "V", "mV", "A", "mA", "T", "mT"])
             named(combo, f"Unit of the {what}", "As text; nothing is converted")
+        for combo in (self.drive, self.response, self.drive_unit, self.response_unit):
+            _make_editable(combo)
         self.simulated = QCheckBox("The data were simulated, not measured")
         named(self.simulated, "Simulated data", "The twin will say so")
         self.told = words("hint")
@@ -174,6 +173,13 @@ class ImportPage(Page):
         column.addLayout(grid)
         column.addWidget(self.controls)
         column.addStretch(1)
+
+
+def _make_editable(combo: QComboBox) -> None:
+    combo.setEditable(True)
+    edit = combo.lineEdit()
+    if edit is not None:
+        named(edit, combo.accessibleName(), combo.toolTip())
 
 
 def _names(combo: QComboBox) -> list[str]:

@@ -91,11 +91,9 @@ class RecordingsModel(QAbstractItemModel):
 
     def _choose_by_itself(self) -> None:
         if not self._learn_chosen or not self._learn:
-            newest = newest_training(self.cards)
-            self._learn = {newest.path} if newest is not None else set()
+            self._learn = {card.path for card in newest_training(self.cards)}
         if not self._judge_chosen:
-            found = heldout_for(self.learned_from, self.cards)
-            self._judge = {found.path} if found is not None else set()
+            self._judge = {card.path for card in heldout_for(self.learned_from, self.cards)}
 
     # ---- the tree ---------------------------------------------------------------------------------------------------
 
@@ -173,8 +171,7 @@ class RecordingsModel(QAbstractItemModel):
         if index.column() == LEARN:
             self._learn_chosen = True
             if not self._judge_chosen:
-                found = heldout_for(self.learned_from, self.cards)
-                self._judge = {found.path} if found is not None else set()
+                self._judge = {card.path for card in heldout_for(self.learned_from, self.cards)}
         else:
             self._judge_chosen = True
         self._all_changed()

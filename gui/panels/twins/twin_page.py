@@ -75,7 +75,8 @@ class TwinPage(Page):
             self.title.setText("No twin yet: fit one, or choose one in the list on the left")
         else:
             mark = "SIMULATED recordings. " if twin.simulated else ""
-            self.title.setText(f"{SYMBOLS[twin.verdict]} {mark}{twin.in_words[:1].upper()}{twin.in_words[1:]}")
+            self.title.setText(f"{SYMBOLS[twin.verdict]} {mark}{twin.in_short}")
+            self.title.setToolTip(twin.in_words)
         self.gates.reset(twin.rows if twin is not None else ())
         self.origin.setText("" if twin is None else _origin(twin))
         if other:

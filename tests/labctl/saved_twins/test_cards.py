@@ -31,14 +31,24 @@ def test_the_newest_recording_to_learn_from_has_its_counterpart_to_judge_on(shel
         shutil.copy(path, tmp_path)
     recorded(tmp_path / "other-heldout.h5", n_inputs=3, n_repeats=3, seed=9, response="y")
     cards = recordings_below(tmp_path)
-    training = newest_training(cards)
-    assert training is not None
+    [training] = newest_training(cards)
     assert training.path.name == "box-training.h5"
-    judged = heldout_for([training], cards)
-    assert judged is not None
+    [judged] = heldout_for([training], cards)
     assert judged.path.name == "box-heldout.h5"  # the newer one is of another device
-    assert heldout_for([training], [training]) is None
-    assert heldout_for([], cards) is None
+    assert heldout_for([training], [training]) == []
+    assert heldout_for([], cards) == []
+
+
+def test_what_was_recorded_in_rounds_belongs_together(recorded, tmp_path: Path) -> None:
+    for number in range(3):
+        recorded(tmp_path / "s" / f"box-training-{number:02d}.h5", n_inputs=3, seed=2 * number)
+        recorded(tmp_path / "s" / f"box-heldout-{number:02d}.h5", n_inputs=3, seed=2 * number + 1)
+    cards = recordings_below(tmp_path)
+    training = newest_training(cards)
+    assert [card.path.stem for card in training] == ["box-training-02", "box-training-01", "box-training-00"]
+    assert [card.path.stem for card in heldout_for(training, cards)] == [
+        "box-heldout-02", "box-heldout-01", "box-heldout-00",
+    ]  # fmt: skip
 
 
 def test_damaged_and_foreign_files_are_told_apart(shelf, tmp_path: Path) -> None:
@@ -53,7 +63,7 @@ def test_damaged_and_foreign_files_are_told_apart(shelf, tmp_path: Path) -> None
         "notes.txt": True,
         "gone.h5": True,
     }
-    assert newest_training(cards) is None
+    assert newest_training(cards) == []
 
 
 def test_cards_of_files_that_did_not_change_are_kept(shelf) -> None:
@@ -69,6 +79,7 @@ def test_a_twin_s_card_has_its_verdict_its_figures_and_where_it_comes_from(shelf
     assert (card.device, card.drives, card.responses) == ("box", ("u",), ("x",))
     assert card.verdict in ("passed", "failed")
     assert card.passed == (card.verdict == "passed")
+    assert card.in_short.startswith(f"box {card.verdict}")
     assert card.judged_on == (shelf.heldout,)
     assert card.fitted_to == (shelf.training,)
     assert card.report is not None
