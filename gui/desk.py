@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QSplitter,
     QWidget,
 )
+from shiboken6 import isValid
 
 from gui.bridge import Bridge, Ended, Frame
 from gui.controller import Controller, State
@@ -68,6 +69,7 @@ class Desk(QObject):
         self.works: list[Work] = []
         self.queue = WorkQueue(self.bridge, self.works, runs_folder, self)
         self.simulated: dict[str, str] = {}
+        self._parting = False
         self._runs_folder = runs_folder
         self._on_bench: Work | None = None
         self._keep: list[Callable[[], None]] = []
@@ -155,6 +157,12 @@ class Desk(QObject):
             if not work.over:
                 work.stop()
 
+    def part(self) -> None:
+        """The window is closing: stop what runs, let nothing begin; what waits stays in the queue's file."""
+        self._parting = True
+        for work in self.busy_works:
+            work.stop()
+
     def stop_bench_works(self) -> None:
         """Stop what uses the bench and what waits for it: nothing may begin there after the outputs were made safe."""
         for work in sorted(self.works, key=lambda work: work.state is not WorkState.WAITING):
@@ -241,12 +249,14 @@ class Desk(QObject):
         self.queue.close()
 
     def _store(self, widget: QWidget, key: str) -> None:
-        if self.settings is not None:
+        if self.settings is not None and isValid(widget):  # a panel may have thrown it away
             self.settings.setValue(f"fields/{key}", _value(widget))
 
     # ---- lanes -----------------------------------------------------------------------------------------------------
 
     def _begin_next(self) -> None:
+        if self._parting:
+            return
         for work in self.queue.due():
             if work.state is not WorkState.WAITING:
                 continue  # begun meanwhile, in answer to what the one before it told
@@ -259,7 +269,7 @@ class Desk(QObject):
 
     def _begin_on_bench(self) -> None:
         waiting = [work for work in self.queue.due() if work.job.needs_bench]
-        if not waiting or self._on_bench is not None or self.controller.state is not State.READY:
+        if self._parting or not waiting or self._on_bench is not None or self.controller.state is not State.READY:
             return
         work = waiting[0]
         job = work.job

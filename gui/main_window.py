@@ -279,7 +279,10 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Make the outputs safe first; the window closes when they were read back and no work is left."""
         if self.parting.may_close:
-            self._keep()
+            try:
+                self._keep()
+            except Exception as error:  # noqa: BLE001 - whatever cannot be kept: the window closes, and says so in the log
+                self.log.error(f"What was arranged could not be kept: {error}")
             self.logbook.close()
             event.accept()
             self.closed.emit()

@@ -37,7 +37,7 @@ class Parting(QObject):
         window = self._window
         if self._began_s is None:
             self._began_s = time.monotonic()
-            window.desk.stop_all()
+            window.desk.part()
             window.controller.part()
         elif window.controller.state is State.PARTED:
             QTimer.singleShot(0, self.leave)  # Qt does not close a window again from within its closeEvent

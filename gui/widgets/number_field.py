@@ -39,7 +39,8 @@ class NumberField(QWidget):
         self.edit = QLineEdit()
         named(self.edit, name, self._told())
         self.unit_label = QLabel(unit)
-        self.unit_label.setVisible(bool(unit))
+        if not unit:
+            self.unit_label.hide()  # never show(): without a parent yet, it would be a window of its own for a moment
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.edit, 1)

@@ -46,9 +46,12 @@ def window(
     made.show()
     made.stations.open(write_demo_station(simulation, folder / "station.toml"))
     wait(lambda: made.controller.state is State.READY)
+    made.activateWindow()
+    wait(made.isActiveWindow)
     for entry in made.entries:
         made.show_panel(entry.key)
         QApplication.processEvents()
+        assert made.isActiveWindow(), f"{entry.title} showed a window of its own while it was made"
     yield made
     made.close()
     wait(lambda: made.parting.may_close)

@@ -214,6 +214,20 @@ def test_closing_during_a_run_leaves_the_outputs_safe_and_says_what_was_read_bac
     assert not window.isVisible()
 
 
+def test_closing_leaves_what_waits_in_the_queue_for_the_next_start(
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench
+) -> None:
+    window = opened()
+    running = start(qtbot, window, "endless")
+    waiting = window.desk.start(Job("later", call("campaigns:endless", BENCH, FOLDER, 1), window.desk.new_folder("b")))
+    with qtbot.waitSignal(window.closed, timeout=WAIT_MS):
+        window.close()
+    assert running.state is WorkState.STOPPED
+    assert waiting.state is WorkState.WAITING
+    assert not waiting.job.folder.exists()
+    assert_outputs_off(simulation)
+
+
 def test_closing_ends_the_worker_processes_too(qtbot: QtBot, show: Show, tmp_path: Path) -> None:
     window = show()
     source = call("labctl.nca_pde:PdeSource", pde="heat", size=(32, 32), n_trials=1, n_frames=10**5)
