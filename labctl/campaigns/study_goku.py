@@ -127,6 +127,7 @@ def compared_goku(
     """`compare_goku`, its outcome as plain data: verdict, and a row each candidate, the best first. Page: comparison.html."""
     page = folder / "comparison.html"
     found = yield from compare_goku(candidates, measured, seed=seed, share=share, page=page)
+    yield Progress("goku/compare", 1.0, 1.0, found.comparison.verdict)
     rows = [
         {
             "equation": one.name,

@@ -32,6 +32,7 @@ class CompareView(QWidget):
         super().__init__()
         self._desk = desk
         self._known: tuple[EquationTold, ...] = ()
+        self._called = called
         self._source, self._measured, self._wishes, self._seed = source, measured, wishes, seed
         self.candidates = QStandardItemModel()
         self.list = QListView()
@@ -111,7 +112,7 @@ class CompareView(QWidget):
         chosen: dict[str, Any] = {}
         for name in names:
             if name == THIS:
-                chosen[name] = (self._source(), wishes)
+                chosen[f"{self._called()} (step 1)"] = (self._source(), wishes)
             else:
                 told = next(one for one in self._known if one.name == name)
                 chosen[name] = (call("labctl.goku_equation:equation_named", name), wishes_for(told, wishes))
@@ -133,7 +134,7 @@ class CompareView(QWidget):
             return
         outcome: Mapping[str, Any] = ended.result
         simulated = "SIMULATED traces. " if outcome["simulated"] else ""
-        self.words.setText(f"{simulated}{outcome['verdict']}")
+        self.words.setText(f"{simulated}{outcome['verdict']}.")
         self.rows.reset(outcome["rows"])
 
 

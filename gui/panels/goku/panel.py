@@ -67,6 +67,7 @@ class GokuPanel(Panel):
         )
         self.compare = CompareView(
             desk,
+            called=lambda: self.system.told.name if self.system.told else "",
             source=self.system.source,
             measured=self.traces.measured,
             wishes=self.traces.wishes,

@@ -36,6 +36,7 @@ from labctl.goku_traces import FileTold, TracesTold, look_at, traces_told
 
 KINDS = "Traces (*.h5 *.hdf5 *.nc *.csv *.txt *.dat *.mat);;All files (*)"
 READ_MS = 150
+_SCROLL_BAR = 24
 NONE_YET = "no traces yet: add files, record some, or press Example"
 
 
@@ -92,6 +93,7 @@ class TracesPage(QWidget):
             area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             area.setFrameShape(QScrollArea.Shape.NoFrame)
             area.setWidget(page)
+            area.setMinimumWidth(page.minimumSizeHint().width() + _SCROLL_BAR)
             self.sources.addTab(area, name)
         whole = QSplitter()
         whole.addWidget(self.sources)
