@@ -44,7 +44,6 @@ def optimise_into(
     Leaves the network in `folder` (see labctl.campaigns.network_files) and returns what is promised, as plain data.
     Raises NetworkFileError, CampaignError or UsageError before anything is trained.
     """
-    state = unfinished(folder, resume=resume)
     bench = None if station is None else load_station(station)
     description = _described(network, text, task)
     if description is not None:
@@ -57,6 +56,7 @@ def optimise_into(
     allowed = allowed_ranges(given.twins, bench, ranges or {}, options=wanted.plan.device_options)
     for told in jump_warnings(wanted.plan, bench, ranges=allowed) if bench else ():
         yield Warned(key, told)
+    state = unfinished(folder, resume=resume)
     optimised = yield from optimise_network(
         given.twins,
         wanted.plan,

@@ -63,7 +63,6 @@ def run_optimise(options: argparse.Namespace) -> int:
 
     if (options.network is None) == (options.task is None):
         raise UsageError("give either NETWORK.toml, the file that describes the network, or --task NAME")
-    unfinished(options.out, resume=options.resume)
     twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
     campaign = optimise_into(
         options.out,

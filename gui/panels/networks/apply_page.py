@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QSpinBox,
     QSplitter,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -29,6 +30,7 @@ from gui.panels.networks.tables import ApplyModel
 from gui.panels.networks.traces_view import TracesView
 from gui.panels.tables import table
 from gui.panels.widgets import button, named, words
+from gui.plots.drive_response import DriveResponsePlot
 from gui.theme import Theme
 from gui.widgets.job_controls import JobControls
 from gui.widgets.path_choice import PathChoice
@@ -89,6 +91,8 @@ class ApplyPage(QWidget):
         self.results = PromiseModel(self)
         self.results_view = table(self.results, name="Promised beside measured", stretch=0, widths={1: 70, 2: 120})
         self.traces = TracesView(desk.theme, name="Target, promised and measured")
+        self.live = DriveResponsePlot(desk.bridge.box.samples, desk.theme)
+        self.shown = QStackedWidget()
         self.outcome_label = words()
         self._lay_out()
         self._connect()
@@ -119,7 +123,9 @@ class ApplyPage(QWidget):
         column.addWidget(self.outcome_label)
         lower = QSplitter(Qt.Orientation.Horizontal)
         lower.addWidget(measured)
-        lower.addWidget(self.traces)
+        self.shown.addWidget(self.traces)
+        self.shown.addWidget(self.live)
+        lower.addWidget(self.shown)
         lower.setSizes([430, 660])
         self.parts = QSplitter(Qt.Orientation.Vertical)
         self.parts.addWidget(upper)
@@ -252,9 +258,15 @@ class ApplyPage(QWidget):
         self.outcome_label.setText("")
         self.results.reset(())
         self.traces.show_traces(None)
+        bench = self._desk.controller.bench
+        if bench is not None:
+            self.live.show_channels(bench.station.channels)
+        self.shown.setCurrentWidget(self.live)
+        work.frame.connect(lambda _: self.live.refresh() if self.live.isVisible() else None)
         work.ended.connect(lambda ended: self._end(work, ended))
 
     def _end(self, work: Work, ended: Ended) -> None:
+        self.shown.setCurrentWidget(self.traces)
         self.confirm.setChecked(False)  # what was read is of before; another deployment wants another look
         self._looked = None
         self.rows.reset(())
@@ -288,3 +300,4 @@ class ApplyPage(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self.traces.use_theme(theme)
+        self.live.use_theme(theme)
