@@ -26,7 +26,7 @@ from labctl.file_problems import Problem, problem_of, read_text, told
 from labctl.station_checks import cross_check
 from labctl.station_references import references_to, with_other_name
 from labctl.station_schema import StationFile
-from labctl.toml_editing import renamed, with_value, without
+from labctl.toml_editing import renamed, tables_of, with_value, without
 from labctl.toml_lines import KeyPath, key_lines
 from labctl.toml_statements import dotted_path
 from labctl.toml_text import key_text
@@ -69,7 +69,7 @@ class StationDraft:
     @cached_property
     def tables(self) -> dict[str, Any]:
         """What the text says, as plain tables. Do not change them."""
-        return tomllib.loads(self.text)
+        return tables_of(self.text)
 
     @property
     def changed(self) -> bool:

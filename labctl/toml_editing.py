@@ -13,6 +13,7 @@ import copy
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from labctl.errors import LabctlError, UsageError
@@ -28,6 +29,12 @@ Path = Sequence[str]
 
 class NotEditable(LabctlError):  # noqa: N818 - the name says what happened
     """The text is written in a way that this editor cannot change; it stays as it was."""
+
+
+@lru_cache(maxsize=8)
+def tables_of(text: str) -> dict[str, Any]:
+    """What a text says; the last few are kept, so do not change them. Raises TOMLDecodeError."""
+    return tomllib.loads(text)
 
 
 def with_value(text: str, path: Path, value: Any) -> str:
@@ -89,11 +96,11 @@ def _checked(
 
     empty_is_none: a table that only had what was removed may be gone with it.
     """
-    wanted = copy.deepcopy(tomllib.loads(text))
+    wanted = copy.deepcopy(tables_of(text))
     change(wanted)
     edited = edit()
     try:
-        same = _same(tomllib.loads(edited), wanted, empty_is_none=empty_is_none)
+        same = _same(tables_of(edited), wanted, empty_is_none=empty_is_none)
     except tomllib.TOMLDecodeError:
         same = False
     if not same:
@@ -147,7 +154,7 @@ def _put_table(text: str, path: KeyPath, value: Any) -> str:
     """Replace a table that has lines of its own, key by key, so that what stays the same stays as it is written."""
     if not isinstance(value, dict):
         return _put(_cut(text, path), path, value)
-    before = _inner(tomllib.loads(text), path)
+    before = _inner(tables_of(text), path)
     for key in before:
         if key not in value:
             text = _cut(text, (*path, key))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtCore import QEvent, Signal
-from PySide6.QtGui import QFontDatabase, QKeyEvent, QKeySequence, QStandardItem, QStandardItemModel
+from PySide6.QtGui import QFontDatabase, QKeyEvent, QKeySequence, QStandardItem, QStandardItemModel, QWheelEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QPlainTextEdit, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named, words
@@ -67,6 +67,14 @@ class Line(QLineEdit):
             event.ignore()
             return False
         return super().event(event)
+
+
+class Choice(QComboBox):
+    """A choice that the mouse wheel does not change: it scrolls the form, and changes nothing by the way."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Left to the form."""
+        event.ignore()
 
 
 class FieldEditor(QWidget):
@@ -132,7 +140,7 @@ class FieldEditor(QWidget):
     def _build(self, row: QHBoxLayout) -> None:
         kind = self.field.kind
         if kind in ("choice", "yes_no", "suggested", "names"):
-            box = QComboBox()
+            box = Choice()
             if kind in ("suggested", "names"):
                 box.setEditable(True)
                 box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
