@@ -27,8 +27,16 @@ THIS = "the equation of step 1"
 class CompareView(QWidget):
     """Candidates to be ticked; the outcome as a table. All must show the same channels."""
 
-    def __init__(self, desk: Desk, *, source: Callable[[], Call], measured: Callable[[], Call], wishes: Callable[[], Call | None],
-                 seed: Callable[[], int]) -> None:  # fmt: skip
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        called: Callable[[], str],
+        source: Callable[[], Call],
+        measured: Callable[[], Call],
+        wishes: Callable[[], Call | None],
+        seed: Callable[[], int],
+    ) -> None:
         super().__init__()
         self._desk = desk
         self._known: tuple[EquationTold, ...] = ()
