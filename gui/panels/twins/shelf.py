@@ -170,7 +170,8 @@ class Shelf(QWidget):
         tree.setAccessibleName("Recordings")
         tree.setUniformRowHeights(True)
         tree.setAlternatingRowColors(True)
-        tree.setIndentation(12)
+        tree.setIndentation(10)
+        tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         tree.setStyleSheet("QTreeView::item { padding: 3px 2px; }")
         tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         for column in (LEARN, JUDGE):
@@ -179,8 +180,8 @@ class Shelf(QWidget):
         header.setStretchLastSection(False)
         metrics = tree.fontMetrics()
         for column, sample in ((LEARN, "Learn "), (JUDGE, "Judge "), (DEVICE, "duffing ◌ "), (TRIALS, "240 × 236 ")):
-            tree.setColumnWidth(column, metrics.horizontalAdvance(sample) + 14)
-        tree.setColumnWidth(WHEN, metrics.horizontalAdvance("00-00 ") + 14)
+            tree.setColumnWidth(column, metrics.horizontalAdvance(sample) + 8)
+        tree.setColumnWidth(WHEN, metrics.horizontalAdvance("00-00 ") + 8)
         header.setMinimumSectionSize(36)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         return tree

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QSplitter, QVBoxLayout
+from PySide6.QtWidgets import QComboBox, QGridLayout, QLabel, QSplitter, QTabWidget, QVBoxLayout
 
 from gui.bridge import Ended, Frame
 from gui.controller import State
@@ -18,6 +18,7 @@ from gui.desk import Desk
 from gui.models.rows import Column, RowsModel
 from gui.panels.tables import table
 from gui.panels.twins.fit_page import CHOICES
+from gui.panels.twins.fit_plot import FitPlot
 from gui.panels.twins.jobs import stream_job
 from gui.panels.twins.page import MoreOptions, Page, number_of, seed_field, whole_of
 from gui.panels.twins.shelf import Shelf
@@ -95,8 +96,13 @@ class StreamPage(Page):
         self.controls.started.connect(self._follow)
         self.told = words()
         self.rounds = rounds_model(self)
-        self.plot = BandPlot(desk.theme, name="Coverage by round", tip="Share of measured values in the 90 % interval")
-        self.plot.set_labels(bottom="Device time (s)", left="In the 90 % interval (%)")
+        self.plot = BandPlot(
+            desk.theme,
+            name="Coverage by round",
+            tip="Share of measured values in the twin's 90 % interval, after each round",
+        )
+        self.plot.set_labels(bottom="Device time (s)", left="Coverage (%)")
+        self.training = FitPlot(desk.theme)
         self._lay_out()
         desk.controller.state_changed.connect(self._station)
         self._station()
@@ -121,6 +127,7 @@ class StreamPage(Page):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self.plot.use_theme(theme)
+        self.training.use_theme(theme)
 
     def _station(self, _: object = None) -> None:
         controller = self.desk.controller
@@ -138,11 +145,13 @@ class StreamPage(Page):
     def _follow(self, work: Work) -> None:
         self.rounds.reset(())
         self.plot.clear()
+        self.training.clear()
         self.told.setText("")
         work.frame.connect(self._take)
         work.ended.connect(self._ended)
 
     def _take(self, frame: Frame) -> None:
+        self.training.take(event for event in frame.events if not event.key.endswith("/gates"))
         found = rounds_in(frame.events)
         if found:
             self.rounds.extend(found)
@@ -184,9 +193,13 @@ class StreamPage(Page):
             grid.addWidget(widget, number // 2, 2 * (number % 2) + 1)
         grid.setColumnStretch(1, 1)
         grid.setColumnStretch(3, 1)
-        below = QSplitter(Qt.Orientation.Vertical)
-        below.addWidget(self.plot)
-        below.addWidget(table(self.rounds, name="Rounds", stretch=5, widths=dict.fromkeys(range(5), 100)))
+        below = QTabWidget()
+        below.setDocumentMode(True)
+        judged = QSplitter(Qt.Orientation.Vertical)
+        judged.addWidget(self.plot)
+        judged.addWidget(table(self.rounds, name="Rounds", stretch=5, widths=dict.fromkeys(range(5), 100)))
+        below.setTabToolTip(below.addTab(judged, "Rounds"), "How the twin was judged after each round")
+        below.setTabToolTip(below.addTab(self.training, "Training"), "Loss and held-out score while it trains")
         column = QVBoxLayout(self)
         column.addLayout(grid)
         column.addWidget(self.more)

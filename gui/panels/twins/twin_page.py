@@ -116,8 +116,10 @@ class TwinPage(Page):
         work.ended.connect(self._ended)
 
     def _ended(self, ended: Ended) -> None:
-        found = ended.result
-        if isinstance(found, TwinPrediction) and self.twin is not None and found.twin == self.twin.name:
+        found, work = ended.result, self.controls.work
+        if not isinstance(found, TwinPrediction) or self.twin is None or work is None:
+            return
+        if work.job.call.arguments[0] == self.twin.path:  # another one may be looked at by now
             self._show_prediction(found)
 
     def _show_prediction(self, prediction: TwinPrediction | None) -> None:

@@ -30,7 +30,12 @@ class TwinsModel(RowsModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(
             (
-                Column("Twin", "Its name; tick two or more to compare them", _name, hint=_hint),
+                Column(
+                    "Twin",
+                    "Its name, of an ensemble with the number of its twins; tick two or more to compare them",
+                    _name,
+                    hint=_hint,
+                ),
                 Column("Gates", "Whether it may be trusted: its gates, on inputs it never saw", _verdict, hint=_words),
                 Column("Device", "The device it is a twin of; ◌ marks simulated recordings", _device, hint=_hint),
                 Column("When", "When it was fitted (UTC)", lambda card: when(card.made_utc), hint=_hint),
@@ -107,7 +112,7 @@ def gates_model(parent: QObject | None = None) -> RowsModel:
 
 
 def _name(card: TwinCard) -> str:
-    return f"{card.name}{f' (ensemble of {card.n_members})' if card.n_members > 1 else ''}"
+    return f"{card.name}{f' (×{card.n_members})' if card.n_members > 1 else ''}"
 
 
 def _verdict(card: TwinCard) -> str:
