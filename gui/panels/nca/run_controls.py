@@ -30,11 +30,13 @@ SEED, VALUE, ERASE = "a seed", "a value", "erase"
 
 
 class RunControls(QWidget):
-    """`told(function)`: something for the running automaton to do. `brush_changed(radius)`; `again()`: begin it anew."""
+    """`told(function)`: something for the running automaton to do. `brush_changed(radius)`; `again()`: begin it anew.
+    `troubled(text)`: what stands in a field cannot be taken."""
 
     told = Signal(object)
     brush_changed = Signal(float)
     again = Signal()
+    troubled = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,7 +72,7 @@ class RunControls(QWidget):
 
     def offer(self, value: float) -> None:
         """A value that is worth painting in the channel that is shown."""
-        self.value.set_value(value)
+        self.value.set_value(float(f"{value:.4g}"))
 
     def block(self, why: str) -> None:
         """Why nothing can be done; "" where it can."""
@@ -91,23 +93,27 @@ class RunControls(QWidget):
 
     def start(self) -> None:
         """Play at the speed that is chosen."""
-        rate = 0.0 if self.fastest.isChecked() else self.speed.value
+        rate = 0.0 if self.fastest.isChecked() else self._number(self.speed)
         if rate is not None:
             self.told.emit(lambda live: live.play(steps_per_s=rate))
 
     def stroke(self, y: float, x: float, *, channel: int) -> None:
         """Paint or erase there."""
-        radius = self.brush.value
+        radius, kind = self._number(self.brush), self.paint.currentText()
         if radius is None:
             return
-        kind = self.paint.currentText()
         if kind == ERASE:
             self.told.emit(lambda live: live.do(Erase(y=y, x=x, radius=radius)))
         elif kind == SEED:
             self.told.emit(lambda live: live.do(Paint(y=y, x=x, radius=radius)))
-        elif self.value.value is not None and self._facts is not None:
-            values = (self.value.value,) * len(self._facts.names)
+        elif (value := self._number(self.value)) is not None and self._facts is not None:
+            values = (value,) * len(self._facts.names)
             self.told.emit(lambda live: live.do(Paint(y=y, x=x, radius=radius, values=values, channel=channel)))
+
+    def _number(self, field: NumberField) -> float | None:
+        if field.trouble:
+            self.troubled.emit(f"{field.edit.accessibleName()}: {field.trouble}")
+        return field.value
 
     def _clock(self) -> QGridLayout:
         self.play = self._button("Play", "Let it run, or hold it (Ctrl+Space)", self._toggle, keys="Ctrl+Space")
@@ -218,7 +224,7 @@ class RunControls(QWidget):
         self._say(lambda live: live.step(n_steps))
 
     def _jump(self) -> None:
-        frame = self.jump_to.value
+        frame = self._number(self.jump_to)
         if frame is not None:
             self._say(lambda live: live.jump(int(frame)))
 
@@ -227,6 +233,6 @@ class RunControls(QWidget):
         self._say(lambda live: live.damage(kind))
 
     def _resize(self) -> None:
-        rows, columns = self.rows.value, self.columns.value
+        rows, columns = self._number(self.rows), self._number(self.columns)
         if rows is not None and columns is not None:
             self._say(lambda live: live.resize(int(rows), int(columns)))

@@ -44,7 +44,7 @@ class RunTab(QWidget):
         self._frame: LiveFrame | None = None
         self._most = _LEAST
         self._fresh = False
-        self._ready = True
+        self._rested = False
         self.holder = LiveHolder(desk, self)
         self.model = PathChoice("Automaton", "File of an automaton (.json)", kinds="Automata (*.json)")
         self.open = button(
@@ -114,12 +114,16 @@ class RunTab(QWidget):
 
     def rest(self) -> None:
         """Nobody looks."""
+        self._rested = self._frame is not None and self._frame.doing == "playing"
         self.holder.watch(False)
         self.holder.tell(lambda live: live.pause())
 
     def wake(self) -> None:
         """Somebody looks again."""
         self.holder.watch(True)
+        if self._rested and self.holder.live is not None:
+            self.controls.start()
+        self._rested = False
 
     def _live_source(self) -> Call:
         if self.model.path is None:
@@ -175,6 +179,7 @@ class RunTab(QWidget):
         self.holder.lost.connect(self._lost)
         self.controls.told.connect(self.holder.tell)
         self.controls.again.connect(self.holder.again)
+        self.controls.troubled.connect(lambda text: self._say(f"✗ {text}"))
         self.controls.brush_changed.connect(self.field.set_brush)
         self.field.stroke.connect(lambda y, x: self.controls.stroke(y, x, channel=max(0, self.channel.currentIndex())))
         self.channel.currentIndexChanged.connect(lambda _: self._restart_scale())

@@ -33,7 +33,7 @@ _PRESETS = {
     "as published (4000 epochs)": "as-published",
 }
 _CURVES = {"train_loss": "loss in training", "validation": "free-run error (sd of the data)"}
-_USUAL_S = 20.0
+_USUAL_S = 40.0
 _STEPS = {"pde": 32, "images": 16, "morph": 32, "as-published": 32}
 
 
@@ -164,7 +164,7 @@ class TrainTab(QWidget):
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Preset", self.preset)
-        form.addRow("Time", self.seconds)
+        form.addRow("At most", self.seconds)
         form.addRow("Steps a frame", self.steps)
         form.addRow("Hidden", self.hidden)
         form.addRow("Seed", self.seed)

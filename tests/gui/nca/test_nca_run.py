@@ -109,7 +109,7 @@ def test_the_whole_way_with_one_automaton(hand: Hand) -> None:
     hand.click(controls.resize_button)
     hand.qtbot.wait(100)
     assert hand.seen.automaton.shape == (10, 8, 1)  # one row is refused at the field
-    assert "outside" in controls.rows.edit.toolTip()
+    assert "Rows: 1 outside 3" in run.told.text()
 
     # as a script
     scripts: list[str] = []
