@@ -32,7 +32,8 @@ from gui.work import Work, WorkState
 from gui.work_queue import WorkQueue
 from labctl.calls import Call, perform
 from labctl.errors import UsageError
-from labctl.job import JOB_FILE, Job, save_job
+from labctl.job import Job
+from labctl.job_queue.doing import keep_job
 from labctl.job_queue.entry import QueuedJob
 from labctl.marked_simulated import marked_simulated
 from labctl.script import script_of, script_of_calls
@@ -278,8 +279,7 @@ class Desk(QObject):
             self._refuse(work, UsageError(foreign))
             return
         try:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            save_job(job, job.folder / JOB_FILE)
+            keep_job(job)
         except OSError as error:
             self._refuse(work, error)
             return

@@ -16,7 +16,8 @@ from gui.event_box import EventBox
 from labctl.apart import apart
 from labctl.campaign import Campaign, Journal, run
 from labctl.events import Progress
-from labctl.job import JOB_FILE, Job, save_job
+from labctl.job import Job
+from labctl.job_queue.doing import keep_job
 
 
 class WorkState(enum.Enum):
@@ -141,8 +142,7 @@ class Work(QObject):
 
     def _run(self) -> None:
         try:
-            self.job.folder.mkdir(parents=True, exist_ok=True)
-            save_job(self.job, self.job.folder / JOB_FILE)
+            keep_job(self.job)
             campaign: Campaign[Any] = apart(self.job.call, folder=self.job.folder)
             with Journal(self.job.folder / "journal.jsonl") as journal:
                 ended = Ended(

@@ -31,7 +31,10 @@ class Provenance:
         self._entries = tuple(entries)
         self._by_mark: dict[str, list[RunFile]] = {}
         self._by_name: dict[str, list[RunFile]] = {}
+        self._jobs: dict[str, list[RunFile]] = {}
         for one in self._entries:
+            if one.kind == JOB:
+                self._jobs.setdefault(one.folder, []).append(one)
             for mark in one.marks:
                 self._by_mark.setdefault(mark, []).append(one)
             for name in (one.name, *one.files):
@@ -98,12 +101,15 @@ class Provenance:
         return next((one for one in named if one.folder == above and one.kind in (NETWORK, DEPLOYMENT)), None)
 
     def job_of(self, entry: RunFile) -> RunFile | None:
-        """The job that lies in its folder, or in the next one above that has one."""
+        """The job that lies in its folder, or in the next one above that has one: the last one written before the file."""
         folder = entry.folder
         while True:
-            jobs = [one for one in self._by_name.get("job.json", ()) if one.kind == JOB and one.folder == folder]
-            if jobs or not folder:
-                return jobs[0] if jobs else None
+            jobs = self._jobs.get(folder, ())
+            before = [one for one in jobs if one.changed_ns <= entry.changed_ns]
+            if jobs:
+                return max(before or jobs, key=lambda one: one.changed_ns)
+            if not folder:
+                return None
             folder = folder.rpartition("/")[0]
 
     def find(self, origin: Origin, *, near: RunFile) -> RunFile | None:

@@ -24,6 +24,8 @@ from labctl.errors import CampaignError
 from labctl.events import Event, Waiting
 
 POLL_S = 0.1
+AHEAD = 64
+"""Events that all workers together may be ahead of whoever reads them: so a paused reader pauses the workers."""
 _events: Any = None  # a worker's way to its parent, set once when the worker starts
 _stop: StopFlag | None = None
 
@@ -50,7 +52,7 @@ def side_by_side(jobs: Mapping[str, Job], *, n_workers: int | None = None) -> Ca
     """
     count = min(len(jobs), n_workers or os.cpu_count() or 1)
     context = multiprocessing.get_context("spawn")  # a fork would copy open instruments and threads
-    events, stop = context.Queue(), context.Event()
+    events, stop = context.Queue(AHEAD), context.Event()
     pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(events, stop))
     results: dict[str, Any] = {}
     try:
@@ -133,8 +135,19 @@ def _work(name: str, job: Job) -> Any:
                 event: Event = next(campaign)
             except StopIteration as finished:
                 return finished.value
-            _events.put(event)
+            _tell(event)
     finally:
         campaign.close()
-        _events.put(_Ended(name))
+        _tell(_Ended(name))
     return None
+
+
+def _tell(said: Event | _Ended) -> None:
+    """In the worker: wait until there is room; after a stop nobody reads any more."""
+    while True:
+        try:
+            _events.put(said, timeout=POLL_S)
+            return
+        except queue.Full:
+            if _stop is not None and _stop.is_set():
+                return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
@@ -21,6 +22,9 @@ from labctl.runs_file import RunFile
 from labctl.runs_provenance import Provenance
 from labctl.runs_search import search
 
+TOLD_EVERY_S = 1.5
+"""How often the table grows while a folder is read for the first time."""
+
 
 class BrowserPage(QWidget):
     """Filters above, the table on the left, the chosen file on the right. `job_asked` with a job file to be queued."""
@@ -38,6 +42,7 @@ class BrowserPage(QWidget):
         self._wanted: str | None = None
         self._asked = 0
         self._sorting = (0, True)
+        self._remaining = 0
         self.filters = Filters(desk)
         self.model = FilesModel(desk.theme, self)
         self.view = table(self.model, name="Runs", stretch=2, widths={0: 86, 1: 84, 3: 84, 4: 88}, lines=2)
@@ -90,7 +95,11 @@ class BrowserPage(QWidget):
         root = self.desk.runs_folder.absolute()
 
         def look() -> None:
+            told_s = 0.0
             for scanned in RunsCatalogue(root).scan(stop=stop.is_set):
+                if scanned.remaining and time.monotonic() - told_s < TOLD_EVERY_S:
+                    continue
+                told_s = time.monotonic()
                 provenance = Provenance(scanned.entries)
                 self.desk.bridge.tell(lambda scanned=scanned, known=provenance: self._take(stop, root, scanned, known))  # type: ignore[misc]
 
@@ -199,8 +208,6 @@ class BrowserPage(QWidget):
             "  Nothing is measured here yet: record something, or open the simulated bench." if not self.entries else ""
         )
         self.count.setText(f"{len(found)} of {len(self.entries)} files{left}{nothing}")
-
-    _remaining = 0
 
     def _choose(self) -> None:
         self.file.show_file(self.entry, self.provenance, self._root)
