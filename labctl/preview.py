@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.design_options import Design
+from labctl.designed import MOST_SAMPLES as MOST_AT_ALL
 from labctl.designed import excitations_of, samples_of
 from labctl.dry_run import STATION_ALONE, DryRun, dry_run, free_bytes, planned
 from labctl.errors import LabctlError
@@ -75,7 +76,7 @@ def preview_of(
 
     part: of the design, the first if there is none such. trial: the one shown; None for the first that would be refused, else 0.
     """
-    if samples_of(design) > MOST_SAMPLES:
+    if MOST_SAMPLES < samples_of(design) <= MOST_AT_ALL:  # more than that is refused below
         nothing = DryRun(device, (), (), STATION_ALONE, free_bytes(folder))
         return Preview(
             nothing, left_out=f"{samples_of(design):.3g} samples are too many to be looked at while you type"

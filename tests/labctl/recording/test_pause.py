@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from labctl.bench.film_plan import FilmRequest
 from labctl.campaign import Campaign, Journal, run
 from labctl.campaigns.record_designed import record_designed
 from labctl.campaigns.record_frames import record_frames
+from labctl.console import Console
 from labctl.design_options import RandomSteps
 from labctl.errors import InstrumentFault, MadeSafe, Stopped
 from labctl.events import Acquired, Event, Figures, FrameTaken, Paused, Resumed, Sampled
@@ -156,6 +158,14 @@ def test_while_a_file_exists_the_recording_rests(demo: Path, tmp_path: Path) -> 
         run(recorded(bench, tmp_path), on_event=told, pause=PauseFile(wish))
     assert isinstance(events[0], Paused), "nothing was played before the file was gone"
     assert any(isinstance(event, Acquired) for event in events)
+
+
+def test_the_terminal_tells_of_a_pause() -> None:
+    stream = io.StringIO()
+    console = Console(stream)
+    console(Paused("record/leaky", "before trial 3: drives at rest"))
+    console(Resumed("record/leaky", 2.0))
+    assert stream.getvalue() == "PAUSED before trial 3: drives at rest\ngoes on after 2.0 s\n"
 
 
 def test_a_campaign_that_only_computes_rests_between_two_events() -> None:
