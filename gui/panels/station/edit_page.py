@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,7 @@ ADDED = {
     "input": "Input channel (measured)",
     "device": "Device",
 }
+UNSAVED = "station/unsaved"
 FREE = (State.EMPTY, State.READY)
 
 
@@ -62,11 +64,13 @@ class EditPage(QWidget):
         self._make_buttons()
         self._lay_out()
         self.tree.chosen.connect(lambda _: self._show_entry())
+        self.editor.changed.connect(self._keep)
         self.form.edited.connect(self._edited)
         self.form.renamed.connect(self._renamed)
         self.form.half_typed.connect(self._show_buttons)
         self.editor.changed.connect(self._show)
         desk.remember(self.middle, "station/edit")
+        self._restore()
         self._show()
 
     def _make_buttons(self) -> None:
@@ -118,6 +122,24 @@ class EditPage(QWidget):
         column.addWidget(self.told)
         column.addWidget(self.middle, 1)
         column.addLayout(row)
+
+    def _restore(self) -> None:
+        """Go on with what was not saved when the window was closed."""
+        stored = self._desk.settings.value(UNSAVED) if self._desk.settings is not None else None
+        try:
+            path, text, found = json.loads(str(stored)) if stored else ("", "", "")
+            if text:
+                self.editor.load(StationDraft(text, Path(path) if path else None, found))
+                self._desk.note(f"Changes of {path or 'a new station'} that were not saved are in the editor still")
+        except (ValueError, LabctlError) as error:  # stored by another version, or by hand
+            self._desk.note(f"Changes of a station that were not saved cannot be read: {error}")
+
+    def _keep(self) -> None:
+        """What is not saved outlives the window, however that ends."""
+        if self._desk.settings is not None:
+            draft = self.editor.draft
+            kept = json.dumps([str(draft.path or ""), draft.text, draft.found]) if self.editor.dirty else ""
+            self._desk.settings.setValue(UNSAVED, kept)
 
     # ---- files -----------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QSettings, Qt
 from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
@@ -215,6 +215,26 @@ def test_a_new_station_is_written_where_one_says(
     qtbot.waitUntil(lambda: page.editor.path is not None, timeout=WAIT_MS)
     assert load_station(tmp_path / "new.toml").name == "lab 3"
     assert page.reopen_button.isEnabled()
+
+
+def test_what_was_not_saved_is_there_after_the_next_start(
+    qtbot: QtBot, show: Opened, station: Path, tmp_path: Path
+) -> None:
+    settings = QSettings(str(tmp_path / "kept.ini"), QSettings.Format.IniFormat)
+    window = show(settings=settings)
+    panel = window.show_panel("station")
+    assert isinstance(panel, StationPanel)
+    panel.edit.open_file(station)
+    page = page_of(qtbot, window)
+    qtbot.waitUntil(lambda: page.editor.there, timeout=WAIT_MS)
+    go_to(qtbot, page, "station")
+    type_into(qtbot, line(page, "name"), "lab 3")
+    again = page_of(qtbot, show(settings=settings))
+    assert again.editor.dirty
+    assert again.editor.path == station
+    assert again.editor.draft.value("station.name") == "lab 3"
+    qtbot.mouseClick(again.revert_button, LEFT)
+    assert not page_of(qtbot, show(settings=settings)).editor.there
 
 
 def test_while_a_campaign_runs_nothing_is_set_or_edited_and_it_says_why(
