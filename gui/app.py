@@ -20,7 +20,7 @@ SWITCH_INTERVAL_S = 0.001
 """How long a busy thread may keep Python from the window's thread; the default of 5 ms costs frames."""
 
 
-def main(*, station: Path | None, simulated: bool, runs_folder: Path | None, theme: str | None) -> int:
+def main(*, station: Path | None, simulated: str | None, runs_folder: Path | None, theme: str | None) -> int:
     """Show the window until it is closed; returns the exit code. Raises UsageError where nothing can be drawn."""
     application = QApplication.instance() or QApplication([sys.argv[0]])
     if not isinstance(application, QApplication):
@@ -39,9 +39,9 @@ def main(*, station: Path | None, simulated: bool, runs_folder: Path | None, the
     show_faults(window)
     window.show()
     if simulated:
-        window.controller.open_simulated()
+        window.stations.open_simulated(simulated)
     elif station is not None:
-        window.controller.open_station(station)
+        window.stations.open(station)
     return application.exec()
 
 

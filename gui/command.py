@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from labctl.errors import LabctlError, UsageError
+from labctl.simulation import BUNDLED
 
 DESCRIPTION = """\
 Open the window on a station: its instruments and channels, the closed loop in a worker with live plots, Stop, and a
@@ -21,7 +22,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "gui", help="the window: instruments, live plots, campaigns, all outputs safe", description=DESCRIPTION
     )
     command.add_argument("station", nargs="?", type=Path, metavar="STATION.toml", help="the station to open")
-    command.add_argument("--simulated", action="store_true", help="start the simulated demo bench and open that")
+    command.add_argument(
+        "--simulated",
+        nargs="?",
+        const=BUNDLED[0],
+        choices=BUNDLED,
+        metavar="BENCH",
+        help=f"start a simulated bench and open that: {', '.join(BUNDLED)} (default: {BUNDLED[0]})",
+    )
     command.add_argument("--runs", type=Path, metavar="DIR", help="where runs are kept (default: ./labctl-runs)")
     command.add_argument("--theme", choices=("light", "dark"), help="appearance (default: the desktop's)")
     command.set_defaults(run=run)

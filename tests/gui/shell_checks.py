@@ -45,7 +45,8 @@ def nameless(root: QWidget) -> list[str]:
     for widget in _all(root, INTERACTIVE):
         if _is_part(widget):
             continue
-        lacks = [what for what, text in (("name", widget.accessibleName()), ("tooltip", widget.toolTip())) if not text]
+        name = widget.accessibleName() or (widget.text() if isinstance(widget, QAbstractButton) else "")  # as Qt has it
+        lacks = [what for what, text in (("name", name), ("tooltip", widget.toolTip())) if not text]
         if isinstance(widget, QAbstractItemView) and lacks == ["tooltip"]:
             continue  # its cells and headers have theirs
         if lacks:

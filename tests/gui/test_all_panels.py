@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -67,6 +69,17 @@ def test_every_panel_loads(window: MainWindow) -> None:
         assert window.stack.current is not None
         assert window.stack.current.key == entry.key
         assert window.stack.current.title
+
+
+def test_esc_makes_safe_and_ctrl_and_a_number_changes_panels_from_within_every_panel(window: MainWindow) -> None:
+    pressed: list[str] = []
+    window.menus.actions["safe"].triggered.connect(lambda *_: pressed.append(window.stack.key))
+    for number, entry in enumerate(window.entries, start=1):
+        QTest.keyClick(window.stack.currentWidget(), Qt.Key(Qt.Key.Key_0 + number), Qt.KeyboardModifier.ControlModifier)
+        assert window.stack.key == entry.key
+        QTest.keyClick(window.stack.currentWidget(), Qt.Key.Key_Escape)
+    assert pressed == [entry.key for entry in window.entries]
+    wait(lambda: window.controller.state is State.READY)
 
 
 def test_every_control_has_a_name_and_a_tooltip(window: MainWindow) -> None:

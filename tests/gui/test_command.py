@@ -25,6 +25,14 @@ def test_help_explains_the_window(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--simulated" in said
 
 
+def test_any_simulated_bench_that_comes_with_labctl_can_be_asked_for() -> None:
+    parser = argparse.ArgumentParser()
+    command.add_command(parser.add_subparsers())
+    assert parser.parse_args(["gui"]).simulated is None
+    assert parser.parse_args(["gui", "--simulated"]).simulated == "demo"
+    assert parser.parse_args(["gui", "--simulated", "reaction_cell"]).simulated == "reaction_cell"
+
+
 def test_adding_the_command_loads_no_qt() -> None:
     code = (
         "import argparse, sys; from gui.command import add_command; "
@@ -36,7 +44,7 @@ def test_adding_the_command_loads_no_qt() -> None:
 
 
 def test_a_station_and_the_simulated_bench_at_once_is_refused() -> None:
-    options = argparse.Namespace(simulated=True, station=Path("x.toml"), runs=None, theme=None)
+    options = argparse.Namespace(simulated="demo", station=Path("x.toml"), runs=None, theme=None)
     with pytest.raises(UsageError, match="not both"):
         command.run(options)
 
@@ -64,7 +72,7 @@ def test_a_signal_closes_the_window_and_it_says_what_was_read_back(
 
 
 def test_a_missing_station_file_is_told_before_there_is_a_window(tmp_path: Path) -> None:
-    options = argparse.Namespace(simulated=False, station=tmp_path / "none.toml", runs=None, theme=None)
+    options = argparse.Namespace(simulated=None, station=tmp_path / "none.toml", runs=None, theme=None)
     with pytest.raises(StationError, match=r"none\.toml"):
         command.run(options)
 
@@ -73,6 +81,6 @@ def test_a_missing_station_file_is_told_before_there_is_a_window(tmp_path: Path)
 def test_no_display_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
-    options = argparse.Namespace(simulated=True, station=None, runs=None, theme=None)
+    options = argparse.Namespace(simulated="demo", station=None, runs=None, theme=None)
     with pytest.raises(UsageError, match="no display"):
         command.run(options)

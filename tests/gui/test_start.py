@@ -21,7 +21,6 @@ from gui.shell.start.steps import STEPS
 from gui.work import WorkState
 from labctl.bench import Bench
 from labctl.campaign import Campaign
-from labctl.script import script_of
 
 WAIT_MS = 60_000
 LEFT = Qt.MouseButton.LeftButton
