@@ -73,7 +73,7 @@ def station(tmp_path: Path) -> Station:
 
 def test_its_commands_parse() -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
-    assert len(lines) == 7
+    assert len(lines) == 12
     for line in lines:
         parser().parse_args(shlex.split(line)[1:])
 
