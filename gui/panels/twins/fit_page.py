@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ class FitPage(Page):
     def twin_name(self) -> str:
         """As typed, else the device's."""
         training = self.shelf.recordings.learned_from
-        device = training[0].device or training[0].path.stem if training else ""
+        device = training[0].device or re.sub(r"[^A-Za-z0-9_-]+", "-", training[0].path.stem) if training else ""
         return self.name.text().strip() or device
 
     def make(self) -> Job:
