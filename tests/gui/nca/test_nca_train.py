@@ -32,6 +32,7 @@ def small(qtbot: QtBot, panel: NcaPanel) -> NcaPanel:
     return panel
 
 
+@pytest.mark.slow
 def test_one_click_trains_and_shows_it_running(qtbot: QtBot, small: NcaPanel) -> None:
     train = small.train
     assert "SIMULATED" in train.told.text()
@@ -60,6 +61,8 @@ def test_stopped_it_keeps_the_best(qtbot: QtBot, small: NcaPanel) -> None:
     assert work.state is WorkState.STOPPED
     assert path.exists()
     assert small.run.model.path == path
+    assert small.tabs.currentIndex() == RUN
+    qtbot.waitUntil(lambda: small.run._frame is not None and small.run._frame.total_steps > 0, timeout=WAIT_MS)
 
 
 def test_bad_entries_are_said_and_nothing_starts(qtbot: QtBot, small: NcaPanel) -> None:
