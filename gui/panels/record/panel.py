@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,19 +20,18 @@ from gui.panels.record.help import HELP
 from gui.panels.record.newest import Newest
 from gui.panels.record.outcome_row import OutcomeRow
 from gui.panels.record.preview_page import PreviewPage
+from gui.panels.record.questions import question, tried
 from gui.panels.record.wanted import Wanted
 from gui.panels.widgets import button
 from gui.plots.drive_response import DriveResponsePlot
 from gui.theme import Theme
 from gui.widgets.job_controls import JobControls
 from gui.work import Work, WorkState
-from labctl.bench import Bench
-from labctl.campaigns.record_film import film_path
-from labctl.dry_run import DryRun, dry_run, dry_run_film
+from labctl.dry_run import DryRun
 from labctl.errors import LabctlError, UsageError
 from labctl.events import Acquired, FrameTaken, Paused, Reported, Resumed
 from labctl.job import Job
-from labctl.preview import Preview, preview_of
+from labctl.preview import Preview
 from labctl.safety import SafeReport
 
 NO_STATION = "no station is open: open one in the Station panel, or start the simulated bench there"
@@ -198,7 +197,7 @@ class RecordPanel(Panel):
             self.controls.block(str(error))
             return
         part, trial = (self.preview.part.currentText(), self.preview.trial.value()) if again else ("", None)
-        self._newest.ask(_question(bench, wanted, self.desk.runs_folder, part, trial))
+        self._newest.ask(question(bench, wanted, self.desk.runs_folder, part, trial))
 
     def _show_preview(self, found: Preview) -> None:
         self.preview.show_preview(found)
@@ -216,7 +215,7 @@ class RecordPanel(Panel):
         folder = self.desk.new_folder("dry-run")
         self.dry_button.setEnabled(False)
         self.desk.call(
-            partial(_tried, bench, wanted, folder), done=self._show_dry_run, failed=self._dry_run_failed, name="dry run"
+            partial(tried, bench, wanted, folder), done=self._show_dry_run, failed=self._dry_run_failed, name="dry run"
         )
 
     def _show_dry_run(self, found: DryRun) -> None:
@@ -314,28 +313,3 @@ class RecordPanel(Panel):
 
 
 LONGEST = "at most some seconds"
-
-
-def _question(bench: Bench, wanted: Wanted, folder: Path, part: str, trial: int | None) -> Callable[[], Preview]:
-    """What a thread does for the preview: no instrument is asked."""
-    station = bench.station
-    if wanted.design is None:
-        assert wanted.film is not None  # one of the two
-        film = wanted.film
-        return lambda: Preview(dry_run_film(station, film, path=film_path(folder / "new", film, wanted.name)))
-    design = wanted.design
-    return lambda: preview_of(
-        station, wanted.device, design, seed=wanted.seed, folder=folder / "new", name=wanted.name,
-        conditions=wanted.conditions, part=part, trial=trial,
-    )  # fmt: skip
-
-
-def _tried(bench: Bench, wanted: Wanted, folder: Path) -> DryRun:
-    """The dry run, with the instruments."""
-    if wanted.design is None:
-        assert wanted.film is not None  # one of the two
-        return dry_run_film(bench.station, wanted.film, path=film_path(folder, wanted.film, wanted.name), bench=bench)
-    return dry_run(
-        bench.station, wanted.device, wanted.design, seed=wanted.seed, folder=folder, name=wanted.name,
-        conditions=wanted.conditions, bench=bench,
-    )  # fmt: skip
