@@ -123,6 +123,9 @@ def _style_sheet(theme: Theme, *, points: float) -> str:
     QFrame#farewell {{ background: {theme.base}; border: 2px solid {theme.good}; border-radius: 4px; }}
     QLabel#headline {{ font-weight: bold; }}
     QLabel#trouble, QLabel#advice {{ color: {theme.bad}; }}
+    QLineEdit[bad="true"], QPlainTextEdit[bad="true"] {{ border: 2px solid {theme.bad}; border-radius: 3px; }}
+    QCheckBox::indicator:unchecked, QTableView::indicator:unchecked {{ background: {theme.base};
+                            border: 1px solid {theme.dim}; border-radius: 2px; width: 12px; height: 12px; }}
     QLabel#title {{ font-weight: bold; font-size: {round(1.5 * points)}pt; }}
     QLabel#dim {{ color: {theme.dim}; }}
     QLabel#mark {{ font-weight: bold; font-size: {round(1.3 * points)}pt; color: {theme.good}; }}
