@@ -19,7 +19,7 @@ from gui.shell.help_pane import HelpPane
 from gui.shell.help_texts import KEYS, help_of
 from gui.shell.logbook import Logbook
 from gui.shell.menus import Menus
-from gui.shell.navigation import MOST_KEYS, Navigation
+from gui.shell.navigation import BUSY, MOST_KEYS, Navigation
 from gui.shell.panel_entries import PanelEntry, found_panels
 from gui.shell.panel_stack import PanelStack
 from gui.shell.parting import Parting
@@ -243,7 +243,7 @@ class MainWindow(QMainWindow):
         self._mark_busy()
 
     def _mark_busy(self) -> None:
-        self.navigation.panels.mark({work.panel: "▶" for work in self.desk.busy_works if work.panel})
+        self.navigation.panels.mark({work.panel: BUSY for work in self.desk.busy_works if work.panel})
 
     def _show_recent(self, paths: Sequence[str]) -> None:
         self.menus.show_recent(paths, self.stations.open)

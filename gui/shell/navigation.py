@@ -15,6 +15,8 @@ from gui.shell.panel_entries import PanelEntry
 from gui.theme import Theme
 
 MOST_KEYS = 9
+BUSY = "▶"
+"""The mark of a panel whose work runs."""
 ICON_LINES = 1.5
 """Height of an icon in lines of text."""
 
@@ -114,5 +116,5 @@ class Navigation(QListView):
             return
         line = self.fontMetrics().lineSpacing()
         self.setIconSize(QSize(round(ICON_LINES * line), round(ICON_LINES * line)))
-        names = [self.fontMetrics().horizontalAdvance(f"{entry.title}  00") for entry in self.panels.entries]
-        self.setFixedWidth(max(names, default=60) + round((ICON_LINES + 1.6) * line))
+        names = [self.fontMetrics().horizontalAdvance(f"{entry.title}  {BUSY}") for entry in self.panels.entries]
+        self.setFixedWidth(max(names, default=60) + round((ICON_LINES + 2.2) * line))
