@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from labctl.hdf5_space import HDF5_ERRORS
 from labctl.json_file import json_text
 
 FORMAT = "labctl.goku_study"
+WIDE = 0.3
+"""Of a parameter's range, left open: its value is then hardly known by itself."""
 _COURSE = ("times_s", "values", "expected", "low", "high", "left_over")
 
 Samples = NDArray[np.float64]
@@ -98,6 +100,17 @@ class GokuStudy:
             if abs(self.correlation[trace, i, j]) >= least
         ]
         return sorted(found, key=lambda one: -abs(one[2]))
+
+
+def pair_in_words(first: str, second: str, correlation: float, standings: Sequence[Standing] = ()) -> str:
+    """Two parameters whose errors go together; "only known together" where much of one of them is left open."""
+    wide = max((one.width for one in standings if one.parameter in (first, second)), default=0.0)
+    if wide >= WIDE:
+        return f"{first} and {second} are only known together (correlation {correlation:+.2f})."
+    return (
+        f"{first} and {second} make up for each other (correlation {correlation:+.2f}): their combination is known better "
+        "than each of them."
+    )
 
 
 def correlation_of(draws: Samples) -> Samples:

@@ -24,7 +24,7 @@ from labctl.goku_channels import Wishes
 from labctl.goku_equation import EquationSource
 from labctl.goku_model import GokuModel, load_goku_model
 from labctl.goku_series import Measured
-from labctl.goku_study import Course, GokuStudy, Identified, Standing, correlation_of, write_study
+from labctl.goku_study import Course, GokuStudy, Identified, Standing, correlation_of, pair_in_words, write_study
 from labctl.goku_table import rows_of
 from labctl.goku_told import told_of
 from labctl.goku_traces import true_parameters
@@ -214,7 +214,7 @@ def identified(traces: str, found: Identifiability) -> Identified:
     )
     named = {frozenset(direction.names) for direction in found.directions}
     pairs = [
-        f"{first} and {second} are only known together (correlation {correlation:+.2f})"
+        pair_in_words(first, second, correlation, standings)
         for first, second, correlation in found.correlated
         if frozenset((first, second)) not in named
     ]

@@ -45,7 +45,7 @@ class FitForm(QWidget):
             unit="s",
             low=0.1,
             high=86_400,
-            value=300.0,
+            value=120.0,
         )
         self.seed = NumberField(
             "Seed", "The same seed gives the same fit where time does not end it", low=0, whole=True, value=0

@@ -13,7 +13,7 @@ from gui.models.rows import Column, RowsModel
 from gui.panels.tables import table
 from gui.panels.widgets import named, words
 from gui.theme import Theme
-from labctl.goku_study import GokuStudy, Samples
+from labctl.goku_study import GokuStudy, Samples, pair_in_words
 
 MOST_NUMBERS = 10
 """Parameters up to which every correlation is written into its cell."""
@@ -129,11 +129,9 @@ class ToldView(QWidget):
         )
         self.standings.reset([] if found is None else found.standings)
         lines = list(found.lines) if found is not None else []
-        lines += [
-            f"{a} and {b} are only known together (correlation {r:+.2f})."
-            for a, b, r in study.together(number)
-            if not _said(lines, a, b)
-        ]
+        standings = () if found is None else found.standings
+        pairs = [pair for pair in study.together(number) if not _said(lines, pair[0], pair[1])]
+        lines += [pair_in_words(*pair, standings) for pair in pairs]
         if not lines:
             lines = [_ALONE if found is not None else _ONLY_DRAWS]
         self.words.setText("\n".join(lines))

@@ -18,7 +18,7 @@ from labctl.goku_equation import EquationSource
 from labctl.goku_example import ExampleDesign, simulated_traces, write_simulated
 from labctl.goku_model import load_goku_model
 from labctl.goku_residuals import autocorrelation, density, standard_normal
-from labctl.goku_study import GokuStudy, correlation_of, open_study
+from labctl.goku_study import GokuStudy, Standing, correlation_of, open_study, pair_in_words
 from labctl.goku_traces import read_measured
 from twins.goku.amortised.settings import AmortisedSettings
 
@@ -76,6 +76,12 @@ def test_parameters_that_go_together_are_told_as_a_pair() -> None:
     correlation = correlation_of(draws)[0]
     assert correlation[0, 1] == pytest.approx(-1.0)
     assert abs(correlation[0, 2]) < 0.3
+
+
+def test_a_pair_is_only_known_together_where_much_of_it_is_left_open() -> None:
+    tight, wide = (Standing("mass", width, 0.01, "", "") for width in (0.02, 0.6))
+    assert "mass and force are only known together" in pair_in_words("mass", "force", 0.99, [wide])
+    assert "make up for each other" in pair_in_words("mass", "force", 0.99, [tight])
 
 
 def test_what_is_no_study_is_refused_by_name(tmp_path: Path, example: Path) -> None:
