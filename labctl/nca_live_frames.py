@@ -92,6 +92,8 @@ class LiveFrame:
     or beyond their end). Between two frames of images it is interpolated. hidden: (hidden channel, y, x), coarse. large:
     (y, x) of the hidden channel number `enlarged` in full, where one was asked for. total_steps: since the run began, over
     all resets. steps_per_s: as reached over the last second. doing: "playing", "paused", or "ran away".
+    passed: figures of whole frames since the last picture, without wavelengths (the newest; of a quick run some): only there
+    is the automaton trained to be like the data, what it does in between they do not say.
     """
 
     number: int
@@ -106,6 +108,7 @@ class LiveFrame:
     large: Pictures | None
     metrics: LiveMetrics
     n_actions: int
+    passed: tuple[LiveMetrics, ...] = ()
 
 
 def _plain(value: float) -> float | None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Literal
 
 from labctl.errors import LabctlError
 from labctl.nca_actions import Action, Done
-from labctl.nca_live_frames import LiveFrame, LiveSource
+from labctl.nca_live_frames import LiveFrame, LiveMetrics, LiveSource
 from labctl.nca_live_state import LiveState
 
 BUSY_S = 0.02
@@ -23,6 +23,7 @@ _BEHIND_S = 0.25
 """Steps that are due for longer are not caught up with."""
 _OVER_S = 1.0
 _MOST_AT_ONCE = 4096
+_MOST_PASSED, _FIGURES_S = 64, 1 / 60
 _RARELY, _QUICK_S = 10.0, 0.008
 """Pictures that take longer than this with their wavelengths have them about a tenth of the time."""
 
@@ -122,6 +123,8 @@ class _Player:
         self._step_s = 1e-3
         self._reached: deque[tuple[float, int]] = deque()
         self._waves_due = 0.0
+        self._passed: deque[LiveMetrics] = deque(maxlen=_MOST_PASSED)
+        self._figures_due = 0.0
 
     def run(self) -> None:
         """Never returns; ends with EOFError."""
@@ -132,6 +135,7 @@ class _Player:
             self._go_on()
             if self._wanted and self._changed:
                 self._pipe.send(self._look())
+                self._passed.clear()
                 self._wanted = self._changed = False
 
     def _listen(self) -> None:
@@ -201,6 +205,9 @@ class _Player:
         self._left = max(0, self._left - n_steps)
         self._changed = True
         self._ran_away = not self._state.finite
+        if now >= self._figures_due and self._state.at_whole_frame and not self._ran_away:
+            self._passed.append(self._state.figures())
+            self._figures_due = now + _FIGURES_S
         self._reached.append((now, self._state.total_steps))
         while now - self._reached[0][0] > _OVER_S:
             self._reached.popleft()
@@ -232,4 +239,4 @@ class _Player:
         if waves:
             now = time.monotonic()
             self._waves_due = now + _RARELY * (now - begun - _QUICK_S)
-        return frame
+        return replace(frame, passed=tuple(self._passed))

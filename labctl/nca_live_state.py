@@ -74,6 +74,11 @@ class LiveState:
         return per_frame - self._n_steps % per_frame
 
     @property
+    def at_whole_frame(self) -> bool:
+        """Whether it stands at one of the frames, not between two."""
+        return self._n_steps % self._saved.model.steps_per_frame == 0
+
+    @property
     def finite(self) -> bool:
         """Whether it has not run away."""
         import torch
@@ -143,6 +148,12 @@ class LiveState:
             np.ascontiguousarray(hidden[:, ::every, ::every]), None if large is None else enlarged, large,
             self._metrics(observed, target, waves=waves), len(self.done),
         )  # fmt: skip
+
+    def figures(self) -> LiveMetrics:
+        """Of this moment, without wavelengths."""
+        n_observed = self._saved.model.automaton.spec.n_observed
+        observed = self._saved.model.scaling.from_unit(self.state[0, :n_observed].numpy().transpose(1, 2, 0))
+        return self._metrics(observed, self._target(), waves=False)
 
     def like(self, values: NDArray[np.float32]) -> Frames:
         """Pictures (1, time, y, x, channel) as frames of this run."""

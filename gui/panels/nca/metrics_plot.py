@@ -28,7 +28,11 @@ class MetricsPlot(QWidget):
         self._curves: list[pg.PlotDataItem] = []
         self.choice = QComboBox()
         self.choice.addItems(KINDS)
-        named(self.choice, "Figure", "Which figure is drawn over the frames of the run")
+        named(
+            self.choice,
+            "Figure",
+            "Drawn over the frames of the run; the error at whole frames, where the automaton was trained to be like the target",
+        )
         self.choice.currentIndexChanged.connect(lambda _: self._build())
         self.value = QLabel("–")
         named(self.value, "Newest figures", "Of the picture that is shown")
@@ -100,8 +104,9 @@ class MetricsPlot(QWidget):
             return ""
         field = _FIELDS.get(self.choice.currentText())
         if field is None:
-            known = np.isfinite(newest.error)
-            return f"{newest.error:.3g} standard deviations of the data" if known else "no target here"
+            known = (one for one in reversed(self._points) if np.isfinite(one.error) and one.frame > newest.frame - 2)
+            last = next(known, None)
+            return "no target here" if last is None else f"{last.error:.3g} standard deviations of the data"
         unit = facts.pixel_unit if field == "wavelength" else ""
         measured = (one for one in reversed(self._points) if np.isfinite(getattr(one, field)).any())
         values = zip(facts.names, getattr(next(measured, newest), field), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -215,7 +216,10 @@ class RunTab(QWidget):
 
     def _take(self, frame: LiveFrame) -> None:
         self._frame, self._fresh = frame, True
-        self.metrics.take(frame.metrics)
+        for one in frame.passed:
+            self.metrics.take(one)
+        whole = frame.frame == int(frame.frame)  # in between it is not trained to be like the target
+        self.metrics.take(frame.metrics if whole else replace(frame.metrics, error=float("nan")))
 
     def _draw(self) -> None:
         """Once a tick, the newest picture only."""

@@ -52,6 +52,8 @@ def test_the_whole_life_of_a_running_automaton(live: LiveAutomaton, heat_source:
     time.sleep(0.3)  # nobody looks meanwhile
     later = next_picture(live)
     assert later.number == first.number + 1  # none waited in line
+    assert all(one.frame == int(one.frame) and one.error < 1e-3 for one in later.passed)
+    assert later.passed
     live.pause()
     stood = live.settled()
     assert stood.doing == "paused"
