@@ -13,7 +13,7 @@ import pytest
 from labctl.campaign import run
 from labctl.errors import CampaignError
 from labctl.events import Event, Figures, Waiting
-from labctl.workers import Job, side_by_side
+from labctl.workers import AHEAD, Job, side_by_side
 
 JOBS = """
 import os
@@ -43,6 +43,13 @@ def fail(name):
 def die(name):
     yield Figures(name, 0, {})
     os._exit(3)
+
+
+def telling(name, n, marker):
+    for step in range(n):
+        yield Figures(name, step, {})
+        Path(marker).write_text(str(step))
+    return n
 
 
 def endless(name, marker):
@@ -104,7 +111,7 @@ def test_a_worker_that_dies_is_told(jobs: ModuleType) -> None:
 def test_a_worker_does_not_outlive_a_parent_that_was_killed(tmp_path: Path, jobs: ModuleType) -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import jobs_for_workers as jobs\n"
-        "from labctl.workers import Job, side_by_side\n"
+        "from labctl.workers import AHEAD, Job, side_by_side\n"
         "from labctl.events import Figures\n"
         "if __name__ == '__main__':\n"
         "    for event in side_by_side({'a': Job(jobs.count, {'name': 'a', 'n': 10**6, 'pause_s': 0.05})}):\n"
@@ -150,3 +157,16 @@ def test_while_workers_start_stop_can_act(jobs: ModuleType) -> None:
     campaign = side_by_side({"slow": Job(jobs.count, {"name": "slow", "n": 1, "pause_s": 5.0})})
     assert isinstance(next(campaign), Waiting)
     campaign.close()
+
+
+def test_a_reader_that_rests_lets_the_workers_rest(jobs: ModuleType, tmp_path: Path) -> None:
+    marker, n = tmp_path / "far", 4 * AHEAD
+    campaign = side_by_side({"a": Job(jobs.telling, {"name": "a", "n": n, "marker": str(marker)})})
+    while not isinstance(next(campaign), Figures):
+        pass
+    seen, before = "", "nothing yet"
+    while seen != before or not seen:
+        time.sleep(0.3)  # until it goes no further
+        before, seen = seen, marker.read_text() if marker.exists() else ""
+    assert int(seen) < n - 1
+    assert run(campaign) == {"a": n}
