@@ -10,22 +10,13 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QSettings, QTimer, Signal
 from PySide6.QtGui import QUndoStack
-from PySide6.QtWidgets import (
-    QAbstractButton,
-    QComboBox,
-    QDoubleSpinBox,
-    QHeaderView,
-    QLineEdit,
-    QPlainTextEdit,
-    QSpinBox,
-    QSplitter,
-    QWidget,
-)
+from PySide6.QtWidgets import QWidget
 from shiboken6 import isValid
 
 from gui.bridge import Bridge, Ended, Frame
 from gui.controller import Controller, State
 from gui.offers import Offer
+from gui.remembering import restore, value_of
 from gui.theme import Theme, system_theme
 from gui.trouble import Trouble, trouble_of
 from gui.work import Work, WorkState
@@ -240,7 +231,7 @@ class Desk(QObject):
         """Give the widget the value it had when the window was last closed, and keep its value then."""
         stored = self.settings.value(f"fields/{key}") if self.settings is not None else None
         if stored is not None:
-            _restore(widget, stored)
+            restore(widget, stored)
         self._keep.append(lambda: self._store(widget, key))
 
     def keep_state(self) -> None:
@@ -251,7 +242,7 @@ class Desk(QObject):
 
     def _store(self, widget: QWidget, key: str) -> None:
         if self.settings is not None and isValid(widget):  # a panel may have thrown it away
-            self.settings.setValue(f"fields/{key}", _value(widget))
+            self.settings.setValue(f"fields/{key}", value_of(widget))
 
     # ---- lanes -----------------------------------------------------------------------------------------------------
 
@@ -321,44 +312,3 @@ class Desk(QObject):
         self.work_ended.emit(work)
         self.files_changed.emit()
         self._begin_next()
-
-
-def _value(widget: QWidget) -> Any:
-    match widget:
-        case QSplitter() | QHeaderView():
-            return widget.saveState()
-        case QComboBox():
-            return widget.currentText()
-        case QLineEdit():
-            return widget.text()
-        case QPlainTextEdit():
-            return widget.toPlainText()
-        case QSpinBox() | QDoubleSpinBox():
-            return widget.value()
-        case QAbstractButton():
-            return widget.isChecked()
-        case _:
-            raise TypeError(f"{type(widget).__name__}: nothing is known to remember of it")
-
-
-def _restore(widget: QWidget, stored: Any) -> None:
-    """What was stored by another version, or by hand, may fit no more: then the widget stays as it is."""
-    try:
-        match widget:
-            case QSplitter() | QHeaderView():
-                widget.restoreState(stored)
-            case QComboBox():
-                if (index := widget.findText(str(stored))) >= 0:
-                    widget.setCurrentIndex(index)
-            case QLineEdit():
-                widget.setText(str(stored))
-            case QPlainTextEdit():
-                widget.setPlainText(str(stored))
-            case QSpinBox():
-                widget.setValue(int(stored))
-            case QDoubleSpinBox():
-                widget.setValue(float(stored))
-            case QAbstractButton():
-                widget.setChecked(stored in (True, "true"))
-    except (TypeError, ValueError):
-        return
