@@ -14,6 +14,7 @@ from labctl.campaign import run
 from labctl.campaigns.network_on_bench import cascade_into, close_gap_into, compare_noise_into, train_on_bench_into
 from labctl.campaigns.optimise_into import optimise_into
 from labctl.campaigns.usual_network import preview_task, usual_network
+from labctl.cli import main
 from labctl.errors import CampaignError, DeploymentError, GatesNotPassed, UsageError
 from labctl.events import Event, Figures, Reported, Warned
 from labctl.network_card import read_card
@@ -194,3 +195,21 @@ def test_training_on_the_bench_leaves_a_network_with_a_promise_of_its_own(
     assert left.promised != proposal_of(network).promised
     assert left.promised_outputs is not None
     assert replace(left, folder=network).task == "narma10"
+
+
+def test_the_dry_run_of_a_deployment_tells_everything_and_drives_nothing(
+    demo_station: Path, network: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dry = ["deploy", str(demo_station), str(network), "--dry-run"]
+    assert main(dry) == 1
+    told = capsys.readouterr().out
+    assert "SIMULATED" in told
+    assert "REFUSED the twin of leaky was never judged" in told
+    (bias,) = (line for line in told.splitlines() if line.startswith("duffing_bias"))
+    assert bias.split()[1:6] == ["set-point", "0", "V", "0.05", "V"]
+    assert "within limits" in bias
+    assert main([*dry, "--override-gates", WHY]) == 0
+    demo_station.write_text(demo_station.read_text().replace("limits = [-0.2, 0.2]", "limits = [-0.02, 0.02]"))
+    capsys.readouterr()
+    assert main([*dry, "--override-gates", WHY]) == 1
+    assert "REFUSED: 0.05 V is proposed; -0.02..0.02 V is allowed" in capsys.readouterr().out
