@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSpinBox,
     QSplitter,
     QVBoxLayout,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.desk import Desk
+from gui.panels.runs.allowed import enable, others_wait, told_of, why_not
 from gui.panels.runs.loop_form import LoopForm
 from gui.panels.runs.queue_model import QueueModel, QueueRow
 from gui.panels.runs.work_details import WorkDetails
@@ -168,25 +168,12 @@ class QueuePage(QWidget):
             if chosen in keys:
                 self.view.selectRow(keys.index(chosen))
         queue = self.desk.queue
-        theirs = any(one.state == WAITING for one in queue.others)
-        words_of = [f"Held: {queue.held}. Press Run the queue to go on." if queue.held else ""]
-        words_of += [
-            f"The bench was left unsafe: {queue.bench_unsafe}. Press All outputs safe." if queue.bench_unsafe else ""
-        ]
-        words_of += [
-            "Jobs of the queue's file wait for somebody: press Run the queue." if theirs and not queue.held else ""
-        ]
-        told = "\n".join(one for one in words_of if one) or (
-            "" if self.model.rows else "Nothing waits and nothing runs."
-        )
+        told = told_of(queue, empty=not self.model.rows)
         self.told.setText(told)
         self.told.setVisible(bool(told))
-        _enable(
-            self.run_button,
-            "" if queue.held or theirs else "Everything that waits begins by itself",
-            "Begin what waits",
-        )
-        _enable(
+        idle = "" if queue.held or others_wait(queue) else "Everything that waits begins by itself"
+        enable(self.run_button, idle, "Begin what waits")
+        enable(
             self.hold_button, "The queue is held already" if queue.held else "", "Begin nothing more; what runs goes on"
         )
         for field, value in ((self.failure, queue.after_failure), (self.workers, queue.n_compute)):
@@ -206,27 +193,17 @@ class QueuePage(QWidget):
 
     def _enable_actions(self) -> None:
         row = self.row
-        nothing = "Choose a job in the table" if row is None else ""
-        work = None if row is None else row.work
-        waits = row is not None and row.state == WAITING
-        paused = row is not None and row.state == "paused"
-        pausable = work is not None and work.state in (WorkState.RUNNING, WorkState.PAUSED)
-        mine = "" if work is not None else "It belongs to another process: labctl queue pause and stop reach it there"
-        self.pause_button.setText("Go on" if paused else "Pause")
-        _enable(self.pause_button, nothing or mine or ("" if pausable else "It does not run"), "Let it rest, or go on")
-        _enable(
-            self.stop_button,
-            nothing or mine or ("It is over already" if row and row.over else ""),
-            "End it; what there is is kept",
-        )
-        for one, tip in ((self.up_button, "Earlier in line (Alt+Up)"), (self.down_button, "Later in line (Alt+Down)")):
-            _enable(one, nothing or mine or ("" if waits else "Only jobs that wait have a place in line"), tip)
-        over = "" if row is not None and row.over else "It is not over yet"
-        _enable(self.again_button, nothing or over, "Do it once more, into a fresh folder")
-        runs = row is not None and not row.over and not waits
-        _enable(
-            self.remove_button, nothing or ("It runs; stop it first" if runs else ""), "Take it out of the table (Del)"
-        )
+        reasons = why_not(row)
+        self.pause_button.setText("Go on" if row is not None and row.state == "paused" else "Pause")
+        for control, what, tip in (
+            (self.pause_button, "pause", "Let it rest at the next point where that is possible, or go on"),
+            (self.stop_button, "stop", "End it at the next point; what there is is kept"),
+            (self.up_button, "move", "Earlier in line (Alt+Up)"),
+            (self.down_button, "move", "Later in line (Alt+Down)"),
+            (self.again_button, "again", "Do it once more, into a fresh folder"),
+            (self.remove_button, "remove", "Take it out of the table; its files stay (Del)"),
+        ):
+            enable(control, reasons[what], tip)
 
     def _choose(self) -> None:
         row = self.row
@@ -336,8 +313,3 @@ class QueuePage(QWidget):
         work = self._work()
         if work is not None and work.panel and work.panel != "runs":
             self.desk.show_panel(work.panel)
-
-
-def _enable(control: QPushButton, why_not: str, tip: str) -> None:
-    control.setEnabled(not why_not)
-    control.setToolTip(why_not or tip)
