@@ -7,6 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
+from gui.bridge import Frame
 from gui.controller import State
 from gui.desk import Desk
 from gui.live_values import Readings
@@ -18,6 +19,7 @@ from gui.shell.start.steps import STEPS, done_by_files, files_for, output_was_se
 from gui.work import Work
 from labctl.calls import BENCH, FOLDER, call
 from labctl.errors import UsageError
+from labctl.events import StepFinished
 from labctl.job import Job
 from labctl.loop_files import LoopFiles, loop_files
 
@@ -103,6 +105,7 @@ Anything simulated says so: in the yellow field at the top, in files, in reports
     def _start(self) -> None:
         self.work = self.desk.start(self._job(), panel=self.key)
         self.work.changed.connect(self._show)
+        self.work.frame.connect(self._look_between)
         self.loop.follow(self.work)
         self.loop.show()
         self._show()
@@ -142,6 +145,11 @@ Anything simulated says so: in the yellow field at the top, in files, in reports
         self._looking, self._look_again = True, False
         folder: Path = self.desk.runs_folder
         self.desk.call(lambda: loop_files(folder), done=self._found, failed=self._not_found, name="Looking for runs")
+
+    def _look_between(self, frame: Frame) -> None:
+        """Each step of the loop leaves files."""
+        if any(isinstance(event, StepFinished) for event in frame.events):
+            self._look()
 
     def _found(self, files: LoopFiles) -> None:
         self.files, self._looking = files, False
@@ -190,8 +198,8 @@ Anything simulated says so: in the yellow field at the top, in files, in reports
         split.setChildrenCollapsible(False)
         split.addWidget(scroll)
         split.addWidget(self.loop)
-        split.setStretchFactor(0, 3)
-        split.setStretchFactor(1, 2)
+        split.setStretchFactor(1, 1)
+        split.setSizes([340, 370])
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(split)
