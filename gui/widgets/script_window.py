@@ -30,7 +30,7 @@ class ScriptWindow(QDialog):
         named(self.text, "Script", "The script; Ctrl+A and Ctrl+C copy it")
         self.copy_button = button("&Copy", "Copy the script to the clipboard", self.copy)
         self.save_button = button("&Save as …", "Save the script as a Python file", self._choose)
-        self.close_button = button("Close", "Close this window (Esc)", self.close)
+        self.close_button = button("Close", "Close this window", self.close)
         row = QHBoxLayout()
         row.addStretch(1)
         for one in (self.copy_button, self.save_button, self.close_button):
