@@ -35,7 +35,7 @@ class LoopView(QWidget):
         self.line.setAccessibleName("What is going on")
         self.stop = button("Stop", "Stop before the next step, outputs safe; what there is is kept", self._stop)
         self.report = button("Open report", "", self._show_report)
-        self._steps_view = table(self.steps, name="Steps of the loop", stretch=3, widths={0: 300, 1: 96, 2: 66})
+        self._steps_view = table(self.steps, name="Steps of the loop", stretch=3, widths={0: 430, 1: 96, 2: 66})
         self._steps_view.setItemDelegateForColumn(1, ProgressDelegate(self._steps_view))
         widths = {1: 104, 2: 120, 3: 120, 4: 84, 5: 98, 6: 70, 7: 84}
         self.tasks_view = table(self.tasks, name="Promised beside measured", stretch=0, widths=widths)
