@@ -7,9 +7,9 @@ needs the bench cannot run apart: instruments belong to the process that opened 
 from __future__ import annotations
 
 import contextlib
+import copy
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import traceback
@@ -129,10 +129,10 @@ def _work(call: Call, folder: Path | None, line: Connection) -> None:
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined] # there is no other way
     reader = _Reader(line)
     try:
-        ended = _Ended(_sendable(_run(perform(call, folder=folder), line, reader)))
+        ended = _Ended(_run(perform(call, folder=folder), line, reader))
     except BaseException as error:  # noqa: BLE001 - raised again on the other side
         ended = _Ended(error=_sendable_error(error))
-    line.send(ended)
+    _send(line, ended)
 
 
 def _run(campaign: Any, line: Connection, reader: _Reader) -> Any:
@@ -152,18 +152,21 @@ def _run(campaign: Any, line: Connection, reader: _Reader) -> Any:
         campaign.close()
 
 
-def _sendable(result: Any) -> Any:
+def _send(line: Connection, ended: _Ended) -> None:
+    """A result that cannot leave its process is told as `Unsent`: a connection sends all of something, or nothing."""
     try:
-        pickle.dumps(result)
-    except Exception:  # noqa: BLE001 - whatever it is that cannot be sent; said by Unsent
-        return Unsent(type(result).__name__, repr(result)[:1000])
-    return result
+        line.send(ended)
+    except OSError:
+        raise  # nobody is there to be told
+    except Exception:  # noqa: BLE001 - whatever hindered it, it is told
+        line.send(_Ended(Unsent(type(ended.result).__name__, repr(ended.result)[:1000])))
 
 
 def _sendable_error(error: BaseException) -> BaseException:
+    """The error itself where it can be made again from its arguments, which is what the other side will do."""
     error.add_note("".join(traceback.format_exception(error)))
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled in this very line
+        copy.copy(error)
     except Exception:  # noqa: BLE001 - an error that cannot be sent is told in words
         return CampaignError(f"{type(error).__name__}: {error}")
     return error
