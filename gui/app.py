@@ -38,6 +38,7 @@ def main(*, station: Path | None, simulated: str | None, runs_folder: Path | Non
     _take_signals(window)
     show_faults(window)
     window.show()
+    window.desk.bridge.garbage.set_aside()  # Qt, numpy and the window itself stay until the end
     if simulated:
         window.stations.open_simulated(simulated)
     elif station is not None:

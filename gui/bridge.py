@@ -60,7 +60,7 @@ class Bridge(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.box = EventBox()
-        self._garbage = GarbageCollector()
+        self.garbage = GarbageCollector()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -141,7 +141,7 @@ class Bridge(QObject):
         self.ended.emit(ended)
 
     def _drain(self) -> None:
-        self._garbage.collect_if_due()
+        self.garbage.collect_if_due()
         self._emit_frame()
         self.tick.emit()
         while True:

@@ -11,11 +11,11 @@ import numpy as np
 from labctl.bench import Bench
 from labctl.campaign import Campaign
 from labctl.campaigns.characterise import Characterisation, CharacterisationDesign, characterise
-from labctl.campaigns.drive_ranges import DeviceRanges
+from labctl.campaigns.drive_ranges import DeviceRanges, allowed_ranges
 from labctl.campaigns.fit_twin import FitSettings, FittedTwin, fit_twin
 from labctl.campaigns.measure_network import measure_network
 from labctl.campaigns.network_files import save_network
-from labctl.campaigns.optimise_network import OptimisedNetwork, allowed_ranges, optimise_network
+from labctl.campaigns.optimise_network import OptimisedNetwork, optimise_network
 from labctl.campaigns.plans import DEMO_PLANS, TaskPlan, plan_for
 from labctl.clearance import Clearance, clear
 from labctl.deployment import Measurement, details_of, mean_accuracy, mean_of
@@ -154,8 +154,8 @@ def _optimise_all(
     streams: Sequence[np.random.SeedSequence],
     settings: LoopSettings,
 ) -> Campaign[dict[str, OptimisedNetwork]]:
-    twins = {device: one.load() for device, one in fitted.items()}
-    dt_s = next(iter(twins.values())).spec.dt_s
+    drives = {device: one.drives for device, one in fitted.items()}
+    dt_s = next(iter(drives.values())).dt_s
     plans = [
         task if isinstance(task, TaskPlan) else plan_for(task, tuple(fitted), dt_s=dt_s) for task in settings.tasks
     ]
@@ -163,7 +163,7 @@ def _optimise_all(
         plans = [plan.with_budget(settings.optimise_budget_s) for plan in plans]
 
     def ranges(plan: TaskPlan, wanted: Mapping[str, tuple[float, float]]) -> dict[str, DeviceRanges]:
-        found = allowed_ranges(twins, bench.station, wanted, options=plan.device_options)
+        found = allowed_ranges(drives, bench.station, wanted, options=plan.device_options)
         return {device: found[device] for device in plan.devices}
 
     jobs = {

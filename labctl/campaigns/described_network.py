@@ -19,8 +19,8 @@ from labctl.network_fit import device_table, drive_table, output_levels
 from labctl.network_schema import DriveTable, NetworkFile
 from labctl.own_task import is_own_task, load_own_task
 from labctl.station import Station
-from twins.network.initialise import Architecture, LayerPlan
-from twins.network.optimise import OptimiserSettings
+from twins.network.architecture import Architecture, LayerPlan
+from twins.network.optimise_settings import OptimiserSettings
 from twins.network.ports import Levels
 from twins.network.tasks import TASKS, Task, TaskError, options_of, task_named
 

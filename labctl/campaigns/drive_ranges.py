@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from labctl.campaigns.device_options import DeviceOptions
 from labctl.campaigns.plans import TaskPlan
 from labctl.errors import CampaignError
 from labctl.station import Station
-from twins.network.initialise import measured_ports
-from twins.network.network import stack_under
+from labctl.twin_drives import TwinDrives
 from twins.network.ports import DevicePort
+
+if TYPE_CHECKING:
+    import torch
 
 Range = tuple[float, float]
 DeviceRanges = Range | tuple[Range, ...]
@@ -37,25 +38,27 @@ def allowed_ranges(
 ) -> dict[str, DeviceRanges]:
     """Where a network may drive each device: inside the range its twin was fitted on AND the station's limits, AND
     inside the range `wanted` of it, or that of its `options`, if there is one. A pair for a device of one drive channel,
-    a pair for each channel otherwise. Raises CampaignError where nothing is left."""
+    a pair for each channel otherwise. twins: themselves, or what is known of their drives (TwinDrives). Raises
+    CampaignError where nothing is left."""
     wanted, options = wanted or {}, options or {}
     unknown = sorted(set(wanted) - set(twins))
     if unknown:
         raise CampaignError(f"a drive range is given for {', '.join(unknown)}; there are twins of {', '.join(twins)}")
     ranges: dict[str, DeviceRanges] = {}
     for device, twin in twins.items():
+        drives = twin if isinstance(twin, TwinDrives) else TwinDrives.of(twin)
         every = []
-        for channel in range(len(twin.drive_range)):
+        for channel, name in enumerate(drives.names):
             asked = range_of(wanted[device], channel) if device in wanted else None
             if asked is None and device in options:
-                asked = options[device].of(twin.spec.drive_names[channel]).range
-            every.append(_allowed(device, twin, channel, station, asked))
+                asked = options[device].of(name).range
+            every.append(_allowed(device, drives, channel, station, asked))
         ranges[device] = every[0] if len(every) == 1 else tuple(every)
     return ranges
 
 
-def _allowed(device: str, twin: Any, channel: int, station: Station | None, asked: Range | None) -> Range:
-    low, high = (float(edge) for edge in twin.drive_range[channel])
+def _allowed(device: str, fitted: TwinDrives, channel: int, station: Station | None, asked: Range | None) -> Range:
+    low, high = fitted.ranges[channel]
     if asked is not None:
         if not low <= asked[0] < asked[1] <= high:
             raise CampaignError(
@@ -65,9 +68,9 @@ def _allowed(device: str, twin: Any, channel: int, station: Station | None, aske
     if station is None:
         return low, high
     drives = station.device(device).drive
-    if len(drives) != len(twin.drive_range):
+    if len(drives) != len(fitted.ranges):
         raise CampaignError(
-            f"{device}: its twin has {len(twin.drive_range)} drive channel(s), the station {len(drives)} "
+            f"{device}: its twin has {len(fitted.ranges)} drive channel(s), the station {len(drives)} "
             f"({', '.join(drives)}); record and fit it as it stands in the station file"
         )
     output = station.channel(drives[channel])
@@ -118,7 +121,10 @@ def planned_ports(
     generator: torch.Generator,
 ) -> tuple[DevicePort, ...]:
     """How each device is driven, over its ranges and with the levels that the plan gives its outputs, and how its
-    responses are normalised under these conditions."""
+    responses are normalised under these conditions. Loads torch."""
+    from twins.network.initialise import measured_ports
+    from twins.network.network import stack_under
+
     options = plan.device_options
     ports = [_port(name, twin, ranges[name], options.get(name, DeviceOptions())) for name, twin in twins.items()]
     samples = plan.architecture.samples_per_step

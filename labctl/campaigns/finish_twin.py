@@ -21,6 +21,7 @@ from labctl.events import Reported, Warned
 from labctl.provenance import collect_provenance
 from labctl.trained_inputs import TrainedInputs
 from labctl.twin_data import TwinData
+from labctl.twin_drives import TwinDrives
 
 if TYPE_CHECKING:
     from labctl.judging import Judgement
@@ -34,7 +35,7 @@ class FittedTwin:
 
     sampled: free runs (draw, time) of the first held-out input, first response channel, from sample `sampled_from` of
     its scored part on. reasons: why it is built and trained as it is. ensemble: the file of the ensemble that it is the
-    first member of, if more than one was fitted.
+    first member of, if more than one was fitted. drives: how it may be driven.
     """
 
     device: str
@@ -44,6 +45,7 @@ class FittedTwin:
     path: Path
     gates: Gates
     report: Path
+    drives: TwinDrives
     reasons: tuple[str, ...] = ()
     ensemble: Path | None = None
 
@@ -109,6 +111,7 @@ def finish_twin(
         path=path,
         gates=judgement.gates,
         report=report,
+        drives=TwinDrives.of(first.twin),
         reasons=origin.chosen.reasons,
         ensemble=ensemble,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,18 +15,16 @@ from labctl.campaigns.plans import TaskPlan
 from labctl.campaigns.streams import number_of
 from labctl.campaigns.told import of_passes, of_search, of_training, told
 from labctl.events import Reported
-from twins.ensemble import AnyTwin
-from twins.ensemble_file import load_any_twin
-from twins.network.baselines import linear_on_taps
-from twins.network.initialise import random_wiring
-from twins.network.judging import Promise, promise, torch_generator
-from twins.network.multi_start import optimise_from_many
-from twins.network.network import PhysicalNetwork, StackMaker, stack_under
-from twins.network.optimise import OptimiseResult, OptimiserSettings
+from twins.network.judged import Promise
+from twins.network.optimise_settings import OptimiseResult, OptimiserSettings
 from twins.network.ports import DevicePort
-from twins.network.reservoir import ReservoirResult, search_reservoir
 from twins.network.tasks import TaskData
 from twins.network.wiring import Wiring
+
+if TYPE_CHECKING:
+    from twins.ensemble import AnyTwin
+    from twins.network.network import PhysicalNetwork, StackMaker
+    from twins.network.reservoir import ReservoirResult
 
 __all__ = [
     "OptimisedNetwork",
@@ -78,8 +76,12 @@ def optimise_network(
     with the levels that the plan gives its outputs. widest_ranges: where the reservoir may too, if it does better there.
     conditions: set-points by channel, for twins that were fitted at several values of them; of those that the plan
     trains, where training begins (the middle if not given). state: a file where the optimiser keeps how far it is (its
-    starts beside it), and from which it goes on if it is there.
+    starts beside it), and from which it goes on if it is there. Loads torch, which importing this module does not: where
+    a bench is, the work is done elsewhere.
     """
+    from twins.ensemble_file import load_any_twin
+    from twins.network.judging import torch_generator
+
     loaded = {name: load_any_twin(twin) if isinstance(twin, Path) else twin for name, twin in twins.items()}
     held = starting_conditions(plan, conditions or {})
     key = f"optimise/{plan.task.name}"
@@ -139,6 +141,9 @@ def optimise_random_networks(
 ) -> Generator[Any, None, OptimiseResult]:
     """The optimiser on as many random networks of the plan as it says, its events not told yet; conditions: held, and
     where those begin that the plan trains."""
+    from twins.network.initialise import random_wiring
+    from twins.network.multi_start import optimise_from_many
+    from twins.network.network import PhysicalNetwork
 
     def random_network(draw: np.random.Generator) -> PhysicalNetwork:
         wiring = random_wiring(plan.architecture, ports, draw, scales=plan.scales, conditions=dict(conditions))
@@ -157,6 +162,8 @@ def optimise_random_networks(
 
 def linear_rivals(plan: TaskPlan, training: TaskData, heldout: TaskData) -> dict[str, float]:
     """Held-out scores of linear models of the input alone: on the taps that the network reaches, and on 20."""
+    from twins.network.baselines import linear_on_taps
+
     taps = {"linear_same_taps": plan.reachable_taps, "linear_20_taps": range(20)}
     return {name: linear_on_taps(plan.task.metric, training, heldout, taps=one).value for name, one in taps.items()}
 
@@ -171,6 +178,9 @@ def best_reservoir(
 ) -> Campaign[Wiring]:
     """The best random network of the plan's search, over every choice of drive ranges and conditions: only its read-out is
     ever fitted to the task. All are judged on the same examples."""
+    from twins.network.network import stack_under
+    from twins.network.reservoir import search_reservoir
+
     step = Step(key, f"Search the reservoir for {plan.task.name}")
     yield step.started()
     found: list[tuple[ReservoirResult, Mapping[str, float]]] = []
@@ -204,6 +214,8 @@ def promising(
     stack: StackMaker | None = None,
 ) -> Campaign[Promise]:
     """The score that the twins promise on the held-out examples, over noise draws."""
+    from twins.network.judging import promise
+
     step = Step(key, f"Promise for {plan.task.name}")
     yield step.started()
     passes = promise(

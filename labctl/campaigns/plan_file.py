@@ -13,8 +13,8 @@ from labctl.campaigns.plan_settings import settings_from
 from labctl.campaigns.plans import TaskPlan
 from labctl.network_schema import MOST_LAYERS, MOST_NODES, MOST_STEPS_BACK
 from labctl.own_task import OwnTask
-from twins.network.initialise import Architecture, InitialScales, LayerPlan
-from twins.network.optimise import OptimiserSettings
+from twins.network.architecture import Architecture, InitialScales, LayerPlan
+from twins.network.optimise_settings import OptimiserSettings
 from twins.network.ports import Levels
 from twins.network.tasks import Task, options_of, task_named
 

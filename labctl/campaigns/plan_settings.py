@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from twins.network.optimise import OptimiserSettings
+from twins.network.optimise_settings import OptimiserSettings
 
 
 @cache

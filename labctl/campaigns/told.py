@@ -7,10 +7,8 @@ from typing import Any, TypeVar
 
 from labctl.campaign import Campaign
 from labctl.events import Event, Figures, Progress
-from twins.network.judging import NoisePass
-from twins.network.multi_start import StartJudged
-from twins.network.optimise import Iteration, Validation
-from twins.network.reservoir import ReservoirDraw
+from twins.network.judged import NoisePass
+from twins.network.optimise_settings import Iteration, Validation
 
 Outcome = TypeVar("Outcome")
 Translate = Callable[[Any], Iterable[Event]]
@@ -40,6 +38,8 @@ def drained(run: Generator[Any, None, Outcome]) -> Outcome:
 
 def of_training(key: str, budget_s: float | None = None) -> Translate:
     """An optimisation's; budget_s: of its wall time, which may end it before its iterations do."""
+    from twins.network.multi_start import StartJudged  # loads torch, which whoever trains has loaded
+
     n_iterations = 0
 
     def translate(event: Any) -> Iterable[Event]:
@@ -68,6 +68,8 @@ def _of_start(figure: str, event: Iteration | Validation) -> str:
 
 def of_search(key: str) -> Translate:
     """A search's among random networks, each of which has passes of its own."""
+
+    from twins.network.reservoir import ReservoirDraw  # loads torch
 
     def translate(event: Any) -> Iterable[Event]:
         if isinstance(event, ReservoirDraw):

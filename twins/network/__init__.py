@@ -13,9 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from twins.network.architecture import Architecture, InitialScales, LayerPlan
     from twins.network.baselines import linear_on_taps
-    from twins.network.initialise import Architecture, InitialScales, LayerPlan, measured_ports, random_wiring
-    from twins.network.judging import NoisePass, PenaltyTried, Promise, promise
+    from twins.network.initialise import measured_ports, random_wiring
+    from twins.network.judged import NoisePass, PenaltyTried, Promise
+    from twins.network.judging import promise
     from twins.network.multi_start import Halved, StartJudged, optimise_from_many
     from twins.network.network import Measured, PhysicalNetwork
     from twins.network.optimise import (
@@ -59,8 +61,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "baselines": ("linear_on_taps",),
-    "initialise": ("Architecture", "InitialScales", "LayerPlan", "measured_ports", "random_wiring"),
-    "judging": ("NoisePass", "PenaltyTried", "Promise", "promise"),
+    "architecture": ("Architecture", "InitialScales", "LayerPlan"),
+    "initialise": ("measured_ports", "random_wiring"),
+    "judged": ("NoisePass", "PenaltyTried", "Promise"),
+    "judging": ("promise",),
     "multi_start": ("Halved", "StartJudged", "optimise_from_many"),
     "network": ("Measured", "PhysicalNetwork"),
     "optimise": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from twins.network.judging import NoisePass, PenaltyTried
+from twins.network.judged import NoisePass, PenaltyTried
 from twins.network.scores import Score
 from twins.network.tasks import TaskError
 from twins.network.wiring import Wiring

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from labctl.campaigns.plans.task_plan import TaskPlan, shared_layers
-from twins.network.initialise import Architecture, InitialScales
-from twins.network.optimise import OptimiserSettings
+from twins.network.architecture import Architecture, InitialScales
+from twins.network.optimise_settings import OptimiserSettings
 from twins.network.tasks import DelayedParity, SineSquare, SpokenDigits
 
 

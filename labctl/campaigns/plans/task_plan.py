@@ -9,8 +9,8 @@ import numpy as np
 
 from labctl.campaigns.device_options import DeviceOptions
 from labctl.errors import CampaignError
-from twins.network.initialise import Architecture, InitialScales
-from twins.network.optimise import OptimiserSettings
+from twins.network.architecture import Architecture, InitialScales
+from twins.network.optimise_settings import OptimiserSettings
 from twins.network.tasks import Task, TaskData
 
 

@@ -1,7 +1,5 @@
 """Where a network may drive each device, also one of several drive channels."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -12,6 +10,7 @@ from labctl.campaigns.optimise_network import optimise_network
 from labctl.errors import CampaignError
 from labctl.network_file import parse_network_file
 from labctl.station import Station, parse_station
+from labctl.twin_drives import TwinDrives
 from twins import DeviceTwin, DeviceTwinSpec, Traces, fit
 from twins.network.ports import Levels
 
@@ -114,7 +113,7 @@ def test_each_channel_stays_within_twin_station_and_wish(ring: DeviceTwin, stati
 
 
 def test_a_device_that_the_station_drives_otherwise_is_refused(station: Station) -> None:
-    single = SimpleNamespace(drive_range=[(-1.0, 1.0)], spec=SimpleNamespace(drive_names=("gate",)))
+    single = TwinDrives(("gate",), ((-1.0, 1.0),), dt_s=2e-4)
     with pytest.raises(CampaignError, match=r"its twin has 1 drive channel\(s\), the station 2 \(gate, clock\)"):
         allowed_ranges({"ring": single}, station)
 
