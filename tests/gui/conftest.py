@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
 import os
+import sys
 
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "warm"))
+
 import pytest
 from PySide6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
 from shiboken6 import isValid
+from warm_workers import context_of_forked
 
 from gui.controller import State
 from gui.main_window import MainWindow
@@ -31,6 +36,12 @@ def settings_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
     for kind in (QSettings.Format.NativeFormat, QSettings.Format.IniFormat):
         QSettings.setPath(kind, QSettings.Scope.UserScope, folder)
     os.environ["XDG_CONFIG_HOME"] = folder
+
+
+@pytest.fixture(autouse=True)
+def workers_are_there_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training in the window's tests begins without seconds of loading torch, again and again."""
+    monkeypatch.setattr(multiprocessing, "get_context", context_of_forked)
 
 
 @pytest.fixture(autouse=True)

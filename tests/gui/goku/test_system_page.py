@@ -69,8 +69,8 @@ def test_an_own_equation_is_checked_as_it_is_typed_and_its_mistake_is_marked(
 ) -> None:
     click(panel.system.own_button)
     editor = panel.system.editor
-    qtbot.waitUntil(lambda: editor.told is not None, timeout=WAIT_MS)
-    assert panel.system.trouble == "" and panel.system.source().arguments == (EXAMPLE,)
+    qtbot.waitUntil(lambda: editor.told is not None and panel.system.trouble == "", timeout=WAIT_MS)
+    assert panel.system.source().arguments == (EXAMPLE,)
     line = next(k for k, text in enumerate(EXAMPLE.splitlines()) if text.startswith("rate ="))
     cursor = editor.edit.textCursor()
     cursor.setPosition(editor.edit.document().findBlockByNumber(line).position() + len('rate = "'))

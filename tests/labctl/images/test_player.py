@@ -49,7 +49,9 @@ def test_of_a_stack_of_pages_only_the_page_that_is_shown_is_read(tmp_path: Path)
     path = tmp_path / "stack.tif"
     with tifffile.TiffWriter(path) as file:
         for frame in range(9):
-            file.write(np.full((8, 8), frame, dtype=np.uint8), contiguous=False)
+            file.write(
+                np.full((8, 8), frame, dtype=np.uint8), contiguous=False, metadata=None
+            )  # else every page says that it is a series
     source = tiff_files.open_tiff(path, "")
     assert source.lazy
     film = open_player(path)
