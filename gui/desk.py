@@ -209,12 +209,15 @@ class Desk(QObject):
         """Look into the files that a panel shows, in a thread; where one of them is marked as simulated, so is the panel."""
         wanted = tuple(dict.fromkeys(paths))
 
-        def found(simulated: Path | None) -> None:
-            if simulated is not None:
-                self.mark_simulated(panel, simulated.name)
+        def found(marks: dict[Path, bool | None]) -> None:
+            simulated = next((path.name for path, mark in marks.items() if mark), "")
+            if simulated:
+                self.mark_simulated(panel, simulated)
+            for path in (path for path, mark in marks.items() if mark is None):
+                self.note(f"{path} cannot be read now: it is not known whether it comes from simulated devices")
 
         self.call(
-            lambda: next((path for path in wanted if marked_simulated(path)), None),
+            lambda: {path: marked_simulated(path) for path in wanted if path.exists()},
             done=found,
             failed=lambda error: self.trouble(error, doing="Looking whether files are simulated"),
             name="simulated",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui.desk import Desk
 from gui.models.log import Line, LogModel
+from gui.opening import open_folder
 from gui.shell.log_dock import LogDock
 from gui.shell.log_file import LogFile
 from gui.shell.status_row import StatusRow
@@ -86,6 +86,6 @@ class Logbook(QObject):
     def _show_file(self) -> None:
         folder = self.file.path.parent
         if folder.is_dir():
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+            open_folder(self._desk, folder)
         else:
             self._desk.note(f"The log will be kept in {self.file.path} as soon as there is a run")

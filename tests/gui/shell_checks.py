@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from PySide6.QtCore import QMargins, Qt
+from PySide6.QtGui import QAction, QShortcut
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -20,6 +21,7 @@ from PySide6.QtWidgets import (
     QScrollBar,
     QSlider,
     QTabBar,
+    QTabWidget,
     QTextEdit,
     QToolButton,
     QWidget,
@@ -124,3 +126,45 @@ def _is_part(widget: QWidget) -> bool:
             return True
         parent = parent.parentWidget()
     return type(widget).__module__.startswith("pyqtgraph")
+
+
+def each_page(root: QWidget) -> Iterator[str]:
+    """Every page of every row of tabs that can be reached: each is shown in turn, and named."""
+    yield "as it opens"
+    for tabs in root.findChildren(QTabWidget):
+        if not tabs.isVisible():
+            continue
+        first = tabs.currentIndex()
+        for number in range(tabs.count()):
+            tabs.setCurrentIndex(number)
+            yield tabs.tabText(number)
+            for inner in tabs.currentWidget().findChildren(QTabWidget):
+                yield from _turned(inner)
+        tabs.setCurrentIndex(first)
+
+
+def keys_in_use(window: QWidget) -> list[str]:
+    """The keys that do something in the window as it stands now; one twice: Qt does neither."""
+    found = []
+    for button in window.findChildren(QAbstractButton):
+        if button.isVisible():
+            found.append(button.shortcut().toString())
+    for action in window.findChildren(QAction):
+        owners = [one for one in action.associatedObjects() if isinstance(one, QWidget)]
+        if action.isVisible() and owners and action.shortcutContext() == Qt.ShortcutContext.WindowShortcut:
+            found += [keys.toString() for keys in action.shortcuts()]
+    for shortcut in window.findChildren(QShortcut):
+        owner = shortcut.parent()
+        if shortcut.context() == Qt.ShortcutContext.WindowShortcut and isinstance(owner, QWidget) and owner.isVisible():
+            found += [keys.toString() for keys in shortcut.keys()]  # noqa: SIM118 - no dictionary
+    return [keys for keys in found if keys]
+
+
+def _turned(tabs: QTabWidget) -> Iterator[str]:
+    if not tabs.isVisible():
+        return
+    first = tabs.currentIndex()
+    for number in range(tabs.count()):
+        tabs.setCurrentIndex(number)
+        yield tabs.tabText(number)
+    tabs.setCurrentIndex(first)

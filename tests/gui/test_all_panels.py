@@ -16,7 +16,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 sys.path.insert(0, str(Path(__file__).parent))
-from shell_checks import cut_off, nameless, outside
+from shell_checks import cut_off, each_page, keys_in_use, nameless, outside
 
 from gui.controller import State
 from gui.main_window import MainWindow
@@ -146,3 +146,16 @@ def test_no_panel_brings_torch_into_the_windows_process(window: MainWindow) -> N
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert told.stdout.strip() == "False", told.stderr
+
+
+def test_no_key_means_two_things_on_any_page_and_ctrl_return_is_the_main_button(window: MainWindow) -> None:
+    faults, with_main = set(), set()
+    for entry in window.entries:
+        window.show_panel(entry.key)
+        for page in each_page(window.stack.currentWidget()):
+            QApplication.processEvents()
+            keys = keys_in_use(window)
+            faults |= {f"{entry.title}, {page}: {one} is taken twice" for one in keys if keys.count(one) > 1}
+            with_main |= {entry.key} if "Ctrl+Return" in keys else set()
+    assert not faults, "\n".join(sorted(faults))
+    assert with_main >= {"record", "twins", "networks", "goku", "nca", "runs"}

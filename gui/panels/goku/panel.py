@@ -61,7 +61,7 @@ class GokuPanel(Panel):
         self.system, self.traces = SystemPage(desk, self._asker), TracesPage(desk, self._asker)
         self.form, self.learning = FitForm(desk), LearningPlot(desk.theme)
         self.parameters, self.course, self.told = (
-            ParametersView(desk.theme),
+            ParametersView(desk),
             CourseView(desk.theme),
             ToldView(desk.theme),
         )
@@ -245,11 +245,11 @@ class GokuPanel(Panel):
             self.warnings.appendPlainText("Stopped before there was a network to keep.")
 
     def _open(self, path: Path) -> None:
-        self._asker.read("Reading the results", lambda: _study(path), self._show_new)
+        self._asker.read("Reading the results", lambda: _study(path), lambda study: self._show_new(study, path.parent))
 
-    def _show_new(self, study: GokuStudy) -> None:
+    def _show_new(self, study: GokuStudy, folder: Path) -> None:
         first = self.study is None
-        self._show(study)
+        self._show(study, folder)
         if study.stage == "judged" and self._running():
             self.warnings.appendPlainText(f"Judged: {study.words[0]}. Now every trace is inferred.")
         self.steps.setCurrentIndex(FIT)
@@ -259,9 +259,10 @@ class GokuPanel(Panel):
     def _running(self) -> bool:
         return self.controls.work is not None and not self.controls.work.over
 
-    def _show(self, study: GokuStudy | None) -> None:
+    def _show(self, study: GokuStudy | None, folder: Path | None = None) -> None:
         self.study = study
-        for view in (self.parameters, self.course, self.told):
+        self.parameters.show_study(study, folder)
+        for view in (self.course, self.told):
             view.show_study(study)
 
     # ---- what can be done now ----------------------------------------------------------------------------------------

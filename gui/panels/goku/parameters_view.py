@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QUrl
-from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
+from gui.desk import Desk
 from gui.models.rows import Column, RowsModel
+from gui.opening import open_folder, open_page
 from gui.panels.goku.forest_plot import ForestPlot
 from gui.panels.tables import table
 from gui.panels.widgets import button, words
@@ -22,8 +22,10 @@ NO_REPORT = "There is no report yet: fit first"
 class ParametersView(QWidget):
     """A row for each parameter of each trace."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, desk: Desk) -> None:
         super().__init__()
+        self._desk = desk
+        self._folder: Path | None = None
         self._study: GokuStudy | None = None
         self.model = RowsModel(
             [
@@ -45,11 +47,11 @@ class ParametersView(QWidget):
             ]
         )
         self.table = table(self.model, name="Inferred parameters", stretch=4, widths={0: 130, 1: 118, 2: 206, 3: 70})
-        self.forest = ForestPlot(theme)
+        self.forest = ForestPlot(desk.theme)
         self.words = words("headline")
         self.words.setAccessibleName("Verdict")
-        self.report_button = button("Open &report", NO_REPORT, lambda: self._open("report"))
-        self.folder_button = button("Open folder", NO_REPORT, lambda: self._open("folder"))
+        self.report_button = button("Open &report", NO_REPORT, self._open_report)
+        self.folder_button = button("Open folder", NO_REPORT, self._open_folder)
         row = QHBoxLayout()
         row.addWidget(self.words, 1)
         row.addWidget(self.report_button)
@@ -65,9 +67,9 @@ class ParametersView(QWidget):
         column.addWidget(both, 1)
         self.show_study(None)
 
-    def show_study(self, study: GokuStudy | None) -> None:
-        """Show this one; None: nothing yet."""
-        self._study = study
+    def show_study(self, study: GokuStudy | None, folder: Path | None = None) -> None:
+        """Show this one, of a file in `folder`; None: nothing yet."""
+        self._study, self._folder = study, folder
         self.model.reset([] if study is None else _rows(study))
         self.forest.show_study(study)
         self.words.setText(_verdict(study))
@@ -76,17 +78,20 @@ class ParametersView(QWidget):
         self.report_button.setToolTip(
             f"Open {_report(study)} in the browser" if study is not None and there else NO_REPORT
         )
-        self.folder_button.setEnabled(there)
-        self.folder_button.setToolTip("Where model, tables and report are" if there else NO_REPORT)
+        self.folder_button.setEnabled(folder is not None)
+        self.folder_button.setToolTip(f"Where model, tables and report are: {folder}" if folder else NO_REPORT)
 
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self.forest.use_theme(theme)
 
-    def _open(self, what: str) -> None:
-        if self._study is not None:
-            path = Path(_report(self._study))
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(path if what == "report" else path.parent)))
+    def _open_report(self) -> None:
+        if self._study is not None and self._folder is not None:
+            open_page(self._desk, Path(_report(self._study)), below=self._folder)
+
+    def _open_folder(self) -> None:
+        if self._folder is not None:
+            open_folder(self._desk, self._folder)
 
 
 def _report(study: GokuStudy) -> str:

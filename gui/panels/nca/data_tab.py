@@ -35,8 +35,9 @@ class DataTab(QWidget):
             desk,
             self._job,
             text="Simulate",
-            tip="Simulate the equation, or film the device, and play the sequence",
+            tip="Simulate the equation, or film the device, and play the sequence (Ctrl+Return)",
             panel=PANEL,
+            keys="Ctrl+Return",
         )
         self.controls.started.connect(self._started)
         left = QWidget()

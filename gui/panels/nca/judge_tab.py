@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QPixmap, QResizeEvent
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QLabel, QSizePolicy, QSplitter, QVBoxLayout, QWidget
 
 from gui.bridge import Ended
 from gui.desk import Desk
 from gui.models.rows import Column, RowsModel
+from gui.opening import open_folder, open_page
 from gui.panels.nca.data_form import DataForm
 from gui.panels.tables import table
 from gui.panels.widgets import button, named, words
@@ -62,7 +63,8 @@ class JudgeTab(QWidget):
         self.form_of_export.addItems(["numpy", "onnx"])
         named(self.form_of_export, "Kind of export", "numpy: a folder; onnx: a file")
         self.tip = words("hint")
-        self.controls = JobControls(desk, self.job, text="Do it", tip="Do it with the automaton above", panel=PANEL)
+        self.controls = JobControls(desk, self.job, text="Do it", tip="Do it with the automaton above (Ctrl+Return)", panel=PANEL,
+                                    keys="Ctrl+Return")  # fmt: skip
         self.controls.started.connect(self._started)
         self.rows = RowsModel(
             (
@@ -192,11 +194,11 @@ class JudgeTab(QWidget):
     def _open(self) -> None:
         for one in self._files:
             if one.suffix == ".html":
-                QDesktopServices.openUrl(QUrl.fromLocalFile(str(one)))
+                open_page(self._desk, one, below=one.parent)
 
     def _open_folder(self) -> None:
         if self._files:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._files[0].parent)))
+            open_folder(self._desk, self._files[0].parent)
 
 
 class _Picture(QLabel):

@@ -49,7 +49,7 @@ class RunTab(QWidget):
         self.holder = LiveHolder(desk, self)
         self.model = PathChoice("Automaton", "File of an automaton (.json)", kinds="Automata (*.json)")
         self.open = button(
-            "Run it", "Begin at the source of the first page (Ctrl+Enter)", self.begin, keys="Ctrl+Return"
+            "Run it", "Begin at the source of the first page (Ctrl+Return)", self.begin, keys="Ctrl+Return"
         )
         self.script = button(
             "Script …",

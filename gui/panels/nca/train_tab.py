@@ -85,8 +85,8 @@ class TrainTab(QWidget):
         self.name = QLineEdit("automaton")
         named(self.name, "Name of the automaton", "Its files are named so")
         self.controls = JobControls(
-            desk, self.job, text="Train", tip="Train on the source of the first page, and show it running (Ctrl+T)",
-            panel=PANEL, keys="Ctrl+T",
+            desk, self.job, text="Train", tip="Train on the source of the first page, and show it running (Ctrl+Return)",
+            panel=PANEL, keys="Ctrl+Return",
         )  # fmt: skip
         self.controls.started.connect(self._started)
         self.learning = LearningPlot(desk.theme)

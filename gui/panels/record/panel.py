@@ -57,9 +57,9 @@ class RecordPanel(Panel):
             desk,
             self._job,
             text="Start",
-            tip="Record now (Ctrl+R); sensible values are filled in",
+            tip="Record now (Ctrl+Return); sensible values are filled in",
             panel=self.key,
-            keys="Ctrl+R",
+            keys="Ctrl+Return",
         )
         self.dry_button = button(
             "Dry run",

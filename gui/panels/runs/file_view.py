@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QUrl, Signal
-from PySide6.QtGui import QAction, QDesktopServices
+from PySide6.QtCore import QModelIndex, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.desk import Desk
+from gui.opening import open_folder, open_page
 from gui.panels.runs.files_model import ENTRY_ROLE, ChainModel
 from gui.panels.runs.preview_plot import PreviewPlot
 from gui.panels.widgets import button, named, words
@@ -112,7 +113,7 @@ class FileView(QWidget):
             return
         path = self._root / entry.file
         if entry.kind == REPORT:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(path)))
+            open_page(self._desk, path, below=self._root)
         elif entry.kind == JOB:
             self.job_asked.emit(path)
         elif entry.kind in PANELS:
@@ -225,11 +226,11 @@ class FileView(QWidget):
     def _open_report(self) -> None:
         report = self._report()
         if report is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(report)))
+            open_page(self._desk, report, below=self._root)
 
     def _open_folder(self) -> None:
         if self.entry is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str((self._root / self.entry.file).parent)))
+            open_folder(self._desk, (self._root / self.entry.file).parent)
 
     def _script(self) -> None:
         entry, provenance, root = self.entry, self._provenance, self._root

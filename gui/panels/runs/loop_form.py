@@ -49,7 +49,7 @@ class LoopForm(QGroupBox):
         tip = "A reason to apply networks even if a twin does not pass its gates; kept with all that is measured"
         named(self.override, "Reason to override gates", tip)
         self.controls = JobControls(
-            desk, self.job, text="Close the loop", tip=f"{SHARED} (Ctrl+L)", panel="runs", keys="Ctrl+L"
+            desk, self.job, text="Close the loop", tip=f"{SHARED} (Ctrl+Return)", panel="runs", keys="Ctrl+Return"
         )
         self._lay_out()
         desk.remember(self.fit_s.edit, "runs/loop_fit_s")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QTabWidget, QVBoxLayout, QWidget
 
 from gui.bridge import Frame
@@ -14,6 +13,7 @@ from gui.desk import Desk
 from gui.models.log import LogModel
 from gui.models.results import FiguresModel, TasksModel, tasks_in
 from gui.models.steps import StepsModel
+from gui.opening import open_folder, open_page
 from gui.panels.runs.queue_model import QueueRow
 from gui.panels.runs.work_events import WorkEvents, ending_of, journal_events
 from gui.panels.tables import ProgressDelegate, table
@@ -175,12 +175,12 @@ class WorkDetails(QWidget):
             self.steps.tick()
 
     def _open_report(self) -> None:
-        if self._report is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._report)))
+        if self._report is not None and self._folder is not None:
+            open_page(self._desk, self._report, below=self._folder)
 
     def _open_folder(self) -> None:
         if self._folder is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._folder)))
+            open_folder(self._desk, self._folder)
 
     def _script(self) -> None:
         if self._job is not None:

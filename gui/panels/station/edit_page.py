@@ -87,7 +87,7 @@ class EditPage(QWidget):
             "&Go to the first problem", "Show the field with the first problem", self._to_problem
         )
         self.save_button = button("&Save", "", self.save)
-        self.save_as_button = button("Save &as …", "", self._choose_file)
+        self.save_as_button = button("Save as …", "", self._choose_file)
         self.revert_button = button("Re&vert", "", self.revert)
         self.script_button = button("Scri&pt …", "", self._show_script, name="Show the changes as a script")
         self.reopen_button = button("Reopen &with these", "", self.reopen)
@@ -127,7 +127,7 @@ class EditPage(QWidget):
         """Go on with what was not saved when the window was closed."""
         stored = self._desk.settings.value(UNSAVED) if self._desk.settings is not None else None
         try:
-            path, text, found = json.loads(str(stored)) if stored else ("", "", "")
+            path, text, found = _kept(str(stored)) if stored else ("", "", "")
             if text:
                 self.editor.load(StationDraft(text, Path(path) if path else None, found))
                 self._desk.note(f"Changes of {path or 'a new station'} that were not saved are in the editor still")
@@ -357,3 +357,11 @@ class EditPage(QWidget):
             depth = 1 if where[0] == "station" else 2
             self.tree.choose(where[:depth])
             self.form.focus_field(".".join(where[depth : depth + 2]))
+
+
+def _kept(stored: str) -> tuple[str, str, str]:
+    """(path, text, what the file held) as `_keep` wrote them. Raises ValueError for anything else, JSON or not."""
+    match json.loads(stored):
+        case [str(path), str(text), str(found)]:
+            return path, text, found
+    raise ValueError("what is kept is no path with two texts")

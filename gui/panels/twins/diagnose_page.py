@@ -29,7 +29,7 @@ class DiagnosePage(Page):
         super().__init__(desk, shelf)
         self.seed = seed_field()
         self.controls = self.control(
-            text="Diagnose", tip="Look at the recordings ticked under Learn (Ctrl+D)", keys="Ctrl+D"
+            text="Diagnose", tip="Look at the recordings ticked under Learn (Ctrl+Return)", keys="Ctrl+Return"
         )
         self.controls.started.connect(self._follow)
         self.found, self.called_for = words(), words()

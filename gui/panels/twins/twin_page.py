@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from gui.bridge import Ended
 from gui.desk import Desk
+from gui.opening import open_page
 from gui.panels.tables import table
 from gui.panels.twins.evidence_plots import MEAN, CoverageView, PredictedView, ResidualsView, SpectraView
 from gui.panels.twins.jobs import check_job, judging_for, predict_job, trouble_judging
@@ -37,7 +37,9 @@ class TwinPage(Page):
         self.title.setAccessibleName("The twin and its verdict")
         self.told.setAccessibleName("What the predictions are of")
         self.controls = self.control(
-            text="Predict", tip="Free runs of the twin beside the recordings ticked under Judge (Ctrl+P)", keys="Ctrl+P"
+            text="Predict",
+            tip="Free runs of the twin beside the recordings ticked under Judge (Ctrl+Return)",
+            keys="Ctrl+Return",
         )
         self.controls.started.connect(self._follow)
         self.judge = button(
@@ -186,7 +188,7 @@ class TwinPage(Page):
 
     def _open_report(self) -> None:
         if self.twin is not None and self.twin.report is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.twin.report)))
+            open_page(self.desk, self.twin.report, below=self.twin.path.parent)
 
     def _use(self) -> None:
         if self.twin is not None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
 from gui.bridge import Ended, Frame
 from gui.desk import Desk
 from gui.models.results import TasksModel, tasks_in
 from gui.models.steps import StepsModel
+from gui.opening import open_page
 from gui.panels.tables import ProgressDelegate, table
 from gui.panels.widgets import button
 from gui.work import Work
@@ -95,7 +95,9 @@ class LoopView(QWidget):
 
     def _show_report(self) -> None:
         if self._report is not None:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._report)))
+            open_page(
+                self._desk, self._report, below=self._desk.runs_folder if self._work is None else self._work.job.folder
+            )
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()

@@ -12,7 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.controller import State
 from gui.main_window import MainWindow
-from gui.panels.station.edit_page import EditPage
+from gui.panels.station.edit_page import UNSAVED, EditPage
 from gui.panels.station.panel import StationPanel
 from gui.widgets.script_window import ScriptWindow
 from labctl.calls import BENCH, FOLDER, call
@@ -235,6 +235,17 @@ def test_what_was_not_saved_is_there_after_the_next_start(
     assert again.editor.draft.value("station.name") == "lab 3"
     qtbot.mouseClick(again.revert_button, LEFT)
     assert not page_of(qtbot, show(settings=settings)).editor.there
+
+
+def test_kept_text_that_is_no_change_of_a_station_is_told_and_the_panel_loads(
+    qtbot: QtBot, show: Opened, tmp_path: Path
+) -> None:
+    settings = QSettings(str(tmp_path / "kept.ini"), QSettings.Format.IniFormat)
+    for text in ("5", '["a", "b"]', '{"a": 1}', "[1, 2, 3]", "null", "no JSON"):
+        settings.setValue(UNSAVED, text)
+        panel = show(settings=settings).show_panel("station")
+        assert isinstance(panel, StationPanel), text
+        assert not panel.edit.editor.dirty
 
 
 def test_while_a_campaign_runs_nothing_is_set_or_edited_and_it_says_why(
