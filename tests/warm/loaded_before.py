@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch._dynamo  # loaded by the first optimiser, which takes as long as torch
+import torch._dynamo  # noqa: F401 - loaded by the first optimiser, which takes as long as torch
 
 import labctl.apart
 import labctl.campaigns.fit_twin
