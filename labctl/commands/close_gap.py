@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labctl.commands.arguments import check_folder, check_new, positive_integer, positive_seconds, seed
-from labctl.commands.network_arguments import GivenTwins, load_twins
 
 if TYPE_CHECKING:
     from labctl.bench import Bench
-    from labctl.campaigns.gap_design import GapSettings, Recorded
-    from labctl.campaigns.network_files import NetworkFiles
-    from labctl.clearance import Clearance, Gates
-    from twins.network.wiring import Wiring
+    from labctl.campaign import Campaign
+    from labctl.campaigns.network_to_play import NetworkToPlay
 
 
 def add_action(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -79,146 +76,62 @@ def add_bench_arguments(parser: argparse.ArgumentParser) -> None:
 def run_close_gap(options: argparse.Namespace) -> int:
     """Close the gap, write `gap.json` and the network as `network`, ready to be deployed; the outputs end safe.
 
-    Raises GatesNotPassed, before the bench is opened, as `clearance_of` does.
+    Raises GatesNotPassed, before the bench is opened, as network_to_play does.
     """
-    from labctl.bench import Bench
-    from labctl.campaign import Journal
-    from labctl.campaign import run as run_campaign
-    from labctl.campaigns.close_gap import close_the_gap
-    from labctl.campaigns.gap_design import GapBudget
-    from labctl.console import Console
+    from labctl.campaigns.network_on_bench import close_gap_into
 
-    twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
-    network, given = network_of(options), load_twins(options.twin)
-    clearance = clearance_of(options, network, given)
-    settings, recorded = _settings(options), _recorded(options, twins, network, given)
+    twins, played = read_network(options)
+    training, heldout = _recordings(options, twins, played)
     check_folder(options.out)
     check_new([options.out / name for name in ("gap.json", "network", "round-1")])
-    with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
-        say_simulated(bench, network, given)
-        campaign = close_the_gap(
+    return run_on_bench(
+        options,
+        lambda bench: close_gap_into(
             bench,
-            network.wirings["optimised"],
+            played,
             twins,
-            network.plan,
-            clearance=clearance,
-            budget=GapBudget(options.budget_s, options.rounds),
-            seed=options.seed,
             folder=options.out,
-            settings=settings,
-            conditions=network.conditions,
-            recorded=recorded,
-        )
-        result = run_campaign(campaign, on_event=Console(), journal=journal)
-        report = bench.make_safe()
-        outcome = {"task": network.task, "simulated": bench.simulated, "outputs_safe": report.ok, **result.as_dict()}
-        write_outcome(options.out / "gap.json", outcome)
-        provenance = bench.provenance(seed=options.seed)
-    leave_network(options, network, result.wiring, result.twins, result.gates, provenance)
-    return 0 if report.ok else 1
-
-
-def leave_network(
-    options: argparse.Namespace,
-    network: NetworkFiles,
-    wiring: Wiring,
-    twins: Mapping[str, Path],
-    gates: Mapping[str, Gates],
-    provenance: dict[str, Any],
-) -> None:
-    """The best wiring as a network folder, with what these twins promise on the network's own examples, and their gates,
-    by which `labctl deploy` judges. A warning if it will refuse them."""
-    from labctl.campaign import run as run_campaign
-    from labctl.campaigns.fine_tune import promise_of
-    from labctl.campaigns.retold_network import retell_network
-    from labctl.clearance import shortcomings
-    from labctl.console import Console
-
-    promised = run_campaign(
-        promise_of(
-            wiring,
-            twins,
-            network.plan,
-            network.examples[1],
-            n_draws=24,
+            budget_s=options.budget_s,
+            rounds=options.rounds,
+            repeats=options.repeats,
+            spreads=options.spreads,
+            examples=options.examples,
+            judged=options.judged,
+            earlier=training,
+            heldout=heldout,
+            no_earlier=True,  # those that the twins' files name were looked up before the bench was opened
             seed=options.seed,
-            key="promise",
         ),
-        on_event=Console(),
     )
-    retell_network(
-        options.network,
-        options.out / "network",
-        wiring=wiring,
-        promise=promised,
-        gates=gates,
-        provenance=provenance,
-    )
-    for fault in (fault for device, one in gates.items() for fault in shortcomings(device, one)):
-        sys.stderr.write(f"WARNING {fault}; `labctl deploy` will refuse this network\n")
 
 
-def clearance_of(options: argparse.Namespace, network: NetworkFiles, given: GivenTwins) -> Clearance:
-    """Leave to play the network, and what comes out of training it on the twins that are given: both the twins that it was
-    optimised on and these must have passed. Where the former did not, its gates hold.
+def read_network(options: argparse.Namespace) -> tuple[dict[str, Path], NetworkToPlay]:
+    """The twins' files, and the network that may be played with them. Raises as network_to_play does."""
+    from labctl.campaigns.network_to_play import network_to_play
 
-    Raises GatesNotPassed; UsageError for a device of the network without a twin.
-    """
-    from labctl.clearance import clear, shortcomings
-    from labctl.errors import GatesNotPassed, UsageError
-
-    missing = [device for device in network.devices if device not in given.twins]
-    if missing:
-        raise UsageError(f"the network plays on {', '.join(missing)}; give --twin {missing[0]}=FILE")
-    try:
-        clear(network.devices, network.gates, override=options.override_gates)
-    except GatesNotPassed as error:
-        raise GatesNotPassed(f"{options.network}, of the twins that it was optimised on: {error}") from error
-    before = {device: network.gates.get(device, {}) for device in network.devices}
-    at_fault = {device: one for device, one in before.items() if shortcomings(device, one)}
-    return clear(network.devices, {**given.gates, **at_fault}, override=options.override_gates)
+    twins = {device: files[0] for device, files in files_from(options.twin, "--twin").items()}
+    return twins, network_to_play(options.network, twins, task=options.task, override=options.override_gates)
 
 
-def network_of(options: argparse.Namespace) -> NetworkFiles:
-    """The network in the folder, with the task of the user's own if one is named. Raises UsageError where its task cannot
-    draw fresh examples."""
-    from labctl.campaigns.network_files import load_network
-    from labctl.campaigns.recorded_task import RecordedTask
-    from labctl.errors import UsageError
-    from labctl.own_task import load_own_task
+def run_on_bench(
+    options: argparse.Namespace,
+    campaign: Callable[[Bench], Campaign[dict[str, Any]]],
+    told: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> int:
+    """Open the bench, run the campaign, print what is `told` of its outcome; 1 where an output is not safe."""
+    from labctl.bench import Bench
+    from labctl.campaign import Journal, run
+    from labctl.console import Console
+    from labctl.json_file import json_text
 
-    network = load_network(options.network, task=load_own_task(options.task) if options.task else None)
-    if isinstance(network.plan.task, RecordedTask):
-        own = network.own_task
-        named = "FILE.py:ClassName" if own is None else f"{own.file}:{own.class_name}"
-        why = "; ".join(network.notes) or "its class is needed, whose file is run"
-        raise UsageError(
-            f"fresh examples of {network.task} cannot be drawn: {why}; give --task {named}, as it was when the network was "
-            "optimised, or measure the network on the stored examples (`labctl deploy`)"
-        )
-    return network
-
-
-def say_simulated(bench: Bench, network: NetworkFiles, given: GivenTwins) -> None:
-    """What a person should know before anything is played."""
-    for note in network.notes:
-        sys.stderr.write(f"WARNING {note}\n")
-    if bench.simulated:
-        sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
-        return
-    for what, simulated in (("this network was", network.simulated), ("these twins were", given.simulated)):
-        if simulated:
-            sys.stderr.write(f"WARNING {what} learned on SIMULATED devices, and this bench is a real one\n")
-
-
-def write_outcome(path: Path, outcome: dict[str, Any]) -> None:
-    """To standard output and to the file; before the bench is closed, which raises if an output is not safe."""
-    from labctl.campaigns.finish_twin import plain
-    from labctl.json_file import json_text, write_json
-
-    sys.stdout.write(json_text(plain(outcome)))
-    sys.stdout.flush()
-    write_json(path, plain(outcome))
+    with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
+        if bench.simulated:
+            sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
+        outcome = run(campaign(bench), on_event=Console(), journal=journal)
+        # Before the bench is closed: closing raises if an output is not safe.
+        sys.stdout.write(json_text(told(outcome)))
+        sys.stdout.flush()
+    return 0 if outcome["outputs_safe"] else 1
 
 
 def files_from(arguments: list[str], option: str) -> dict[str, list[Path]]:
@@ -241,34 +154,23 @@ def files_from(arguments: list[str], option: str) -> dict[str, list[Path]]:
     return files
 
 
-def _settings(options: argparse.Namespace) -> GapSettings:
-    from labctl.campaigns.gap_design import GapSettings
-
-    return GapSettings(
-        n_training_trials=options.examples,
-        n_judged_trials=options.judged,
-        n_repeats=options.repeats,
-        spreads=options.spreads,
-    )
-
-
-def _recorded(
-    options: argparse.Namespace, twins: dict[str, Path], network: NetworkFiles, given: GivenTwins
-) -> Recorded:
-    """The recordings of the twins: as given, or as their files name them, if these are still as they were."""
-    from labctl.campaigns.gap_design import Recorded
+def _recordings(
+    options: argparse.Namespace, twins: Mapping[str, Path], played: NetworkToPlay
+) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
+    """The recordings of the twins: as given, or as their files name them, if these are still as they were; and those on which
+    the refitted twins must pass."""
     from labctl.commands.given_recordings import check_recordings
     from labctl.station import load_station
 
     training, heldout = files_from(options.training, "--training"), files_from(options.heldout, "--heldout")
-    if not options.no_earlier:
-        for device in network.devices:
-            if device not in training:
-                training[device] = earlier_recordings(device, twins[device])
+    devices = played.network.devices
+    for device in devices if not options.no_earlier else ():
+        if device not in training:
+            training[device] = earlier_recordings(device, twins[device])
     station = load_station(options.station)
     for option, files in (("--training", training), ("--heldout", heldout)):
-        check_recordings(files, option, station=station, given=given, devices=network.devices)
-    return Recorded(training, heldout)
+        check_recordings(files, option, station=station, given=played.given, devices=devices)
+    return training, heldout
 
 
 def earlier_recordings(device: str, twin: Path) -> list[Path]:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labctl.commands.arguments import check_folder, check_new, positive_integer, positive_seconds, seed
-from labctl.commands.close_gap import files_from
-from labctl.commands.network_arguments import add_network_arguments, load_twins, ranges_from
-from labctl.commands.network_wanted import description_of, wanted_network
+from labctl.commands.cascade import read_description
+from labctl.commands.close_gap import files_from, run_on_bench
+from labctl.commands.network_arguments import add_network_arguments
 from labctl.training_traces import training_traces
-
-if TYPE_CHECKING:
-    from labctl.noise_comparison import NoiseComparison
-
 
 __all__ = ["add_action", "outcome_of", "run", "training_traces"]
 
@@ -60,75 +55,44 @@ def run(options: argparse.Namespace) -> int:
 
     Raises GatesNotPassed, before the bench is opened, if a twin did not pass; rivals derived from it have no gates.
     """
-    from dataclasses import replace
+    from labctl.campaigns.network_on_bench import compare_noise_into
 
-    from labctl.bench import Bench
-    from labctl.campaign import Journal
-    from labctl.campaign import run as run_campaign
-    from labctl.campaigns.compare_noise import RIDGES, compare_noise_knowledge
-    from labctl.campaigns.drive_ranges import allowed_ranges
-    from labctl.clearance import clear
-    from labctl.console import Console
-    from labctl.station import load_station
-
-    station = load_station(options.station)
-    description = description_of(options, station=station)
-    given = load_twins(options.twin)
-    wanted = wanted_network(options, description, given, station)
-    files = {device: found[0] for device, found in files_from(options.twin, "--twin").items()}
-    training = training_traces(files, files_from(options.recording, "--recording"))
-    clearance = clear(given.twins, given.gates, override=options.override_gates)
-    plan = wanted.plan if options.repeats is None else replace(wanted.plan, n_repeats=options.repeats)
+    twins, played = read_description(options)
+    recordings = files_from(options.recording, "--recording")
+    training_traces(twins, recordings)  # what is not there is told before the bench is opened
     check_folder(options.out)
     check_new([options.out / name for name in ("twins", "wirings", "comparison.json", "report.html")])
-    with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
-        if bench.simulated:
-            sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
-        elif given.simulated:
-            sys.stderr.write("WARNING a twin was learned on a SIMULATED device, and this bench is a real one\n")
-        campaign = compare_noise_knowledge(
+    return run_on_bench(
+        options,
+        lambda bench: compare_noise_into(
             bench,
-            files,
-            training,
-            plan,
-            clearance=clearance,
-            ranges=allowed_ranges(given.twins, station, ranges_from(options.range), options=plan.device_options),
-            conditions=wanted.conditions,
-            regularisations=tuple(options.ridge or RIDGES),
-            seed=wanted.seed,
-            examples_seed=wanted.examples_seed,
+            twins,
             folder=options.out,
-        )
-        comparison = run_campaign(campaign, on_event=Console(), journal=journal)
-        report = bench.make_safe()
-        sys.stdout.write(json.dumps(outcome_of(comparison, options.out, outputs_safe=report.ok), indent=2) + "\n")
-        if report.ok:
-            sys.stderr.write(f"{report}\n")
-    return 0 if report.ok else 1
+            network=played,
+            recordings=recordings,
+            ridges=options.ridge,
+            repeats=options.repeats,
+        ),
+        told=lambda outcome: outcome_of(outcome, options.out),
+    )
 
 
-def outcome_of(comparison: NoiseComparison, folder: Path, *, outputs_safe: bool) -> dict[str, Any]:
+def outcome_of(comparison: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """What is printed: the figures that matter, by ridge and knowledge."""
+    figures = ("promised", "measured", "repeat_spread", "refitted")
+    played = dict.fromkeys(one["regularisation"] for one in comparison["outcomes"])
     ridges = {
         f"{ridge:g}": {
-            one.knowledge: {
-                "promised": one.promised,
-                "measured": one.measured,
-                "repeat_spread": one.repeat_spread,
-                "refitted": one.refitted,
-            }
-            for one in comparison.outcomes
-            if one.regularisation == ridge
+            one["knowledge"]: {name: one[name] for name in figures}
+            for one in comparison["outcomes"]
+            if one["regularisation"] == ridge
         }
-        for ridge in comparison.regularisations
+        for ridge in played
     }
+    kept = ("linear_same_taps", "linear_20_taps", "outputs_safe")
     return {
-        "task": comparison.task,
-        "metric": comparison.metric,
-        "simulated": comparison.simulated,
+        **{name: comparison[name] for name in ("task", "metric", "simulated")},
         "ridge": ridges,
-        "linear_same_taps": comparison.linear_same_taps,
-        "linear_20_taps": comparison.linear_20_taps,
-        "outputs_safe": outputs_safe,
+        **{name: comparison[name] for name in kept},
         "report": str(folder / "report.html"),
     }

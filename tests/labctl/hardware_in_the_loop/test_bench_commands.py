@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,16 +11,18 @@ from typing import Any
 import pytest
 
 from labctl.bench import Bench
+from labctl.campaign import Campaign
 from labctl.campaigns.network_files import FIRST_FORMAT, load_network, save_network
+from labctl.campaigns.network_to_play import network_to_play, warnings_of_play
 from labctl.campaigns.optimise_network import OptimisedNetwork
 from labctl.cli import main
-from labctl.commands.close_gap import earlier_recordings, files_from, say_simulated
-from labctl.commands.network_arguments import GivenTwins
+from labctl.commands.close_gap import earlier_recordings, files_from
 from labctl.errors import UsageError
 from labctl.own_task import load_own_task
 from labctl.provenance import collect_provenance
 from labctl.store import open_recording
 from labctl.twin_data import TwinData, sha256_of
+from labctl.workers import Job
 from twins import load_twin, read_provenance, save_twin
 from twins.network.judging import Promise
 from twins.network.scores import Score
@@ -48,6 +51,19 @@ def stored(spoilt: Any, folder: Path) -> Path:
 @pytest.fixture
 def network(spoilt: Any, tmp_path: Path) -> Path:
     return stored(spoilt, tmp_path / "network")
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is promised in the end is computed here: starting a process for it costs more than these networks."""
+
+    def here(jobs: Mapping[str, Job]) -> Campaign[dict[str, Any]]:
+        results = {}
+        for name, job in jobs.items():
+            results[name] = yield from job.make(**job.arguments)
+        return results
+
+    monkeypatch.setattr("labctl.campaigns.network_left.side_by_side", here)
 
 
 def command(action: str, station: Path, network: Path, spoilt: Any, out: Path, *more: str) -> list[str]:
@@ -186,11 +202,12 @@ def test_a_task_of_ones_own_is_named_and_draws_fresh_examples(
     assert load_network(out / "network").task == "last_input"
 
 
-def test_simulated_twins_on_a_real_bench_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    real: Any = SimpleNamespace(simulated=False)
-    learned: Any = SimpleNamespace(simulated=False, notes=())
-    say_simulated(real, learned, GivenTwins({}, {}, simulated=True, gates={}))
-    assert "these twins were learned on SIMULATED devices" in capsys.readouterr().err
+def test_what_was_learned_on_simulated_devices_is_told_on_a_real_bench(spoilt: Any, network: Path) -> None:
+    played = network_to_play(network, {"leaky": spoilt.twin})
+    benches: list[Any] = [SimpleNamespace(simulated=one) for one in (False, True)]
+    real, simulated = ([event.message for event in warnings_of_play(bench, played)] for bench in benches)
+    assert [told.split(" learned on SIMULATED")[0] for told in real] == ["this network was", "these twins were"]
+    assert simulated == []
 
 
 def test_a_device_of_the_network_without_a_twin_is_told_before_anything_is_opened(

@@ -11,14 +11,17 @@ import pytest
 
 from labctl.bench import Bench
 from labctl.campaign import run
+from labctl.campaigns.characterise import CharacterisationDesign, excitations
 from labctl.campaigns.network_on_bench import cascade_into, close_gap_into, compare_noise_into, train_on_bench_into
 from labctl.campaigns.optimise_into import optimise_into
+from labctl.campaigns.record import record
 from labctl.campaigns.usual_network import preview_task, usual_network
 from labctl.cli import main
 from labctl.errors import CampaignError, DeploymentError, GatesNotPassed, UsageError
 from labctl.events import Event, Figures, Reported, Warned
 from labctl.network_card import read_card
-from labctl.network_editing import nodes_of, set_value, text_of
+from labctl.network_editing import new_draft, nodes_of, set_value, text_of
+from labctl.noise_comparison import KNOWLEDGES
 from labctl.promised_outputs import NAME, load_promised
 from labctl.proposal import proposal_of
 from labctl.task_names import TASK_WORDS
@@ -195,6 +198,56 @@ def test_training_on_the_bench_leaves_a_network_with_a_promise_of_its_own(
     assert left.promised != proposal_of(network).promised
     assert left.promised_outputs is not None
     assert replace(left, folder=network).task == "narma10"
+
+
+@pytest.mark.slow
+def test_closing_the_gap_leaves_its_rounds_and_a_network_that_can_be_deployed(
+    demo_station: Path, network: Path, twins: dict[str, Path], tmp_path: Path
+) -> None:
+    told: list[Event] = []
+    with Bench.open(demo_station) as bench:
+        campaign = close_gap_into(
+            bench, network, twins, folder=tmp_path / "g", budget_s=60.0, rounds=1, repeats=3, spreads=1e6, examples=10,
+            judged=4, override=WHY, seed=1,
+        )  # fmt: skip
+        outcome = run(campaign, on_event=told.append)
+        assert bench.get("duffing_bias") == pytest.approx(0.0, abs=1e-6), (
+            "the outputs are safe before the bench is closed"
+        )
+    assert outcome["ended"] == "closed"
+    assert outcome["outputs_safe"] and outcome["simulated"]
+    assert json.loads((tmp_path / "g" / "gap.json").read_text()) == outcome
+    left = proposal_of(tmp_path / "g" / "network")
+    assert left.task == "narma10"
+    assert left.promised != proposal_of(network).promised
+    warned = [event.message for event in told if isinstance(event, Warned)]
+    assert any("will refuse this network" in one for one in warned), "the twins were never judged"
+
+
+@pytest.mark.slow
+def test_comparing_noise_leaves_its_figures_and_a_page(
+    demo_station: Path, fitted: dict[str, DeviceTwin], tmp_path: Path
+) -> None:
+    twin = {"leaky": save_twin(fitted["leaky"], tmp_path / "leaky", provenance={"simulated": True})}
+    draft = new_draft("narma10", {"only": {"leaky": 2}})
+    for name, count in SIZES.items():
+        draft = set_value(draft, ("sizes", name), count)
+    draft = set_value(set_value(draft, ("initial", "n_starts"), 1), ("optimiser", "n_iterations"), 2)
+    draft = set_value(set_value(draft, ("optimiser", "n_trials"), 8), ("optimiser", "n_readout_draws"), 2)
+    with Bench.open(demo_station) as bench:
+        design = CharacterisationDesign(n_trials=4, n_samples=60, n_inputs=1, n_repeats=2)
+        wanted, _ = excitations(bench, "leaky", design=design, rng=np.random.default_rng(0))
+        run(record(bench, wanted, path=tmp_path / "leaky.h5", key="r", title="R"))
+        campaign = compare_noise_into(
+            bench, twin, text=text_of(draft), folder=tmp_path / "n", recordings={"leaky": [tmp_path / "leaky.h5"]},
+            ridges=[1e-3], repeats=2, override=WHY, seed=1,
+        )  # fmt: skip
+        outcome = run(campaign)
+    assert outcome["outputs_safe"]
+    assert {one["knowledge"] for one in outcome["outcomes"]} == set(KNOWLEDGES)
+    assert all(one["repeats"] == 2 and one["measured"] > 0 for one in outcome["outcomes"])
+    assert json.loads((tmp_path / "n" / "comparison.json").read_text())["task"] == "narma10"
+    assert "SIMULATED" in (tmp_path / "n" / "report.html").read_text()
 
 
 def test_the_dry_run_of_a_deployment_tells_everything_and_drives_nothing(
