@@ -8,23 +8,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QSettings, QTimer, Signal
+from PySide6.QtCore import QObject, QSettings, Signal
 from PySide6.QtGui import QUndoStack
 from PySide6.QtWidgets import QWidget
 from shiboken6 import isValid
 
-from gui.bridge import Bridge, Ended, Frame
-from gui.controller import Controller, State
-from gui.offers import Offer
+from gui.bench_lane import BenchLane
+from gui.bridge import Bridge
+from gui.controller import Controller
 from gui.remembering import restore, value_of
 from gui.theme import Theme, system_theme
 from gui.trouble import Trouble, trouble_of
-from gui.work import Work, WorkState
+from gui.work import PENDING, Work, WorkState
 from gui.work_queue import WorkQueue
-from labctl.calls import Call, perform
-from labctl.errors import UsageError
+from labctl.calls import Call
 from labctl.job import Job
-from labctl.job_queue.doing import keep_job
 from labctl.job_queue.entry import QueuedJob
 from labctl.marked_simulated import marked_simulated
 from labctl.script import script_of, script_of_calls
@@ -60,18 +58,16 @@ class Desk(QObject):
         self.undo = QUndoStack(self)
         self.works: list[Work] = []
         self.queue = WorkQueue(self.bridge, self.works, runs_folder, self)
+        self._lane = BenchLane(self.bridge, self.controller, self.queue, self)
         self.simulated: dict[str, str] = {}
         self._parting = False
         self._runs_folder = runs_folder
-        self._on_bench: Work | None = None
         self._keep: list[Callable[[], None]] = []
         self.controller.troubled.connect(self.troubled)
-        self.controller.ended.connect(self._bench_ended)
         self.controller.state_changed.connect(lambda _: self._begin_next())
-        self.bridge.frame.connect(self._bench_frame)
-        self.controller.made_safe.connect(lambda report: self.queue.set_bench_unsafe("" if report.ok else str(report)))
         self.queue.changed.connect(self._begin_next)
         self.queue.adopted.connect(self._adopt)
+        self._lane.refused.connect(lambda work, error: self.trouble(error, doing=f"Starting {work.job.title}"))
         self.queue.troubled.connect(lambda error: self.trouble(error, doing="Keeping the queue"))
 
     # ---- jobs ------------------------------------------------------------------------------------------------------
@@ -99,13 +95,18 @@ class Desk(QObject):
             number += 1
         return folder
 
-    def start(self, job: Job, *, panel: str = "") -> Work:
-        """Do it: on the bench, or in a process of its own. Where its lane is busy it waits; its first state tells."""
-        return self._line_up(job, panel)
+    def start(self, job: Job, *, panel: str = "", held: str = "") -> Work:
+        """Do it: on the bench, or in a process of its own. Where its lane is busy it waits; its first state tells.
 
-    def _line_up(self, job: Job, panel: str, number: int | None = None) -> Work:
+        held: why it is not to begin before a person says so (`Work.resume`).
+        """
+        return self._line_up(job, panel, held=held)
+
+    def _line_up(self, job: Job, panel: str, number: int | None = None, *, held: str = "") -> Work:
         """number: of a job that stands in the queue's file already."""
         work = Work(self._at_home(job), self.bridge, panel=panel, parent=self)
+        if held:
+            work.hold(held)
         if number is not None:
             self.queue.taken(work, number)
         work.ended.connect(lambda _: self._ended(work))
@@ -116,11 +117,11 @@ class Desk(QObject):
         return work
 
     def _at_home(self, job: Job) -> Job:
-        """With the station that is open, where it needs one and names none: so it can be run without this window, too."""
-        bench = self.controller.bench
-        if not job.needs_bench or job.station is not None or bench is None:
+        """With the bench that is open, where it needs one and names none or this one: to be done without this window, too."""
+        bench, simulated = self.controller.bench, self.controller.simulated_name
+        if not job.needs_bench or bench is None or job.station not in (None, bench.station.path):
             return job
-        return replace(job, station=bench.station.path)
+        return replace(job, station=bench.station.path, simulated=simulated)
 
     def _adopt(self, entries: Sequence[QueuedJob]) -> None:
         """Do jobs of the queue's file here."""
@@ -132,7 +133,7 @@ class Desk(QObject):
         if isinstance(what, str):
             return what
         if isinstance(what, Job):
-            return script_of(what, simulated=self.controller.simulated_name)
+            return script_of(self._at_home(what))
         bench = self.controller.bench
         station = None if bench is None else bench.station.path
         calls = [what] if isinstance(what, Call) else list(what)
@@ -145,26 +146,31 @@ class Desk(QObject):
 
     def stop_all(self) -> None:
         """Stop every work, those that wait first, so that none begins in place of another."""
-        for work in sorted(self.works, key=lambda work: work.state is not WorkState.WAITING):
+        for work in sorted(self.works, key=lambda work: work.state not in PENDING):
             if not work.over:
                 work.stop()
 
     def part(self) -> None:
         """The window is closing: stop what runs, let nothing begin; what waits stays in the queue's file."""
         self._parting = True
+        self._lane.close()
         for work in self.busy_works:
             work.stop()
 
     def stop_bench_works(self) -> None:
-        """Stop what uses the bench and what waits for it: nothing may begin there after the outputs were made safe."""
+        """Stop what uses the bench, and hold what waits for it: after the outputs were made safe nothing begins there
+        before a person says so."""
         for work in sorted(self.works, key=lambda work: work.state is not WorkState.WAITING):
             if not work.over and work.job.needs_bench:
-                work.stop()
+                if work.state in PENDING:
+                    work.hold("all outputs were made safe while it waited")
+                else:
+                    work.stop()
 
     @property
     def busy_works(self) -> list[Work]:
         """The works that run, here or in a process of their own."""
-        return [work for work in self.works if not work.over and work.state is not WorkState.WAITING]
+        return [work for work in self.works if not work.over and work.state not in PENDING]
 
     # ---- words -----------------------------------------------------------------------------------------------------
 
@@ -257,57 +263,8 @@ class Desk(QObject):
                 continue  # begun meanwhile, in answer to what the one before it told
             if not work.job.needs_bench:
                 work.start_apart()
-            elif self._on_bench is None and self.controller.state is State.READY:
-                QTimer.singleShot(0, self._begin_on_bench)
-            elif self.controller.bench is None and self.controller.state is State.EMPTY:
-                self._refuse(work, UsageError("no station is open: open one in the Station panel first"))
-
-    def _begin_on_bench(self) -> None:
-        waiting = [work for work in self.queue.due() if work.job.needs_bench]
-        if self._parting or not waiting or self._on_bench is not None or self.controller.state is not State.READY:
-            return
-        work = waiting[0]
-        job = work.job
-        foreign = self._of_another_bench(job)
-        if foreign:
-            self._refuse(work, UsageError(foreign))
-            return
-        try:
-            keep_job(job)
-        except OSError as error:
-            self._refuse(work, error)
-            return
-        self._on_bench = work
-        work.box = self.bridge.box
-        work.started(self.controller.stop)
-        offer = Offer(
-            job.title, "", lambda bench, folder, _seed: perform(job.call, bench=bench, folder=folder), work.wants_pause
-        )
-        self.controller.run(offer, folder=job.folder, seed=job.seed or 0)
-
-    def _of_another_bench(self, job: Job) -> str:
-        """Why a job is not for the bench that is open; a simulated one harms nobody."""
-        bench = self.controller.bench
-        if bench is None or bench.simulated or job.station is None or bench.station.path is None:
-            return ""
-        if job.station.absolute() == bench.station.path.absolute():
-            return ""
-        return (
-            f"this job is for {job.station}, and {bench.station.path} is open; open that station, or make the job anew"
-        )
-
-    def _refuse(self, work: Work, error: BaseException) -> None:
-        work.finish(Ended(error=error))
-        self.trouble(error, doing=f"Starting {work.job.title}")
-
-    def _bench_frame(self, frame: Frame) -> None:
-        if self._on_bench is not None:
-            self._on_bench.take(frame)
-
-    def _bench_ended(self, ended: Ended) -> None:
-        work, self._on_bench = self._on_bench, None
-        if work is not None:
-            work.finish(ended)
+            else:
+                self._lane.offer(work)
 
     def _ended(self, work: Work) -> None:
         if work.end is not None and work.end.error is not None and not work.end.stopped and not work.job.needs_bench:

@@ -12,6 +12,8 @@ opened bench, and `FOLDER`, where its files go.
 from __future__ import annotations
 
 import importlib
+import inspect
+import keyword
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +21,55 @@ from typing import Any
 
 from labctl.errors import UsageError
 
-ALLOWED = ("labctl.", "numpy:", "numpy.random:")
-"""Where functions may come from: a stored call is no way to have any program run."""
+ALLOWED = (
+    "labctl.bench.film_plan:FilmRequest",
+    "labctl.campaigns.",
+    "labctl.demo:close_the_known_loop",
+    "labctl.design_options:",
+    "labctl.goku_channels:",
+    "labctl.goku_equation:",
+    "labctl.goku_example:",
+    "labctl.goku_told:",
+    "labctl.goku_traces:",
+    "labctl.goku_writing:",
+    "labctl.images:",
+    "labctl.job:Job",
+    "labctl.loop_files:",
+    "labctl.loop_options:",
+    "labctl.marked_simulated:",
+    "labctl.nca_data:",
+    "labctl.nca_live_frames:LiveSource",
+    "labctl.nca_pde:",
+    "labctl.proposal:",
+    "labctl.provenance:utc_now",
+    "labctl.recording_cards:",
+    "labctl.runs_export:export_run",
+    "labctl.simulation:bundled_station_file",
+    "labctl.station_editing:edit_station",
+    "labctl.store:open_recording",
+    "labctl.twin_cards:",
+    "numpy:array",
+    "numpy:asarray",
+    "numpy.random:default_rng",
+)
+"""What a stored call may name, so that it is no way to have any program run or any file written: a function (module:name),
+all public functions and classes of a module (module:), all modules below a package (package.)."""
+BENCH_METHODS = frozenset(
+    {
+        "check_instrument",
+        "check_set",
+        "get",
+        "identify",
+        "make_safe",
+        "read",
+        "reconnect",
+        "set",
+        "set_safe",
+        "stop_ramp",
+    }
+)
+"""What a stored call may ask of the bench itself."""
+GIVEN = ("bench", "folder")
 MARKS = ("call", "given", "path", "tuple", "map")
 
 
@@ -50,18 +99,34 @@ class Call:
 
 
 def call(target: str, /, *arguments: Any, **options: Any) -> Call:
-    """A checked call; raises UsageError for a target that is not allowed, or for a value that is not plain data."""
+    """A checked call; raises UsageError for a target that is not allowed, or for a value that is not plain data.
+
+    Whether the target exists, and is a function or class of labctl's own there, is found when it is performed.
+    """
     made = Call(target, arguments, options)
     check(made)
     return made
 
 
 def check(value: Any) -> None:
-    """Raises UsageError for what a call may not hold, naming it."""
-    if isinstance(value, Call):
-        _check_target(value.target)
-    elif not isinstance(value, (type(None), bool, int, float, str, Path, Given, list, tuple, Mapping)):
-        raise UsageError(f"{value!r} ({type(value).__name__}): a call holds plain data, paths and calls only")
+    """Raises UsageError for what a call may not hold, naming it: nothing else is ever performed, stored or written as text."""
+    match value:
+        case Call():
+            _check_target(value.target)
+            for name in value.options:
+                if not (isinstance(name, str) and _is_name(name)):
+                    raise UsageError(f"{value.target!r}: {name!r} is no name of an option")
+        case Given():
+            if value.name not in GIVEN:
+                raise UsageError(f"{value.name!r} is never given to a call; it may ask for {' and '.join(GIVEN)}")
+        case Mapping():
+            for name in value:
+                if not isinstance(name, str):
+                    raise UsageError(f"{name!r} ({type(name).__name__}): the keys of a call's mappings are texts")
+        case None | bool() | int() | float() | str() | Path() | list() | tuple():
+            pass
+        case _:
+            raise UsageError(f"{value!r} ({type(value).__name__}): a call holds plain data, paths and calls only")
     for inner in _inner(value):
         check(inner)
 
@@ -80,6 +145,7 @@ def perform(value: Any, **given: Any) -> Any:
     the function raises.
     """
     if isinstance(value, Call):
+        check(value)
         function = _function(value.target, given)
         arguments = [perform(one, **given) for one in value.arguments]
         return function(*arguments, **{name: perform(one, **given) for name, one in value.options.items()})
@@ -129,7 +195,9 @@ def call_from_json(data: Any) -> Any:  # noqa: PLR0911 - one return for each kin
             check(made)
             return made
         case {"given": str(name)}:
-            return Given(name)
+            asked = Given(name)
+            check(asked)
+            return asked
         case {"path": str(path)}:
             return Path(path)
         case {"tuple": list(items)}:
@@ -150,26 +218,62 @@ def _inner(value: Any) -> Iterator[Any]:
         yield from value
 
 
+def programs_named(value: Any) -> tuple[str, ...]:
+    """Files of a person's own that performing this runs (FILE.py:ClassName of a task or an equation), as the call names them.
+
+    For whoever performs a call that came from elsewhere: somebody must want these files run.
+    """
+    from labctl.own_task import is_own_task
+
+    if isinstance(value, (str, Path)):
+        return (str(value),) if is_own_task(str(value)) else ()
+    return tuple(dict.fromkeys(one for inner in _inner(value) for one in programs_named(inner)))
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
+def _is_allowed(module: str, name: str) -> bool:
+    """Whether it is one of ALLOWED, spelled as it must be: what is not a plain public name could be any text."""
+    parts = [*module.split("."), name]
+    if not all(_is_name(part) and not part.startswith("_") for part in parts):
+        return False
+    whole = f"{module}:{name}"
+    return any(whole.startswith(one) if one.endswith((".", ":")) else whole == one for one in ALLOWED)
+
+
 def _check_target(target: str) -> None:
     module, separator, name = target.partition(":")
     if not separator:
         owner, dot, method = target.partition(".")
-        if owner == BENCH.name and dot and method.isidentifier() and not method.startswith("_"):
+        if owner == BENCH.name and dot and method in BENCH_METHODS:
             return
-    elif f"{module}:".startswith(ALLOWED) and name.isidentifier() and not name.startswith("_"):
+    elif _is_allowed(module, name):
         return
     raise UsageError(
-        f"{target!r} cannot be called: write module:function with a public function of labctl or numpy, or bench.method"
+        f"{target!r} cannot be called: write module:function with a public function of labctl for which labctl.calls.ALLOWED "
+        f"has room, or bench.METHOD, one of {', '.join(sorted(BENCH_METHODS))}"
     )
 
 
 def _function(target: str, given: Mapping[str, Any]) -> Any:
-    _check_target(target)
     module, separator, name = target.partition(":")
     if not separator:
         owner, _, method = target.partition(".")
         return getattr(perform(Given(owner), **given), method)
     try:
-        return getattr(importlib.import_module(module), name)
-    except AttributeError:
-        raise UsageError(f"{module} has no {name}") from None
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        raise UsageError(f"{target!r} cannot be called: there is no {name} in {module}") from None
+    if not module.startswith("numpy"):
+        _check_home(target, function)
+    return function
+
+
+def _check_home(target: str, function: Any) -> None:
+    """What a module has from elsewhere (it imports subprocess, say) is not its own."""
+    home = str(getattr(function, "__module__", ""))
+    own = isinstance(function, type) or inspect.isfunction(function)
+    if not (own and _is_allowed(home, str(function.__name__))):
+        raise UsageError(f"{target!r} cannot be called: it is no function or class of labctl's own")

@@ -11,6 +11,7 @@ from typing import Any
 from labctl.calls import Call, call_from_json, call_to_json, check, needs_bench
 from labctl.errors import UsageError
 from labctl.json_file import write_json
+from labctl.simulation import BUNDLED
 
 JOB_FILE = "job.json"
 FORMAT = "labctl job 1"
@@ -21,6 +22,8 @@ class Job:
     """Something to be done: by the window, by a queue, by a script (`labctl.script.script_of`).
 
     station: the file of the bench that it needs, where it needs one. seed: for people and the journal; the call has it too.
+    simulated: the simulated bench that comes with labctl (`labctl.simulation.BUNDLED`) on which it is done: whoever does it
+    where no such bench is open starts one, since nothing answers any more at the addresses of the one it was made on.
     """
 
     title: str
@@ -28,6 +31,7 @@ class Job:
     folder: Path
     station: Path | None = None
     seed: int | None = None
+    simulated: str = ""
 
     @property
     def needs_bench(self) -> bool:
@@ -44,6 +48,7 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "folder": str(job.folder),
         "station": station,
         "seed": job.seed,
+        "simulated": job.simulated,
         "call": call_to_json(job.call),
     }
 
@@ -54,7 +59,9 @@ def job_from_json(data: Mapping[str, Any]) -> Job:
         if data["format"] != FORMAT:
             raise UsageError(f"{data['format']!r} is no job; expected {FORMAT!r}")
         made = call_from_json(data["call"])
-        station, seed = data.get("station"), data.get("seed")
+        station, seed, simulated = data.get("station"), data.get("seed"), str(data.get("simulated", ""))
+        if simulated and simulated not in BUNDLED:
+            raise UsageError(f"no simulated bench {simulated!r} comes with labctl; there are {', '.join(BUNDLED)}")
         if not isinstance(made, Call):
             raise UsageError("a job's call is missing")
         check(made)
@@ -64,8 +71,9 @@ def job_from_json(data: Mapping[str, Any]) -> Job:
             Path(data["folder"]),
             None if station is None else Path(station),
             None if seed is None else int(seed),
+            simulated,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(f"this is no job: {error!r}") from error
 
 
@@ -79,7 +87,7 @@ def load_job(path: Path) -> Job:
     """Read a job; raises UsageError, naming the file."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: cannot be read as a job: {error}") from error
     try:
         return job_from_json(data)

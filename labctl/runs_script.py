@@ -41,7 +41,8 @@ def job_behind(one: RunFile, provenance: Provenance, root: Path) -> FoundJob:
 def script_behind(one: RunFile, provenance: Provenance, root: Path) -> str:
     """The script of a run, with a first line of comment that says how far it is the one that ran. Raises UsageError."""
     found = job_behind(one, provenance, root)
-    return f"# {'This is ' if found.exact else 'REBUILT, not stored: '}{found.words}\n{script_of(found.job)}"
+    words = "".join(one if one.isprintable() else "?" for one in found.words)  # a file's name may hold a new line
+    return f"# {'This is ' if found.exact else 'REBUILT, not stored: '}{words}\n{script_of(found.job)}"
 
 
 def _twin(one: RunFile, provenance: Provenance, root: Path) -> FoundJob:

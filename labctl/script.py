@@ -9,75 +9,71 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import labctl
-from labctl.calls import BENCH, FOLDER, Call, Given
+from labctl.calls import BENCH, FOLDER, Call, Given, check
+from labctl.errors import UsageError
 from labctl.job import Job
 
 WIDTH = 100
-SIMULATION = {("labctl.simulation", name) for name in ("SimulatedBench", "bundled_bench", "bundled_station")}
 INDENT = "    "
+USED = {
+    "labctl.bench": ("Bench",),
+    "labctl.campaign": ("Journal", "run"),
+    "labctl.console": ("Console",),
+    "labctl.simulation": ("simulated_station",),
+}
+"""What the scripts use besides what the call names."""
+SAYS_NOTHING = ("bench.set", "bench.check_set")
 
 
-def script_of(job: Job, *, simulated: str = "") -> str:
+def script_of(job: Job) -> str:
     """A complete script: opens the bench where it is needed, runs the campaign, keeps its journal, prints its events.
 
-    simulated: a simulated bench that comes with labctl, which the script then starts and uses in place of the job's station.
+    A job of a simulated bench (`Job.simulated`) starts that bench. Raises UsageError for a call that is not allowed.
     """
-    simulated = simulated if job.needs_bench else ""
-    station = f"Path({_quoted(str(job.station or 'station.toml'))})" if not simulated else "station"
-    body = [f"{FOLDER.name} = Path({_quoted(str(job.folder))})"]
-    journal = f'Journal({FOLDER.name} / "journal.jsonl") as journal'
-    opened = f"Bench.open({station}) as {BENCH.name}, " if job.needs_bench else ""
-    prefix = "result = run("
-    campaign = expression_of(job.call, indent=2, room=WIDTH - 2 * len(INDENT) - len(prefix) - 44)
-    work = [f"with {opened}{journal}:"]
+    check(job.call)
+    campaign = expression_of(job.call, indent=2, room=WIDTH - 2 * len(INDENT) - len("result = run(") - 44)
+    work = [f'with {_opened(job)}Journal({FOLDER.name} / "journal.jsonl") as journal:']
     if "\n" in campaign:
-        work += [
-            f"{INDENT}campaign = {campaign}",
-            f"{INDENT}result = run(campaign, on_event=Console(), journal=journal)",
-        ]
-    else:
-        work += [f"{INDENT}{prefix}{campaign}, on_event=Console(), journal=journal)"]
-    body += _on_simulated_bench(simulated, f'{FOLDER.name} / "station.toml"', work) if simulated else work
-    body += ["print(result)"]
-    imports = {("labctl.campaign", "Journal"), ("labctl.campaign", "run"), ("labctl.console", "Console")}
-    imports |= {("labctl.bench", "Bench")} if job.needs_bench else set()
-    imports |= SIMULATION if simulated else set()
-    return _whole(job.title, imports | set(_imports(job.call)), body, numpy=_uses_numpy(job.call))
+        work += [f"{INDENT}campaign = {campaign}"]
+        campaign = "campaign"
+    work += [f"{INDENT}result = run({campaign}, on_event=Console(), journal=journal)"]
+    body = [f"{FOLDER.name} = {_flat(job.folder)}", *work, "print(result)"]
+    return _whole(job.title, {"Journal", "run", "Console", *_bench_names(job)}, [job.call], body)
 
 
 def script_of_calls(title: str, calls: list[Call], *, station: Path | None = None, simulated: str = "") -> str:
-    """A complete script that makes these calls, one after another; for actions that are no campaigns.
+    """A complete script that makes these calls, one after another, and prints what they return; for what is no campaign.
 
-    simulated: as of `script_of`.
+    station, simulated: as of a Job; the bench is opened where a call needs it, and its outputs are safe at the end.
     """
-    needs_bench = station is not None or bool(simulated)
-    lines = [expression_of(one, indent=2 if needs_bench else 1) for one in calls]
-    body = lines
-    imports = {pair for one in calls for pair in _imports(one)}
-    if needs_bench:
-        where = "station" if simulated else f"Path({_quoted(str(station))})"
-        body = [f"with Bench.open({where}) as {BENCH.name}:", *[f"{INDENT}{line}" for line in lines]]
-        imports |= {("labctl.bench", "Bench")}
-    if simulated:
-        body = _on_simulated_bench(simulated, 'Path("station.toml")', body)
-        imports |= SIMULATION
-    return _whole(title, imports, body, numpy=any(_uses_numpy(one) for one in calls))
+    check(calls)
+    job = Job(title, Call("", tuple(calls)), Path(), station, simulated=simulated)
+    indent = 2 if job.needs_bench else 1
+    lines = [expression_of(one, indent=indent) for one in calls]
+    lines = [line if one.target in SAYS_NOTHING else f"print({line})" for one, line in zip(calls, lines, strict=True)]
+    if job.needs_bench:
+        lines = [f"with {_opened(job).removesuffix(', ')}:", *[f"{INDENT}{line}" for line in lines]]
+    return _whole(title, _bench_names(job), calls, lines)
 
 
-def _on_simulated_bench(name: str, station: str, work: list[str]) -> list[str]:
-    """The work within a simulated bench that is started for it, its station file written where `station` says."""
-    shown = _quoted(name)
-    return [
-        f"with SimulatedBench.start(bundled_bench({shown})) as simulation:",
-        f"{INDENT}station = simulation.write_station({station}, bundled_station({shown}))",
-        *[textwrap.indent(line, INDENT) for line in work],
-    ]
+def _opened(job: Job) -> str:
+    """How the script opens the bench, for its `with`."""
+    if not job.needs_bench:
+        return ""
+    if job.simulated:
+        return f"simulated_station({_quoted(job.simulated)}) as station, Bench.open(station) as {BENCH.name}, "
+    return f"Bench.open({_flat(job.station or Path('station.toml'))}) as {BENCH.name}, "
+
+
+def _bench_names(job: Job) -> set[str]:
+    if not job.needs_bench:
+        return set()
+    return {"Bench", "simulated_station"} if job.simulated else {"Bench"}
 
 
 def expression_of(value: Any, *, indent: int = 0, room: int = WIDTH) -> str:
@@ -130,15 +126,22 @@ def _flat(value: Any) -> str:  # noqa: PLR0911 - one return for each kind of val
             return f"({', '.join(_flat(one) for one in value)}{',' if len(value) == 1 else ''})"
         case Mapping():
             return f"{{{', '.join(f'{_quoted(name)}: {_flat(one)}' for name, one in value.items())}}}"
+        case bool() | None:
+            return repr(value)
+        case int():
+            return repr(int(value))  # also of kinds of numbers that would name their class
         case float() if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
             return f'float("{value}")'
+        case float():
+            return repr(float(value))
         case _:
-            return repr(value)
+            raise UsageError(f"{value!r} ({type(value).__name__}) cannot be written in a script")
 
 
 def _quoted(text: str) -> str:
     """As Python's usual formatters have it: in double quotes where that needs no backslash."""
-    return f'"{text}"' if text.isprintable() and not set(text) & {'"', "\\"} else repr(text)
+    text = str(text)
+    return f'"{text}"' if text.isprintable() and not set(text) & {'"', "\\"} else str.__repr__(text)
 
 
 def _shown(value: Call) -> str:
@@ -153,7 +156,8 @@ def _imported(name: str) -> str:
 
 
 RESERVED = frozenset(
-    {"run", "Journal", "Console", "Bench", "Path", "main", "result", "campaign", "folder", "bench"}
+    {"Path", "np", "main", "result", "campaign", "folder", "bench", "journal", "station"}
+    | {name for names in USED.values() for name in names}
 ) | {name for name in (*dir(builtins), *keyword.kwlist) if not name.startswith("_")}
 
 
@@ -171,30 +175,29 @@ def _calls(value: Any) -> Iterator[Call]:
         yield from _calls(one)
 
 
-def _imports(value: Any) -> Iterator[tuple[str, str]]:
-    for one in _calls(value):
+def _imports(calls: list[Call]) -> dict[str, str]:
+    """What the calls name, each with the module it comes from. Raises UsageError where two modules have the same name."""
+    found: dict[str, str] = {}
+    for one in _calls(calls):
         module, separator, name = one.target.partition(":")
-        if separator and not module.startswith("numpy"):
-            yield module, name
+        if not separator or module.startswith("numpy"):
+            continue
+        if found.setdefault(name, module) != module:
+            raise UsageError(f"{name} of {found[name]} and of {module} cannot stand in one script")
+    return found
 
 
-def _uses_numpy(value: Any) -> bool:
-    return any(one.target.startswith("numpy") for one in _calls(value))
-
-
-def _whole(title: str, imports: set[tuple[str, str]], body: list[str], *, numpy: bool) -> str:
-    modules: dict[str, list[str]] = {}
-    for module, name in sorted(imports):
-        own = module in {"labctl.campaign", "labctl.console", "labctl.bench"} and name in RESERVED
-        shown = name if own or _imported(name) == name else f"{name} as {_imported(name)}"
-        modules.setdefault(module, []).append(shown)
-    lines = [
-        f'"""{title.replace(chr(92), "/").replace(chr(34), chr(39))}. Written by labctl {labctl.__version__}."""',
-        "",
-    ]
-    lines += ["from pathlib import Path", ""]
-    lines += ["import numpy as np", ""] if numpy else []
-    lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(modules.items())]
+def _whole(title: str, used: set[str], calls: list[Call], body: list[str]) -> str:
+    modules: dict[str, set[str]] = {}
+    for module, names in USED.items():
+        modules.setdefault(module, set()).update(used.intersection(names))
+    for name, module in _imports(calls).items():
+        modules.setdefault(module, set()).add(name if _imported(name) == name else f"{name} as {_imported(name)}")
+    shown = "".join(one if one.isprintable() else " " for one in title)
+    shown = shown.replace(chr(92), "/").replace(chr(34), chr(39)).strip()
+    lines = [f'"""{shown}. Written by labctl {labctl.__version__}."""', "", "from pathlib import Path", ""]
+    lines += ["import numpy as np", ""] if any(one.target.startswith("numpy") for one in _calls(calls)) else []
+    lines += [f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(modules.items()) if names]
     lines += ["", "", "def main() -> None:"]
     lines += [f"{INDENT}{line}" for line in body]
     lines += ["", "", 'if __name__ == "__main__":', f"{INDENT}main()", ""]

@@ -3,6 +3,9 @@
     with SimulatedBench.start() as sim:
         station = write_demo_station(sim, folder / "station.toml")
 
+    with simulated_station("demo") as station, Bench.open(station) as bench:  # as the scripts of the window have it
+        bench.set("gate", 0.3)
+
     with SimulatedBench.start(bundled_bench("closed_loop")) as sim:  # slow devices that can be live all at once
         station = sim.write_station(folder / "station.toml", bundled_station("closed_loop"))
 
@@ -17,8 +20,9 @@ import json
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -93,10 +97,18 @@ class SimulatedBench:
         return text
 
     def write_station(self, path: str | Path, template: str | None = None) -> Path:
-        """Fill a station template (the demo's if none is given) and write it to `path`."""
+        """Fill a station template (the demo's if none is given) and write it to `path`.
+
+        Raises SimulationError where there is a file already: it may describe a real bench.
+        """
         path = Path(path)
+        text = self.fill(demo_station_template() if template is None else template)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.fill(demo_station_template() if template is None else template), encoding="utf-8")
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            raise SimulationError(f"{path} exists already; nothing is overwritten: name another file") from None
         return path
 
     def stop(self) -> None:
@@ -137,8 +149,23 @@ def bundled_bench(name: str) -> Path:
 
 def bundled_station(name: str) -> str:
     """The station file of a bundled bench, with {INSTRUMENT} for each address."""
+    return bundled_station_file(name).read_text(encoding="utf-8")
+
+
+def bundled_station_file(name: str) -> Path:
+    """Where that station file lies: for limits, devices and wiring alone, since nothing answers at its addresses."""
     _check_bundled(name)
-    return (Path(labctl.__file__).parent / "stations" / f"{name}.toml").read_text(encoding="utf-8")
+    return Path(labctl.__file__).parent / "stations" / f"{name}.toml"
+
+
+@contextlib.contextmanager
+def simulated_station(name: str) -> Iterator[Path]:
+    """A bundled bench, running as long as the block lasts; its station file lies in a temporary folder meanwhile."""
+    with (
+        SimulatedBench.start(bundled_bench(name)) as simulation,
+        tempfile.TemporaryDirectory(prefix="labctl-simulated-") as folder,
+    ):
+        yield simulation.write_station(Path(folder) / f"{name}.toml", bundled_station(name))
 
 
 def _check_bundled(name: str) -> None:
@@ -157,7 +184,7 @@ def demo_station_template() -> str:
 
 
 def write_demo_station(sim: SimulatedBench, path: str | Path) -> Path:
-    """Write the demo's station file with the addresses of a running simulated bench."""
+    """Write the demo's station file with the addresses of a running simulated bench; see `SimulatedBench.write_station`."""
     return sim.write_station(path)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 from labctl.commands.arguments import positive_seconds
 
 if TYPE_CHECKING:
-    from labctl.bench import Bench
     from labctl.station import Channel
 
 HOLD = """\
@@ -70,47 +68,21 @@ def run_values(options: argparse.Namespace) -> int:
 def run_hold(options: argparse.Namespace) -> int:
     """Ramp there with progress, wait, make safe; 1 if an output is not known to be safe."""
     from labctl.bench import Bench
+    from labctl.campaign import run
+    from labctl.campaigns.hold_outputs import hold_outputs
+    from labctl.console import Console
 
-    wanted = [_setting(text) for text in options.settings]
+    wanted = dict(_setting(text) for text in options.settings)
     with Bench.open_available(options.station) as bench:
         if bench.simulated:
             sys.stdout.write("SIMULATED bench\n")
-        for name, value in wanted:
-            bench.check_set(name, value)
-        for name, value in wanted:
-            _ramp(bench, name, value)
-        sys.stdout.write(
-            "holding" + (f" for {options.seconds:g} s\n" if options.seconds else "; Ctrl-C makes all safe\n")
-        )
+        if options.seconds is None:
+            sys.stdout.write("Ctrl-C makes all safe\n")
         sys.stdout.flush()
-        until = time.monotonic() + options.seconds if options.seconds else float("inf")
-        while time.monotonic() < until:
-            time.sleep(min(0.1, max(0.0, until - time.monotonic())))
+        run(hold_outputs(bench, wanted, seconds=options.seconds), on_event=Console())
         report = bench.make_safe()
         sys.stdout.write(f"{report}\n")
     return 0 if report.ok else 1
-
-
-def _ramp(bench: Bench, name: str, value: float) -> None:
-    """Set one output; a line a second tells how far it is."""
-    over = threading.Event()
-
-    def tell() -> None:
-        while not over.wait(1.0):
-            if (ramp := bench.ramp_under_way(name)) is not None:
-                sys.stderr.write(f"  {ramp}\n")
-
-    teller = threading.Thread(target=tell, name="labctl ramp", daemon=True)
-    sys.stdout.write(
-        f"{name} to {value:g} {bench.station.channel(name).unit}, {bench.ramp_time_s(name, value):.2g} s\n"
-    )
-    sys.stdout.flush()
-    teller.start()
-    try:
-        bench.set(name, value)
-    finally:
-        over.set()
-        teller.join()
 
 
 def _setting(text: str) -> tuple[str, float]:

@@ -17,6 +17,7 @@ from labctl.errors import LabctlError, QueueError, Stopped
 from labctl.events import Event
 from labctl.job import JOB_FILE, Job, load_job, save_job
 from labctl.job_queue.entry import DONE, FAILED, STOPPED
+from labctl.simulation import simulated_station
 from twins.errors import TwinError
 
 JOURNAL_NAME = "journal.jsonl"
@@ -98,9 +99,20 @@ def outcome_of(error: BaseException) -> Outcome:
 
 
 def _with_bench(job: Job, on_event: Callable[[Event], None], stop: threading.Event, pause: threading.Event) -> Outcome:
+    if job.simulated:
+        with simulated_station(job.simulated) as station:
+            return replace(
+                _on_bench(job, station, on_event, stop, pause), unsafe=""
+            )  # nothing is left that could be unsafe
     if job.station is None:
         raise QueueError("it needs a bench, and names no station; give one: labctl queue run --station STATION.toml")
-    bench = Bench.open(job.station)
+    return _on_bench(job, job.station, on_event, stop, pause)
+
+
+def _on_bench(
+    job: Job, station: Path, on_event: Callable[[Event], None], stop: threading.Event, pause: threading.Event
+) -> Outcome:
+    bench = Bench.open(station)
     try:
         with Journal(job.folder / JOURNAL_NAME) as journal:
             campaign = perform(job.call, bench=bench, folder=job.folder)

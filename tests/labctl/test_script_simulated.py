@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from labctl.calls import BENCH, FOLDER, call
+from labctl.errors import SimulationError
 from labctl.job import Job
 from labctl.script import script_of, script_of_calls
+from labctl.simulation import SimulatedBench
 
 
 def ran(path: Path, text: str) -> str:
@@ -22,9 +27,11 @@ def test_a_script_of_a_job_runs_on_a_bench_of_its_own(tmp_path: Path) -> None:
     design = call("labctl.campaigns.characterise:CharacterisationDesign", n_trials=3, n_inputs=2, n_repeats=2)
     rng = call("numpy.random:default_rng", 1)
     target = "labctl.campaigns.characterise:characterise"
-    job = Job("It", call(target, BENCH, "leaky", folder=FOLDER, rng=rng, design=design), tmp_path / "run")
-    text = script_of(job, simulated="demo")
-    assert 'with SimulatedBench.start(bundled_bench("demo")) as simulation:' in text
+    job = Job(
+        "It", call(target, BENCH, "leaky", folder=FOLDER, rng=rng, design=design), tmp_path / "run", simulated="demo"
+    )
+    text = script_of(job)
+    assert 'with simulated_station("demo") as station, Bench.open(station) as bench, ' in text
     ran(tmp_path / "script.py", text)
     assert (tmp_path / "run" / "leaky-training.h5").exists()
     assert (tmp_path / "run" / "journal.jsonl").exists()
@@ -38,4 +45,21 @@ def test_a_script_of_calls_runs_on_a_bench_of_its_own(tmp_path: Path) -> None:
 
 def test_a_job_that_needs_no_bench_starts_none(tmp_path: Path) -> None:
     job = Job("Look", call("labctl.loop_files:loop_files", tmp_path), tmp_path)
-    assert script_of(job, simulated="demo") == script_of(job)
+    assert script_of(replace(job, simulated="demo")) == script_of(job)
+
+
+def test_a_script_leaves_a_station_file_of_the_lab_alone(tmp_path: Path) -> None:
+    real = tmp_path / "station.toml"
+    real.write_text("# the lab's own")
+    hold = call("labctl.campaigns.hold_outputs:hold_outputs", BENCH, {"duffing_bias": 0.05}, seconds=0.2)
+    ran(tmp_path / "hold.py", script_of(Job("Hold it", hold, tmp_path, simulated="demo")))
+    ran(tmp_path / "set.py", script_of_calls("Set it", [call("bench.set", "duffing_bias", 0.05)], simulated="demo"))
+    assert real.read_text() == "# the lab's own"
+
+
+def test_a_station_file_that_is_there_is_never_written_over(shared_sim: SimulatedBench, tmp_path: Path) -> None:
+    real = tmp_path / "station.toml"
+    real.write_text("# the lab's own")
+    with pytest.raises(SimulationError, match="exists already"):
+        shared_sim.write_station(real)
+    assert real.read_text() == "# the lab's own"
