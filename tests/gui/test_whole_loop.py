@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QCheckBox, QLineEdit, QTabWidget, QWidget
+from PySide6.QtWidgets import QAbstractButton, QCheckBox, QComboBox, QLineEdit, QTabWidget, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui.controller import State
@@ -55,6 +55,13 @@ class Person:
         self.qtbot.mouseDClick(field, LEFT)
         field.selectAll()
         self.qtbot.keyClicks(field, text)
+
+    def choose(self, name: str, keys: str) -> None:
+        """By its first letters, in the visible box of this name."""
+        (box,) = (one for one in self.panel.findChildren(QComboBox) if one.isVisible() and one.accessibleName() == name)
+        box.setFocus()
+        self.qtbot.keyClicks(box, keys)
+        assert box.currentText().lower().startswith(keys)
 
     def answer(self, name: str, text: str) -> None:
         """Type into a field if it is there once what was asked for is."""
@@ -106,6 +113,7 @@ def test_a_newcomer_comes_from_an_empty_window_to_promised_beside_measured(
     person.press("Diagnose / fit a twin")
     person.go("twins")
     person.type_into("Training time", "2")
+    person.choose("How it is built", "plain")  # which takes a test least time
     person.press("Fit")
     person.done("Fit")
     person.press("Use in a network")
