@@ -2,60 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import enum
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from gui.bench_state import State
 from gui.bridge import Bridge, Ended
 from gui.live_values import LiveValues
 from gui.offers import Offer
+from gui.opened_bench import PATIENCE_S, LostBench, Opened, end, leave, reopened, start_simulation
 from gui.trouble import trouble_of
 from labctl.bench import Bench
 from labctl.campaign import Campaign, Journal
-from labctl.errors import SafetyError, Stopped, UsageError
+from labctl.errors import MadeSafe, Stopped, UsageError
 from labctl.readings import Readings
 from labctl.safety import SafeReport
-from labctl.simulation import SimulatedBench, bundled_bench, bundled_station
-from labctl.station import load_station
 
-PATIENCE_S = 0.3
-"""How long a campaign may take to end by itself before the outputs are made safe under it."""
-PARTING_S = 10.0
-"""How long the window waits, outputs safe already, for a campaign's thread to write its files and end."""
 FRESH_S = 1.0
 """How old the newest sample may be to pass for the present value."""
-
-
-class State(enum.Enum):
-    """What is going on; the value is for people."""
-
-    EMPTY = "no station open"
-    OPENING = "opening the station …"
-    READY = "ready"
-    RUNNING = "running"
-    STOPPING = "stopping …"
-    SAFING = "making all outputs safe …"
-    CLOSING = "making all outputs safe, then closing the station …"
-    REOPENING = "making all outputs safe, then opening the station anew …"
-    PARTING = "closing: stopping, making all outputs safe …"
-    PARTED = "closed"
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A bench, and the simulation behind it where this window started one: its process, its name, its station file's folder."""
-
-    bench: Bench
-    simulation: SimulatedBench | None = None
-    simulated_name: str = ""
-    folder: tempfile.TemporaryDirectory[str] | None = None
+__all__ = ["Controller", "State"]
 
 
 class Controller(QObject):
@@ -83,7 +51,7 @@ class Controller(QObject):
         self._seen_samples = 0
         self._sampled_s = 0.0
         self._live = LiveValues(bridge, self)
-        self._live.read.connect(self._read)
+        self._live.read.connect(self.readings)
         self._from_samples = QTimer(self, interval=200)
         self._from_samples.timeout.connect(self._show_newest_samples)
         bridge.ended.connect(self._campaign_ended)
@@ -107,14 +75,14 @@ class Controller(QObject):
 
         Where an output is not safe the bench stays open, and `troubled` tells.
         """
-        self._change(State.CLOSING, _end, lambda _: self._closed(), "Closing the station")
+        self._change(State.CLOSING, end, lambda _: self._closed(), "Closing the station")
 
     def reopen(self, path: Path) -> None:
         """Make all outputs safe, close, and open the station of this file; `opened` follows.
 
         A file with mistakes changes nothing; where it cannot be opened the station of before is opened again.
         """
-        self._change(State.REOPENING, lambda held: _reopened(held, path), self._opened_anew, f"Opening {path}")
+        self._change(State.REOPENING, lambda held: reopened(held, path), self._opened_anew, f"Opening {path}")
 
     @property
     def simulated_name(self) -> str:
@@ -123,7 +91,7 @@ class Controller(QObject):
 
     def open_simulated(self, name: str = "demo") -> None:
         """Start a simulated bench that comes with labctl in a process of its own and open it."""
-        self._open(lambda: _start_simulation(name), f"Starting the simulated bench {name}")
+        self._open(lambda: start_simulation(name), f"Starting the simulated bench {name}")
 
     def run(self, offer: Offer, *, folder: Path, seed: int) -> None:
         """Run a campaign as soon as the bench is free; `ended` follows, after the outputs were made safe."""
@@ -184,7 +152,7 @@ class Controller(QObject):
             self._gone(None)
             return
         self._live.pause(lambda: None)
-        self.bridge.call(lambda: self._leave(held), done=self._gone, failed=self._parting_failed, name="closing")
+        self.bridge.call(lambda: leave(held, self.bridge), done=self._gone, failed=self._parting_failed, name="closing")
 
     def _open(self, opener: Callable[[], Opened], doing: str) -> None:
         if self.state is not State.EMPTY:
@@ -226,7 +194,9 @@ class Controller(QObject):
         if isinstance(error, LostBench) or held is None:
             self._closed()
         elif self.state is State.PARTING:
-            self.bridge.call(lambda: self._leave(held), done=self._gone, failed=self._parting_failed, name="closing")
+            self.bridge.call(
+                lambda: leave(held, self.bridge), done=self._gone, failed=self._parting_failed, name="closing"
+            )
         else:
             self._enter(State.READY)
             self._live.watch(held.bench)
@@ -234,7 +204,9 @@ class Controller(QObject):
     def _opened(self, held: Opened) -> None:
         self._held = held
         if self.state is State.PARTING:  # closed while it was being opened
-            self.bridge.call(lambda: self._leave(held), done=self._gone, failed=self._parting_failed, name="closing")
+            self.bridge.call(
+                lambda: leave(held, self.bridge), done=self._gone, failed=self._parting_failed, name="closing"
+            )
             return
         self.opened.emit(held.bench)
         self._enter(State.READY)
@@ -279,7 +251,7 @@ class Controller(QObject):
 
     def _cut_off(self, error: BaseException) -> bool:
         """Whether the campaign ended because the outputs were made safe under it."""
-        return self._safing > 0 and type(error).__name__ == "MadeSafe"
+        return self._safing > 0 and isinstance(error, MadeSafe)
 
     def _safe(self, result: tuple[SafeReport, bool]) -> None:
         report, had_ended = result
@@ -300,22 +272,6 @@ class Controller(QObject):
             self._enter(State.READY)
             self._live.watch(self._held.bench)
 
-    def _leave(self, held: Opened) -> SafeReport:
-        """In a worker: the outputs first, then everything else."""
-        self.bridge.wait(PATIENCE_S)
-        report = held.bench.make_safe()
-        if self.bridge.wait(0.0) is False and self.bridge.wait(PARTING_S):
-            report = held.bench.make_safe()  # the campaign lived on for a moment: read back once more
-        try:
-            with contextlib.suppress(SafetyError):  # says what the report says
-                held.bench.close()
-        finally:
-            if held.simulation is not None:
-                held.simulation.stop()
-            if held.folder is not None:
-                held.folder.cleanup()
-        return report
-
     def _gone(self, report: SafeReport | None) -> None:
         self._held = None
         self._enter(State.PARTED)
@@ -325,9 +281,6 @@ class Controller(QObject):
         self.parted_well = False
         self._trouble(error, "Closing")
         self._gone(None)
-
-    def _read(self, readings: Readings) -> None:
-        self.readings.emit(readings)
 
     def _show_newest_samples(self) -> None:
         samples, now = self.bridge.box.samples, time.monotonic()
@@ -347,54 +300,3 @@ class Controller(QObject):
 def _when_started(make: Callable[[], Campaign[Any]]) -> Campaign[Any]:
     """A campaign that is built when it starts: building may load libraries, which must not hold up the window."""
     return (yield from make())
-
-
-class LostBench(Exception):  # noqa: N818 - the name says what happened
-    """The bench was closed, and could not be opened again."""
-
-
-def _made_safe(bench: Bench) -> None:
-    """Make safe and close; raises SafetyError, with the bench still open, if an output that was written to is not safe."""
-    written = bench.safe_states.armed
-    report = bench.make_safe()
-    missing = {name for name in bench.station.channels if bench.missing(name)}
-    if written and any(not one.ok and one.channel not in missing for one in report.channels):
-        raise SafetyError(str(report))
-    with contextlib.suppress(SafetyError):  # of instruments that were never reached
-        bench.close()
-
-
-def _end(held: Opened) -> None:
-    """In a worker: part from a bench for good."""
-    _made_safe(held.bench)
-    if held.simulation is not None:
-        held.simulation.stop()
-    if held.folder is not None:
-        held.folder.cleanup()
-
-
-def _reopened(held: Opened, path: Path) -> tuple[Opened, BaseException | None]:
-    """In a worker: the bench of another station file, or that of before and why."""
-    station = load_station(path)  # a mistake in it is told while the bench is open still
-    _made_safe(held.bench)
-    try:
-        return replace(held, bench=Bench.open_available(station)), None
-    except Exception as error:  # noqa: BLE001 - told, after the bench of before was opened again
-        try:
-            return replace(held, bench=Bench.open_available(held.bench.station)), error
-        except Exception as lost:
-            if held.simulation is not None:
-                held.simulation.stop()
-            raise LostBench(f"{error}\nThe station of before cannot be opened again either: {lost}") from lost
-
-
-def _start_simulation(name: str) -> Opened:
-    simulation = SimulatedBench.start(bundled_bench(name))
-    folder = tempfile.TemporaryDirectory(prefix="labctl-gui-")  # lives as long as the bench: its station can be shown
-    try:
-        station = simulation.write_station(Path(folder.name) / f"{name}.toml", bundled_station(name))
-        return Opened(Bench.open(station), simulation, name, folder)
-    except BaseException:
-        simulation.stop()
-        folder.cleanup()
-        raise

@@ -10,11 +10,11 @@ from PySide6.QtCore import QSettings, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
-from gui.controller import State
 from gui.desk import Desk
-from gui.panels.messages import ErrorPanel, Farewell, read_back_text
+from gui.panels.messages import ErrorPanel, Farewell
 from gui.shell.about import About
 from gui.shell.appearance import Appearance
+from gui.shell.bench_told import BenchTold
 from gui.shell.help_pane import HelpPane
 from gui.shell.help_texts import KEYS, help_of
 from gui.shell.logbook import Logbook
@@ -27,13 +27,12 @@ from gui.shell.scripts import Scripts
 from gui.shell.settings import Kept
 from gui.shell.simulated_files import SimulatedFiles
 from gui.shell.stations import RUNS, Stations
-from gui.shell.top_bar import WELCOME, WELCOME_TIP, TopBar
+from gui.shell.top_bar import TopBar
+from gui.shell.unsafe_notice import UnsafeNotice
 from gui.theme import Theme
 from gui.trouble import Trouble
 from gui.work import Work
-from labctl.bench import Bench
 from labctl.errors import UsageError
-from labctl.safety import SafeReport
 
 if TYPE_CHECKING:
     from gui.panels.panel import Panel
@@ -73,18 +72,18 @@ class MainWindow(QMainWindow):
         self.log = self.logbook.lines
         self.top_bar = TopBar(self.make_safe)
         self.safe_button, self.banner = self.top_bar.safe_button, self.top_bar.banner
+        self.unsafe_notice = UnsafeNotice(self.desk)
         self.error_panel, self.farewell, self.help_pane = ErrorPanel(), Farewell(), HelpPane()
         self.navigation = Navigation(self.entries, self.desk.theme)
         self.stack = PanelStack(self.entries, lambda kind: kind(self.desk))
         self.stations = Stations(self.desk, self.kept, self)
         self.scripts = Scripts(self.desk, self.stack, self)
         self.parting = Parting(self, farewell_ms=farewell_ms)
-        self._outputs = ""
         self._lay_out()
         self.menus = Menus(self, self.menuBar())
+        self.bench_told = BenchTold(self)
         self._connect()
         self.appearance.apply()
-        self._show_state(State.EMPTY)
         self._restore()
         self.navigation.setFocus()  # not the safe button, which would be pressed by a space meant for something else
 
@@ -113,7 +112,7 @@ class MainWindow(QMainWindow):
         column = QVBoxLayout(whole)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
-        for widget in (self.top_bar, self.farewell, self.error_panel):
+        for widget in (self.top_bar, self.unsafe_notice, self.farewell, self.error_panel):
             column.addWidget(widget)
         column.addLayout(middle, 1)
         column.addWidget(self.logbook.row)
@@ -123,13 +122,8 @@ class MainWindow(QMainWindow):
             keys.activated.connect(lambda number=number: self.navigation.choose_number(number))
 
     def _connect(self) -> None:
-        desk, controller = self.desk, self.controller
-        controller.state_changed.connect(self._show_state)
-        controller.opened.connect(self._show_bench)
-        controller.station_closed.connect(self._show_no_bench)
-        controller.set_by_hand.connect(self._show_set_by_hand)
-        controller.made_safe.connect(self.show_safe)
-        desk.troubled.connect(self._show_trouble)
+        desk = self.desk
+        desk.troubled.connect(self.show_trouble)
         desk.panel_asked.connect(self.show_panel)
         desk.work_started.connect(self._follow)
         desk.work_ended.connect(lambda _: self._mark_busy())
@@ -137,9 +131,9 @@ class MainWindow(QMainWindow):
         self.appearance.changed.connect(self._use_theme)
         self.simulated_files = SimulatedFiles(desk, self.stack)
         self.navigation.chosen.connect(self.show_panel)
-        self.stack.failed.connect(self._show_trouble)
+        self.stack.failed.connect(self.show_trouble)
         self.logbook.shown.connect(self.menus.actions["log"].setChecked)
-        self.stations.recent_changed.connect(self._show_recent)
+        self.stations.recent_changed.connect(self.show_recent)
 
     # ---- panels ----------------------------------------------------------------------------------------------------
 
@@ -188,48 +182,8 @@ class MainWindow(QMainWindow):
 
     # ---- showing ---------------------------------------------------------------------------------------------------
 
-    def _show_state(self, state: State) -> None:
-        self._outputs = "outputs in use" if state is State.RUNNING else self._outputs
-        self._show_states()
-        self.menus.allow_opening(state)
-
-    def _show_states(self) -> None:
-        outputs = f"   ·   {self._outputs}" if self._outputs else ""
-        self.top_bar.state.say(f"{self.controller.state.value}{outputs}")
-
-    def _show_bench(self, bench: Bench) -> None:
-        station = bench.station
-        marked = " [SIMULATED]" if bench.simulated else ""
-        self.setWindowTitle(f"{station.name}{marked} – labctl")
-        self.top_bar.show_station(station.name, str(station.path or ""), simulated=bench.simulated)
-        self._outputs = "outputs as found, nothing was written yet"
-        self.log.note(f"Opened {station.name}{marked}: {', '.join(bench.identities) or 'no instruments'}")
-        if station.path is not None and self.controller.simulation_pid is None:
-            self._show_recent(self.kept.keep_recent("recent_stations", str(station.path)))
-
-    def _show_set_by_hand(self, what: str) -> None:
-        self._outputs = f"set by hand: {what}"
-        self._show_states()
-
-    def _show_no_bench(self) -> None:
-        self.setWindowTitle("labctl")
-        self.top_bar.show_station(WELCOME, WELCOME_TIP, simulated=False)
-        self._outputs = ""
-        self.log.note("The station was closed; its outputs were made safe")
-
-    def show_safe(self, report: SafeReport) -> None:
-        """Show what was read back when the outputs were made safe."""
-        text = read_back_text(report)
-        if report.ok:
-            values = ", ".join(f"{one.channel} {one.read_back:g} {one.unit}" for one in report.channels)
-            self._outputs = f"all outputs safe, read back: {values}"
-            self.log.note(f"All outputs safe, read back: {values}")
-        else:
-            self._outputs = "OUTPUTS NOT ALL KNOWN TO BE SAFE"
-            self._show_trouble(Trouble("Not all outputs are known to be safe", text, ""))
-        self._show_states()
-
-    def _show_trouble(self, trouble: Trouble) -> None:
+    def show_trouble(self, trouble: Trouble) -> None:
+        """Show an error over the panel, and log it."""
         self.error_panel.tell(trouble)
         self.log.error(f"{trouble.headline}: {trouble.message}")
 
@@ -245,7 +199,8 @@ class MainWindow(QMainWindow):
     def _mark_busy(self) -> None:
         self.navigation.panels.mark({work.panel: BUSY for work in self.desk.busy_works if work.panel})
 
-    def _show_recent(self, paths: Sequence[str]) -> None:
+    def show_recent(self, paths: Sequence[str]) -> None:
+        """Offer these stations in the menu."""
         self.menus.show_recent(paths, self.stations.open)
         self.menus.allow_opening(self.controller.state)
 
@@ -302,7 +257,7 @@ class MainWindow(QMainWindow):
             self.restoreGeometry(blob)
         self.help_pane.hide()
         self.logbook.row.log_button.setChecked(self.kept.flag("window/log"))
-        self._show_recent(self.stations.recent)
+        self.show_recent(self.stations.recent)
         known = [entry.key for entry in self.entries]
         if known:
             first = FIRST_PANEL if FIRST_PANEL in known else known[0]

@@ -24,6 +24,7 @@ class WorkState(enum.Enum):
     """How far it is; the value is for people."""
 
     WAITING = "waiting"
+    HELD = "held"
     RUNNING = "running"
     PAUSED = "paused"
     STOPPING = "stopping …"
@@ -32,6 +33,7 @@ class WorkState(enum.Enum):
     FAILED = "failed"
 
 
+PENDING = frozenset({WorkState.WAITING, WorkState.HELD})
 OVER = frozenset({WorkState.DONE, WorkState.STOPPED, WorkState.FAILED})
 
 
@@ -58,6 +60,7 @@ class Work(QObject):
         self.state = WorkState.WAITING
         self.progress = WorkProgress()
         self.end: Ended | None = None
+        self.held_because = ""
         self.box = EventBox()
         self.began_s = 0.0
         self._bridge = bridge
@@ -84,7 +87,7 @@ class Work(QObject):
         self._stop.set()
         if self._stopper is not None:
             self._stopper()
-        if self.state is WorkState.WAITING:
+        if self.state in PENDING:
             self.enter(WorkState.STOPPED)
         elif not self.over:
             self.enter(WorkState.STOPPING)
@@ -95,9 +98,18 @@ class Work(QObject):
             self.wants_pause.set()
             self.enter(WorkState.PAUSED)
 
+    def hold(self, why: str) -> None:
+        """Where it waits: let it not begin before a person says so (`resume`)."""
+        if self.state is WorkState.WAITING:
+            self.held_because = why
+            self.enter(WorkState.HELD)
+
     def resume(self) -> None:
-        """Go on."""
+        """Go on, or wait in line again where it was held."""
         self.wants_pause.clear()
+        if self.state is WorkState.HELD:
+            self.held_because = ""
+            self.enter(WorkState.WAITING)
         if self.state is WorkState.PAUSED:
             self.enter(WorkState.RUNNING)
 

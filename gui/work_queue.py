@@ -13,12 +13,14 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui.bridge import Bridge
-from gui.work import Work, WorkState
+from gui.work import PENDING, Work, WorkState
 from labctl.job_queue.choosing import may_start, why_waiting
+from labctl.job_queue.editing import mark_bench
 from labctl.job_queue.entry import (
     DONE,
     FAILED,
     GO_ON,
+    HELD,
     HOLD,
     PAUSED,
     RUNNING,
@@ -34,6 +36,7 @@ POLL_MS = 1000
 ME = "window"
 _STATES = {
     WorkState.WAITING: WAITING,
+    WorkState.HELD: HELD,
     WorkState.RUNNING: RUNNING,
     WorkState.PAUSED: PAUSED,
     WorkState.STOPPING: RUNNING,
@@ -52,7 +55,9 @@ class WorkQueue(QObject):
 
     def __init__(self, bridge: Bridge, works: list[Work], folder: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.held, self.after_failure, self.n_compute, self.bench_unsafe = "", GO_ON, 1, ""
+        self.held, self.after_failure, self.n_compute = "", GO_ON, 1
+        self.bench_unsafe: Mapping[str, str] = {}
+        """What is known of outputs that were left unsafe, by station (`labctl.job_queue.entry.bench_name`)."""
         self.others: tuple[QueuedJob, ...] = ()
         """Jobs of the file that are not this window's own: those of other processes, and what was left of earlier starts."""
         self.numbers: dict[int, int] = {}
@@ -60,6 +65,7 @@ class WorkQueue(QObject):
         self._works = works
         self._times: dict[int, list[str]] = {}
         self._changed_here: dict[str, object] = {}
+        self._benches: dict[str, str] = {}
         self._gone: list[int] = []
         self._shared = SharedQueue(folder)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="queue file")
@@ -78,8 +84,8 @@ class WorkQueue(QObject):
         return [self._works[one.number] for one in may_start(queue, ME)]
 
     def why(self, work: Work) -> str:
-        """Why a work waits, in words; "" for one that does not."""
-        if work.state is not WorkState.WAITING or work not in self._works:
+        """Why a work waits or is held, in words; "" for one that is neither."""
+        if work.state not in PENDING or work not in self._works:
             return ""
         queue = self._as_queue()
         return why_waiting(queue, queue.entry(self._works.index(work)))
@@ -87,7 +93,7 @@ class WorkQueue(QObject):
     def note(self, work: Work) -> None:
         """The work has another state now: keep the times, hold where a failure is to hold."""
         times = self._times.setdefault(id(work), [utc_now(), "", ""])
-        if work.state is not WorkState.WAITING and not times[1]:
+        if work.state not in PENDING and not times[1]:
             times[1] = utc_now()
         if work.over and not times[2]:
             times[2] = utc_now()
@@ -97,7 +103,8 @@ class WorkQueue(QObject):
 
     def _as_queue(self) -> Queue:
         entries = tuple(
-            QueuedJob(place, work.job, state=_STATES[work.state], owner=ME) for place, work in enumerate(self._works)
+            QueuedJob(place, work.job, state=_STATES[work.state], reason=work.held_because, owner=ME)
+            for place, work in enumerate(self._works)
         )
         return Queue(
             entries,
@@ -126,10 +133,13 @@ class WorkQueue(QObject):
         """How many works without a bench run at a time."""
         self._set("n_compute", count)
 
-    def set_bench_unsafe(self, what: str) -> None:
-        """What is known of outputs that were left unsafe; "" once all were read back safe."""
-        if what != self.bench_unsafe:
-            self._set("bench_unsafe", what)
+    def mark_bench(self, bench: str, unsafe: str) -> None:
+        """What is known of outputs of a bench (`bench_name`) that were left unsafe; "" once all were read back safe."""
+        after = mark_bench(Queue(bench_unsafe=self.bench_unsafe), bench, unsafe).bench_unsafe
+        if after != self.bench_unsafe:
+            self.bench_unsafe = after
+            self._benches[bench] = unsafe
+            self._tell()
 
     def move(self, work: Work, places: int) -> None:
         """Earlier (negative) or later in line."""
@@ -140,7 +150,7 @@ class WorkQueue(QObject):
 
     def remove(self, work: Work) -> None:
         """Take a work out that waits or is over; its folder stays."""
-        if work.state is WorkState.WAITING:
+        if work.state in PENDING:
             work.stop()
         if work.over and work in self._works:
             self._works.remove(work)
@@ -152,6 +162,10 @@ class WorkQueue(QObject):
         self.others = tuple(one for one in self.others if one.number != number)
         self._gone.append(number)
         self._tell()
+
+    def let_go_on(self, number: int) -> None:
+        """Do here a held job of the file that is not this window's own."""
+        self._submit(lambda: self._shared.let_go_on(number), self._adopt)
 
     def adopt(self) -> None:
         """Do here what waits for nobody: jobs that were queued from the command line, or before the window was closed."""
@@ -172,10 +186,22 @@ class WorkQueue(QObject):
         """Write what is new here, read what is new there."""
         if self._busy:
             return  # the timer comes back to it
-        own, settings, gone = self._own(), dict(self._changed_here), tuple(self._gone)
-        self._changed_here.clear()
-        self._gone.clear()
-        self._submit(lambda: self._shared.share(own, settings, gone=gone), self._take)
+        own, settings, gone = self._own(), self._settings(), tuple(self._gone)
+
+        def stored(shared: Shared) -> None:
+            """What was changed since then is told the next time; what could not be written, too."""
+            now = self._settings()
+            self._changed_here = {name: one for name, one in self._changed_here.items() if one != settings.get(name)}
+            told = settings.get("bench_unsafe", {})
+            self._benches = {} if now.get("bench_unsafe") == told else self._benches
+            self._gone = [number for number in self._gone if number not in gone]
+            self._take(shared)
+
+        self._submit(lambda: self._shared.share(own, settings, gone=gone), stored)
+
+    def _settings(self) -> dict[str, object]:
+        """What was changed here and is not in the file yet."""
+        return {**self._changed_here, **({"bench_unsafe": dict(self._benches)} if self._benches else {})}
 
     def use_folder(self, folder: Path) -> None:
         """Keep the queue there from now on; what runs is shown there, too."""
@@ -186,12 +212,12 @@ class WorkQueue(QObject):
         if not self._poll.isActive():
             return
         self._poll.stop()
-        own = self._own()
-        self._pool.submit(self._farewell, own)
+        own, settings, gone = self._own(), self._settings(), tuple(self._gone)
+        self._pool.submit(self._farewell, own, settings, gone)
         self._pool.shutdown(wait=True)
 
-    def _farewell(self, own: tuple[Own, ...]) -> None:
-        self._shared.share(own, {})
+    def _farewell(self, own: tuple[Own, ...], settings: Mapping[str, object], gone: tuple[int, ...]) -> None:
+        self._shared.share(own, settings, gone=gone)
         self._shared.release()
 
     def _leave(self, shared: SharedQueue) -> Shared:
@@ -206,7 +232,7 @@ class WorkQueue(QObject):
     def _own_of(self, work: Work) -> Own:
         added, started, ended = self._times.setdefault(id(work), [utc_now(), "", ""])
         error = work.end.error if work.end is not None else None
-        reason = str(error) if error is not None else ""
+        reason = str(error) if error is not None else work.held_because
         return Own(id(work), work.job, _STATES[work.state], reason, work.panel, added, started, ended)
 
     def _submit(self, act: Callable[[], Shared], done: Callable[[Shared], None]) -> None:
@@ -236,9 +262,11 @@ class WorkQueue(QObject):
         mine = set(self.numbers.values())
         before = (self.others, self.held, self.after_failure, self.n_compute, self.bench_unsafe)
         self.others = tuple(one for one in queue.entries if one.number not in mine and one.number not in self._gone)
-        for name in ("held", "after_failure", "n_compute", "bench_unsafe"):
+        for name in ("held", "after_failure", "n_compute"):
             if name not in self._changed_here:
                 setattr(self, name, getattr(queue, name))
+        if not self._benches:
+            self.bench_unsafe = queue.bench_unsafe
         self._obey(shared.asked)
         if before != (self.others, self.held, self.after_failure, self.n_compute, self.bench_unsafe):
             self.changed.emit()

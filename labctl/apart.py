@@ -23,15 +23,13 @@ from labctl.calls import Call, needs_bench, perform
 from labctl.campaign import Campaign
 from labctl.errors import CampaignError
 from labctl.events import Event, Waiting
-from labctl.workers import one_thread_each
+from labctl.workers import NICENESS, one_thread_each
 
 POLL_S = 0.1
 AHEAD = 8
 """Events that the process may be ahead of whoever reads them: so a paused reader pauses the campaign."""
 PATIENCE_S = 60.0
 """How long a stopped campaign may take to keep what it has (the best twin so far) before its process is ended."""
-NICENESS = 5
-"""Windows and instruments come first."""
 
 
 @dataclass(frozen=True, slots=True)

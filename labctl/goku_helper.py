@@ -6,16 +6,14 @@ whoever started it, and is started anew where it died or took too long.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
 import threading
-from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 from labctl.calls import Call, call_from_json, call_to_json, perform
 from labctl.errors import CampaignError, LabctlError
+from labctl.workers import one_thread_each
 
 LONGEST_S = 120.0
 """No question here takes so long: what does has gone astray."""
@@ -28,6 +26,7 @@ class Helper:
         self._asking = threading.Lock()
         self._process: multiprocessing.process.BaseProcess | None = None
         self._line: Connection | None = None
+        self._n_closed = 0
 
     def ask(self, call: Call, *, longest_s: float = LONGEST_S) -> Any:
         """What the call returns. Raises what it raises; CampaignError where the process ends or says nothing in time."""
@@ -50,18 +49,24 @@ class Helper:
 
     def close(self) -> None:
         """End the process, without waiting for what it still computes."""
+        self._n_closed += 1
         self._end()
 
     def _open(self) -> Connection:
         if self._line is None or self._process is None or not self._process.is_alive():
             self._end()
+            n_closed = self._n_closed
             context = multiprocessing.get_context("spawn")  # a fork would copy threads and open instruments
             ours, theirs = context.Pipe()
-            self._process = context.Process(target=_answer, args=(theirs,), name="labctl goku helper", daemon=True)
-            with _one_thread():
-                self._process.start()
+            process = context.Process(target=_answer, args=(theirs,), name="labctl goku helper", daemon=True)
+            with one_thread_each():
+                process.start()
             theirs.close()  # so that the line ends when the process does
-            self._line = ours
+            self._process, self._line = process, ours
+            if n_closed != self._n_closed:  # closed while it was being started
+                self._end()
+                raise CampaignError("the process that computes was closed")
+            return ours
         return self._line
 
     def _end(self) -> None:
@@ -72,22 +77,6 @@ class Helper:
         if process is not None:
             process.terminate()
             process.join(1.0)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """What is started meanwhile computes in one thread: its questions are small."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _answer(line: Connection) -> None:

@@ -26,6 +26,9 @@ from labctl.events import Event, Waiting
 POLL_S = 0.1
 AHEAD = 64
 """Events that all workers together may be ahead of whoever reads them: so a paused reader pauses the workers."""
+NICENESS = 5
+"""Windows and instruments come first."""
+_environment = threading.Lock()
 _events: Any = None  # a worker's way to its parent, set once when the worker starts
 _stop: StopFlag | None = None
 
@@ -83,16 +86,17 @@ def one_thread_each() -> Iterator[None]:
     The libraries read these variables when they are loaded, which in a new process is before any of our code runs.
     """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with _environment:  # the environment is the whole process's: one after another, else one keeps what another set
+        before = {name: os.environ.get(name) for name in names}
+        os.environ.update(dict.fromkeys(names, "1"))
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
 
 
 def _end(pool: ProcessPoolExecutor, events: Any) -> None:
@@ -115,6 +119,8 @@ def _begin(events: Any, stop: StopFlag) -> None:
     _events, _stop = events, stop
     events.cancel_join_thread()  # after a stop nobody reads what is still in the queue
     threading.Thread(target=_end_with_parent, name="labctl parent watch", daemon=True).start()
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
     for name in ("SIGINT", "SIGHUP", "SIGTERM"):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
 

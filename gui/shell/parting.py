@@ -52,7 +52,7 @@ class Parting(QObject):
     def _part(self, report: SafeReport | None) -> None:
         self._report = report
         if report is not None:
-            self._window.show_safe(report)
+            self._window.bench_told.show_safe(report)
             self._window.farewell.tell(report)
         self._look.start()
 

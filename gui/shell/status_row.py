@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from gui.models.log import Line
-from gui.panels.widgets import named
+from gui.panels.widgets import named, plain
 from gui.shell.top_bar import ElidedLabel
-from gui.work import Work, WorkState
+from gui.work import PENDING, Work, WorkState
 
 
 class StatusRow(QWidget):
@@ -22,7 +22,7 @@ class StatusRow(QWidget):
         self.log_button.setText("Log")
         named(self.log_button, "Show the log", "Show or hide the log (Ctrl+L)")
         self.newest = ElidedLabel("Newest line of the log")
-        self.works = QLabel()
+        self.works = plain()
         self.works.setAccessibleName("What runs")
         row = QHBoxLayout(self)
         row.setContentsMargins(6, 1, 8, 3)
@@ -37,8 +37,8 @@ class StatusRow(QWidget):
 
     def show_works(self, works: Sequence[Work]) -> None:
         """Show what runs and what waits."""
-        running = [work for work in works if not work.over and work.state is not WorkState.WAITING]
-        waiting = sum(work.state is WorkState.WAITING for work in works)
+        running = [work for work in works if not work.over and work.state not in PENDING]
+        waiting = sum(work.state in PENDING for work in works)
         texts = [_told(work) for work in running[:2]]
         if len(running) > 2:
             texts.append(f"{len(running) - 2} more")

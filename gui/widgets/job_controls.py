@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from gui.desk import Desk
@@ -14,6 +14,8 @@ from labctl.errors import LabctlError
 from labctl.job import Job
 
 TICK_MS = 500
+RESTING = (WorkState.PAUSED, WorkState.HELD)
+"""A person lets it go on."""
 
 
 class JobControls(QWidget):
@@ -49,6 +51,7 @@ class JobControls(QWidget):
         named(self.bar, "Progress", "How much of the work is done")
         self.line = QLabel()
         self.line.setAccessibleName("What is going on")
+        self.line.setTextFormat(Qt.TextFormat.PlainText)
         self.line.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout()
         for one in (self.start_button, self.pause_button, self.stop_button, self.script_button):
@@ -103,7 +106,7 @@ class JobControls(QWidget):
 
     def _pause(self) -> None:
         if self.work is not None:
-            (self.work.resume if self.work.state is WorkState.PAUSED else self.work.pause)()
+            (self.work.resume if self.work.state in RESTING else self.work.pause)()
 
     def _stop(self) -> None:
         if self.work is not None:
@@ -114,9 +117,9 @@ class JobControls(QWidget):
         busy = work is not None and not work.over
         self.start_button.setEnabled(not busy and not self._blocked)
         self.start_button.setToolTip(self._blocked or ("It runs; stop it first" if busy else self._tip))
-        paused = work is not None and work.state is WorkState.PAUSED
+        paused = work is not None and work.state in RESTING
         self.pause_button.setText("Go on" if paused else "Pause")
-        self.pause_button.setEnabled(work is not None and work.state in (WorkState.RUNNING, WorkState.PAUSED))
+        self.pause_button.setEnabled(work is not None and (paused or work.state is WorkState.RUNNING))
         self.stop_button.setEnabled(busy)
         if work is None:
             self.bar.setValue(0)
@@ -131,7 +134,7 @@ class JobControls(QWidget):
         )
         left = work.time_left_s
         self.bar.setFormat(f"%p %{'' if left is None else f', {duration(left)} left'}")
-        self._say(_told(work))
+        self._say(_told(work, self._desk.queue.why(work)))
         if work.over:
             self._timer.stop()
 
@@ -150,10 +153,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def _told(work: Work) -> str:
+def _told(work: Work, why: str = "") -> str:
+    """why: it waits or is held."""
     error = work.end.error if work.end is not None else None
     if work.state is WorkState.FAILED and error is not None:
         return f"✗ failed: {error}"
-    marks = {WorkState.DONE: "✓ ", WorkState.WAITING: "… "}
+    marks = {WorkState.DONE: "✓ ", WorkState.WAITING: "… ", WorkState.HELD: "Ⅱ "}
     note = work.progress.note and f": {work.progress.note}"
+    if why:
+        return f"{marks[work.state]}{work.job.title}: {why if work.state is WorkState.HELD else f'waiting ({why})'}"
     return f"{marks.get(work.state, '')}{work.job.title}: {work.state.value}{note}"

@@ -55,7 +55,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for name, words in (("pause", "start nothing more; with a number: pause that job"), ("resume", "go on")):
         action = _action(actions, name, words, _pause if name == "pause" else _resume)
         action.add_argument(
-            "number", type=positive_integer, nargs="?", metavar="NUMBER", help="number of a running job"
+            "number",
+            type=positive_integer,
+            nargs="?",
+            metavar="NUMBER",
+            help="number of a running job, or of one that is held",
         )
 
 
@@ -107,15 +111,21 @@ def _list(file: QueueFile, options: argparse.Namespace) -> int:
 def queue_text(queue: Queue) -> str:
     """The queue as a table for a terminal."""
     from labctl.job_queue.choosing import why_waiting
-    from labctl.job_queue.entry import WAITING
+    from labctl.job_queue.entry import PENDING
 
     lines = [f"{'job':>4}  {'lane':7s}  {'state':11s}  title"]
     for entry in queue.entries:
-        reason = why_waiting(queue, entry) if entry.state == WAITING else entry.reason
+        reason = why_waiting(queue, entry) if entry.state in PENDING else entry.reason
         why = f"   ({' '.join(reason.split())})" if reason else ""
         lines.append(f"{entry.number:4d}  {entry.lane:7s}  {entry.state:11s}  {entry.job.title}{why}")
     lines += [f"HELD: {queue.held}"] if queue.held else []
-    lines += [f"BENCH LEFT UNSAFE: {queue.bench_unsafe}"] if queue.bench_unsafe else []
+    for station, why in queue.bench_unsafe.items():
+        way = (
+            f"labctl safe {station}, or labctl queue run, which does that first"
+            if station
+            else "labctl queue run --station"
+        )
+        lines.append(f"BENCH LEFT UNSAFE: {why}; its jobs wait until its outputs are safe: {way}")
     return "\n".join(lines) + "\n"
 
 
@@ -124,7 +134,7 @@ def _run(file: QueueFile, options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from labctl.errors import Stopped
-    from labctl.job_queue.entry import FAILED, GO_ON, HOLD, WAITING
+    from labctl.job_queue.entry import FAILED, GO_ON, HOLD, PENDING
     from labctl.job_queue.runner import QueueRunner
 
     def choose(queue: Queue) -> Queue:
@@ -141,7 +151,7 @@ def _run(file: QueueFile, options: argparse.Namespace) -> int:
     if stop.is_set():
         raise Stopped("the queue was stopped; what waits can be run later", signal_number=stop.signal_number)
     failed = any(one.state == FAILED and one.number not in over for one in queue.entries)
-    return int(failed or any(one.state == WAITING for one in queue.entries))
+    return int(failed or any(one.state in PENDING for one in queue.entries))
 
 
 def _say(line: str) -> None:
@@ -236,8 +246,12 @@ def _pause(file: QueueFile, options: argparse.Namespace) -> int:
 
 def _resume(file: QueueFile, options: argparse.Namespace) -> int:
     from labctl.job_queue import editing
+    from labctl.job_queue.entry import HELD
 
     if options.number is not None:
+        if file.read().entry(options.number).state == HELD:
+            file.change(lambda queue: editing.let_go_on(queue, options.number))
+            return _list_after(file)
         return _ask(file, options.number, "resume")
     file.change(editing.go_on)
     return _list_after(file)

@@ -8,7 +8,7 @@ from typing import Any
 
 from labctl.calls import Call
 from labctl.job_queue.editing import began
-from labctl.job_queue.entry import BENCH_LANE, UNDER_WAY, WAITING, Queue, QueuedJob
+from labctl.job_queue.entry import BENCH_LANE, HELD, PENDING, UNDER_WAY, WAITING, Queue, QueuedJob, bench_name
 
 
 def may_start(queue: Queue, owner: str) -> list[QueuedJob]:
@@ -28,16 +28,29 @@ def may_start(queue: Queue, owner: str) -> list[QueuedJob]:
 
 def why_not(queue: Queue, entry: QueuedJob) -> str:
     """Why a waiting job cannot start even if its lane is free; "" if it can."""
-    if entry.lane == BENCH_LANE and queue.bench_unsafe:
-        return f"the bench was left unsafe: {queue.bench_unsafe}"
+    unsafe = unsafe_bench_of(queue, entry)
+    if unsafe:
+        return f"the bench was left unsafe: {unsafe}; make all its outputs safe, then it goes on"
     before = waits_for(queue, entry)
     if before:
         return f"waits for the files of job {before[0].number} ({before[0].job.title})"
     return ""
 
 
+def unsafe_bench_of(queue: Queue, entry: QueuedJob) -> str:
+    """What is known of outputs that were left unsafe on the job's bench; "" where there is nothing to fear."""
+    if entry.lane != BENCH_LANE or not queue.bench_unsafe:
+        return ""
+    if entry.job.station is None:  # it may be any of them
+        return next(iter(queue.bench_unsafe.values()))
+    unknown = queue.bench_unsafe.get("", "")
+    return queue.bench_unsafe.get(bench_name(entry.job.station), unknown)
+
+
 def why_waiting(queue: Queue, entry: QueuedJob) -> str:
-    """In words, why a waiting job does not run yet."""
+    """In words, why a waiting or held job does not run yet."""
+    if entry.state == HELD:
+        return f"held: {entry.reason or 'by hand'}; let it go on when you will"
     if queue.held:
         return f"the queue is held: {queue.held}"
     reason = why_not(queue, entry)
@@ -57,7 +70,7 @@ def waits_for(queue: Queue, entry: QueuedJob) -> list[QueuedJob]:
     return [
         one
         for one in earlier
-        if one.state in (WAITING, *UNDER_WAY) and any(one.job.folder in (path, *path.parents) for path in paths)
+        if one.state in (*PENDING, *UNDER_WAY) and any(one.job.folder in (path, *path.parents) for path in paths)
     ]
 
 

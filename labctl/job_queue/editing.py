@@ -12,15 +12,18 @@ from labctl.errors import QueueError
 from labctl.job import Job
 from labctl.job_queue.entry import (
     FAILED,
+    HELD,
     HOLD,
     INTERRUPTED,
     OVER,
     PAUSED,
+    PENDING,
     RUNNING,
     UNDER_WAY,
     WAITING,
     Queue,
     QueuedJob,
+    bench_name,
 )
 from labctl.provenance import utc_now
 
@@ -78,7 +81,7 @@ def start_again(queue: Queue, number: int, *, folder: Path, owner: str = "") -> 
         return queue
 
     def moved(one: QueuedJob) -> QueuedJob:
-        if one.number != number and one.state != WAITING:
+        if one.number != number and one.state not in PENDING:
             return one
         job = replace(one.job, call=_with_folder(one.job.call, old, folder))
         return replace(one, job=job_in(one.job, folder) if one.number == number else job)
@@ -100,6 +103,19 @@ def ask(queue: Queue, number: int, what: str) -> Queue:
     if entry.state not in allowed:
         raise QueueError(f"job {number} ({entry.job.title}) is {entry.state}; {what} is for a job that is {allowed[0]}")
     return _put(queue, replace(entry, asked=what))
+
+
+def let_go_on(queue: Queue, number: int, owner: str = "") -> Queue:
+    """The job, which is held, waits again: for its owner where that lives (who is asked), else for `owner`.
+
+    Raises QueueError for a job that is not held.
+    """
+    entry = queue.entry(number)
+    if entry.state != HELD:
+        raise QueueError(f"job {number} ({entry.job.title}) is {entry.state}, not held")
+    if entry.owner in queue.owners and entry.owner != owner:
+        return _put(queue, replace(entry, asked="resume"))
+    return _put(queue, replace(entry, state=WAITING, reason="", owner=owner, asked=""))
 
 
 def hold(queue: Queue, why: str = "held by hand") -> Queue:
@@ -133,24 +149,31 @@ def became(queue: Queue, number: int, state: str) -> Queue:
     return _put(queue, replace(entry, state=state, asked="")) if entry.state in UNDER_WAY else queue
 
 
-def ended(queue: Queue, number: int, state: str, reason: str = "", *, unsafe: str = "") -> Queue:
+def ended(
+    queue: Queue, number: int, state: str, reason: str = "", *, unsafe: str = "", station: Path | None = None
+) -> Queue:
     """The job is over, done, stopped or failed, with the reason.
 
-    unsafe: what is known of outputs that it left unsafe. A failure holds the queue where that was chosen.
+    unsafe: what is known of outputs that it left unsafe, on the bench of `station`, where the job names none. A failure
+    holds the queue where that was chosen.
     """
     entry = queue.entry(number)
     over = replace(entry, state=state, reason=reason, asked="", ended_utc=utc_now())
     queue = _put(queue, over)
     if unsafe:
-        queue = replace(queue, bench_unsafe=unsafe)
+        queue = mark_bench(queue, bench_name(entry.job.station or station), unsafe)
     if state in (FAILED, INTERRUPTED) and queue.after_failure == HOLD and not queue.held:
         queue = hold(queue, f"job {number} ({entry.job.title}) {state}")
     return _few_ended(queue)
 
 
-def bench_is_safe(queue: Queue) -> Queue:
-    """All outputs were read back at their safe values: jobs with a bench may start again."""
-    return replace(queue, bench_unsafe="")
+def mark_bench(queue: Queue, bench: str, unsafe: str) -> Queue:
+    """What is known of a bench (`bench_name`): "" when all its outputs were read back at their safe values.
+
+    That also settles what was told of a bench that nobody named.
+    """
+    others = {name: why for name, why in queue.bench_unsafe.items() if name != bench and (name or unsafe)}
+    return replace(queue, bench_unsafe={**others, bench: unsafe} if unsafe else others)
 
 
 def _put(queue: Queue, entry: QueuedJob) -> Queue:

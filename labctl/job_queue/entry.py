@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from labctl.errors import QueueError, UsageError
 from labctl.job import Job, job_from_json, job_to_json
 
-WAITING, RUNNING, PAUSED = "waiting", "running", "paused"
+WAITING, HELD, RUNNING, PAUSED = "waiting", "held", "running", "paused"
 DONE, STOPPED, FAILED, INTERRUPTED = "done", "stopped", "failed", "interrupted"
 UNDER_WAY = (RUNNING, PAUSED)
 OVER = (DONE, STOPPED, FAILED, INTERRUPTED)
-STATES = (WAITING, *UNDER_WAY, *OVER)
+PENDING = (WAITING, HELD)
+STATES = (*PENDING, *UNDER_WAY, *OVER)
 
 BENCH_LANE, COMPUTE_LANE = "bench", "compute"
 GO_ON, HOLD = "go on", "hold"
@@ -25,8 +27,9 @@ FORMAT = "labctl queue 1"
 class QueuedJob:
     """One job of a queue. `number` is its own for ever; its place in line is its place in the queue.
 
-    reason: why it ended as it did. owner: the process that has it, or will start it ("" for nobody yet). asked: what
-    another process wants of the one that runs it. Times are ISO-8601 in UTC, "" where that has not happened.
+    reason: why it ended as it did, or why it is held: then a person has to let it go on. owner: the process that has it,
+    or will start it ("" for nobody yet). asked: what another process wants of the one that runs it. Times are ISO-8601 in
+    UTC, "" where that has not happened.
     """
 
     number: int
@@ -51,15 +54,15 @@ class Queue:
     """All jobs in order, and how the queue is to go on.
 
     held: why no job is started, "" while jobs are. after_failure: "go on" with the next job, or "hold". n_compute: how
-    many jobs without a bench run at a time. bench_unsafe: what is known of outputs that were left unsafe; while it is
-    not "", no job with a bench starts.
+    many jobs without a bench run at a time. bench_unsafe: what is known of outputs that were left unsafe, by the bench's
+    station (`bench_name`; "" where that is not known); no job starts on such a bench.
     """
 
     entries: tuple[QueuedJob, ...] = ()
     held: str = ""
     after_failure: str = GO_ON
     n_compute: int = 1
-    bench_unsafe: str = ""
+    bench_unsafe: Mapping[str, str] = field(default_factory=dict)
     next_number: int = 1
     owners: frozenset[str] = field(default=frozenset(), compare=False)
     """The processes that are alive, as found when the queue was read."""
@@ -80,7 +83,7 @@ def queue_to_json(queue: Queue) -> dict[str, Any]:
         "held": queue.held,
         "after_failure": queue.after_failure,
         "n_compute": queue.n_compute,
-        "bench_unsafe": queue.bench_unsafe,
+        "bench_unsafe": dict(queue.bench_unsafe),
         "next_number": queue.next_number,
         "jobs": [entry_to_json(one) for one in queue.entries],
     }
@@ -96,7 +99,7 @@ def queue_from_json(data: Mapping[str, Any]) -> Queue:
             held=str(data["held"]),
             after_failure=_one_of(data["after_failure"], (GO_ON, HOLD), "after_failure"),
             n_compute=int(data["n_compute"]),
-            bench_unsafe=str(data["bench_unsafe"]),
+            bench_unsafe=_unsafe_from_json(data["bench_unsafe"]),
             next_number=int(data["next_number"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
@@ -132,6 +135,23 @@ def _entry_from_json(data: Mapping[str, Any]) -> QueuedJob:
         asked=_one_of(data["asked"], ASKED, "asked"),
         **{name: str(data[name]) for name in ("reason", "owner", "panel", "added_utc", "started_utc", "ended_utc")},
     )
+
+
+def bench_name(station: Path | None) -> str:
+    """How a bench is called in `Queue.bench_unsafe`: its station file, "" for one that is not known."""
+    return "" if station is None else str(station.absolute())
+
+
+def unsafe_in_words(unsafe: Mapping[str, str]) -> str:
+    """What is known of outputs that were left unsafe, with the station of each bench; "" for nothing."""
+    return "; ".join(f"{why} (station {station})" if station else why for station, why in unsafe.items())
+
+
+def _unsafe_from_json(data: Any) -> dict[str, str]:
+    """By station; a text is of a queue that did not say which."""
+    if isinstance(data, str):
+        return {"": data} if data else {}
+    return {str(station): str(why) for station, why in data.items()}
 
 
 def _one_of(value: object, allowed: tuple[str, ...], name: str) -> str:

@@ -8,7 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from labctl.errors import QueueError
-from labctl.job_queue.entry import BENCH_LANE, INTERRUPTED, UNDER_WAY, Queue, queue_from_json, queue_to_json
+from labctl.job_queue.entry import (
+    BENCH_LANE,
+    INTERRUPTED,
+    UNDER_WAY,
+    Queue,
+    bench_name,
+    queue_from_json,
+    queue_to_json,
+)
 from labctl.job_queue.owner import changing, living_owners
 from labctl.json_file import write_json
 
@@ -22,6 +30,8 @@ class QueueFile:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / QUEUE_NAME
+        self.left_stamp = (0, 0)
+        """`stamp` as the last `change` here left it, before any other process could change the file again."""
 
     def read(self) -> Queue:
         """The queue as it stands; what ran in a process that is no more is "interrupted".
@@ -53,6 +63,7 @@ class QueueFile:
                     write_json(self.path, queue_to_json(after))
                 except OSError as error:
                     raise QueueError(f"{self.path} cannot be written: {error.strerror}") from error
+            self.left_stamp = self.stamp
         return after
 
     @property
@@ -67,13 +78,14 @@ class QueueFile:
 
 def _as_it_is(queue: Queue, owners: frozenset[str]) -> Queue:
     """With what ran in a process that is no more as interrupted; nobody knows how such a job left the outputs."""
-    unsafe = queue.bench_unsafe
+    unsafe = dict(queue.bench_unsafe)
     entries = []
     for one in queue.entries:
         if one.state in UNDER_WAY and one.owner not in owners:
             entries.append(replace(one, state=INTERRUPTED, reason=WAS_CUT_OFF, asked=""))
             if one.lane == BENCH_LANE:
-                unsafe = unsafe or f"job {one.number} ({one.job.title}) was cut off; how it left the outputs is unknown"
+                told = f"job {one.number} ({one.job.title}) was cut off; how it left the outputs is unknown"
+                unsafe.setdefault(bench_name(one.job.station), told)
         else:
             entries.append(one)
     return replace(queue, owners=owners, entries=tuple(entries), bench_unsafe=unsafe)

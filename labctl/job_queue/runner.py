@@ -9,10 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labctl.events import Event
-from labctl.job_queue.choosing import start_due, why_not
+from labctl.job_queue.choosing import start_due, unsafe_bench_of, why_not
 from labctl.job_queue.doing import Outcome, do_job, make_bench_safe
-from labctl.job_queue.editing import adopt, became, bench_is_safe, ended
-from labctl.job_queue.entry import BENCH_LANE, PAUSED, RUNNING, UNDER_WAY, WAITING, Queue, QueuedJob
+from labctl.job_queue.editing import adopt, became, ended, mark_bench
+from labctl.job_queue.entry import (
+    PAUSED,
+    RUNNING,
+    UNDER_WAY,
+    WAITING,
+    Queue,
+    QueuedJob,
+    bench_name,
+    unsafe_in_words,
+)
 from labctl.job_queue.owner import Owner
 from labctl.job_queue.queue_file import QueueFile
 
@@ -68,20 +77,33 @@ class QueueRunner:
                     return queue
                 time.sleep(POLL_S)
         finally:
-            for task in self._tasks.values():
+            for task in self._tasks.values():  # an error: the bench is still ours until its outputs are safe
                 task.stop.set()
+            for task in self._tasks.values():
+                if task.thread is not None:
+                    task.thread.join()
             owner.release()
 
     def _make_safe_first(self, queue: Queue, owner: str) -> Queue:
         """A bench that was left unsafe is made safe before anything is played on it; it stays out of use if that fails."""
-        waiting = [one for one in queue.entries if one.state == WAITING and one.owner == owner]
-        stations = [one.job.station or self._station for one in waiting if one.lane == BENCH_LANE]
-        if not queue.bench_unsafe or not stations or stations[0] is None:
+        if not queue.bench_unsafe:
             return queue
-        self._told(f"the bench was left unsafe ({queue.bench_unsafe}); making it safe")
-        problem = make_bench_safe(stations[0])
-        self._told(problem or "all outputs are safe, read back")
-        return queue if problem else self._file.change(bench_is_safe)
+        self._told(f"a bench was left unsafe: {unsafe_in_words(queue.bench_unsafe)}")
+        waiting = [one for one in queue.entries if one.state == WAITING and one.owner == owner]
+        barred = [one for one in waiting if unsafe_bench_of(queue, one)]
+        for station in dict.fromkeys(one.job.station or self._station for one in barred):
+            if station is None:
+                self._told("jobs that name no bench wait: give it with --station, or labctl safe STATION.toml first")
+                continue
+            self._told(f"making all outputs of {station} safe")
+            problem = make_bench_safe(station)
+            self._told(problem or f"all outputs of {station} are safe, read back")
+            if problem:
+                self._told(f"jobs for {station} wait until labctl safe {station} succeeds; then run the queue again")
+            else:
+                safe = bench_name(station)
+                queue = self._file.change(lambda known, safe=safe: mark_bench(known, safe, ""))  # type: ignore[misc]
+        return queue
 
     def _begin(self, queue: Queue, owner: str) -> None:
         for entry in queue.entries:
@@ -123,7 +145,9 @@ class QueueRunner:
             del self._tasks[number]
             state, reason, unsafe = outcome.state, outcome.reason, outcome.unsafe
             queue = self._file.change(
-                lambda known, n=number, s=state, r=reason, u=unsafe: ended(known, n, s, r, unsafe=u)  # type: ignore[misc]
+                lambda known, n=number, s=state, r=reason, u=unsafe: ended(  # type: ignore[misc]
+                    known, n, s, r, unsafe=u, station=self._station
+                )
             )
             self._told(f"job {number} {state}{f': {reason}' if reason else ''}{f'; {unsafe}' if unsafe else ''}")
         return queue
@@ -135,9 +159,4 @@ def _anything_left(queue: Queue, owner: str) -> bool:
         return False
     under_way = any(one.state in UNDER_WAY for one in queue.entries)  # in another process: it will end
     waiting = [one for one in queue.entries if one.state == WAITING and one.owner == owner]
-    return any(not why_not(queue, one) or (under_way and not _barred(queue, one)) for one in waiting)
-
-
-def _barred(queue: Queue, entry: QueuedJob) -> bool:
-    """Whether only a person can help: the bench was left unsafe."""
-    return entry.lane == BENCH_LANE and bool(queue.bench_unsafe)
+    return any(not why_not(queue, one) or (under_way and not unsafe_bench_of(queue, one)) for one in waiting)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 from labctl.job import Job
-from labctl.job_queue.editing import MOST_ENDED, adopt
+from labctl.job_queue.editing import MOST_ENDED, adopt, let_go_on, mark_bench
 from labctl.job_queue.entry import OVER, Queue, QueuedJob
 from labctl.job_queue.owner import Owner
 from labctl.job_queue.queue_file import QueueFile
@@ -55,8 +56,8 @@ class SharedQueue:
     def share(self, own: Sequence[Own], settings: Mapping[str, object], *, gone: Sequence[int] = ()) -> Shared:
         """Put the own jobs, in this order, into the file, and read what others have there.
 
-        settings: fields of `Queue` that were changed here. gone: numbers of jobs to be removed. Nothing is written where
-        nothing is new. Raises QueueError.
+        settings: fields of `Queue` that were changed here; of "bench_unsafe" what was learned of each bench. gone: numbers
+        of jobs to be removed. Nothing is written where nothing is new. Raises QueueError.
         """
         now = (tuple(own), tuple(settings.items()), tuple(gone), self.file.stamp)
         if not own and not self._numbers and not settings and not gone:
@@ -65,18 +66,27 @@ class SharedQueue:
             return Shared(self.file.read(), dict(self._numbers))
         asked: dict[int, str] = {}
         name = self.owner
+        plain: dict[str, Any] = {field: value for field, value in settings.items() if field != "bench_unsafe"}
+        unsafe = cast("Mapping[str, str]", settings.get("bench_unsafe", {}))
 
         def edit(queue: Queue) -> Queue:
             asked.clear()
-            return replace(self._merged(queue, own, name, asked, frozenset(gone)), **dict(settings))  # type: ignore[arg-type]
+            merged = self._merged(queue, own, name, asked, frozenset(gone))
+            for bench, why in unsafe.items():
+                merged = mark_bench(merged, bench, why)
+            return replace(merged, **plain)
 
         queue = self.file.change(edit)
-        self._stored = (*now[:1], (), (), self.file.stamp)
+        self._stored = (*now[:1], (), (), self.file.left_stamp)
         return Shared(queue, dict(self._numbers), asked)
 
     def adopt(self) -> Shared:
         """Take over all jobs that wait for nobody living; those of `Shared.queue` with this owner are to be run here."""
         return Shared(self.file.change(lambda queue: adopt(queue, self.owner)), dict(self._numbers))
+
+    def let_go_on(self, number: int) -> Shared:
+        """A held job that is nobody's waits for this process now."""
+        return Shared(self.file.change(lambda queue: let_go_on(queue, number, self.owner)), dict(self._numbers))
 
     def take(self, key: int, number: int) -> None:
         """This number of the queue is the own job `key` from now on."""

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import labctl.calls
 from gui.controller import State
 from gui.main_window import MainWindow
+from gui.widgets.job_controls import JobControls
 from gui.work import Work, WorkState
 from labctl.bench import Bench
 from labctl.calls import BENCH, FOLDER, call
+from labctl.errors import UsageError
 from labctl.job import Job
+from labctl.job_queue.entry import RUNNING, QueuedJob
+from labctl.job_queue.queue_file import QueueFile
 from labctl.simulation import SimulatedBench
 
 WAIT_MS = 60_000
@@ -152,19 +157,75 @@ def test_all_outputs_safe_works_from_any_panel_under_a_saturating_source(
     assert_outputs_off(simulation)
 
 
-def test_all_outputs_safe_takes_what_waits_for_the_bench_out_of_the_queue(
+def controls_of(qtbot: QtBot, window: MainWindow, work: Work) -> JobControls:
+    """The row that a panel has for its job."""
+
+    def nothing() -> Job:
+        raise UsageError("nothing is to be started here")
+
+    controls = JobControls(window.desk, nothing, text="Start", tip="Start it")
+    qtbot.addWidget(controls)
+    controls.show()
+    controls.follow(work)
+    return controls
+
+
+def test_all_outputs_safe_holds_what_waits_for_the_bench_until_a_person_lets_it_go_on(
     qtbot: QtBot, opened: Show, simulation: SimulatedBench
 ) -> None:
     window = opened()
     start(qtbot, window, "endless")
-    waiting = window.desk.start(Job("later", call("campaigns:endless", BENCH, FOLDER, 1), window.desk.new_folder("b")))
+    waiting = window.desk.start(Job("later", call("campaigns:small", BENCH, FOLDER, 1), window.desk.new_folder("b")))
     assert waiting.state is WorkState.WAITING
+    controls = controls_of(qtbot, window, waiting)
+    assert "waits for the bench" in controls.line.text()
     qtbot.mouseClick(window.safe_button, LEFT)
     wait_for(qtbot, window, State.READY)
-    qtbot.wait(100)
-    assert waiting.state is WorkState.STOPPED
+    assert waiting.state is WorkState.HELD
+    assert "all outputs were made safe while it waited" in controls.line.text()
     assert not window.desk.busy_works
     assert_outputs_off(simulation)
+    assert controls.pause_button.text() == "Go on"
+    qtbot.mouseClick(controls.pause_button, LEFT)
+    qtbot.waitUntil(lambda: waiting.state is WorkState.DONE, timeout=WAIT_MS)
+
+
+def test_a_bench_that_a_job_left_in_the_middle_is_told_and_made_safe_at_a_click_then_jobs_go_on(
+    qtbot: QtBot, show: Show, station: Path, tmp_path: Path
+) -> None:
+    cut_off = Job("earlier", call("campaigns:small", BENCH, FOLDER, 1), tmp_path / "runs" / "a", station)
+    dead = QueuedJob(1, cut_off, state=RUNNING, owner="1-dead")
+    QueueFile(tmp_path / "runs").change(lambda queue: replace(queue, entries=(dead,), next_number=2))
+    window = show()
+    notice = window.unsafe_notice
+    qtbot.waitUntil(notice.isVisible, timeout=WAIT_MS)
+    assert "job 1 (earlier) was cut off" in notice.message.text()
+    assert not notice.go_on_button.isEnabled()
+    assert "Open its station" in notice.go_on_button.toolTip()
+    window.controller.open_station(station)
+    wait_for(qtbot, window, State.READY)
+    work = window.desk.start(Job("next", call("campaigns:small", BENCH, FOLDER, 1), window.desk.new_folder("b")))
+    assert work.state is WorkState.WAITING
+    assert "was cut off" in controls_of(qtbot, window, work).line.text()
+    assert "JOBS WAIT" in window.top_bar.state.whole()
+    qtbot.mouseClick(notice.go_on_button, LEFT)
+    qtbot.waitUntil(lambda: work.state is WorkState.DONE, timeout=WAIT_MS)
+    assert not notice.isVisible()
+    assert "JOBS WAIT" not in window.top_bar.state.whole()
+    qtbot.waitUntil(lambda: not QueueFile(tmp_path / "runs").read().bench_unsafe, timeout=WAIT_MS)
+
+
+def test_another_bench_that_was_left_in_the_middle_keeps_no_job_from_this_one(
+    qtbot: QtBot, opened: Show, tmp_path: Path
+) -> None:
+    unsafe = {str(tmp_path / "other.toml"): "gate: NOT SAFE"}
+    QueueFile(tmp_path / "runs").change(lambda queue: replace(queue, bench_unsafe=unsafe))
+    window = opened()
+    qtbot.waitUntil(lambda: bool(window.desk.queue.bench_unsafe), timeout=WAIT_MS)
+    assert not window.unsafe_notice.isVisible()
+    start(qtbot, window, "small")
+    wait_for(qtbot, window, State.READY)
+    assert QueueFile(tmp_path / "runs").read().bench_unsafe == unsafe, "it is unsafe still"
 
 
 def test_all_outputs_safe_does_not_wait_for_a_campaign_that_does_not_listen(

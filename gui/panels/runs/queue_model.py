@@ -13,10 +13,11 @@ from gui.theme import Theme
 from gui.widgets.job_controls import duration
 from gui.work import Work
 from labctl.job import Job
-from labctl.job_queue.entry import BENCH_LANE, FAILED, INTERRUPTED, OVER, UNDER_WAY, WAITING, QueuedJob
+from labctl.job_queue.entry import BENCH_LANE, FAILED, HELD, INTERRUPTED, OVER, PENDING, UNDER_WAY, WAITING, QueuedJob
 
 SYMBOLS = {
     "waiting": "…",
+    "held": "Ⅱ",
     "running": "▶",
     "paused": "Ⅱ",
     "stopping …": "◼",
@@ -106,12 +107,12 @@ class QueueModel(RowsModel):
 
     def _made(self) -> list[QueueRow]:
         works, others = self._desk.works, self._desk.queue.others
-        waiting = [work for work in works if work.state.value == WAITING]
+        waiting = [work for work in works if work.state.value in PENDING]
         running = [work for work in works if not work.over and work not in waiting]
         over = [work for work in reversed(works) if work.over]
         theirs: dict[str, list[QueueRow]] = {"way": [], "line": [], "over": []}
         for entry in others:
-            part = "way" if entry.state in UNDER_WAY else "line" if entry.state == WAITING else "over"
+            part = "way" if entry.state in UNDER_WAY else "line" if entry.state in PENDING else "over"
             theirs[part].append(_of_entry(entry))
         return [
             *(self._of_work(work, "") for work in running),
@@ -126,9 +127,9 @@ class QueueModel(RowsModel):
         progress, state = work.progress, work.state.value
         share = min(max(progress.done / progress.total, 0.0), 1.0) if progress.total else 0.0
         error = work.end.error if work.end is not None else None
-        hint = self._desk.queue.why(work) if state == WAITING else str(error or progress.note)
+        hint = self._desk.queue.why(work) if state in PENDING else str(error or progress.note)
         bad = state in (FAILED, "stopped")
-        told = "" if state == WAITING else f"{100 * share:.0f} %" if not work.over else state
+        told = "" if state in PENDING else f"{100 * share:.0f} %" if not work.over else state
         left = work.time_left_s
         return QueueRow(
             place,
@@ -150,11 +151,13 @@ def _of_entry(entry: QueuedJob) -> QueueRow:
     hint = entry.reason
     if entry.state == WAITING:
         hint = "in the queue's file; nobody runs it yet: press Run the queue"
+    elif entry.state == HELD:
+        hint = f"held: {entry.reason or 'by hand'}; choose it and press Go on"
     elif entry.state in UNDER_WAY:
         hint = "runs in another process"
     elif entry.state == INTERRUPTED and entry.lane == BENCH_LANE:
         hint += "; how it left the outputs is unknown: press All outputs safe"
     return QueueRow(
-        "", entry.job, entry.state, -1.0 if bad else float(entry.state == "done"), "" if entry.state == WAITING else entry.state,
+        "", entry.job, entry.state, -1.0 if bad else float(entry.state == "done"), "" if entry.state in PENDING else entry.state,
         "", hint, entry=entry,
     )  # fmt: skip

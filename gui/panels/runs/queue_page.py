@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
@@ -28,15 +29,17 @@ from gui.panels.runs.work_events import WorkEvents
 from gui.panels.tables import ProgressDelegate, table
 from gui.panels.widgets import button, named, words
 from gui.theme import Theme
+from gui.widgets.job_controls import RESTING
 from gui.work import Work, WorkState
 from labctl.errors import UsageError
 from labctl.job import Job, load_job
 from labctl.job_queue.doing import fresh_folder
 from labctl.job_queue.editing import job_in
-from labctl.job_queue.entry import BENCH_LANE, GO_ON, HOLD, UNDER_WAY, WAITING
+from labctl.job_queue.entry import BENCH_LANE, GO_ON, HELD, HOLD, UNDER_WAY, WAITING
 
 RENEW_MS = 500
 MOST_WORKERS = 16
+FROM_A_FILE = "it comes from a file and acts on instruments: look at what it does, then press Go on"
 
 
 class QueuePage(QWidget):
@@ -194,7 +197,7 @@ class QueuePage(QWidget):
     def _enable_actions(self) -> None:
         row = self.row
         reasons = why_not(row)
-        self.pause_button.setText("Go on" if row is not None and row.state == "paused" else "Pause")
+        self.pause_button.setText("Go on" if row is not None and row.state in ("paused", "held") else "Pause")
         for control, what, tip in (
             (self.pause_button, "pause", "Let it rest at the next point where that is possible, or go on"),
             (self.stop_button, "stop", "End it at the next point; what there is is kept"),
@@ -236,8 +239,10 @@ class QueuePage(QWidget):
     def _pause(self) -> None:
         work = self._work()
         if work is not None:
-            (work.resume if work.state is WorkState.PAUSED else work.pause)()
+            (work.resume if work.state in RESTING else work.pause)()
             self.renew()
+        elif self.row is not None and self.row.entry is not None and self.row.state == HELD:
+            self.desk.queue.let_go_on(self.row.entry.number)
 
     def _stop(self) -> None:
         work = self._work()
@@ -257,9 +262,10 @@ class QueuePage(QWidget):
             self.renew()
 
     def _remove(self) -> None:
-        row = self.row
-        if row is None:
-            return
+        if self.row is not None:
+            self._remove_row(self.row)
+
+    def _remove_row(self, row: QueueRow) -> None:
         if row.work is not None:
             self.desk.queue.remove(row.work)
         elif row.entry is not None and row.entry.state not in UNDER_WAY:
@@ -269,14 +275,14 @@ class QueuePage(QWidget):
     def _again(self) -> None:
         row = self.row
         if row is not None and row.over:
-            self._start_fresh(row.job, "" if row.work is None else row.work.panel, self._remove)
+            self._start_fresh(row.job, "" if row.work is None else row.work.panel, partial(self._remove_row, row))
 
-    def _start_fresh(self, job: Job, panel: str, then: Callable[[], None] = lambda: None) -> None:
+    def _start_fresh(self, job: Job, panel: str, then: Callable[[], None] = lambda: None, *, held: str = "") -> None:
         """Do it in a folder that holds nothing measured; `then` is called once it is in the queue."""
 
         def start(folder: Path) -> None:
             then()
-            self._show_work(self.desk.start(job_in(job, folder), panel=panel))
+            self._show_work(self.desk.start(job_in(job, folder), panel=panel, held=held))
 
         self.desk.call(lambda: fresh_folder(job.folder), done=start, name="Starting again")
 
@@ -305,9 +311,13 @@ class QueuePage(QWidget):
 
     def load(self, path: Path) -> None:
         """Queue the job of a file, into a fresh folder."""
-        self.desk.call(
-            lambda: load_job(path), done=lambda job: self._start_fresh(job, "runs"), name=f"Loading {path.name}"
-        )
+        self.desk.call(lambda: load_job(path), done=self._queue_loaded, name=f"Loading {path.name}")
+
+    def _queue_loaded(self, job: Job) -> None:
+        """What acts on instruments is looked at by a person first."""
+        bench = self.desk.controller.bench
+        acts = job.needs_bench and not (bench is not None and bench.simulated)
+        self._start_fresh(job, "runs", held=FROM_A_FILE if acts else "")
 
     def _to_panel(self) -> None:
         work = self._work()

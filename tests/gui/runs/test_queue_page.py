@@ -200,7 +200,7 @@ def small(panel: RunsPanel) -> Job:
 def test_no_job_begins_on_a_bench_that_was_left_unsafe_until_it_was_made_safe(
     qtbot: QtBot, runs: Path, request: pytest.FixtureRequest, simulation: SimulatedBench, tmp_path: Path
 ) -> None:
-    QueueFile(runs).change(lambda queue: replace(queue, bench_unsafe="gate: NOT SAFE, 3 V read back"))
+    QueueFile(runs).change(lambda queue: replace(queue, bench_unsafe={"": "gate: NOT SAFE, 3 V read back"}))
     panel: RunsPanel = request.getfixturevalue("panel")
     qtbot.waitUntil(lambda: bool(panel.desk.queue.bench_unsafe), timeout=WAIT_MS)
     controller = panel.desk.controller

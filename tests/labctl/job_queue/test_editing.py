@@ -13,7 +13,7 @@ from labctl.errors import QueueError
 from labctl.job import Job
 from labctl.job_queue import editing
 from labctl.job_queue.choosing import may_start, start_due, why_waiting
-from labctl.job_queue.entry import DONE, FAILED, HOLD, RUNNING, WAITING, Queue, queue_from_json, queue_to_json
+from labctl.job_queue.entry import DONE, FAILED, HELD, HOLD, RUNNING, WAITING, Queue, queue_from_json, queue_to_json
 
 ME = "me"
 Make = Callable[[str], Job]
@@ -92,7 +92,7 @@ def test_no_job_with_a_bench_starts_while_the_bench_is_unsafe(short: Make, on_be
     queue = editing.ended(queue, 1, DONE, unsafe="gate: NOT SAFE, 3 V read back")
     assert due(queue) == []
     assert "gate: NOT SAFE" in why_waiting(queue, queue.entry(2))
-    assert due(editing.bench_is_safe(queue)) == [2]
+    assert due(editing.mark_bench(queue, "", "")) == [2]
 
 
 def test_a_job_waits_for_the_one_whose_files_it_reads(short: Make, on_bench: Make, tmp_path: Path) -> None:
@@ -137,3 +137,31 @@ def test_only_what_makes_sense_can_be_asked_of_a_job(short: Make) -> None:
     with pytest.raises(QueueError, match="resume is for a job that is paused"):
         editing.ask(queue, 1, "resume")
     assert queue.entry(1).state == RUNNING
+
+
+def test_a_bench_that_is_unsafe_bars_its_own_jobs_only_and_is_freed_by_itself_only(on_bench: Make) -> None:
+    one, other = Path("/stations/one.toml"), Path("/stations/other.toml")
+    queue = queue_of(replace(on_bench("a"), station=one), replace(on_bench("b"), station=other))
+    queue = editing.mark_bench(queue, str(one), "gate: NOT SAFE")
+    assert due(queue) == [2]
+    assert due(editing.mark_bench(queue, str(other), "")) == [2], "another bench says nothing of this one"
+    assert due(editing.mark_bench(queue, str(one), "")) == [1]
+
+
+def test_a_held_job_does_not_begin_until_somebody_lets_it_go_on(short: Make) -> None:
+    queue = queue_of(short("a"))
+    entry = replace(queue.entry(1), state=HELD, reason="all outputs were made safe")
+    queue = replace(queue, entries=(entry,))
+    assert due(queue) == []
+    assert "all outputs were made safe" in why_waiting(queue, queue.entry(1))
+    assert queue_from_json(queue_to_json(queue)) == queue
+    assert due(editing.let_go_on(queue, 1, ME)) == [1]
+    with pytest.raises(QueueError, match="not held"):
+        editing.let_go_on(editing.let_go_on(queue, 1, ME), 1, ME)
+
+
+def test_the_owner_of_a_held_job_is_asked_while_it_lives(short: Make) -> None:
+    queue = queue_of(short("a"))
+    theirs = replace(queue.entry(1), state=HELD, owner="them")
+    queue = replace(queue, entries=(theirs,), owners=frozenset({"them"}))
+    assert editing.let_go_on(queue, 1, ME).entry(1).asked == "resume"

@@ -123,7 +123,7 @@ def test_a_job_that_was_cut_off_on_the_bench_has_it_made_safe_before_the_next(
     job = replace(on_bench("a"), station=demo_station)
     fill(file, job, replace(on_bench("b"), station=demo_station))
     file.change(lambda queue: editing.began(queue, 1, "dead"))
-    assert "how it left the outputs is unknown" in file.read().bench_unsafe
+    assert "how it left the outputs is unknown" in file.read().bench_unsafe[str(demo_station)]
     opened: list[str] = []
     for name in ("open_for_safety", "open"):
         real = getattr(Bench, name)
@@ -131,7 +131,7 @@ def test_a_job_that_was_cut_off_on_the_bench_has_it_made_safe_before_the_next(
     queue = QueueRunner(file).run(threading.Event())
     assert states(queue) == [INTERRUPTED, DONE]
     assert opened == ["open_for_safety", "open"]
-    assert queue.bench_unsafe == ""
+    assert not queue.bench_unsafe
 
 
 def test_an_unsafe_bench_keeps_its_jobs_waiting_and_lets_the_others_run(
@@ -139,7 +139,7 @@ def test_an_unsafe_bench_keeps_its_jobs_waiting_and_lets_the_others_run(
 ) -> None:
     nowhere = replace(on_bench("a"), station=file.folder / "none.toml")
     fill(file, nowhere, short("b"))
-    file.change(lambda queue: replace(queue, bench_unsafe="gate: NOT SAFE"))
+    file.change(lambda queue: replace(queue, bench_unsafe={str(nowhere.station): "gate: NOT SAFE"}))
     queue = QueueRunner(file).run(threading.Event())
     assert states(queue) == [WAITING, DONE]
 
