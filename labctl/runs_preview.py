@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.errors import RecordingError
+from labctl.few_points import extremes
 
 MOST_TRIALS = 3
 MOST_POINTS = 1000
@@ -76,25 +77,11 @@ def _curves(
 
     samples = file[role][trial, :count]  # type: ignore[index] # an h5py.File
     names, units = (hdf5_layout.texts(file, f"{role}_{what}") for what in ("channel", "units"))
+    positions, values = extremes(np.ascontiguousarray(samples.T), most_points)
     return [
-        Curve(name, unit, trial, *reduced(time_s[:count], samples[:, number], most_points))
+        Curve(name, unit, trial, time_s[positions], values[number])
         for number, (name, unit) in enumerate(zip(names, units, strict=True))
     ]
-
-
-def reduced(
-    time_s: NDArray[np.float64], values: NDArray[np.float64], most_points: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most `most_points` points, as pairs of minimum and maximum of equal stretches: no spike is lost."""
-    if len(values) <= most_points:
-        return time_s, values
-    width = -(-2 * len(values) // most_points)
-    n_bins = len(values) // width
-    binned = values[: n_bins * width].reshape(n_bins, width)
-    pairs = np.stack([binned.min(axis=1), binned.max(axis=1)], axis=1).reshape(-1)
-    starts = time_s[: n_bins * width : width]
-    step = (time_s[1] - time_s[0]) * width / 2
-    return np.stack([starts, starts + step], axis=1).reshape(-1), pairs
 
 
 def _film(file: object) -> Preview:

@@ -35,6 +35,11 @@ def words(style: str = "") -> QLabel:
     return label
 
 
+def plain(text: str = "") -> QLabel:
+    """A line of text that is shown as it is: names and messages come from files and instruments, and are no HTML."""
+    return QLabel(text, textFormat=Qt.TextFormat.PlainText)
+
+
 def named(widget: QWidget, name: str, tip: str) -> None:
     """Give a widget its accessible name and its tooltip."""
     widget.setAccessibleName(name)

@@ -13,7 +13,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.legend import DASHED, DOT, LINE, show_legend
 from gui.theme import Theme
+from labctl.few_points import extremes
 
 MOST_POINTS = 4000
 """A band of more points costs frames, and nobody sees them."""
@@ -49,9 +52,7 @@ class BandPlot(QWidget):
         self.graphics.setAccessibleName(name)
         self.graphics.setToolTip(tip or name)
         self.plot = self.graphics.getPlotItem()
-        self.plot.hideButtons()
-        self.plot.setMenuEnabled(False)
-        self.plot.getAxis("left").setWidth(64)
+        quiet(self.plot)
         self.plot.layout.setContentsMargins(1, 1, 16, 1)  # the last number below is not cut off
         self.graphics.scene().sigMouseClicked.connect(self._clicked)
         column = QVBoxLayout(self)
@@ -62,8 +63,7 @@ class BandPlot(QWidget):
     def set_labels(self, *, bottom: str, left: str, bottom_unit: str = "", left_unit: str = "") -> None:
         """Name the axes; SI prefixes are put before the units."""
         for side, text, unit in (("bottom", bottom, bottom_unit), ("left", left, left_unit)):
-            self.plot.getAxis(side).enableAutoSIPrefix(bool(unit))  # a bare number is not "x0.001"
-            self.plot.setLabel(side, text, units=unit or None)
+            label_axis(self.plot, side, text, unit)
 
     def show_bands(self, bands: Sequence[Band]) -> None:
         """Draw these in place of what was there."""
@@ -78,12 +78,7 @@ class BandPlot(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self._theme = theme
-        self.graphics.setBackground(theme.base)
-        for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
-            axis.setPen(theme.border)
-            axis.setTextPen(theme.text)
-        self.plot.showGrid(x=True, y=True, alpha=0.15)
+        colour_axes(self.graphics, [self.plot], theme)
         self._draw()
 
     def _clicked(self, event: Any) -> None:
@@ -108,14 +103,17 @@ class BandPlot(QWidget):
             self.plot.plot(x, values, pen=pen, connect="finite", **symbols)
             if not band.name:
                 continue
-            mark = "●" if band.points else "╌" if band.dashed else "━"
-            told.append(f'<span style="color: {colour}">{mark} {band.name}</span>')
-        self.plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told) or None, size="10pt")
+            told.append((DOT if band.points else DASHED if band.dashed else LINE, band.name, colour))
+        show_legend(self.plot, told, self._theme)
 
 
 def _thinned(band: Band) -> tuple[Array, Array, Array | None, Array | None]:
-    """At most `MOST_POINTS` of each; every k-th, as traces this long are shown whole before anybody zooms in."""
-    step = max(1, -(-len(band.x) // MOST_POINTS))
-    low = None if band.low is None else band.low[::step]
-    high = None if band.high is None else band.high[::step]
-    return band.x[::step], band.values[::step], low, high
+    """At most `MOST_POINTS` of each, with every spike; a band is as wide as its widest sample there."""
+    positions, values = extremes(band.values, MOST_POINTS)
+    if len(positions) == len(band.x):
+        return band.x, band.values, band.low, band.high
+    low, high = (None if edge is None else extremes(edge, MOST_POINTS)[1] for edge in (band.low, band.high))
+    return (
+        band.x[positions], values, None if low is None else np.repeat(low[0::2], 2),
+        None if high is None else np.repeat(high[1::2], 2),
+    )  # fmt: skip

@@ -9,7 +9,9 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from gui.panels.widgets import button
+from gui.panels.widgets import button, plain
+from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.legend import LINE, show_legend
 from gui.plots.trace_buffer import TraceBuffer, TraceView
 from gui.theme import Theme
 from labctl.station import Channel
@@ -48,7 +50,7 @@ class DriveResponsePlot(QWidget):
         self.freeze = button("Freeze", FREEZE_TIP, keys="Ctrl+F")
         self.freeze.setCheckable(True)
         self.freeze.toggled.connect(self._freeze)
-        self.cursor_label = QLabel()
+        self.cursor_label = plain()
         self.cursor_label.setAccessibleName("Values under the mouse")
         self.cursor_label.setToolTip("Move the mouse over the plot: time and value of each channel there")
         self._cursors = [pg.InfiniteLine(angle=90) for _ in self._plots]
@@ -72,12 +74,9 @@ class DriveResponsePlot(QWidget):
         self._counter.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._counter.setToolTip("Samples of each channel since the campaign began; the plot keeps the newest only")
         for plot in self._plots:
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
-            plot.setMouseEnabled(x=False, y=False)
-            plot.getAxis("left").setWidth(64)
+            quiet(plot, mouse=False)
         self._plots[0].getAxis("bottom").setStyle(showValues=False)
-        self._plots[1].setLabel("bottom", "device time before the newest sample", units="s")
+        label_axis(self._plots[1], "bottom", "device time before the newest sample", "s")
         row = QHBoxLayout()
         row.addWidget(QLabel("Show the last"))
         row.addWidget(self._span)
@@ -97,13 +96,9 @@ class DriveResponsePlot(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self._theme = theme
-        self._graphics.setBackground(theme.base)
-        for plot, cursor in zip(self._plots, self._cursors, strict=True):
+        colour_axes(self._graphics, self._plots, theme)
+        for cursor in self._cursors:
             cursor.setPen(pg.mkPen(theme.dim, width=1))
-            for side in ("left", "bottom"):
-                plot.getAxis(side).setPen(theme.border)
-                plot.getAxis(side).setTextPen(theme.text)
-            plot.showGrid(x=True, y=True, alpha=0.15)
         self._stream = None
         self.refresh()
 
@@ -166,16 +161,16 @@ class DriveResponsePlot(QWidget):
             plot.clear()
             plot.addItem(self._cursors[which], ignoreBounds=True)
             units = {self._channels[name].unit for name in names if name in self._channels}
-            plot.setLabel("left", what, units=units.pop() if len(units) == 1 else None)
+            label_axis(plot, "left", what, units.pop() if len(units) == 1 else "")
             told = []
             for number, name in enumerate(names):
                 colour = colours[number % len(colours)]
                 curve = pg.PlotCurveItem(pen=pg.mkPen(colour, width=1))
                 plot.addItem(curve)
                 self._curves.append(curve)
-                told.append(f'<span style="color: {colour}">━ {name}</span>')
+                told.append((LINE, name, colour))
                 self._draw_limits(which, name, colour)
-            plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told), size="10pt")
+            show_legend(plot, told, self._theme)
         self._rescale_time()
 
     def _draw_limits(self, which: int, name: str, colour: str) -> None:

@@ -10,7 +10,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named
+from gui.plots.axes import colour_axes, label_axis, quiet
 from gui.plots.learning_curves import LearningCurves
+from gui.plots.legend import LINE, show_legend
 from gui.theme import Theme
 from labctl.events import Event
 
@@ -31,10 +33,8 @@ class LearningPlot(QWidget):
         self._graphics = pg.PlotWidget()
         self._graphics.setAccessibleName("Learning curves")
         self._plot = self._graphics.getPlotItem()
-        self._plot.setMenuEnabled(False)
-        self._plot.hideButtons()
-        self._plot.setLabel("bottom", "epoch or iteration")
-        self._plot.getAxis("left").setWidth(64)
+        quiet(self._plot)
+        label_axis(self._plot, "bottom", "epoch or iteration")
         self.choice = QComboBox()
         self.choice.setMinimumWidth(240)
         self.choice.addItem(NEWEST, "")
@@ -88,11 +88,7 @@ class LearningPlot(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self._theme = theme
-        self._graphics.setBackground(theme.base)
-        for side in ("left", "bottom"):
-            self._plot.getAxis(side).setPen(theme.border)
-            self._plot.getAxis(side).setTextPen(theme.text)
-        self._plot.showGrid(x=True, y=True, alpha=0.15)
+        colour_axes(self._graphics, [self._plot], theme)
         self._build("")
         self.refresh()
 
@@ -114,6 +110,5 @@ class LearningPlot(QWidget):
             self._items[name] = self._plot.plot(
                 pen=pg.mkPen(colour, width=1, style=style), symbolBrush=colour, symbolPen=colour, symbolSize=4
             )
-            told.append(f'<span style="color: {colour}">━ {name}</span>')
-        legend = "&nbsp;&nbsp;&nbsp;".join(told)
-        self._plot.setTitle(f'<span style="color: {self._theme.text}">{key}</span>&nbsp;&nbsp; {legend}', size="10pt")
+            told.append((LINE, name, colour))
+        show_legend(self._plot, told, self._theme, heading=key)

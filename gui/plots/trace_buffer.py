@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.events import Sampled
+from labctl.few_points import extremes
 
 CAPACITY = 1 << 19
 """Samples kept of each channel: at four channels 8 MB, and half a second at 1e6 samples a second."""
@@ -97,8 +98,9 @@ class TraceBuffer:
                 return None
             count = int(min(max(span_s / dt_s, 1.0), held))
             samples = self._latest(count)
-        time_s, values = _reduced(samples, max_points)
-        return TraceView(drives, responses, time_s * np.float32(dt_s), values)
+        positions, values = extremes(samples, max_points)
+        time_s = (positions - (count - 1)).astype(np.float32) * np.float32(dt_s)
+        return TraceView(drives, responses, time_s, values)
 
     def _restart(self, stream: tuple[tuple[str, ...], tuple[str, ...], float]) -> None:
         n_channels = len(stream[0]) + len(stream[1])
@@ -112,20 +114,3 @@ class TraceBuffer:
         if count <= end:
             return self._ring[:, end - count : end].copy()
         return np.concatenate([self._ring[:, end - count :], self._ring[:, :end]], axis=1)
-
-
-def _reduced(samples: Array, max_points: int) -> tuple[Array, Array]:
-    """(time in samples, values): all samples where they are few, else minimum and maximum of equal bins."""
-    n_channels, count = samples.shape
-    if count <= max_points:
-        return np.arange(1 - count, 1, dtype=np.float32), samples
-    n_bins = max(max_points // 2, 1)
-    width = -(-count // n_bins)
-    n_bins = count // width
-    binned = samples[:, count - n_bins * width :].reshape(n_channels, n_bins, width)
-    pairs = np.empty((n_channels, n_bins, 2), dtype=np.float32)
-    binned.min(axis=2, out=pairs[:, :, 0])
-    binned.max(axis=2, out=pairs[:, :, 1])
-    starts = np.arange(n_bins, dtype=np.float32) * width - (n_bins * width - 1)
-    time = np.stack([starts, starts + 0.5 * width], axis=1).reshape(-1)
-    return time, pairs.reshape(n_channels, 2 * n_bins)

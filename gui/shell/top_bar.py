@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from gui.panels.widgets import button, named
+from gui.panels.widgets import button, named, plain
 
 WELCOME = "No station open"
 WELCOME_TIP = "Open one from the File menu (Ctrl+O), or the simulated bench (Ctrl+Shift+O)"
@@ -63,7 +63,7 @@ class TopBar(QWidget):
         self.station = ElidedLabel("Station")
         self.station.setObjectName("headline")
         self.state = ElidedLabel("State of the bench and its outputs")
-        self.banner = QLabel()
+        self.banner = plain()
         self.banner.setObjectName("banner")
         self.banner.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.safe_button = button("ALL OUTPUTS SAFE  (Esc)", SAFE_TIP, make_safe, name="All outputs safe")

@@ -7,6 +7,8 @@ import pyqtgraph as pg
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named
+from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.legend import CROSS, INTERVAL, show_legend
 from gui.theme import Theme
 from labctl.goku_study import GokuStudy
 
@@ -37,8 +39,7 @@ class ForestPlot(QWidget):
             "Dot: median, line: 90 % interval, × : true value (simulated traces), hollow: not to be trusted"
         )
         self.plot = self.graphics.getPlotItem()
-        self.plot.hideButtons()
-        self.plot.setMenuEnabled(False)
+        quiet(self.plot, width=110)
         row = QHBoxLayout()
         row.addWidget(QLabel("Parameter"))
         row.addWidget(self.parameter, 1)
@@ -64,12 +65,7 @@ class ForestPlot(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self._theme = theme
-        self.graphics.setBackground(theme.base)
-        for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
-            axis.setPen(theme.border)
-            axis.setTextPen(theme.text)
-            axis.enableAutoSIPrefix(False)
+        colour_axes(self.graphics, [self.plot], theme, grid=False)
         self.plot.showGrid(x=True, y=False, alpha=0.15)
         self._draw()
 
@@ -78,7 +74,7 @@ class ForestPlot(QWidget):
         number = self.parameter.currentIndex()
         study = self._study
         if study is None or number < 0:
-            self.plot.setTitle(None)
+            show_legend(self.plot, [], self._theme)
             return
         rows = study.rows[:MOST_ROWS]
         ones = [row.estimates[number] for row in rows]
@@ -98,7 +94,7 @@ class ForestPlot(QWidget):
                 brush=[pg.mkBrush(fill) for fill in fills],
             )
         )
-        told = [f'<span style="color: {colour}">●━ median and 90 % interval</span>']
+        told = [(INTERVAL, "median and 90 % interval", colour)]
         truth = study.truth.get(ones[0].parameter, ())[: len(rows)]
         if truth:
             other = self._theme.curves[1]
@@ -112,14 +108,13 @@ class ForestPlot(QWidget):
                     brush=pg.mkBrush(other),
                 )
             )
-            told.append(f'<span style="color: {other}">✕ true value</span>')
-        self.plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told), size="10pt")
+            told.append((CROSS, "true value", other))
+        show_legend(self.plot, told, self._theme)
         quantity = study.parameters[number]
         less = " − median" if self.around.isChecked() else ""
-        self.plot.setLabel("bottom", f"{quantity.name}{less}{f' ({quantity.unit})' if quantity.unit else ''}")
+        label_axis(self.plot, "bottom", f"{quantity.name}{less}", quantity.unit, prefix=False)
         names = [(height, _short(row.trace)) for height, row in zip(heights, rows, strict=True)]
         self.plot.getAxis("left").setTicks([names if len(names) <= 24 else names[:: len(names) // 12]])
-        self.plot.getAxis("left").setWidth(110)
         self.plot.setYRange(-0.6, len(rows) - 0.4)
         self.plot.enableAutoRange(axis="x")
 

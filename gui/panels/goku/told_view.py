@@ -12,6 +12,8 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLa
 from gui.models.rows import Column, RowsModel
 from gui.panels.tables import table
 from gui.panels.widgets import named, words
+from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.legend import CROSS, DOT, show_legend
 from gui.theme import Theme
 from labctl.goku_study import GokuStudy, Samples, pair_in_words
 
@@ -108,11 +110,7 @@ class ToldView(QWidget):
         """Draw in these colours."""
         self._theme = theme
         for graphics, plot in ((self.matrix, self._matrix_plot), (self.cloud, self._cloud_plot)):
-            graphics.setBackground(theme.base)
-            for side in ("left", "bottom"):
-                plot.getAxis(side).setPen(theme.border)
-                plot.getAxis(side).setTextPen(theme.text)
-                plot.getAxis(side).enableAutoSIPrefix(False)
+            colour_axes(graphics, [plot], theme, grid=False)
         self._draw()
 
     def _draw(self) -> None:
@@ -155,9 +153,7 @@ class ToldView(QWidget):
         )
         self._matrix_plot.getAxis("left").setTicks([[(n - k - 0.5, _cut(name, 16)) for k, name in enumerate(names)]])
         self._matrix_plot.getAxis("left").setWidth(110)
-        self._matrix_plot.setTitle(
-            f'<span style="color: {self._theme.text}">correlation of the posterior, −1 … +1</span>', size="10pt"
-        )
+        show_legend(self._matrix_plot, [], self._theme, heading="correlation of the posterior, −1 … +1")
         self._matrix_plot.setRange(xRange=(0, n), yRange=(0, n), padding=0.0)
 
     def _draw_cloud(self) -> None:
@@ -172,7 +168,7 @@ class ToldView(QWidget):
         self._cloud_plot.addItem(
             pg.ScatterPlotItem(draws[there, first], draws[there, second], size=4, pen=None, brush=pg.mkBrush(colour))
         )
-        told = [f'<span style="color: {colour}">● possible</span>']
+        told = [(DOT, "possible", colour)]
         names = [study.parameters[k] for k in (first, second)]
         truth = [study.truth.get(one.name, ()) for one in names]
         if all(len(one) > number for one in truth):
@@ -187,10 +183,10 @@ class ToldView(QWidget):
                     brush=pg.mkBrush(other),
                 )
             )
-            told.append(f'<span style="color: {other}">✕ true</span>')
-        self._cloud_plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told), size="10pt")
+            told.append((CROSS, "true", other))
+        show_legend(self._cloud_plot, told, self._theme)
         for side, one in (("bottom", names[0]), ("left", names[1])):
-            self._cloud_plot.setLabel(side, f"{one.name}{f' ({one.unit})' if one.unit else ''}")
+            label_axis(self._cloud_plot, side, one.name, one.unit, prefix=False)
         self._cloud_plot.autoRange()
 
 
@@ -199,9 +195,7 @@ def _plot(name: str, tip: str) -> tuple[pg.PlotWidget, pg.PlotItem]:
     graphics.setAccessibleName(name)
     graphics.setToolTip(tip)
     plot = graphics.getPlotItem()
-    plot.hideButtons()
-    plot.setMenuEnabled(False)
-    plot.setMouseEnabled(x=False, y=False)
+    quiet(plot, width=None, mouse=False)
     return graphics, plot
 
 

@@ -6,9 +6,11 @@ from collections import deque
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from gui.panels.widgets import named
+from gui.panels.widgets import named, plain
+from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.legend import LINE, show_legend
 from gui.theme import Theme
 from labctl.nca_live_frames import LiveFacts, LiveMetrics
 
@@ -34,15 +36,12 @@ class MetricsPlot(QWidget):
             "Drawn over the frames of the run; the error at whole frames, where the automaton was trained to be like the target",
         )
         self.choice.currentIndexChanged.connect(lambda _: self._build())
-        self.value = QLabel("–")
+        self.value = plain("–")
         named(self.value, "Newest figures", "Of the picture that is shown")
         self.graphics = pg.PlotWidget()
         self.graphics.setAccessibleName("Figures of the run")
         self._plot = self.graphics.getPlotItem()
-        self._plot.setMenuEnabled(False)
-        self._plot.hideButtons()
-        self._plot.setMouseEnabled(x=False, y=False)
-        self._plot.getAxis("left").setWidth(56)
+        quiet(self._plot, width=56, mouse=False)
         row = QHBoxLayout()
         row.addWidget(self.choice)
         row.addWidget(self.value, 1)
@@ -79,11 +78,7 @@ class MetricsPlot(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self._theme = theme
-        self.graphics.setBackground(theme.base)
-        for side in ("left", "bottom"):
-            self._plot.getAxis(side).setPen(theme.border)
-            self._plot.getAxis(side).setTextPen(theme.text)
-        self._plot.showGrid(x=True, y=True, alpha=0.15)
+        colour_axes(self.graphics, [self._plot], theme)
         self._build()
 
     def _values(self) -> list[np.ndarray[tuple[int], np.dtype[np.float64]]]:
@@ -116,15 +111,12 @@ class MetricsPlot(QWidget):
         self._plot.clear()
         kind = self.choice.currentText()
         unit = self._facts.pixel_unit if self._facts and kind == "wavelength" else ""
-        self._plot.setLabel("left", unit or None)  # which figure it is stands above, with the newest value
-        self._plot.setLabel("bottom", "frame")
+        label_axis(self._plot, "left", "", unit, prefix=False)  # which figure it is stands above, with the newest value
+        label_axis(self._plot, "bottom", "frame")
         colours = self._theme.curves
         self._curves = [
             self._plot.plot(pen=pg.mkPen(colours[place % len(colours)], width=1)) for place in range(len(self._names()))
         ]
-        told = [
-            f'<span style="color: {colours[place % len(colours)]}">━ {name}</span>'
-            for place, name in enumerate(self._names())
-        ]
-        self._plot.setTitle("&nbsp;&nbsp;".join(told) if len(told) > 1 else None, size="9pt")
+        told = [(LINE, name, colours[place % len(colours)]) for place, name in enumerate(self._names())]
+        show_legend(self._plot, told if len(told) > 1 else [], self._theme)
         self.refresh()

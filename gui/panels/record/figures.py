@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
-from gui.panels.widgets import named
+from gui.panels.widgets import named, plain
 from gui.widgets.job_controls import duration
 from labctl.events import Acquired
 
@@ -29,7 +29,7 @@ class FiguresRow(QWidget):
         grid.setVerticalSpacing(0)
         self.values: dict[str, QLabel] = {}
         for column, (key, (title, tip)) in enumerate(FIGURES.items()):
-            heading, value = QLabel(title), QLabel(NOTHING)
+            heading, value = plain(title), plain(NOTHING)
             heading.setObjectName("dim")
             named(value, title, tip)
             heading.setToolTip(tip)

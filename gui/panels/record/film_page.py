@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from gui.panels.widgets import plain
+from gui.plots.axes import colour_axes, quiet
+from gui.plots.legend import show_legend
 from gui.theme import Theme
 from labctl.events import FrameTaken
 
@@ -25,7 +28,7 @@ class FilmPage(QWidget):
         self._graphics = pg.GraphicsLayoutWidget()
         self._graphics.setAccessibleName("Newest frame")
         self._graphics.setToolTip("Coarse; the recording has every pixel")
-        self.line = QLabel("no frame yet")
+        self.line = plain("no frame yet")
         self.line.setAccessibleName("About the newest frame")
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
@@ -62,17 +65,16 @@ class FilmPage(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self._theme = theme
-        self._graphics.setBackground(theme.base)
+        colour_axes(self._graphics, self._plots, theme, grid=False)
         for plot, name in zip(self._plots, self._names, strict=True):
-            plot.setTitle(f'<span style="color: {theme.text}">{name}</span>', size="10pt")
+            show_legend(plot, [], theme, heading=name)
 
     def _rebuild(self, names: tuple[str, ...]) -> None:
         self._graphics.clear()
         self._names, self._images, self._plots, self._reach = names, [], [], {}
         for number, _ in enumerate(names):
             plot = self._graphics.addPlot(row=0, col=number)
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
+            quiet(plot, width=None)
             plot.setAspectLocked(True)
             plot.invertY(True)
             plot.hideAxis("left")

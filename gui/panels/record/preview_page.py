@@ -8,6 +8,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named, words
+from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.legend import LINE, show_legend
 from gui.theme import Theme
 from gui.widgets.job_controls import duration
 from labctl.dry_run import FILMED, DryRun, Problem
@@ -47,14 +49,12 @@ class PreviewPage(QWidget):
 
     def _lay_out(self) -> None:
         for plot in self._plots:
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
-            plot.getAxis("left").setWidth(56)
-        self._trial_plot.setLabel("bottom", "time from where the drive begins; before it the preparation", units="s")
-        self._level_plot.setLabel("left", "share (%)")
-        self._power_plot.setLabel("bottom", "frequency", units="Hz")
+            quiet(plot, width=56)
+        label_axis(self._trial_plot, "bottom", "time from where the drive begins; before it the preparation", "s")
+        label_axis(self._level_plot, "left", "share", "%", prefix=False)
+        label_axis(self._power_plot, "bottom", "frequency", "Hz")
         self._power_plot.setLogMode(x=True, y=False)
-        self._power_plot.setLabel("left", "power (dB)")
+        label_axis(self._power_plot, "left", "power", "dB", prefix=False)
         self._graphics.ci.layout.setRowStretchFactor(0, 3)
         self._graphics.ci.layout.setRowStretchFactor(1, 2)
         row = QHBoxLayout()
@@ -137,12 +137,7 @@ class PreviewPage(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self._theme = theme
-        self._graphics.setBackground(theme.base)
-        for plot in self._plots:
-            for side in ("left", "bottom"):
-                plot.getAxis(side).setPen(theme.border)
-                plot.getAxis(side).setTextPen(theme.text)
-            plot.showGrid(x=True, y=True, alpha=0.15)
+        colour_axes(self._graphics, self._plots, theme)
         self._colour_verdict()
         self._draw()
 
@@ -166,12 +161,12 @@ class PreviewPage(QWidget):
         for number, drive in enumerate(preview.drives):
             colour = self._theme.curves[number % len(self._theme.curves)]
             self._draw_drive(preview, drive, colour)
-            told.append(f'<span style="color: {colour}">━ {drive.channel}</span>')
+            told.append((LINE, drive.channel, colour))
         units = {drive.unit for drive in preview.drives}
         unit = units.pop() if len(units) == 1 else ""
-        self._trial_plot.setTitle("&nbsp;&nbsp;&nbsp;".join(told) or None, size="10pt")
-        self._trial_plot.setLabel("left", "drive", units=unit or None)
-        self._level_plot.setLabel("bottom", "drive", units=unit or None)
+        show_legend(self._trial_plot, told, self._theme)
+        label_axis(self._trial_plot, "left", "drive", unit)
+        label_axis(self._level_plot, "bottom", "drive", unit)
         for problem in preview.dry.problems:
             self._mark(preview, problem)
         for plot in self._plots:

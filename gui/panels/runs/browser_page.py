@@ -8,14 +8,14 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from gui.desk import Desk
 from gui.panels.runs.file_view import FileView
 from gui.panels.runs.files_model import SORTED_BY, FilesModel
 from gui.panels.runs.filters import Filters
 from gui.panels.tables import table
-from gui.panels.widgets import button
+from gui.panels.widgets import button, plain
 from gui.theme import Theme
 from labctl.runs_catalogue import RunsCatalogue, Scanned
 from labctl.runs_file import RunFile
@@ -54,7 +54,7 @@ class BrowserPage(QWidget):
         header.setSortIndicator(0, Qt.SortOrder.DescendingOrder)
         header.sectionClicked.connect(self._sort)
         self.file = FileView(desk)
-        self.count = QLabel()
+        self.count = plain()
         self.count.setAccessibleName("How many files are shown")
         self.again_button = button(
             "↻", "Look again what lies below the runs folder (F5)", self.reload, name="Look again", keys="F5"

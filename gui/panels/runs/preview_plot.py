@@ -8,6 +8,8 @@ import pyqtgraph as pg
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from gui.panels.widgets import words
+from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.legend import LINE, show_legend
 from gui.theme import Theme
 from labctl.runs_preview import Curve, Preview
 
@@ -25,17 +27,14 @@ class PreviewPlot(QWidget):
         self._plots = (self.graphics.addPlot(row=0, col=0), self.graphics.addPlot(row=1, col=0))
         self._plots[1].setXLink(self._plots[0])
         for plot in self._plots:
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
-            plot.getAxis("left").setWidth(64)
+            quiet(plot)
         self._plots[0].getAxis("bottom").setStyle(showValues=False)
-        self._plots[1].setLabel("bottom", "time", units="s")
+        label_axis(self._plots[1], "bottom", "time", "s")
         self.picture = pg.GraphicsLayoutWidget()
         self.picture.setAccessibleName("A frame of the film")
         self._image = pg.ImageItem(axisOrder="row-major")
         self._box = self.picture.addPlot()
-        self._box.setMenuEnabled(False)
-        self._box.hideButtons()
+        quiet(self._box, width=None)
         self._box.invertY(True)
         self._box.setAspectLocked(True)
         self._box.addItem(self._image)
@@ -69,27 +68,19 @@ class PreviewPlot(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
         self._theme = theme
-        for graphics in (self.graphics, self.picture):
-            graphics.setBackground(theme.base)
-        for plot in (*self._plots, self._box):
-            for side in ("left", "bottom"):
-                plot.getAxis(side).setPen(theme.border)
-                plot.getAxis(side).setTextPen(theme.text)
-        for plot in self._plots:
-            plot.showGrid(x=True, y=True, alpha=0.15)
+        colour_axes(self.graphics, self._plots, theme)
+        colour_axes(self.picture, [self._box], theme, grid=False)
         self.show_preview(self._preview)
 
     def _draw(self, plot: pg.PlotItem, what: str, curves: Sequence[Curve]) -> None:
         plot.clear()
         names = list(dict.fromkeys(one.channel for one in curves))
         units = {one.unit for one in curves}
-        plot.setLabel("left", what, units=units.pop() if len(units) == 1 else None)
+        label_axis(plot, "left", what, units.pop() if len(units) == 1 else "")
         colours = self._theme.curves
         for one in curves:
             colour = colours[names.index(one.channel) % len(colours)]
             plot.addItem(pg.PlotCurveItem(one.time_s, one.values, pen=pg.mkPen(colour, width=1)))
-        legend = "&nbsp;&nbsp;&nbsp;".join(
-            f'<span style="color: {colours[number % len(colours)]}">━ {name}</span>'
-            for number, name in enumerate(names)
+        show_legend(
+            plot, [(LINE, name, colours[number % len(colours)]) for number, name in enumerate(names)], self._theme
         )
-        plot.setTitle(legend, size="10pt")

@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QFormLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from gui.panels.station.field_editors import GONE, FieldEditor, Line
-from gui.panels.widgets import named, words
+from gui.panels.widgets import named, plain, words
 from labctl.file_problems import Problem
 from labctl.station_editing import StationDraft
 from labctl.station_form import FormField, fields_for, label_of
@@ -33,7 +33,7 @@ class EntryForm(QScrollArea):
         self._draft = StationDraft("")
         self._where: tuple[str, ...] = ()
         self._keys: tuple[str, ...] = ()
-        self.headline = QLabel()
+        self.headline = plain()
         self.headline.setObjectName("headline")
         self.trouble = words("trouble")
         self.trouble.setAccessibleName("What is wrong with the entry")

@@ -11,12 +11,19 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from gui.panels.widgets import named
+from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.legend import DASHED, LINE, show_legend
 from gui.theme import Theme
 from labctl.station import Channel
 
 KEPT = 1500
 """Values of each channel: five minutes at five a second, much longer at the usual one a second."""
-STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
+STYLES = (
+    (Qt.PenStyle.SolidLine, LINE),
+    (Qt.PenStyle.DashLine, DASHED),
+    (Qt.PenStyle.DotLine, "┈"),
+    (Qt.PenStyle.DashDotLine, "╌·"),
+)
 WINDOW_S = 300.0
 
 
@@ -30,13 +37,8 @@ class StripChart(QWidget):
         self._channels: list[Channel] = []
         self.plot = pg.PlotWidget()
         named(self.plot, "Chart of live values", "The last five minutes of the ticked channels, each in its own unit")
-        self.plot.setMenuEnabled(False)
-        self.plot.setMouseEnabled(x=False, y=False)
-        self.plot.hideButtons()
-        for side in ("left", "bottom"):
-            self.plot.getAxis(side).enableAutoSIPrefix(False)
-        self.plot.setLabel("bottom", "before now (s)")
-        self.legend = self.plot.addLegend(offset=(6, 4))
+        quiet(self.plot.getPlotItem(), width=None, mouse=False)
+        label_axis(self.plot.getPlotItem(), "bottom", "before now", "s", prefix=False)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.plot)
@@ -72,22 +74,19 @@ class StripChart(QWidget):
     def use_theme(self, theme: Theme) -> None:
         """Other colours."""
         self._theme = theme
-        self.plot.setBackground(theme.base)
-        for side in ("left", "bottom"):
-            axis = self.plot.getAxis(side)
-            axis.setPen(theme.border)
-            axis.setTextPen(theme.text)
-        self.legend.setLabelTextColor(theme.text)
+        colour_axes(self.plot, [self.plot.getPlotItem()], theme)
         self._draw_anew()
 
     def _draw_anew(self) -> None:
         self.plot.clear()
-        self.legend.clear()
         self._curves = []
+        told = []
         for number, channel in enumerate(self._channels):
             colours = self._theme.curves
-            pen = pg.mkPen(colours[number % len(colours)], width=1, style=STYLES[number % len(STYLES)])
-            self._curves.append(self.plot.plot(pen=pen, name=f"{channel.name} ({channel.unit})"))
+            colour, (style, mark) = colours[number % len(colours)], STYLES[number % len(STYLES)]
+            self._curves.append(self.plot.plot(pen=pg.mkPen(colour, width=1, style=style)))
+            told.append((mark, f"{channel.name} ({channel.unit})", colour))
+        show_legend(self.plot.getPlotItem(), told, self._theme)
         units = {channel.unit for channel in self._channels}
-        self.plot.setLabel("left", next(iter(units)) if len(units) == 1 else "value")
+        label_axis(self.plot.getPlotItem(), "left", next(iter(units)) if len(units) == 1 else "value")
         self.refresh()

@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
 
-from gui.panels.widgets import named
+from gui.panels.widgets import named, plain
 from gui.plots.band_plot import Band, BandPlot
 from gui.plots.learning_curves import Curve, LearningCurves
 from gui.theme import Theme
@@ -42,7 +42,7 @@ class FitPlot(QWidget):
         self.choice.setMinimumContentsLength(24)
         named(self.choice, "Training shown", "Which twin's training is shown, where several are tried")
         self.choice.currentIndexChanged.connect(lambda _: self._redraw())
-        self.best = QLabel()
+        self.best = plain()
         self.best.setAccessibleName("Best so far")
         row = QHBoxLayout()
         row.addWidget(self.best, 1)

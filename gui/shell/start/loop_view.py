@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from gui.bridge import Ended, Frame
 from gui.desk import Desk
@@ -14,7 +14,7 @@ from gui.models.results import TasksModel, tasks_in
 from gui.models.steps import StepsModel
 from gui.opening import open_page
 from gui.panels.tables import ProgressDelegate, table
-from gui.panels.widgets import button
+from gui.panels.widgets import button, plain
 from gui.work import Work
 from labctl.events import Reported
 
@@ -31,7 +31,7 @@ class LoopView(QWidget):
         self._report: Path | None = None
         self.steps = StepsModel(self)
         self.tasks = TasksModel(self)
-        self.line = QLabel()
+        self.line = plain()
         self.line.setAccessibleName("What is going on")
         self.stop = button("Stop", "Stop before the next step, outputs safe; what there is is kept", self._stop)
         self.report = button("Open report", "", self._show_report)
