@@ -70,8 +70,10 @@ __all__ = [
     "rename_layer",
     "save_draft",
     "set_nodes",
+    "set_task",
     "set_twin",
     "set_value",
+    "take_layers",
     "text_of",
     "value_at",
 ]
@@ -157,6 +159,17 @@ def set_value(draft: NetworkDraft, keys: Sequence[str], value: Any) -> NetworkDr
     if len(keys) > 1 and keys[0] != "layers" and not tables.get(keys[0]):
         tables.pop(keys[0], None)
     return replace(draft, tables=tables)
+
+
+def set_task(draft: NetworkDraft, task: str) -> NetworkDraft:
+    """For another task; options of the task before are left out."""
+    return set_value(set_value(draft, ("task",), task), ("task_options",), None)
+
+
+def take_layers(draft: NetworkDraft, other: NetworkDraft) -> NetworkDraft:
+    """Task and layers of another network, which fall into place anew; all else stays."""
+    tables = {**draft.tables, "task": other.task, "layers": deepcopy(dict(other.tables["layers"]))}
+    return replace(draft, tables=tables, positions={})
 
 
 def set_twin(draft: NetworkDraft, device: str, path: Path | None) -> NetworkDraft:

@@ -7,6 +7,7 @@ A proposal can be sent from one process to another and is used without torch; re
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ class Proposal:
 
     wirings: "optimised" and its rivals. examples: (training, held out), as they are played. conditions: held; what was
     trained stands in each wiring. gates: of each device's twin. promised_outputs (trial, step, output): what the twins say
-    for the held-out examples, None where the folder does not have it. notes: what a person should know before.
+    for the held-out examples, None where the folder does not have it. notes: what a person should know before. fingerprint:
+    see fingerprint_of.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Proposal:
     linear_20_taps: float
     promised_outputs: Array | None = None
     notes: tuple[str, ...] = ()
+    fingerprint: str = ""
 
     @property
     def all_conditions(self) -> dict[str, float]:
@@ -94,4 +97,14 @@ def proposal_of(folder: Path) -> Proposal:
         linear_20_taps=network.linear_20_taps,
         promised_outputs=load_promised(folder, network.examples[1]),
         notes=network.notes,
+        fingerprint=fingerprint_of(folder),
     )
+
+
+def fingerprint_of(folder: Path) -> str:
+    """SHA-256 (hex) of all that a network's folder says: who has confirmed one network has not confirmed another."""
+    digest = hashlib.sha256()
+    for path in sorted(one for one in folder.iterdir() if one.suffix in (".json", ".safetensors") and one.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.name}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()

@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from labctl.campaign import Campaign, Step
+from labctl.campaigns.network_left import made_safe
 from labctl.clearance import Clearance, clear
 from labctl.deployment import Measurement, deploy
 from labctl.errors import DeploymentError
@@ -36,15 +37,19 @@ def deploy_network(
     n_repeats: int = 3,
     rivals: bool = True,
     override: str | None = None,
+    confirmed: str | None = None,
 ) -> Campaign[dict[str, Any]]:
     """Apply the network in the folder `network` to the bench, and measure what it achieves.
 
     n_repeats: how often the held-out examples are played. rivals: measure the reservoir and the unoptimised network as
-    well. override: why it may be applied although a twin's gates were not passed. Writes recordings, `deployment.json`
+    well. override: why it may be applied although a twin's gates were not passed. confirmed: fingerprint of the network that a
+    person has looked at (labctl.proposal.fingerprint_of); any other is refused. The outputs are safe afterwards, and the
+    outcome says whether they are. Writes recordings, `deployment.json`
     (promised beside measured) and `traces.safetensors` into `folder`, and returns the outcome. Raises GatesNotPassed and
     DeploymentError before anything is played.
     """
     proposal: Proposal = yield from _read(network)
+    check_confirmed(proposal, confirmed)
     clearance = clear(proposal.devices, proposal.gates, override=override)
     if (folder / OUTCOME).exists():
         raise DeploymentError(f"{folder / OUTCOME}: a deployment lies there already; choose another folder")
@@ -55,11 +60,21 @@ def deploy_network(
     measured = yield from measure_proposal(
         bench, proposal, clearance=clearance, folder=folder, n_repeats=n_repeats, rivals=rivals
     )
-    outcome = outcome_of(proposal, measured, clearance, bench)
+    safe = yield from made_safe(bench)
+    outcome = {**outcome_of(proposal, measured, clearance, bench), "outputs_safe": safe}
     save_traces(folder / TRACES, proposal, measured)
     write_json(folder / OUTCOME, outcome)
     yield Reported(f"deploy/{proposal.task}", told_of(outcome), (str(folder / OUTCOME), str(folder / TRACES)))
     return outcome
+
+
+def check_confirmed(proposal: Proposal, confirmed: str | None) -> None:
+    """Raises DeploymentError if a person has confirmed another network than this one."""
+    if confirmed is not None and confirmed != proposal.fingerprint:
+        raise DeploymentError(
+            f"{proposal.folder} is not the network that was confirmed ({confirmed[:12]}…, now "
+            f"{proposal.fingerprint[:12]}…): it was written anew since. Look again at what applying it would change"
+        )
 
 
 def _read(network: Path) -> Campaign[Proposal]:

@@ -34,6 +34,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="REASON",
         help="apply it although a twin was not judged or did not pass its gates; the reason is kept with the outcome",
     )
+    deploy.add_argument(
+        "--confirmed",
+        metavar="FINGERPRINT",
+        help="refuse any network but this one, as --dry-run has told its fingerprint",
+    )
     deploy.set_defaults(run=run)
 
 
@@ -45,7 +50,14 @@ def run(options: argparse.Namespace) -> int:
     from labctl.bench import Bench
     from labctl.campaign import Journal
     from labctl.campaign import run as run_campaign
-    from labctl.campaigns.deploy_network import OUTCOME, TRACES, measure_proposal, outcome_of, save_traces
+    from labctl.campaigns.deploy_network import (
+        OUTCOME,
+        TRACES,
+        check_confirmed,
+        measure_proposal,
+        outcome_of,
+        save_traces,
+    )
     from labctl.clearance import clear
     from labctl.console import Console
     from labctl.json_file import json_text, write_json
@@ -56,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(f"WARNING {note}\n")
     if options.dry_run:
         return _dry_run(options, proposal)
+    check_confirmed(proposal, options.confirmed)
     clearance = clear(proposal.devices, proposal.gates, override=options.override_gates)
     played = ["optimised"] if options.no_rivals else list(proposal.wirings)
     check_folder(options.out)
@@ -101,6 +114,7 @@ def _dry_run(options: argparse.Namespace, proposal: Proposal) -> int:
         table = apply_table(bench, replace(proposal, notes=()), rivals=not options.no_rivals)
     for line in in_words(table):
         sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"fingerprint of the network {proposal.fingerprint}\n")
     faults = [fault for name in proposal.devices for fault in shortcomings(name, proposal.gates.get(name, {}))]
     for fault in faults if options.override_gates is None else ():
         sys.stdout.write(f"REFUSED {fault}; --override-gates REASON would apply it all the same\n")

@@ -49,9 +49,16 @@ def optimise_job(
 
 
 def deploy_job(
-    folder: Path, network: Path, *, station: Path | None, n_repeats: int, rivals: bool, override: str | None
+    folder: Path,
+    network: Path,
+    *,
+    station: Path | None,
+    n_repeats: int,
+    rivals: bool,
+    override: str | None,
+    confirmed: str,
 ) -> Job:
-    """Apply the network in a folder, and measure it."""
+    """Apply the network in a folder, which a person has looked at, and measure it."""
     extra = {} if override is None else {"override": override}
     wanted = call(
         f"{CAMPAIGNS}.deploy_network:deploy_network",
@@ -60,11 +67,17 @@ def deploy_job(
         folder=FOLDER,
         n_repeats=n_repeats,
         rivals=rivals,
+        confirmed=confirmed,
         **extra,
     )
-    return Job(f"Deploy {network.name}", wanted, folder, station)
+    return Job(f"Deploy {_plain_name(network)}", wanted, folder, station)
 
 
 def proposal_call(network: Path) -> Call:
     """What a network's folder proposes to the bench."""
     return call("labctl.proposal:proposal_of", network)
+
+
+def _plain_name(network: Path) -> str:
+    """A run's folder without its date: 2026-11-22_19-37-19_network-narma10 -> narma10."""
+    return network.name.rpartition("_network-")[2]

@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from gui.panels.networks.until_drawn import UntilDrawn
 from gui.panels.widgets import button, named, words
 from gui.plots.band_plot import Band, BandPlot
 from gui.theme import Theme
@@ -58,13 +59,14 @@ class TaskBox(QWidget):
         self.plot.set_labels(bottom="step", left="")
         self.plot.plot.getAxis("left").setWidth(36)
         self.plot.setMinimumHeight(90)
+        self.shown = UntilDrawn(self.plot, "… an example of the task")
         self.plot.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.choice)
         column.addWidget(self.told)
         column.addWidget(self.own)
-        column.addWidget(self.plot, 1)
+        column.addWidget(self.shown, 1)
         self.choice.currentIndexChanged.connect(lambda _: self._choose())
         self.file.changed.connect(self._file_named)
         self.class_name.editTextChanged.connect(lambda _: self._choose())
@@ -96,6 +98,10 @@ class TaskBox(QWidget):
 
     def show_preview(self, preview: TaskPreview | None) -> None:
         """Draw this example."""
+        self.shown.show_drawn(preview is not None)
+        self.shown.say(
+            "… an example of the task" if self.choice.currentData() else "An example appears once it was run"
+        )
         if preview is None:
             self.plot.clear()
             return

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
+from gui.panels.networks.until_drawn import UntilDrawn
 from gui.panels.widgets import named
 from gui.plots.band_plot import Band, BandPlot
 from gui.theme import Theme
@@ -19,7 +20,7 @@ SPREAD = 2.0
 class TracesView(QWidget):
     """One example at a time, chosen above the plot."""
 
-    def __init__(self, theme: Theme, *, name: str, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: Theme, *, name: str, empty: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._traces: Traces | None = None
         self.example = QSpinBox(minimum=1, maximum=1)
@@ -27,25 +28,29 @@ class TracesView(QWidget):
         self.output = QSpinBox(minimum=1, maximum=1)
         named(self.output, "Output", "Which of the task's outputs is shown")
         self.rival = QComboBox()
-        self.rival.addItem("no rival", "")
+        self.rival.addItem("no comparison", "")
         for key, text in RIVALS.items():
             self.rival.addItem(text, key)
         named(self.rival, "Rival", "A network to stand beside")
         self.plot = BandPlot(theme, name=name, tip="Values in units of the task; the band is ± 2 spreads over repeats")
         self.plot.set_labels(bottom="step", left="output")
         self.plot.setMinimumHeight(120)
-        row = QHBoxLayout()
+        self.choices = QWidget()
+        row = QHBoxLayout(self.choices)
+        row.setContentsMargins(0, 0, 0, 0)
         for widget in (QLabel("Example"), self.example, QLabel("Output"), self.output, self.rival):
             row.addWidget(widget)
         row.addStretch(1)
+        self.shown = UntilDrawn(self.plot, empty)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(row)
-        column.addWidget(self.plot, 1)
+        column.addWidget(self.choices)
+        column.addWidget(self.shown, 1)
         self.rival.hide()
         self.example.valueChanged.connect(lambda _: self._draw())
         self.output.valueChanged.connect(lambda _: self._draw())
         self.rival.currentIndexChanged.connect(lambda _: self._draw())
+        self._draw()
 
     def show_traces(self, traces: Traces | None) -> None:
         """Show these, or nothing."""
@@ -62,6 +67,8 @@ class TracesView(QWidget):
 
     def _draw(self) -> None:
         traces = self._traces
+        self.shown.show_drawn(traces is not None)
+        self.choices.setVisible(traces is not None)
         if traces is None:
             self.plot.clear()
             return

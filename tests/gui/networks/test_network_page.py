@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from gui.panels.networks.document import KEPT
 from gui.panels.networks.graph_view import GraphView
 from gui.panels.networks.network_page import NetworkPage
 from gui.panels.networks.panel import NetworksPanel
@@ -56,11 +57,11 @@ def test_dragging_from_a_port_connects_and_undo_takes_it_back(qtbot: QtBot, page
     drag(graph, graph.port_at("front"), graph.middle_of("back"))
     assert heard(page) == {("input", "front"), ("front", "back")}
     assert ("front", "back") in graph.edges
-    assert [(row.source, row.target) for row in page.connections.rows] == [("input", "front"), ("front", "back")]
-    qtbot.mouseClick(page.undo, LEFT)
+    assert [(row.source, row.target) for row in page.tables.connections.rows] == [("input", "front"), ("front", "back")]
+    qtbot.mouseClick(page.file_row.undo, LEFT)
     assert heard(page) == {("input", "front")}
     assert ("front", "back") not in graph.edges
-    qtbot.mouseClick(page.redo, LEFT)
+    qtbot.mouseClick(page.file_row.redo, LEFT)
     assert ("front", "back") in heard(page)
 
 
@@ -86,7 +87,7 @@ def test_boxes_are_dragged_and_stay_where_they_are_put(qtbot: QtBot, page: Netwo
     place = page._document.draft.positions["back"]
     assert graph.nodes["back"].pos() == QPointF(*place)
     assert graph.chosen().layer == "back"
-    qtbot.mouseClick(page.undo, LEFT)
+    qtbot.mouseClick(page.file_row.undo, LEFT)
     assert "back" not in page._document.draft.positions
 
 
@@ -127,18 +128,18 @@ def test_double_click_edits_the_nodes_and_the_delays(qtbot: QtBot, page: Network
 
 
 def test_the_tables_do_by_keyboard_what_the_mouse_does(qtbot: QtBot, page: NetworkPage) -> None:
-    page.source.setCurrentIndex(page.source.findText("front"))
-    page.target.setCurrentIndex(page.target.findText("back"))
-    qtbot.keyClick(page.connect_button, Qt.Key.Key_Space)
+    page.tables.source.setCurrentIndex(page.tables.source.findText("front"))
+    page.tables.target.setCurrentIndex(page.tables.target.findText("back"))
+    qtbot.keyClick(page.tables.connect_button, Qt.Key.Key_Space)
     assert ("front", "back") in heard(page)
     page.graph.clearFocus()
-    page.connections_view.setFocus()
-    page.connections_view.selectRow(1)
+    page.tables.connections_view.setFocus()
+    page.tables.connections_view.selectRow(1)
     assert (page.graph.chosen().source, page.graph.chosen().target) == ("front", "back")
-    qtbot.keyClick(page.connections_view, Qt.Key.Key_Delete)
+    qtbot.keyClick(page.tables.connections_view, Qt.Key.Key_Delete)
     assert ("front", "back") not in heard(page)
-    page.layers_view.setFocus()
-    page.layers_view.selectRow(0)
+    page.tables.layers_view.setFocus()
+    page.tables.layers_view.selectRow(0)
     qtbot.keyClick(page.form.name, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
     qtbot.keyClicks(page.form.name, "begin")
     qtbot.keyClick(page.form.name, Qt.Key.Key_Return)
@@ -152,7 +153,7 @@ def test_the_wheel_zooms_and_a_layer_is_added_on_the_chosen_device(qtbot: QtBot,
                        Qt.ScrollPhase.NoScrollPhase, False)  # fmt: skip
     QApplication.sendEvent(page.graph.viewport(), turn)
     assert page.graph.transform().m11() > before
-    page.devices_view.selectRow([row.device for row in page.devices.rows].index("duffing"))
+    page.devices.view.selectRow([row.device for row in page.devices.model.rows].index("duffing"))
     qtbot.mouseClick(page.add, LEFT)
     assert nodes_of(page._document.draft, "layer_3") == {"duffing": 6}
     assert page.graph.chosen().layer == "layer_3"
@@ -160,18 +161,18 @@ def test_the_wheel_zooms_and_a_layer_is_added_on_the_chosen_device(qtbot: QtBot,
 
 def test_a_saved_network_is_a_network_file_and_comes_back(qtbot: QtBot, page: NetworkPage, tmp_path: Path) -> None:
     drag(page.graph, page.graph.port_at("front"), page.graph.middle_of("back"))
-    page.save_file(tmp_path / "mine.toml")
-    assert "mine.toml" in page.file_label.text()
+    page.file_row.save_file(tmp_path / "mine.toml")
+    assert "mine.toml" in page.file_row.label.text()
     assert load_network_file(tmp_path / "mine.toml").devices == ("leaky", "duffing")
     before = page._document.draft
-    qtbot.mouseClick(page.new, LEFT)
+    qtbot.mouseClick(page.file_row.new, LEFT)
     assert page._document.empty
-    page.open_file(tmp_path / "mine.toml")
-    assert page._document.draft.tables == before.tables
+    page.file_row.open_file(tmp_path / "mine.toml")
+    qtbot.waitUntil(lambda: page._document.draft.tables == before.tables)
 
 
 def test_an_unfinished_network_is_not_saved_and_says_why(page: NetworkPage, tmp_path: Path) -> None:
-    page.save_file(tmp_path / "mine.toml")
+    page.file_row.save_file(tmp_path / "mine.toml")
     assert "not saved" in page.state.text()
     assert "listens_to" in page.state.toolTip()
     assert not (tmp_path / "mine.toml").exists()
@@ -180,7 +181,7 @@ def test_an_unfinished_network_is_not_saved_and_says_why(page: NetworkPage, tmp_
 def test_a_bad_network_file_is_told_with_its_line(qtbot: QtBot, page: NetworkPage, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text('task = "narma10"\n[layers.a]\nnodes = { leaky = 0 }\n')
     with qtbot.waitSignal(page._desk.troubled) as told:
-        page.open_file(tmp_path / "bad.toml")
+        page.file_row.open_file(tmp_path / "bad.toml")
     assert "bad.toml:3" in told.args[0].message
 
 
@@ -219,3 +220,33 @@ def test_set_points_are_held_or_trained_as_typed(qtbot: QtBot, page: NetworkPage
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert "neither a number nor low .. high" in page.state.text()
     assert value_at(page._document.draft, ("conditions", "leaky_bias")) == 0.5
+
+
+def test_what_was_drawn_and_not_saved_is_there_again_at_the_next_start(
+    qtbot: QtBot, panel: NetworksPanel, page: NetworkPage
+) -> None:
+    page._document.edit("more", lambda one: add_layer(one, "unfinished", {"leaky": 3}))
+    again = NetworksPanel(panel.desk)
+    qtbot.addWidget(again)
+    assert again.document.draft.tables == panel.document.draft.tables
+    assert "in no file yet" in again.network_page.file_row.label.text()
+    panel.desk.settings.setValue(KEPT, '{"format": "labctl-network-draft-1", "tables": 3}')  # type: ignore[union-attr]
+    begun = NetworksPanel(panel.desk)
+    qtbot.addWidget(begun)
+    assert begun.document.empty, "what cannot be read is begun anew"
+
+
+def test_the_usual_network_is_there_at_once_and_the_next_step_is_told_and_pressed(
+    qtbot: QtBot, panel: NetworksPanel, twins_folder: Path
+) -> None:
+    page = panel.network_page
+    assert not page.optimise.isEnabled()
+    assert "no layer yet" in page.optimise.toolTip()
+    panel.take_files([twins_folder / "leaky.json"])
+    qtbot.waitUntil(lambda: page.optimise.isEnabled(), timeout=30_000)
+    assert "The usual network for narma10: 12 nodes on leaky" in page.state.text()
+    assert "Next step: Optimise" in page.state.text()
+    assert page.task_box.shown.currentWidget() is page.task_box.plot
+    qtbot.mouseClick(page.optimise, LEFT)
+    assert panel.pages.currentWidget() is panel.optimise_page
+    assert panel.optimise_page.controls.start_button.isEnabled()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,9 @@ from gui.controller import State
 from gui.panels.networks.panel import NetworksPanel
 from gui.work import WorkState
 from labctl.campaign import run
-from labctl.network_editing import set_value
+from labctl.errors import UsageError
+from labctl.measured_below import measured_below
+from labctl.network_editing import set_twin, set_value
 from labctl.simulation import SimulatedBench
 from labctl.unfinished import STATE
 
@@ -174,26 +178,70 @@ def test_nothing_is_applied_before_a_person_has_looked_and_then_measured_stands_
     assert_outputs_off(simulation)
     page.confirm.click()
     qtbot.mouseClick(page.controls.start_button, LEFT)
-    qtbot.waitUntil(lambda: bool(page.results.rows), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bool(page.measured.results.rows), timeout=WAIT_MS)
     work = page.controls.work
     assert work is not None
     assert work.state is WorkState.DONE
-    names = [row[0] for row in page.results.rows]
+    names = [row[0] for row in page.measured.results.rows]
     assert names[:2] == ["promised by the twins", "MEASURED on the device"]
     assert "reservoir, measured" in names
-    assert "SIMULATED" in page.outcome_label.text()
-    assert "trying it out" in page.outcome_label.text()
-    assert [band.name for band in page.traces.plot._shown] == ["target", "promised", "MEASURED"]
-    page.traces.rival.setCurrentIndex(1)
-    assert [band.name for band in page.traces.plot._shown][-1] == "rival"
+    assert "SIMULATED" in page.measured.outcome_label.text()
+    assert "trying it out" in page.measured.outcome_label.text()
+    assert [band.name for band in page.measured.traces.plot._shown] == ["target", "promised", "MEASURED"]
+    page.measured.traces.rival.setCurrentIndex(1)
+    assert [band.name for band in page.measured.traces.plot._shown][-1] == "rival"
     outcome = json.loads((work.job.folder / "deployment.json").read_text())
-    assert outcome["optimised"]["measured_mean"] == pytest.approx(page.results.rows[1][1])
+    assert outcome["optimised"]["measured_mean"] == pytest.approx(page.measured.results.rows[1][1])
     qtbot.waitUntil(lambda: panel.desk.controller.state is State.READY, timeout=WAIT_MS)
     assert not page.controls.start_button.isEnabled(), "another deployment wants another look"
     assert_outputs_off(simulation)
     script = panel.desk.script_of(work.job)
     assert "deploy_network(" in script
     compile(script, "script", "exec")
+
+
+def test_who_arrives_with_an_open_bench_finds_the_table_read_and_other_work_makes_it_void(
+    qtbot: QtBot, panel: NetworksPanel, optimised: Path, open_bench: Callable[[], None]
+) -> None:
+    open_bench()
+    page = panel.apply_page
+    panel.take_files([optimised / "network.json"])
+    qtbot.waitUntil(lambda: bool(page.rows.rows), timeout=WAIT_MS)
+    assert page.look.objectName() == ""
+    assert page.controls.start_button.objectName() == "main", "the one blue button is what comes next"
+    panel.desk.controller.set_by_hand.emit("duffing_bias 0.1 V")
+    assert not page.rows.rows
+    assert "used since this was read" in page.controls.start_button.toolTip()
+    assert page.look.objectName() == "main"
+    with pytest.raises(UsageError, match="used since"):
+        page.job()
+
+
+def test_unplugged_in_the_middle_of_a_deployment_what_was_measured_and_the_outputs_are_told(
+    qtbot: QtBot, panel: NetworksPanel, optimised: Path, own_station: Path, own_simulation: SimulatedBench
+) -> None:
+    panel.desk.controller.open_station(own_station)
+    qtbot.waitUntil(lambda: panel.desk.controller.state is State.READY, timeout=WAIT_MS)
+    page = panel.apply_page
+    page.repeats.setValue(1000)
+    look(qtbot, panel, optimised)
+    qtbot.keyClicks(page.reason, "to unplug it")
+    page.confirm.click()
+    qtbot.mouseClick(page.controls.start_button, LEFT)
+    work = page.controls.work
+    assert work is not None
+    qtbot.waitUntil(lambda: panel.desk.bridge.box.samples.total > 0, timeout=WAIT_MS)
+    os.kill(own_simulation.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: work.over, timeout=WAIT_MS)
+    assert work.state is WorkState.FAILED
+    label = page.measured.outcome_label
+    qtbot.waitUntil(lambda: "samples were measured and are readable in" in label.text(), timeout=WAIT_MS)
+    assert "No score" in label.text()
+    assert measured_below(work.job.folder).n_samples > 0
+    qtbot.waitUntil(lambda: "OUTPUTS NOT KNOWN TO BE SAFE" in page.told.text(), timeout=WAIT_MS)
+    assert "Broken off" in page.told.text()
+    assert page.rows.rows, "what was applied stays to be read"
+    assert not page.controls.start_button.isEnabled()
 
 
 def test_a_row_outside_its_limits_blocks_and_says_so(
@@ -253,6 +301,11 @@ def test_a_task_of_ones_own_is_warned_of_and_run_only_when_that_is_asked(
     assert panel.document.draft.task == f"{file}:Product"
     QTest.qWait(300)
     assert not trace.exists(), "naming a file does not run it"
+    panel.document.show(set_twin(panel.document.draft, "leaky", tmp_path / "leaky"))
+    qtbot.mouseClick(panel.network_page.devices.usual, LEFT)
+    assert "needs its file run" in panel.network_page.state.text()
+    QTest.qWait(300)
+    assert not trace.exists(), "nor does asking for its usual network"
     with qtbot.waitSignal(panel.desk.troubled, timeout=WAIT_MS) as told:
         qtbot.mouseClick(box.run, LEFT)
     assert trace.exists()

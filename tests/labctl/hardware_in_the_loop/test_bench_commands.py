@@ -18,6 +18,7 @@ from labctl.campaigns.optimise_network import OptimisedNetwork
 from labctl.cli import main
 from labctl.commands.close_gap import earlier_recordings, files_from
 from labctl.errors import UsageError
+from labctl.events import Warned
 from labctl.own_task import load_own_task
 from labctl.provenance import collect_provenance
 from labctl.store import open_recording
@@ -205,7 +206,9 @@ def test_a_task_of_ones_own_is_named_and_draws_fresh_examples(
 def test_what_was_learned_on_simulated_devices_is_told_on_a_real_bench(spoilt: Any, network: Path) -> None:
     played = network_to_play(network, {"leaky": spoilt.twin})
     benches: list[Any] = [SimpleNamespace(simulated=one) for one in (False, True)]
-    real, simulated = ([event.message for event in warnings_of_play(bench, played)] for bench in benches)
+    real, simulated = (
+        [event.message for event in warnings_of_play(bench, played) if isinstance(event, Warned)] for bench in benches
+    )
     assert [told.split(" learned on SIMULATED")[0] for told in real] == ["this network was", "these twins were"]
     assert simulated == []
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from labctl.bench import Bench
 from labctl.campaign import run
 from labctl.campaigns.characterise import CharacterisationDesign, excitations
+from labctl.campaigns.deploy_network import deploy_network
 from labctl.campaigns.network_on_bench import cascade_into, close_gap_into, compare_noise_into, train_on_bench_into
 from labctl.campaigns.optimise_into import optimise_into
 from labctl.campaigns.record import record
@@ -23,7 +26,7 @@ from labctl.network_card import read_card
 from labctl.network_editing import new_draft, nodes_of, set_value, text_of
 from labctl.noise_comparison import KNOWLEDGES
 from labctl.promised_outputs import NAME, load_promised
-from labctl.proposal import proposal_of
+from labctl.proposal import fingerprint_of, proposal_of
 from labctl.task_names import TASK_WORDS
 from labctl.unfinished import STATE
 from twins import DeviceTwin, save_twin
@@ -139,7 +142,8 @@ def test_every_task_is_told_in_words_and_has_a_usual_network_and_an_example() ->
 
 
 def test_what_is_asked_for_must_be_said_once(tmp_path: Path, twins: dict[str, Path]) -> None:
-    for given in ({}, {"task": "narma10", "text": small_text()}):
+    wrong: tuple[dict[str, Any], ...] = ({}, {"task": "narma10", "text": small_text()})
+    for given in wrong:
         with pytest.raises(UsageError, match="give one of"):
             run(optimise_into(tmp_path / "out", twins, **given))
     with pytest.raises(UsageError, match="no twin is given"):
@@ -250,6 +254,25 @@ def test_comparing_noise_leaves_its_figures_and_a_page(
     assert "SIMULATED" in (tmp_path / "n" / "report.html").read_text()
 
 
+def test_a_network_that_was_written_anew_since_a_person_looked_is_not_played(
+    demo_station: Path, network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(network, changed)
+    seen = fingerprint_of(changed)
+    assert seen == proposal_of(changed).fingerprint == fingerprint_of(network)
+    file = changed / "network.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "conditions": {"duffing_bias": -0.05}}))
+    with Bench.open(demo_station) as bench:
+        with pytest.raises(DeploymentError, match="not the network that was confirmed"):
+            run(deploy_network(bench, changed, folder=tmp_path / "d", override=WHY, confirmed=seen))
+        assert bench.device_seconds == 0.0
+    asked = ["deploy", str(demo_station), str(changed), "--out", str(tmp_path / "d"), "--override-gates", WHY]
+    assert main([*asked, "--confirmed", seen]) == 1
+    assert "not the network that was confirmed" in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
+
+
 def test_the_dry_run_of_a_deployment_tells_everything_and_drives_nothing(
     demo_station: Path, network: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +284,7 @@ def test_the_dry_run_of_a_deployment_tells_everything_and_drives_nothing(
     (bias,) = (line for line in told.splitlines() if line.startswith("duffing_bias"))
     assert bias.split()[1:6] == ["set-point", "0", "V", "0.05", "V"]
     assert "within limits" in bias
+    assert f"fingerprint of the network {fingerprint_of(network)}" in told
     assert main([*dry, "--override-gates", WHY]) == 0
     demo_station.write_text(demo_station.read_text().replace("limits = [-0.2, 0.2]", "limits = [-0.02, 0.02]"))
     capsys.readouterr()

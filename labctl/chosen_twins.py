@@ -1,0 +1,36 @@
+"""Which of the twins that there are a network takes for each of its devices, unless a person says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from labctl.station import Station
+from labctl.twin_cards import TwinCard
+
+
+def device_of_twin(card: TwinCard, station: Station | None = None) -> str:
+    """The device that a twin is of: as its file says, the station's of the same drives, or as the file is called; "" for a
+    twin that cannot be used."""
+    if card.problem or not card.drives:
+        return ""
+    devices = {} if station is None else station.devices
+    alike = [name for name, one in devices.items() if tuple(one.drive) == card.drives]
+    return card.device or (alike[0] if alike else card.path.stem)
+
+
+def best_twins(
+    cards: Sequence[TwinCard], station: Station | None = None, *, asked: Sequence[Path] = ()
+) -> Mapping[str, TwinCard]:
+    """device -> its twin: one that was asked for, else the newest that passed its gates, else the newest.
+
+    cards: the newest first, as twins_below has them.
+    """
+    wanted = [card for card in cards if card.path in asked]
+    passed = [card for card in cards if card.passed]
+    best: dict[str, TwinCard] = {}
+    for card in (*wanted, *passed, *cards):
+        device = device_of_twin(card, station)
+        if device:
+            best.setdefault(device, card)
+    return best
