@@ -129,6 +129,13 @@ def simulate_goku(
     return path
 
 
+def example_into(
+    source: EquationSource, *, folder: Path, seed: int, design: ExampleDesign | None = None
+) -> Campaign[Path]:
+    """As `simulate_goku`, into example.h5 of a folder."""
+    return (yield from simulate_goku(source, path=folder / "example.h5", seed=seed, design=design))
+
+
 def write_simulated(path: Path, made: SimulatedTraces, source: EquationSource, *, seed: int) -> None:
     """As a recording of labctl's own. Raises RecordingError where the file is there already."""
     from labctl.provenance import collect_provenance

@@ -57,7 +57,10 @@ def script_of_calls(title: str, calls: list[Call], *, station: Path | None = Non
     lines = [expression_of(one, indent=indent) for one in calls]
     lines = [line if one.target in SAYS_NOTHING else f"print({line})" for one, line in zip(calls, lines, strict=True)]
     if job.needs_bench:
-        lines = [f"with {_opened(job).removesuffix(', ')}:", *[f"{INDENT}{line}" for line in lines]]
+        opened = (
+            _opened(job).removesuffix(", ").replace("Bench.open(", "Bench.open_available(", 1)
+        )  # as the window has it
+        lines = [f"with {opened}:", *[f"{INDENT}{line}" for line in lines]]
     return _whole(title, _bench_names(job), calls, lines)
 
 

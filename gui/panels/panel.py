@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from gui.desk import Desk
 from gui.theme import Theme
+from labctl.calls import Call
 from labctl.job import Job
 
 GROUP = "labctl.panels"
@@ -44,6 +45,9 @@ class Panel(QWidget):
     def hidden(self) -> None:
         """It is not any more: what costs time can rest."""
 
-    def script_job(self) -> Job | None:
-        """What the panel would do now, for "Save as script"; None where there is nothing."""
+    def script_job(self) -> Job | Sequence[Call] | None:
+        """What the page that is looked at would do now, for "Show as script"; None where it does nothing.
+
+        Raises LabctlError with what is lacking, where it could do something but not as it stands.
+        """
         return None

@@ -9,6 +9,7 @@ from gui.desk import Desk
 from gui.shell.panel_stack import PanelStack
 from gui.widgets.script_window import ScriptWindow
 from labctl.errors import LabctlError, UsageError
+from labctl.job import Job
 
 
 class Scripts(QObject):
@@ -26,8 +27,9 @@ class Scripts(QObject):
         try:
             job = None if panel is None else panel.script_job()
             if job is None:
-                raise UsageError("this panel has nothing to write as a script now: choose first what it should do")
-            self._desk.show_script(job)
+                raise UsageError("this page does nothing that could be written as a script")
+            title = "" if isinstance(job, Job) or panel is None else panel.title
+            self._desk.show_script(job, title=title)
         except (LabctlError, OSError) as error:
             self._desk.trouble(error, doing="Show as script")
             return False

@@ -22,16 +22,24 @@ if TYPE_CHECKING:
     from labctl.twin_prediction import PredictedInput
     from twins import Traces
 
+PREDICTION = "prediction.npz"
 FEWEST_DRAWS = 39
 """Free runs of an input, without which there is no 95 % interval."""
 
 
 def predict_twin(
-    twin: Path, recordings: Sequence[Recording], *, n_draws: int = 99, seed: int = 0, out: Path | None = None
+    twin: Path,
+    recordings: Sequence[Recording],
+    *,
+    n_draws: int = 99,
+    seed: int = 0,
+    out: Path | None = None,
+    folder: Path | None = None,
 ) -> Campaign[TwinPrediction]:
     """Free runs of the twin beside every input of the recordings that it was not trained on.
 
-    n_draws: free runs an input, at least 39. out: a file (.npz or .h5) for what came of it. Inputs that the twin was
+    n_draws: free runs an input, at least 39. out: a file (.npz or .h5) for what came of it. folder: for
+    prediction.npz, where no file is named. Inputs that the twin was
     trained on, by themselves or in other repeats, are left out, with a warning.
 
     Raises CampaignError for too few draws, RecordingError for recordings that do not belong together or leave too
@@ -43,6 +51,7 @@ def predict_twin(
 
     if n_draws < FEWEST_DRAWS:
         raise CampaignError(f"{n_draws} free runs have no 95 % interval; ask for {FEWEST_DRAWS} or more")
+    out = folder / PREDICTION if out is None and folder is not None else out
     key = f"predict/{twin.stem}"
     step = Step(key, f"Predictions of {twin.stem}")
     yield step.started()

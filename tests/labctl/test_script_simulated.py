@@ -40,7 +40,7 @@ def test_a_script_of_a_job_runs_on_a_bench_of_its_own(tmp_path: Path) -> None:
 def test_a_script_of_calls_runs_on_a_bench_of_its_own(tmp_path: Path) -> None:
     text = script_of_calls("Set it", [call("bench.set", "duffing_bias", 0.05)], simulated="demo")
     ran(tmp_path / "script.py", text)
-    assert "Bench.open(station)" in text
+    assert "Bench.open_available(station)" in text
 
 
 def test_a_job_that_needs_no_bench_starts_none(tmp_path: Path) -> None:

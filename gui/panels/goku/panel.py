@@ -24,7 +24,7 @@ from gui.theme import Theme
 from gui.widgets.job_controls import JobControls
 from gui.work import Work
 from labctl.calls import FOLDER, call
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import UsageError
 from labctl.events import Reported, Warned
 from labctl.goku_study import GokuStudy, is_study, open_study
 from labctl.job import Job
@@ -32,6 +32,7 @@ from labctl.job import Job
 STUDY = ".study.h5"
 SYSTEM, TRACES, FIT = range(3)
 MOST_LINES = 200
+EXAMPLE_TIP = "Simulated traces of this equation, marked SIMULATED, to try everything on"
 _HELP = """
 **GOKU** infers the parameters of an equation whose form you know from measured traces, with 90 % intervals.
 
@@ -57,6 +58,7 @@ class GokuPanel(Panel):
         super().__init__(desk, parent)
         self._asker = Asker(desk, self)
         self._examples = 0
+        self._example: Work | None = None
         self.study: GokuStudy | None = None
         self.system, self.traces = SystemPage(desk, self._asker), TracesPage(desk, self._asker)
         self.form, self.learning = FitForm(desk), LearningPlot(desk.theme)
@@ -117,9 +119,7 @@ class GokuPanel(Panel):
         self.steps.setDocumentMode(True)
         for page in (self.system, self.traces, fit):
             self.steps.addTab(page, "")
-        self.example_button = button(
-            "&Example", "Simulated traces of this equation, marked SIMULATED, to try everything on", self.example
-        )
+        self.example_button = button("&Example", EXAMPLE_TIP, self.example)
         self.steps.setCornerWidget(self.example_button)
         column = QVBoxLayout(self)
         column.addWidget(self.steps, 1)
@@ -151,11 +151,15 @@ class GokuPanel(Panel):
             self.steps.setCurrentIndex(TRACES)
 
     def script_job(self) -> Job | None:
-        """As the main button would do it; None where it could not."""
-        try:
-            return self._job()
-        except LabctlError:
-            return None
+        """Of the step that is looked at: the example's traces, a recording on the bench, a comparison; else fit and infer."""
+        step = self.steps.currentWidget()
+        if step is self.system:
+            return self.example_job()
+        if step is self.traces and self.traces.bench.isVisible():
+            return self.traces.bench.job()
+        if self.steps.currentIndex() == FIT and self.results.currentWidget() is self.compare:
+            return self.compare.job()
+        return self._job()
 
     def busy(self) -> str:
         """Why the panel should not be left; it can be at any time."""
@@ -164,34 +168,37 @@ class GokuPanel(Panel):
     # ---- doing -------------------------------------------------------------------------------------------------------
 
     def example(self) -> None:
-        """Simulated traces in place of those that are there."""
+        """Simulated traces in place of those that are there; where they are under way, stop that."""
+        if self._example is not None and not self._example.over:
+            self._example.stop()
+            return
         try:
-            source = self.system.source()
+            job = self.example_job()
         except UsageError as error:
             self.desk.trouble(error, doing="Making an example")
             return
         self._examples += 1
-        path = self.desk.new_folder("goku-example") / "example.h5"
-        made = call("labctl.goku_example:example_file", source, path=path, seed=self._examples)
-        self.example_button.setEnabled(False)
-        self.example_button.setToolTip("The example is being simulated")
-        self._asker.ask("Simulating an example", made, self._have_example, self._no_example)
+        self._example = self.desk.start(job, panel=self.key)
+        self._example.ended.connect(self._example_ended)
+        self._look()
+
+    def example_job(self) -> Job:
+        """Simulated traces of the equation as it stands. Raises UsageError."""
+        seed = self._examples + 1
+        made = call("labctl.goku_example:example_into", self.system.source(), folder=FOLDER, seed=seed)
+        return Job("Simulate an example", made, self.desk.new_folder("goku-example"), seed=seed)
+
+    def _example_ended(self, ended: Ended) -> None:
+        self._look()
+        if isinstance(ended.result, Path):
+            self._have_example(ended.result)
 
     def _have_example(self, path: Path) -> None:
-        self._example_over()
         self.traces.use_files([path])
         self.form.train_anew()
         self.steps.setCurrentIndex(TRACES)
         self.desk.note(f"SIMULATED traces of the equation: {path}")
         self.desk.files_changed.emit()
-
-    def _no_example(self, error: BaseException) -> None:
-        self._example_over()
-        self.desk.trouble(error, doing="Simulating an example")
-
-    def _example_over(self) -> None:
-        self.example_button.setToolTip("Simulated traces of this equation, marked SIMULATED, to try everything on")
-        self._look()
 
     def _job(self) -> Job:
         """Raises UsageError, naming step and field."""
@@ -286,9 +293,13 @@ class GokuPanel(Panel):
         self.steps.setTabText(TRACES, f"2  Traces: {len(traces.traces) if traces else 'none yet'}")
         self.steps.setTabText(FIT, "3  Fit and results")
         can = self.system.told is not None and not self.system.trouble
-        self.example_button.setEnabled(can)
-        if not can:
-            self.example_button.setToolTip(self.system.trouble or "Choose an equation first")
+        simulating = self._example is not None and not self._example.over
+        self.example_button.setText("Stop &example" if simulating else "&Example")
+        self.example_button.setEnabled(can or simulating)
+        why = "" if can else self.system.trouble or "Choose an equation first"
+        self.example_button.setToolTip(
+            "The example is being simulated: stop that" if simulating else why or EXAMPLE_TIP
+        )
         if self.form.model_path is None and not can:
             self.controls.block(f"1 System: {self.system.trouble or 'choose an equation'}")
         elif self.traces.trouble:

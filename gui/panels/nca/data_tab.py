@@ -33,7 +33,7 @@ class DataTab(QWidget):
         self.player = PlayerView(desk)
         self.controls = JobControls(
             desk,
-            self._job,
+            self.job,
             text="Simulate",
             tip="Simulate the equation, or film the device, and play the sequence (Ctrl+Return)",
             panel=PANEL,
@@ -60,7 +60,8 @@ class DataTab(QWidget):
         """Draw in these colours."""
         self.player.use_theme(theme)
 
-    def _job(self) -> Job:
+    def job(self) -> Job:
+        """The equation's sequences as a film, or a film of a device. Raises UsageError for what is missing."""
         if self.form.kind.currentIndex() == CAMERA:
             bench = self._desk.controller.bench
             if bench is None:

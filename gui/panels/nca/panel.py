@@ -109,8 +109,9 @@ class NcaPanel(Panel):
         self.run.rest()
 
     def script_job(self) -> Job | None:
-        """The training as it stands, or the action of the last page."""
-        return self.judge.job() if self.tabs.currentIndex() == JUDGE else self.train.job()
+        """Of the page that is looked at."""
+        page = self.tabs.currentWidget()
+        return page.job() if isinstance(page, DataTab | TrainTab | RunTab | JudgeTab) else None
 
     def _trained(self, path: Path, outcome: Mapping[str, Any]) -> None:
         """Show it running."""

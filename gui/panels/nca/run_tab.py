@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from labctl.nca_live_frames import LiveFacts, LiveFrame, Pictures
 _FADING = 0.97
 """How fast the scale of the difference shrinks, a picture."""
 _LEAST = 1e-6
+STEPS = 100
+"""Of a script, before anything has run."""
 
 
 class RunTab(QWidget):
@@ -101,7 +104,7 @@ class RunTab(QWidget):
         """Everything that was done so far, to be done again."""
         live = self.holder.live
         if live is None or self._frame is None:
-            self._script([], 100)
+            self._script((), STEPS)
             return
         steps = self._frame.total_steps
         self._desk.call(
@@ -131,20 +134,24 @@ class RunTab(QWidget):
             raise UsageError("choose the file of an automaton, or train one on the second page")
         return call("labctl.nca_live_frames:LiveSource", model=self.model.path, data=self._source.data())
 
-    def _script(self, done: tuple[Done, ...] | list[Done], n_steps: int) -> None:
+    def job(self, done: Sequence[Done] = (), n_steps: int = 0) -> Job:
+        """Running it, and doing again what was `done`; as many steps as it has taken by now. Raises UsageError."""
+        source = self._live_source()
+        assert self.model.path is not None
+        name = self.model.path.stem
+        taken = n_steps or (self._frame.total_steps if self._frame is not None else STEPS)
+        made = call(
+            "labctl.campaigns.play_nca:play_nca", source, n_steps=max(1, taken), actions=as_plain(done), folder=FOLDER
+        )
+        return Job(f"Play {name}", made, self._desk.new_folder(f"play-{name}"))
+
+    def _script(self, done: Sequence[Done], n_steps: int) -> None:
         try:
-            source = self._live_source()
-            if self.model.path is None:
-                return
-            name = self.model.path.stem
-            made = call(
-                "labctl.campaigns.play_nca:play_nca", source, n_steps=max(1, n_steps), actions=as_plain(done),
-                folder=FOLDER,
-            )  # fmt: skip
+            job = self.job(done, n_steps)
         except LabctlError as error:
             self._say(f"✗ {error}")
             return
-        self._desk.show_script(Job(f"Play {name}", made, self._desk.new_folder(f"play-{name}")))
+        self._desk.show_script(job)
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()

@@ -103,7 +103,7 @@ class RecordPanel(Panel):
         controller.opened.connect(lambda _: self._show_bench())
         controller.state_changed.connect(self._show_state)
         controller.made_safe.connect(self._tell_outputs)
-        self.choices.changed.connect(self._changed)
+        self.choices.changed.connect(self._chosen_anew)
         self.preview.asked.connect(partial(self._look, again=True))
         self.controls.started.connect(self._follow)
         self.outcome.fit_asked.connect(lambda: self.desk.show_panel(self._next, files=self.outcome.files))
@@ -133,11 +133,8 @@ class RecordPanel(Panel):
             self.choices.options.show_values({"path": drives[0]})
 
     def script_job(self) -> Job | None:
-        """The recording that the form describes."""
-        try:
-            return self._job()
-        except LabctlError:
-            return None
+        """The recording that the form describes. Raises LabctlError for what is missing."""
+        return self._job()
 
     def shown(self) -> None:
         """Look anew: another panel may have opened a station."""
@@ -183,6 +180,13 @@ class RecordPanel(Panel):
         self.tabs.setTabVisible(self.tabs.indexOf(self.live), not self.choices.filmed)
         self._look(again=False)
 
+    def _chosen_anew(self) -> None:
+        """Something else is to be recorded: what was recorded before is no picture of it."""
+        work = self.controls.work
+        if work is None or work.over:
+            self.tabs.setCurrentWidget(self.preview)
+        self._changed()
+
     def _look(self, *, again: bool) -> None:
         """Ask for the preview of what the form describes; `again`: of the trial that was chosen."""
         bench = self.desk.controller.bench
@@ -222,7 +226,7 @@ class RecordPanel(Panel):
         self.dry_button.setEnabled(self.desk.controller.state is State.READY)
         self.tabs.setCurrentWidget(self.preview)
         self.preview.show_dry_run(found)
-        self.desk.note(f"Dry run of {found.device}: {'nothing stands against it' if found.ok else found.problems[0]}")
+        self.desk.note(f"Dry run of {found.device}: {'within all limits' if found.ok else found.problems[0]}")
 
     def _dry_run_failed(self, error: BaseException) -> None:
         self.dry_button.setEnabled(self.desk.controller.state is State.READY)

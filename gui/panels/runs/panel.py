@@ -12,7 +12,6 @@ from gui.panels.panel import Panel
 from gui.panels.runs.browser_page import BrowserPage
 from gui.panels.runs.queue_page import QueuePage
 from gui.theme import Theme
-from labctl.errors import LabctlError
 from labctl.job import JOB_FILE, Job
 
 HELP = """
@@ -86,10 +85,7 @@ class RunsPanel(Panel):
         row = self.queue.row
         if row is not None:
             return row.job
-        try:
-            return self.queue.loop.job()
-        except LabctlError:
-            return None
+        return self.queue.loop.job()
 
     def _queue_job(self, path: Path) -> None:
         self.pages.setCurrentWidget(self.queue)

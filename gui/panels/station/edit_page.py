@@ -31,8 +31,8 @@ from gui.panels.station.field_editors import GONE
 from gui.panels.widgets import button, named, words
 from gui.theme import Theme
 from labctl.bench import Bench
-from labctl.calls import call
-from labctl.errors import LabctlError
+from labctl.calls import Call, call
+from labctl.errors import LabctlError, UsageError
 from labctl.station_editing import StationDraft, fresh_name
 from labctl.station_new import example_entry, new_station_text
 
@@ -345,11 +345,15 @@ class EditPage(QWidget):
             self.save_to(Path(path))
 
     def _show_script(self) -> None:
+        if self.editor.path is not None:
+            self._desk.show_script(self.calls(), title=f"Edit {self.editor.path.name}")
+
+    def calls(self) -> list[Call]:
+        """The changes to the file as it was read. Raises UsageError where there is no file yet."""
+        if self.editor.path is None:
+            raise UsageError("save the station first: a script changes its file")
         change, remove = self.editor.draft.edits()
-        path = self.editor.path
-        if path is not None:
-            wanted = call("labctl.station_editing:edit_station", path, change=change, remove=remove)
-            self._desk.show_script(wanted, title=f"Edit {path.name}")
+        return [call("labctl.station_editing:edit_station", self.editor.path, change=change, remove=remove)]
 
     def _to_problem(self) -> None:
         if self.editor.problems:

@@ -11,10 +11,12 @@ from gui.panels.tables import table
 from gui.panels.widgets import button, words
 from labctl.bench import Bench
 from labctl.bench.instrument_states import InstrumentStatus
-from labctl.calls import call
+from labctl.calls import Call, call
 
 IDENTIFY_TIP = "Ask every instrument who it is (*IDN?); settings and outputs stay as they are"
 RECONNECT_TIP = "Close the connection to the chosen instrument, open it again and read its outputs back; writes to none"
+
+SCRIPT_TIP = "Show Identify, and Reconnect of the chosen instrument, as a Python script"
 
 
 class InstrumentsBox(QWidget):
@@ -30,11 +32,15 @@ class InstrumentsBox(QWidget):
         self.advice.hide()
         self.identify_button = button("&Identify", IDENTIFY_TIP, self.identify_all, name="Identify all instruments")
         self.reconnect_button = button("&Reconnect", RECONNECT_TIP, self._reconnect_chosen)
+        self.script_button = button(
+            "Script …", SCRIPT_TIP, self._show_script, name="Show asking the instruments as a script"
+        )
         row = QHBoxLayout()
         row.addWidget(QLabel("<b>Instruments</b>"))
         row.addStretch(1)
         row.addWidget(self.identify_button)
         row.addWidget(self.reconnect_button)
+        row.addWidget(self.script_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(row)
@@ -106,6 +112,15 @@ class InstrumentsBox(QWidget):
 
         self._desk.call(lambda: _perform(wanted, bench), done=done, failed=failed, name=f"{how} {name}")
 
+    def calls(self) -> list[Call]:
+        """What Identify does, and for the chosen instrument, or the lost one, Reconnect."""
+        chosen = self._chosen()
+        again = [] if chosen is None else [call("bench.reconnect", chosen.name)]
+        return [*(call("bench.identify", row.name) for row in self.model.rows), *again]
+
+    def _show_script(self) -> None:
+        self._desk.show_script(self.calls(), title="Ask the instruments")
+
     def _chosen(self) -> InstrumentRow | None:
         """The chosen row; without a choice the one that is lost, if there is one."""
         rows = self.view.selectionModel().selectedRows()
@@ -123,6 +138,9 @@ class InstrumentsBox(QWidget):
         self.identify_button.setToolTip(why or IDENTIFY_TIP)
         lacking = why or ("" if chosen else "Choose an instrument in the table first")
         self.reconnect_button.setEnabled(not lacking)
+        no_bench = "" if self.model.rows else "No station is open"
+        self.script_button.setEnabled(not no_bench)
+        self.script_button.setToolTip(no_bench or SCRIPT_TIP)
         self.reconnect_button.setToolTip(lacking or f"{RECONNECT_TIP}: {chosen.name if chosen else ''}")
 
     def _show_advice(self) -> None:

@@ -16,6 +16,9 @@ from gui.panels.station.live_page import LivePage
 from gui.panels.widgets import button, words
 from gui.theme import Theme
 from labctl.bench import Bench
+from labctl.calls import Call
+from labctl.errors import UsageError
+from labctl.job import Job
 from labctl.readings import Readings
 
 HELP = """\
@@ -100,6 +103,14 @@ class StationPanel(Panel):
     def shown(self) -> None:
         """Draw what came in meanwhile."""
         self.live.chart.refresh()
+
+    def script_job(self) -> Job | Sequence[Call]:
+        """Setting and holding the chosen output, or what Identify does; of the editor, its changes."""
+        if self.pages.currentWidget() is self.edit:
+            return self.edit.calls()
+        if self.desk.controller.bench is None:
+            raise UsageError("no station is open: open one first")
+        return self.live.set_box.job() if self.live.set_box.wanted() is not None else self.live.instruments.calls()
 
     def _empty_page(self) -> QWidget:
         page = QWidget()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QProgressBar,
     QSizePolicy,
     QVBoxLayout,
@@ -21,11 +22,13 @@ from gui.desk import Desk
 from gui.panels.widgets import button, named, words
 from gui.widgets.number_field import NumberField
 from labctl.bench import Bench
-from labctl.calls import Call, call, perform
-from labctl.errors import MadeSafe, RampStopped
+from labctl.calls import BENCH, Call, call, perform
+from labctl.errors import MadeSafe, RampStopped, UsageError
+from labctl.job import Job
 from labctl.station import Channel
 
 LOOK_MS = 50
+SCRIPT_TIP = "Show setting and holding this as a Python script; right click: its safe value, all outputs safe"
 SHORT_S = 0.05
 """A ramp that takes less is called immediate."""
 
@@ -53,12 +56,22 @@ class SetBox(QWidget):
         self.set_button = button("&Set", "", self.set_now, name="Set the output")
         self.stop_button = button("S&top ramp", "", self.stop_ramp)
         self.safe_button = button("To safe &value", "", self.to_safe)
-        self.script_button = button(
-            "Script …", "Show this as a Python script", self._show_script, name="Show setting as a script"
-        )
+        self.script_button = button("Script …", SCRIPT_TIP, self._show_script, name="Show setting as a script")
         self.progress = QProgressBar()
         self.progress.setRange(0, 1000)
         named(self.progress, "Progress of the ramp", "How far the output is on its way")
+        self.scripts = QMenu(self)
+        self.scripts.addAction("Set and hold this output", self._show_script)
+        self.scripts.addAction(
+            "Bring it to its safe value", lambda: self._script(self.script_of_safe, "To the safe value")
+        )
+        self.scripts.addAction(
+            "All outputs safe", lambda: self._script(lambda: [call("bench.make_safe")], "All outputs safe")
+        )
+        self.script_button.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.script_button.customContextMenuRequested.connect(
+            lambda where: self.scripts.popup(self.script_button.mapToGlobal(where))
+        )
         self._lay_out()
         self._look = QTimer(self, interval=LOOK_MS)
         self._look.timeout.connect(self._show_ramp)
@@ -121,6 +134,26 @@ class SetBox(QWidget):
         """What Set would do."""
         channel, value = self.channel, self.field.value
         return None if channel is None or value is None else call("bench.set", channel.name, value)
+
+    def job(self) -> Job:
+        """The same for a script, where the output is held until somebody stops it: here it stays on as long as the station
+        is open. Raises UsageError for what is missing."""
+        wanted = self.wanted()
+        if wanted is None or self.channel is None:
+            raise UsageError(self.field.trouble or self._why_not() or "choose an output and a value")
+        name, value = wanted.arguments
+        made = call("labctl.campaigns.hold_outputs:hold_outputs", BENCH, {name: value})
+        bench = self._desk.controller.bench
+        station = None if bench is None else bench.station.path
+        return Job(
+            f"Hold {name} at {value:g} {self.channel.unit}", made, self._desk.new_folder(f"hold-{name}"), station
+        )
+
+    def script_of_safe(self) -> list[Call]:
+        """Bringing this output to its safe value. Raises UsageError."""
+        if self.channel is None:
+            raise UsageError(self._why_not() or "choose an output")
+        return [call("bench.set_safe", self.channel.name)]
 
     def set_now(self) -> None:
         """Set the output, ramped; refused values stay where they are."""
@@ -217,7 +250,7 @@ class SetBox(QWidget):
             f"Bring this output alone to its safe value{f', {safe.value:g} {channel.unit}' if safe and channel else ''}"
         )
         self._enable(self.safe_button, why, to_safe)
-        self._enable(self.script_button, "" if self.wanted() else trouble or why, "Show this as a Python script")
+        self._enable(self.script_button, "" if self.wanted() else trouble or why, SCRIPT_TIP)
         self.progress.setVisible(bool(self._running))
         if self._running:
             return
@@ -252,9 +285,13 @@ class SetBox(QWidget):
         self.moved.emit(ramp.channel, ramp.level)
 
     def _show_script(self) -> None:
-        wanted = self.wanted()
-        if wanted is not None:
-            self._desk.show_script(wanted, title=f"Set {wanted.arguments[0]}")
+        self._script(self.job)
+
+    def _script(self, make: Callable[[], Job | list[Call]], title: str = "") -> None:
+        try:
+            self._desk.show_script(make(), title=title)
+        except UsageError as error:
+            self._desk.trouble(error, doing="Script …")
 
     def _enable(self, one: QWidget, why_not: str, tip: str) -> None:
         one.setEnabled(not why_not)

@@ -102,7 +102,7 @@ def predict_job(twin: TwinCard | None, judging: Sequence[RecordingCard], *, seed
         twin.path,
         opened(judging),
         seed=seed,
-        out=folder / "prediction.npz",
+        folder=FOLDER,
     )
     return Job(f"Predictions of {twin.name}", made, folder, seed=seed)
 

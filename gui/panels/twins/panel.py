@@ -19,7 +19,6 @@ from gui.panels.twins.shelf import OWN, Shelf
 from gui.panels.twins.stream_page import StreamPage
 from gui.panels.twins.twin_page import TwinPage
 from gui.theme import Theme
-from labctl.errors import LabctlError
 from labctl.job import Job
 
 HELP = """
@@ -114,10 +113,7 @@ class TwinsPanel(Panel):
     def script_job(self) -> Job | None:
         """The job of the page that is looked at."""
         page = self.pages.currentWidget()
-        try:
-            return page.make() if isinstance(page, Page) else None
-        except LabctlError:
-            return None
+        return page.make() if isinstance(page, Page) else None
 
     def _foreign(self, path: Path) -> None:
         """A file of another program was added: its columns are to be chosen."""

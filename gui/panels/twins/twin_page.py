@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSignalBlocker
+from collections.abc import Callable
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from gui.bridge import Ended
@@ -24,6 +27,9 @@ from labctl.twin_cards import TwinCard
 from labctl.twin_prediction import TwinPrediction
 
 SEED = 1
+JUDGE_TIP = (
+    "Judge its gates on the recordings ticked under Judge, and keep the verdict with it; right click: as a script"
+)
 
 
 class TwinPage(Page):
@@ -42,9 +48,11 @@ class TwinPage(Page):
             keys="Ctrl+Return",
         )
         self.controls.started.connect(self._follow)
-        self.judge = button(
-            "Judge", "Judge its gates on the recordings ticked under Judge, and keep the verdict with it", self._judge
-        )
+        self.judge = button("Judge", JUDGE_TIP, self._judge)
+        self.judge_script = QAction("Script of judging …", self)
+        self.judge_script.triggered.connect(lambda: self._with_judging(self.desk.show_script))
+        self.judge.addAction(self.judge_script)
+        self.judge.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self.report = button("Report", "Open its report in the browser", self._open_report)
         self.use = button("Use in a network", "Take it to the Networks panel", self._use)
         self.input, self.channel, self.repeat = QComboBox(), QComboBox(), QComboBox()
@@ -106,7 +114,7 @@ class TwinPage(Page):
             chosen = self.shelf.recordings.judged_on  # of another device: said as the reason
         why = trouble_judging(twin, chosen)
         self.controls.block(why)
-        _enable(self.judge, why, "Judge its gates on the recordings ticked under Judge, and keep the verdict with it")
+        _enable(self.judge, why, JUDGE_TIP)
         no_report = "" if twin is not None and twin.report is not None else "There is no report of this twin"
         _enable(self.report, no_report, "Open its report in the browser")
         usable = "Choose a twin first" if twin is None else twin.problem
@@ -178,13 +186,16 @@ class TwinPage(Page):
     # ---- buttons ----------------------------------------------------------------------------------------------------
 
     def _judge(self) -> None:
+        self._with_judging(lambda job: self.controls.follow(self.desk.start(job, panel="twins")))
+
+    def _with_judging(self, act: Callable[[Job], object]) -> None:
         name = self.twin.name if self.twin is not None else ""
         try:
             job = check_job(self.twin, self._recordings(), seed=SEED, folder=self.desk.new_folder(f"judge-{name}"))
         except LabctlError as error:
             self.desk.trouble(error, doing="Judging the twin")
             return
-        self.controls.follow(self.desk.start(job, panel="twins"))
+        act(job)
 
     def _open_report(self) -> None:
         if self.twin is not None and self.twin.report is not None:

@@ -154,7 +154,8 @@ def test_setting_can_be_shown_as_a_script(qtbot: QtBot, opened: Opened) -> None:
     type_into(qtbot, box.field.edit, "0.05")
     qtbot.mouseClick(box.script_button, LEFT)
     [script] = [one for one in window.findChildren(ScriptWindow) if one.isVisible()]
-    assert 'bench.set("duffing_bias", 0.05)' in script.text.toPlainText()
+    assert "hold_outputs" in script.text.toPlainText()
+    assert '{"duffing_bias": 0.05}' in script.text.toPlainText()
     script.close()
 
 
