@@ -52,30 +52,37 @@ def garbage_is_collected_here() -> Iterator[None]:
     gc.enable()
 
 
+@pytest.fixture(scope="session")
+def held() -> Iterator[contextlib.ExitStack]:
+    """What is closed when all tests are over."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
 @contextlib.contextmanager
-def simulated_bench() -> Iterator[SimulatedBench]:
-    """A bench whose serial ports' numbers stay taken when it dies: else a bench of a test beside this one gets them."""
+def simulated_bench(held: contextlib.ExitStack) -> Iterator[SimulatedBench]:
+    """A bench whose serial ports' numbers stay taken when it has ended: a window may have its claim on them still, while a
+    bench of a test beside this one would be given the number.
+    """
     with SimulatedBench.start() as running:
         ports = [address.removeprefix("ASRL").split("::")[0] for address in running.addresses.values()]
-        held = [os.open(port, os.O_RDWR | os.O_NOCTTY) for port in ports if port.startswith("/dev/pts/")]
-        try:
-            yield running
-        finally:
-            for descriptor in held:
-                os.close(descriptor)
+        for port in ports:
+            if port.startswith("/dev/pts/"):
+                held.callback(os.close, os.open(port, os.O_RDWR | os.O_NOCTTY))
+        yield running
 
 
 @pytest.fixture(scope="module")
-def simulation() -> Iterator[SimulatedBench]:
+def simulation(held: contextlib.ExitStack) -> Iterator[SimulatedBench]:
     """The demo's simulated bench, shared: a test leaves its outputs safe, and does not kill it."""
-    with simulated_bench() as running:
+    with simulated_bench(held) as running:
         yield running
 
 
 @pytest.fixture
-def own_simulation() -> Iterator[SimulatedBench]:
+def own_simulation(held: contextlib.ExitStack) -> Iterator[SimulatedBench]:
     """A simulated bench for one test, which may kill it."""
-    with simulated_bench() as running:
+    with simulated_bench(held) as running:
         yield running
 
 
