@@ -71,15 +71,16 @@ class BenchLane(QObject):
         self._controller.run(_offer_of(work), folder=work.job.folder, seed=work.job.seed or 0)
 
     def _of_another_bench(self, job: Job) -> str:
-        """Why a job is not for the bench that is open; a simulated one harms nobody."""
+        """Why a job is not for the bench that is open: the outcome would pass for that of its own."""
         bench = self._controller.bench
-        if bench is None or bench.simulated or job.station is None or bench.station.path is None:
+        if bench is None or job.station is None or bench.station.path is None:
             return ""
-        if job.station.absolute() == bench.station.path.absolute():
+        if job.simulated and job.simulated == self._controller.simulated_name:
             return ""
-        return (
-            f"this job is for {job.station}, and {bench.station.path} is open; open that station, or make the job anew"
-        )
+        if not job.simulated and job.station.absolute() == bench.station.path.absolute():
+            return ""
+        own = f"the simulated bench {job.simulated}" if job.simulated else str(job.station)
+        return f"this job is for {own}, and {bench.station.path} is open; open that one, or make the job anew"
 
     def _refuse(self, work: Work, error: BaseException) -> None:
         work.finish(Ended(error=error))

@@ -26,6 +26,7 @@ from labctl.job import Job
 from labctl.job_queue.entry import QueuedJob
 from labctl.marked_simulated import marked_simulated
 from labctl.script import script_of, script_of_calls
+from labctl.simulation import bundled_like
 
 
 class Desk(QObject):
@@ -119,6 +120,8 @@ class Desk(QObject):
     def _at_home(self, job: Job) -> Job:
         """With the bench that is open, where it needs one and names none or this one: to be done without this window, too."""
         bench, simulated = self.controller.bench, self.controller.simulated_name
+        if bench is not None and bundled_like(bench.station.text) != simulated:
+            simulated = ""  # its station was edited: the bundled one would be another
         if not job.needs_bench or bench is None or job.station not in (None, bench.station.path):
             return job
         return replace(job, station=bench.station.path, simulated=simulated)

@@ -12,6 +12,7 @@ from labctl.job import Job, load_job
 from labctl.runs_file import RECORDING, TWIN, Origin, RunFile
 from labctl.runs_provenance import Provenance
 from labctl.script import script_of
+from labctl.simulation import bundled_like
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,12 @@ def _recording(one: RunFile, root: Path) -> FoundJob:
     named = station.get("path") if isinstance(station, dict) else None
     play = call("labctl.campaigns.play_again:play_again", BENCH, root / one.file, folder=FOLDER)
     words = "plays the drive of this recording again; the campaign that designed it is not known"
-    job = Job(f"Play {Path(one.file).stem} again", play, _again(root, one), station=Path(named) if named else None)
+    where = Path(named) if named else None
+    gone = one.simulated and (where is None or not where.exists())
+    simulated = bundled_like(str(station.get("text", ""))) if gone and isinstance(station, dict) else ""
+    if simulated:
+        words += f"; on the simulated bench {simulated}, started anew"
+    job = Job(f"Play {Path(one.file).stem} again", play, _again(root, one), station=where, simulated=simulated)
     return FoundJob(job, False, words)
 
 

@@ -158,6 +158,16 @@ def bundled_station_file(name: str) -> Path:
     return Path(labctl.__file__).parent / "stations" / f"{name}.toml"
 
 
+def bundled_like(text: str) -> str:
+    """The bundled bench whose station file this is, filled with addresses and not changed otherwise; "" for any other."""
+    found = [name for name in BUNDLED if _without_addresses(bundled_station(name)) == _without_addresses(text)]
+    return found[0] if found else ""
+
+
+def _without_addresses(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.strip().startswith("address")]
+
+
 @contextlib.contextmanager
 def simulated_station(name: str) -> Iterator[Path]:
     """A bundled bench, running as long as the block lasts; its station file lies in a temporary folder meanwhile."""

@@ -35,7 +35,7 @@ def optimise_job(
     title: str,
     network: Path | None,
     text: str | None,
-    station: Path | None,
+    station: Path | Call | None,
     seconds: float | None,
     seed: int,
 ) -> Job:

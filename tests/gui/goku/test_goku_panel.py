@@ -74,6 +74,7 @@ def test_stop_in_the_middle_keeps_a_network_that_can_be_used(qtbot: QtBot, panel
     assert found(qtbot, panel).name == panel.form.model_path.stem
     results_are_shown(panel)
     scripts = [panel.desk.script_of(one.job) for one in panel.desk.works]
+    assert "example_into(" in scripts.pop(0)
     for script, function in zip(scripts, ("study_goku(", "study_with_model("), strict=True):
         compile(script, "script.py", "exec")
         assert function in script and "read_measured(" in script
@@ -99,4 +100,4 @@ def test_another_equation_is_compared_on_the_same_channels(qtbot: QtBot, panel: 
     qtbot.keyClick(panel.compare.list, Qt.Key.Key_Space)
     click(panel.compare.controls.start_button)
     assert "stuart_landau has 1 output, and 2 channels are used" in panel.compare.controls.line.text()
-    assert not panel.desk.works
+    assert [work.job.title for work in panel.desk.works] == ["Simulate an example"]
