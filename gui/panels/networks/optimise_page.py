@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QLabel, QSpinBo
 
 from gui.bridge import Ended, Frame
 from gui.desk import Desk
-from gui.panels.networks.boxes import while_there
+from gui.panels.networks.boxes import allow, lift, while_there
 from gui.panels.networks.document import NetworkDocument
 from gui.panels.networks.jobs import optimise_job
 from gui.panels.networks.results import PromiseModel
@@ -22,6 +22,7 @@ from gui.theme import Theme
 from gui.widgets.job_controls import JobControls
 from gui.widgets.number_field import NumberField
 from gui.work import Work
+from labctl.calls import Call, call
 from labctl.errors import UsageError
 from labctl.events import Figures, Warned
 from labctl.job import Job
@@ -138,10 +139,12 @@ class OptimisePage(QWidget):
             seed=self.seed.value(),
         )
 
-    def _station(self) -> Path | None:
-        bench = self._desk.controller.bench
+    def _station(self) -> Path | Call | None:
+        bench, simulated = self._desk.controller.bench, self._desk.controller.simulated_name
         if bench is None or not self.limits.isChecked():
             return None
+        if simulated:  # its own file goes when the bench does; the limits are those of the file that it was filled from
+            return call("labctl.simulation:bundled_station_file", simulated)
         path = bench.station.path
         return path if path is not None and path.is_file() else None
 
@@ -156,13 +159,15 @@ class OptimisePage(QWidget):
     # ---- following -------------------------------------------------------------------------------------------------
 
     def _follow(self, work: Work) -> None:
-        text = text_of(self._document.draft)
+        text, self.card = text_of(self._document.draft), None
+        self.promises.reset(())
+        self.traces.show_traces(None)
         self.learning.clear()
         self.curves.say("… preparing: processes are started, twins are read")
         self.curves.show_drawn(False)
         self.told.setText("")
         self._resumable = None
-        self.resume.setEnabled(False)
+        self._show()
         work.frame.connect(self._take)
         work.ended.connect(lambda ended: self._end(work, ended, text))
 
@@ -206,8 +211,9 @@ class OptimisePage(QWidget):
         self.resume.setEnabled(can)
         why = "Nothing was stopped" if self._resumable is None else "The network was changed since it was stopped"
         self.resume.setToolTip("Go on where the last one was stopped: its state was kept" if can else why)
-        self.deploy.setEnabled(self.card is not None)
-        self.deploy.setToolTip("Go on to the page that applies it" if self.card else "Optimise a network first")
+        allow(self.deploy, "Go on to the page that applies it", "" if self.card else "Optimise a network first")
+        lift(self.deploy, self.card is not None)
+        lift(self.controls.start_button, self.card is None)
 
     def _ask_apply(self) -> None:
         if self.card is not None:
