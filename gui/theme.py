@@ -21,6 +21,9 @@ ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#CC79A7",
 )
 
+SAFE = "#B34700"
+"""Vermillion, as dark as white words on it want (WCAG: 5.5 to 1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Theme:
@@ -67,7 +70,7 @@ LIGHT = Theme(
     base="#FFFFFF",
     alternate="#F7F8FA",
     text="#1A1C1F",
-    dim="#6B7178",
+    dim="#5A6067",
     button="#E6E8EB",
     border="#C4C8CE",
     highlight=BLUE,
@@ -81,12 +84,12 @@ DARK = Theme(
     base="#16181B",
     alternate="#1B1E22",
     text="#E8EAED",
-    dim="#9AA1A9",
+    dim="#B5BCC4",
     button="#30353B",
     border="#454B53",
     highlight=BLUE,
     good="#35C79B",
-    bad="#FF8C42",
+    bad="#FFA76B",
     curves=(SKY, ORANGE, "#2CC295", PURPLE),
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
@@ -138,8 +141,8 @@ def _style_sheet(theme: Theme, *, points: float) -> str:
                         border: 1px solid {theme.highlight}; padding: 4px 14px; }}
     QPushButton#main:hover, QPushButton#main:focus {{ border-color: {theme.text}; }}
     QPushButton#main:disabled {{ background: {theme.button}; color: {theme.dim}; border-color: {theme.border}; }}
-    QPushButton#safe {{ background: {VERMILLION}; color: #FFFFFF; font-weight: bold; font-size: {round(1.15 * points)}pt;
-                        border: 2px solid {VERMILLION}; border-radius: 6px; padding: 5px 18px; }}
+    QPushButton#safe {{ background: {SAFE}; color: #FFFFFF; font-weight: bold; font-size: {round(1.15 * points)}pt;
+                        border: 2px solid {SAFE}; border-radius: 6px; padding: 5px 18px; }}
     QPushButton#safe:hover, QPushButton#safe:focus {{ border-color: {theme.text}; }}
-    QPushButton#safe:pressed {{ background: #A84300; }}
+    QPushButton#safe:pressed {{ background: #8F3800; }}
     """

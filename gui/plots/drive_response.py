@@ -9,6 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from gui.numbers import counted
 from gui.panels.widgets import button, plain
 from gui.plots.axes import colour_axes, label_axis, quiet
 from gui.plots.legend import LINE, show_legend
@@ -111,6 +112,7 @@ class DriveResponsePlot(QWidget):
     def _draw(self, max_points: int) -> None:
         view = self._buffer.view(span_s=float(self._span.currentData()), max_points=max_points)
         if view is None:
+            self._forget()
             return
         self._view = view
         if (view.drive_names, view.response_names) != self._stream:
@@ -118,8 +120,19 @@ class DriveResponsePlot(QWidget):
         for number, (curve, values) in enumerate(zip(self._curves, view.values, strict=True)):
             curve.setData(view.time_s, values, connect="all", skipFiniteCheck=True)
             self._widen(0 if number < len(view.drive_names) else 1, float(values.min()), float(values.max()))
-        self._counter.setText(f"{self._buffer.total:,} samples".replace(",", "\u202f"))
+        self._counter.setText(f"{counted(self._buffer.total)} samples")
         self.frames += 1
+
+    def _forget(self) -> None:
+        """What was recorded before is not shown as if it came in now."""
+        if self._view is None:
+            return
+        self._view, self._stream, self._curves, self._reach = None, None, [], {}
+        for plot in self._plots:
+            plot.clear()
+            show_legend(plot, [], self._theme)
+        self._counter.setText("no samples yet")
+        self.cursor_label.setText("")
 
     def _freeze(self, frozen: bool) -> None:
         """Hold the picture, in more detail, to be zoomed; or go on."""

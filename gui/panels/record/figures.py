@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
+from gui.numbers import counted, file_size
 from gui.panels.widgets import named, plain
 from gui.widgets.job_controls import duration
 from labctl.events import Acquired
 
 FIGURES = {
+    "size": ("File under way", "Its size on disk: all its space is taken at the beginning"),
+    "samples": ("Samples in it", "Of each channel, preparations included"),
+    "trials": ("Trials in it", "Measured to their end"),
     "rate": ("Sample rate", "As reached, in samples a second"),
-    "samples": ("Samples", "Of each channel, preparations included"),
     "lost": ("Dropped", "Samples lost by the instrument or the line, and those that came late"),
-    "trials": ("Trials", "Measured to their end"),
-    "left": ("Time left", "Of the recording under way, estimated from what is done; pauses are not counted"),
-    "size": ("File", "Size on disk; all its space is taken at the beginning"),
+    "left": (
+        "Left of this file",
+        "Estimated from what is done; pauses are not counted. The bar below tells of all files",
+    ),
 }
 NOTHING = "–"
 
@@ -49,15 +55,15 @@ class FiguresRow(QWidget):
 
     def show_figures(self, told: Acquired) -> None:
         """Show these."""
-        lost = "not known" if told.lost is None else f"{told.lost:,}"
-        late = f", {told.late:,} late" if told.late else ""
+        lost = "not known" if told.lost is None else counted(told.lost)
+        late = f", {counted(told.late)} late" if told.late else ""
         texts = {
             "rate": f"{told.sample_rate_Hz:.5g} /s",
-            "samples": f"{told.samples:,} of {told.wanted:,}",
+            "samples": f"{counted(told.samples)} of {counted(told.wanted)}",
             "lost": f"{lost}{late}",
             "trials": f"{told.trials} of {told.n_trials}",
             "left": NOTHING if told.left_s is None else duration(told.left_s),
-            "size": f"{told.file_bytes * 1e-6:.3g} MB" if told.file_bytes else NOTHING,
+            "size": f"{Path(told.file).name}, {file_size(told.file_bytes)}" if told.file_bytes else NOTHING,
         }
         for key, text in texts.items():
             self.values[key].setText(text)

@@ -27,7 +27,7 @@ class OutcomeRow(QWidget):
         self.text.setAccessibleName("What came of the recording")
         self.fit = button("Diagnose / fit a twin", "Take these recordings to the Twins panel", self.fit_asked.emit)
         self.browse = button("Open in browser of runs", "Show this run in the Runs panel", self.browse_asked.emit)
-        self.script = button("Show script", "The script that makes this very recording", self.script_asked.emit)
+        self.script = button("Script of it …", "The script that makes this very recording", self.script_asked.emit)
         self._tips = {one: one.toolTip() for one in self._buttons}
         buttons = QHBoxLayout()
         for one in self._buttons:

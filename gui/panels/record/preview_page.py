@@ -7,6 +7,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLayout, QWidget
 
+from gui.numbers import counted, file_size
 from gui.panels.widgets import named, words
 from gui.plots.axes import colour_axes, label_axis, quiet
 from gui.plots.legend import LINE, show_legend
@@ -103,9 +104,9 @@ class PreviewPage(QWidget):
         """The verdict alone."""
         if found.ok:
             files = " and ".join(part.path.name for part in found.parts)
-            size = f"{found.file_bytes * 1e-6:.3g} MB in {files}" if found.file_bytes else files
+            size = f"{file_size(found.file_bytes)} in {files}" if found.file_bytes else files
             self._say(
-                f"✓ Nothing stands against it: {found.samples:,} {_counted(found)}, about {duration(found.wall_s)} in real time, "
+                f"✓ Within all limits: {counted(found.samples)} {_counted(found)}, about {duration(found.wall_s)} in real time, "
                 f"{size}. Checked with {found.checked}.",
                 "good",
             )

@@ -34,7 +34,7 @@ class FitPlot(QWidget):
             tip="How far free runs are from what was measured, on inputs kept from training; lower is better",
         )
         self.loss.set_labels(bottom="", left="Training loss")
-        self.score.set_labels(bottom="Epoch", left="Held-out score")
+        self.score.set_labels(bottom="Epoch", left="Held-out score (lower: better)")
         self.score.plot.setXLink(self.loss.plot)
         self.loss.plot.getAxis("bottom").setStyle(showValues=False)  # they stand below
         self.choice = QComboBox()
@@ -43,7 +43,11 @@ class FitPlot(QWidget):
         named(self.choice, "Training shown", "Which twin's training is shown, where several are tried")
         self.choice.currentIndexChanged.connect(lambda _: self._redraw())
         self.best = plain()
-        self.best.setAccessibleName("Best so far")
+        named(
+            self.best,
+            "Kept so far",
+            "The last checkpoint whose held-out score is not worse than the lowest by more than chance\n(two standard errors)",
+        )
         row = QHBoxLayout()
         row.addWidget(self.best, 1)
         row.addWidget(QLabel("Show"))
@@ -104,8 +108,8 @@ class FitPlot(QWidget):
             if BEST in curves:
                 epochs, best = _arrays(curves[BEST])
                 at = _kept_at(best)
-                bands.append(Band("best, kept", epochs[at : at + 1], best[at : at + 1], colour=2, points=True))
-                self.best.setText(f"● best held-out score so far {best[-1]:.4g}, at epoch {int(epochs[at])}")
+                bands.append(Band("kept", epochs[at : at + 1], best[at : at + 1], colour=2, points=True))
+                self.best.setText(f"{key}: ● kept so far: held-out score {best[-1]:.4g}, of epoch {int(epochs[at])}")
             self.score.show_bands(bands)
 
 
