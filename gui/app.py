@@ -16,6 +16,8 @@ from gui.shell.settings import open_settings
 from gui.theme import THEMES
 from labctl.errors import UsageError
 
+NOT_SAFE = 1
+"""Exit code where not all outputs are known to be safe."""
 SWITCH_INTERVAL_S = 0.001
 """How long a busy thread may keep Python from the window's thread; the default of 5 ms costs frames."""
 
@@ -43,14 +45,16 @@ def main(*, station: Path | None, simulated: str | None, runs_folder: Path | Non
         window.stations.open_simulated(simulated)
     elif station is not None:
         window.stations.open(station)
-    return application.exec()
+    code = application.exec()
+    return code or (0 if window.parting.outputs_known_safe else NOT_SAFE)
 
 
 def _take_signals(window: MainWindow) -> None:
     """Ctrl-C, SIGTERM and SIGHUP close the window, outputs safe first; the bridge's timer lets Python notice them."""
 
     def close(_number: int, _frame: FrameType | None) -> None:
-        QTimer.singleShot(0, window.close)  # Python calls handlers in the middle of anything; this waits its turn
+        # Python calls handlers in the middle of anything; this waits its turn.
+        QTimer.singleShot(0, window.parting.begin_unattended)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

@@ -73,6 +73,11 @@ class Bridge(QObject):
         """Whether a campaign runs; False only once `ended` is being emitted."""
         return self._thread is not None
 
+    @property
+    def campaign_thread(self) -> int | None:
+        """The ident of the thread in which a campaign runs."""
+        return self._thread.ident if self._thread is not None else None
+
     def start(
         self, campaign: Campaign[Any], *, journal: Journal | None = None, pause: threading.Event | None = None
     ) -> None:

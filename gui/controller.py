@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from gui.bench_state import State
 from gui.bridge import Bridge, Ended
 from gui.live_values import LiveValues
-from gui.offers import Offer
+from gui.newest_samples import NewestSamples
+from gui.offers import Offer, when_started
 from gui.opened_bench import PATIENCE_S, LostBench, Opened, end, leave, reopened, start_simulation
 from gui.trouble import trouble_of
 from labctl.bench import Bench
-from labctl.campaign import Campaign, Journal
+from labctl.campaign import Journal
 from labctl.errors import MadeSafe, Stopped, UsageError
-from labctl.readings import Readings
 from labctl.safety import SafeReport
 
-FRESH_S = 1.0
-"""How old the newest sample may be to pass for the present value."""
 __all__ = ["Controller", "State"]
 
 
@@ -36,6 +33,7 @@ class Controller(QObject):
     """What somebody set outside of any campaign, as text."""
     readings = Signal(object)
     made_safe = Signal(object)
+    nothing_to_make_safe = Signal()
     ended = Signal(object)
     troubled = Signal(object)
     parted = Signal(object)
@@ -47,13 +45,12 @@ class Controller(QObject):
         self.parted_well = True
         self._held: Opened | None = None
         self._safing = 0
+        self._safe_when_open = False
         self._not_begun: object | None = None
-        self._seen_samples = 0
-        self._sampled_s = 0.0
         self._live = LiveValues(bridge, self)
         self._live.read.connect(self.readings)
-        self._from_samples = QTimer(self, interval=200)
-        self._from_samples.timeout.connect(self._show_newest_samples)
+        self._from_samples = NewestSamples(bridge, self)
+        self._from_samples.read.connect(self.readings)
         bridge.ended.connect(self._campaign_ended)
 
     @property
@@ -117,12 +114,15 @@ class Controller(QObject):
     def make_safe(self) -> None:
         """Stop the campaign, then bring every output to its safe value; `made_safe` follows with what was read back.
 
-        A campaign that does not stop by itself at once is cut off: its play ends, and it cannot start another.
+        A campaign that does not stop by itself at once is cut off: its play ends, and it can use no output any more.
+        Asked while a station is being opened, it is done as soon as it is open.
         """
         held = self._held
         if held is None:
-            self._trouble(UsageError("no station is open, so this window drives no output"), "All outputs safe")
+            self._safe_when_open = self.state is State.OPENING
+            self.nothing_to_make_safe.emit()
             return
+        held.bench.safe_states.shut_out(self.bridge.campaign_thread)
         self.bridge.stop()
         self._call_off()
         if self._safing:
@@ -152,6 +152,7 @@ class Controller(QObject):
             self._gone(None)
             return
         self._live.pause(lambda: None)
+        held.bench.safe_states.shut_out(self.bridge.campaign_thread)
         self.bridge.call(lambda: leave(held, self.bridge), done=self._gone, failed=self._parting_failed, name="closing")
 
     def _open(self, opener: Callable[[], Opened], doing: str) -> None:
@@ -211,8 +212,12 @@ class Controller(QObject):
         self.opened.emit(held.bench)
         self._enter(State.READY)
         self._live.watch(held.bench)
+        if self._safe_when_open:
+            self._safe_when_open = False
+            self.make_safe()
 
     def _not_opened(self, error: BaseException, doing: str) -> None:
+        self._safe_when_open = False
         self._trouble(error, doing)
         if self.state is State.PARTING:
             self._gone(None)
@@ -237,14 +242,16 @@ class Controller(QObject):
             self._trouble(error, f"Starting {offer.title}")
             self.ended.emit(Ended(error=error))
             return
-        self.bridge.start(_when_started(lambda: offer.make(bench, folder, seed)), journal=journal, pause=offer.pause)
+        self.bridge.start(when_started(lambda: offer.make(bench, folder, seed)), journal=journal, pause=offer.pause)
         self._from_samples.start()
 
     def _campaign_ended(self, ended: Ended) -> None:
         self._from_samples.stop()
-        self._show_newest_samples()
+        self._from_samples.show()
         if ended.error is not None and not ended.stopped and not self._cut_off(ended.error):
             self._trouble(ended.error, "The campaign ended early")
+        if self._held is not None:
+            self._held.bench.safe_states.let_in()
         self.ended.emit(ended)
         if self.state in (State.RUNNING, State.STOPPING, State.SAFING):
             self.make_safe()  # however it ended: the bench is left safe, and read back
@@ -282,12 +289,6 @@ class Controller(QObject):
         self._trouble(error, "Closing")
         self._gone(None)
 
-    def _show_newest_samples(self) -> None:
-        samples, now = self.bridge.box.samples, time.monotonic()
-        if samples.total != self._seen_samples:
-            self._seen_samples, self._sampled_s = samples.total, now
-        self.readings.emit(Readings(values=samples.newest() if now - self._sampled_s < FRESH_S else {}))
-
     def _enter(self, state: State) -> None:
         if state is not self.state:
             self.state = state
@@ -295,8 +296,3 @@ class Controller(QObject):
 
     def _trouble(self, error: BaseException, doing: str) -> None:
         self.troubled.emit(trouble_of(error, doing=doing))
-
-
-def _when_started(make: Callable[[], Campaign[Any]]) -> Campaign[Any]:
-    """A campaign that is built when it starts: building may load libraries, which must not hold up the window."""
-    return (yield from make())

@@ -57,3 +57,8 @@ def _characterise(device: str) -> Callable[[Bench, Path, int], Campaign[Any]]:
         return characterise(bench, device, folder=folder, rng=np.random.default_rng(seed), seed=seed)
 
     return make
+
+
+def when_started(make: Callable[[], Campaign[Any]]) -> Campaign[Any]:
+    """A campaign that is built when it starts: building may load libraries, which must not hold up the window."""
+    return (yield from make())

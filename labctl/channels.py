@@ -192,6 +192,7 @@ class OutputChannel(SafeOutput):
 
     def _check(self, value: float, epoch: int) -> float:
         number = self._within_limits(value)
+        self._safe_states.check_thread()
         self._may_write(epoch)
         if self._safe_states.making_safe:
             raise MadeSafe(f"{self.channel.name}: the outputs are being made safe")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from labctl.errors import Stopped
+from labctl.errors import MadeSafe, Stopped
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +119,7 @@ class SafeStateRegistry:
         self.last_report: SafeReport | None = None
         self.pending_signal: int | None = None
         self._deferred = 0
+        self._shut_out: set[int] = set()
         self._actions: dict[str, SafeAction] = {}
         self._stops: dict[str, tuple[Callable[[], None], float]] = {}
         self._lock = threading.RLock()
@@ -136,6 +137,20 @@ class SafeStateRegistry:
         if not self.armed:
             self.armed = True
             atexit.register(self._at_exit)
+
+    def shut_out(self, thread: int | None) -> None:
+        """Let this thread (its ident) use no output until `let_in`: a campaign that overlooks that all was made safe."""
+        if thread is not None:
+            self._shut_out.add(thread)
+
+    def let_in(self) -> None:
+        """Every thread may use the outputs again; the one that was shut out is over."""
+        self._shut_out.clear()
+
+    def check_thread(self) -> None:
+        """Raise MadeSafe in a thread that was shut out."""
+        if threading.get_ident() in self._shut_out:
+            raise MadeSafe("all outputs were made safe; this campaign may not use them any more")
 
     def disarm(self) -> None:
         """The bench is closed; there is nothing left to make safe."""

@@ -32,6 +32,7 @@ class BenchTold(QObject):
         controller.station_closed.connect(self._show_no_bench)
         controller.set_by_hand.connect(self._show_set_by_hand)
         controller.made_safe.connect(self.show_safe)
+        controller.nothing_to_make_safe.connect(self._show_nothing_to_make_safe)
         window.desk.queue.changed.connect(self._show)
         self._show_state(controller.state)
 
@@ -70,6 +71,14 @@ class BenchTold(QObject):
     def _show_set_by_hand(self, what: str) -> None:
         self._outputs = f"set by hand: {what}"
         self._show()
+
+    def _show_nothing_to_make_safe(self) -> None:
+        opening = self._window.controller.state is State.OPENING
+        self._window.log.note(
+            "All outputs will be made safe as soon as the station is open"
+            if opening
+            else "No station is open, so this window drives no output"
+        )
 
     def _show_no_bench(self) -> None:
         self._window.setWindowTitle("labctl")

@@ -27,6 +27,8 @@ class Parting(QObject):
         self._began_s: float | None = None
         self._report: SafeReport | None = None
         self.may_close = False
+        self._at_once = False
+        """Asked by a signal, with nobody there to read: close as soon as all was tried, and told in the log."""
         window.controller.parted.connect(self._part)
         window.farewell.leave.connect(self.leave)
         self._look = QTimer(self, interval=LOOK_MS)
@@ -41,6 +43,16 @@ class Parting(QObject):
             window.controller.part()
         elif window.controller.state is State.PARTED:
             QTimer.singleShot(0, self.leave)  # Qt does not close a window again from within its closeEvent
+
+    @property
+    def outputs_known_safe(self) -> bool:
+        """Whether all outputs were read back at their safe values, or there were none."""
+        return self._window.controller.parted_well and (self._report is None or self._report.ok)
+
+    def begin_unattended(self) -> None:
+        """As `begin`, with nobody there to read what was not safe: it is in the log, and in the exit code."""
+        self._at_once = True
+        self._window.close()
 
     def leave(self) -> None:
         """Close now: works that have not ended yet are ended with their processes."""
@@ -66,7 +78,9 @@ class Parting(QObject):
             )
             return
         self._look.stop()
-        if self._report is None:
+        if self._at_once and not self.outputs_known_safe:
+            self.leave()
+        elif self._report is None:
             if self._window.controller.parted_well:
                 self.leave()
         elif self._report.ok:

@@ -210,6 +210,7 @@ class Recordings:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """One recording at a time."""
+        self.safe_states.check_thread()
         if not self._recording.acquire(blocking=False):
             raise SafetyError("the bench is recording already; finish or close that recording first")
         self._written_epoch = self.safe_states.epoch

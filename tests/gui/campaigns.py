@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -71,3 +72,14 @@ def reporting(bench: Bench, folder: Path, seed: int) -> Campaign[object]:
     }  # fmt: skip
     yield Reported("deploy/narma10", task)
     yield StepFinished("deploy/narma10", "Measure narma10", 0.1)
+
+
+def swallowing(bench: Bench, folder: Path, seed: int) -> Campaign[object]:
+    """Drives an output, and goes on driving it whatever it is told, for a while."""
+    bench.set("leaky_drive", 1.0)
+    yield StepStarted("swallow", "Hear nothing")
+    for _ in range(100):
+        threading.Event().wait(0.02)
+        with contextlib.suppress(Exception):
+            bench.set("leaky_drive", 1.0)
+    yield StepFinished("swallow", "Hear nothing", 2.0)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontDatabase
-from PySide6.QtWidgets import QAbstractButton
+from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox
 from pytestqt.qtbot import QtBot
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -404,4 +404,46 @@ def test_what_cannot_be_done_now_is_said_and_does_nothing(qtbot: QtBot, opened: 
 def test_without_a_station_there_is_nothing_to_make_safe_and_that_is_said(qtbot: QtBot, show: Show) -> None:
     window = show()
     qtbot.mouseClick(window.safe_button, LEFT)
-    assert "no station is open" in window.error_panel.message.text()
+    assert "No station is open, so this window drives no output" in window.log.text()
+    assert not window.error_panel.isVisible(), "nothing is wrong"
+
+
+def test_a_campaign_that_overlooks_that_all_was_made_safe_switches_nothing_on_again(
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench
+) -> None:
+    window = opened()
+    work = start(qtbot, window, "swallowing")
+    qtbot.waitUntil(lambda: ask_awg(simulation, "OUTP1?") == "1", timeout=WAIT_MS)
+    with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS):
+        qtbot.mouseClick(window.safe_button, LEFT)
+    assert not work.over, "it goes on, and does not look"
+    while not work.over:
+        assert ask_awg(simulation, "OUTP1?") == "0"
+        qtbot.wait(50)
+    wait_for(qtbot, window, State.READY)
+    start(qtbot, window, "small")  # the next one may use them
+    wait_for(qtbot, window, State.READY)
+
+
+def test_all_outputs_safe_while_a_station_is_being_opened_is_done_once_it_is_open(
+    qtbot: QtBot, show: Show, station: Path
+) -> None:
+    window = show()
+    window.controller.open_station(station)
+    assert window.controller.state is State.OPENING
+    with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS):
+        qtbot.mouseClick(window.safe_button, LEFT)
+    assert "as soon as the station is open" in window.log.text()
+    assert not window.error_panel.isVisible()
+
+
+def test_esc_makes_safe_with_a_list_open(qtbot: QtBot, opened: Show) -> None:
+    window = opened()
+    combo = QComboBox(window)
+    combo.addItems(["one", "other"])
+    combo.show()
+    combo.showPopup()
+    qtbot.waitUntil(lambda: QApplication.activePopupWidget() is not None, timeout=WAIT_MS)
+    with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS):
+        qtbot.keyClick(QApplication.activePopupWidget(), Qt.Key.Key_Escape)
+    assert QApplication.activePopupWidget() is None, "the list closes, as ever"
