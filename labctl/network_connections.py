@@ -46,6 +46,11 @@ def connections(draft: NetworkDraft) -> tuple[Connection, ...]:
     return tuple(found)
 
 
+def deaf_layers(draft: NetworkDraft) -> tuple[str, ...]:
+    """Layers that hear nothing yet."""
+    return tuple(name for name in draft.layers if not heard_by_layer(draft, name))
+
+
 def connect(draft: NetworkDraft, source: str, target: str) -> NetworkDraft:
     """Let `target` hear `source` ("input" or a layer; itself or a later one makes the network recurrent)."""
     check_known(draft, source)

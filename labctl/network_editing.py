@@ -23,6 +23,7 @@ from labctl.network_connections import (
     Connection,
     connect,
     connections,
+    deaf_layers,
     delays_key,
     density_key,
     disconnect,
@@ -45,6 +46,7 @@ from labctl.network_draft import (
     value_at,
 )
 from labctl.network_schema import INPUT
+from labctl.own_task import is_own_task
 from labctl.station_schema import Name
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "checked",
     "connect",
     "connections",
+    "deaf_layers",
     "delays_key",
     "density_key",
     "disconnect",
@@ -73,6 +76,7 @@ __all__ = [
     "set_task",
     "set_twin",
     "set_value",
+    "standing_alone",
     "take_layers",
     "text_of",
     "value_at",
@@ -170,6 +174,16 @@ def take_layers(draft: NetworkDraft, other: NetworkDraft) -> NetworkDraft:
     """Task and layers of another network, which fall into place anew; all else stays."""
     tables = {**draft.tables, "task": other.task, "layers": deepcopy(dict(other.tables["layers"]))}
     return replace(draft, tables=tables, positions={})
+
+
+def standing_alone(draft: NetworkDraft, path: Path | None) -> NetworkDraft:
+    """The same network without its file `path`: a task of one's own that it names relative to the file is named in full."""
+    if path is None or not is_own_task(draft.task):
+        return draft
+    file, _, class_name = draft.task.rpartition(":")
+    if Path(file).is_absolute():
+        return draft
+    return set_value(draft, ("task",), f"{path.absolute().parent / file}:{class_name}")
 
 
 def set_twin(draft: NetworkDraft, device: str, path: Path | None) -> NetworkDraft:

@@ -20,6 +20,8 @@ TwinError
 
 from __future__ import annotations
 
+import math
+
 
 class TwinError(Exception):
     """Any error of the twins package."""
@@ -41,6 +43,12 @@ class OutsideFittedRange(TwinError, ValueError):
 
     def __init__(self, *, channel: str, value: float, lower: float, upper: float, unit: str) -> None:
         self.channel, self.value, self.lower, self.upper, self.unit = channel, value, lower, upper, unit
+        if math.isnan(value):
+            super().__init__(
+                f"{channel} was to be driven with {value}, which is no number: a twin that it hears has diverged; fit that "
+                "twin longer or on more data, or leave it out"
+            )
+            return
         super().__init__(
             f"{channel}: {value:.6g} {unit} lies outside the fitted range {lower:.6g}..{upper:.6g} {unit}; "
             "record and fit over a wider range, or pass check_range=False to extrapolate knowingly"

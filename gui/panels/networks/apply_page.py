@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from gui.bridge import Ended
 from gui.controller import State
 from gui.desk import Desk
-from gui.panels.networks.boxes import allow
+from gui.panels.networks.boxes import allow, lift
 from gui.panels.networks.jobs import deploy_job
 from gui.panels.networks.looking import Looked, Looking
 from gui.panels.networks.measured_box import MeasuredBox
@@ -184,17 +184,9 @@ class ApplyPage(QWidget):
         allowed = looked is not None and looked.table.ok
         allow(self.confirm, "Applying writes to the outputs of the bench", "" if allowed else self.why_not())
         self.controls.block(self.why_not())
-        self._lift_next_step(looked is None)
+        lift(self.look, looked is None)
+        lift(self.controls.start_button, looked is not None)
         self.told.setText(self._told())
-
-    def _lift_next_step(self, look: bool) -> None:
-        """The one blue button is what comes next."""
-        for one, main in ((self.look, look), (self.controls.start_button, not look)):
-            name = "main" if main else ""
-            if one.objectName() != name:
-                one.setObjectName(name)
-                one.style().unpolish(one)
-                one.style().polish(one)
 
     def _told(self) -> str:
         looked = self.looking.looked

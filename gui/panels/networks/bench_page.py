@@ -28,6 +28,7 @@ from gui.models.results import FiguresModel
 from gui.models.steps import StepsModel
 from gui.panels.networks.document import NetworkDocument
 from gui.panels.networks.offered import HOME, OFFERED, Offered
+from gui.panels.networks.until_drawn import UntilDrawn
 from gui.panels.tables import ProgressDelegate, table
 from gui.panels.widgets import named, words
 from gui.plots.learning_plot import LearningPlot
@@ -38,9 +39,9 @@ from gui.widgets.path_choice import PathChoice
 from gui.work import Work
 from labctl.calls import BENCH, FOLDER, call
 from labctl.errors import UsageError
-from labctl.events import Reported, Warned
+from labctl.events import Figures, Reported, Warned
 from labctl.job import Job
-from labctl.network_editing import text_of
+from labctl.network_editing import standing_alone, text_of
 
 CONFIRM = "The bench may be driven as the station's limits allow"
 LARGEST_SEED = 2**31 - 1
@@ -77,6 +78,7 @@ class BenchPage(QWidget):
         self.steps = StepsModel(self)
         self.figures = FiguresModel(self)
         self.learning = LearningPlot(desk.theme)
+        self.curves = UntilDrawn(self.learning, "Its steps appear above, what is learned here, its figures below")
         self.warned = words()
         self._lay_out()
         self._connect()
@@ -126,7 +128,7 @@ class BenchPage(QWidget):
         steps.setItemDelegateForColumn(1, ProgressDelegate(steps))
         figures = table(self.figures, name="Figures", stretch=2, widths={0: 170, 1: 150})
         right = QSplitter(Qt.Orientation.Vertical)
-        for widget in (steps, self.learning, figures):
+        for widget in (steps, self.curves, figures):
             right.addWidget(widget)
         self.parts = QSplitter(Qt.Orientation.Horizontal)
         self.parts.addWidget(scroll)
@@ -199,7 +201,14 @@ class BenchPage(QWidget):
             made = call(function, BENCH, self.network.path, dict(draft.twins), folder=FOLDER, **options)
         else:
             twins = {name: draft.twins[name] for name in draft.devices}
-            made = call(function, BENCH, twins, folder=FOLDER, text=text_of(draft), **options)
+            made = call(
+                function,
+                BENCH,
+                twins,
+                folder=FOLDER,
+                text=text_of(standing_alone(draft, self._document.path)),
+                **options,
+            )
         folder = self._desk.new_folder(offered.function.removesuffix("_into").replace("_", "-"))
         return Job(offered.title, made, folder, bench.station.path, seed=self.seed.value())
 
@@ -219,6 +228,7 @@ class BenchPage(QWidget):
         self.steps.clear()
         self.figures.reset(())
         self.learning.clear()
+        self.curves.show_drawn(False)
         self.warned.setText("")
         work.frame.connect(self._take)
         work.ended.connect(self._end)
@@ -226,6 +236,8 @@ class BenchPage(QWidget):
     def _take(self, frame: Frame) -> None:
         self.steps.take(frame.events)
         self.learning.take(frame.events)
+        if any(isinstance(event, Figures) for event in frame.events):
+            self.curves.show_drawn(True)
         self.learning.refresh()
         for event in frame.events:
             if isinstance(event, Reported):

@@ -48,6 +48,15 @@ def allow(widget: QWidget, tip: str, why_not: str) -> None:
     widget.setToolTip(why_not or tip)
 
 
+def lift(button: QWidget, main: bool) -> None:
+    """Whether it is the page's one blue button: what comes next."""
+    name = "main" if main else ""
+    if button.objectName() != name:
+        button.setObjectName(name)
+        button.style().unpolish(button)
+        button.style().polish(button)
+
+
 def while_there(owner: QObject, done: Callable[..., Any]) -> Callable[..., None]:
     """`done`, which does nothing once its owner is gone: answers can come after the window was closed."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFileDialog, QGroupBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGroupBox, QVBoxLayout, QWidget
 
 from gui.desk import Desk
 from gui.panels.networks.boxes import allow, row, while_there
@@ -14,7 +14,8 @@ from gui.panels.networks.document import NetworkDocument
 from gui.panels.networks.tables import DevicesModel, card_path
 from gui.panels.tables import table
 from gui.panels.widgets import button
-from labctl.chosen_twins import best_twins, device_of_twin
+from gui.widgets.file_dialogs import ask_for_file
+from labctl.chosen_twins import best_twins, device_of_twin, doubts
 from labctl.errors import UsageError
 from labctl.network_editing import set_twin
 from labctl.twin_cards import TwinCard, twins_below
@@ -48,6 +49,12 @@ class DevicesBox(QGroupBox):
     def devices(self) -> tuple[str, ...]:
         """That nodes can be on."""
         return tuple(one.device for one in self.model.rows)
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why what is optimised on the chosen twins will not be applied unasked."""
+        cards = {one.device: one.card for one in self.model.rows if one.card is not None}
+        return doubts(self._document.draft.devices, cards)
 
     @property
     def chosen(self) -> str:
@@ -97,6 +104,4 @@ class DevicesBox(QGroupBox):
         self.looked.emit()
 
     def _choose_twin(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Twin", str(self._desk.runs_folder), "Twins (*.json)")
-        if path:
-            self.look([Path(path)])
+        ask_for_file(self, "Twin", self._desk.runs_folder, "Twins (*.json)", lambda path: self.look([path]))

@@ -10,7 +10,7 @@ from PySide6.QtGui import QUndoCommand, QUndoStack
 
 from labctl.errors import LabctlError
 from labctl.kept_draft import draft_from_json, draft_to_json
-from labctl.network_editing import NetworkDraft, checked, load_draft, new_draft, nodes_of, save_draft
+from labctl.network_editing import NetworkDraft, checked, deaf_layers, load_draft, new_draft, nodes_of, save_draft
 
 Change = Callable[[NetworkDraft], NetworkDraft]
 KEPT = "networks/draft"
@@ -72,8 +72,16 @@ class NetworkDocument(QObject):
         return self._checked[1]
 
     def _find_problem(self) -> str:
+        if self.empty and not self.draft.twins:
+            return (
+                "The network has no layer yet: fit a twin in the Twins panel, or add one here; the usual network then comes "
+                "by itself"
+            )
         if self.empty:
             return "The network has no layer yet: add one, or take the usual network for the task"
+        deaf = deaf_layers(self.draft)
+        if deaf:
+            return f"{', '.join(deaf)} hears nothing yet: connect something to it (drag from the port at a box's right)"
         try:
             checked(self.draft, path=self.path)
         except LabctlError as error:

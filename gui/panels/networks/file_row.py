@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 from shiboken6 import isValid
 
 from gui.desk import Desk
 from gui.panels.networks.boxes import allow, while_there
 from gui.panels.networks.document import NetworkDocument
 from gui.panels.widgets import button
+from gui.widgets.file_dialogs import ask_for_file, ask_where_to_save
 from labctl.errors import LabctlError
 from labctl.network_editing import NetworkDraft, load_draft
 
@@ -97,9 +98,7 @@ class FileRow(QWidget):
         self.begun.emit()
 
     def _open(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open network", str(self._last_folder), KINDS)
-        if path:
-            self.open_file(Path(path))
+        ask_for_file(self, "Open network", self._last_folder, KINDS, self.open_file)
 
     def _save(self) -> None:
         if self._document.path is None:
@@ -109,6 +108,10 @@ class FileRow(QWidget):
 
     def _save_as(self) -> None:
         start = self._document.path or self._desk.runs_folder / "network.toml"
-        path, _ = QFileDialog.getSaveFileName(self, "Save network", str(start), KINDS)
-        if path:
-            self.save_file(Path(path) if Path(path).suffix else Path(f"{path}.toml"))
+        ask_where_to_save(
+            self,
+            "Save network",
+            start,
+            KINDS,
+            lambda path: self.save_file(path if path.suffix else Path(f"{path}.toml")),
+        )

@@ -23,9 +23,10 @@ def auto_layout(draft: NetworkDraft) -> dict[str, Position]:
         columns.setdefault(number, []).append(name)
     places: dict[str, Position] = {INPUT: (0.0, 0.0)}
     for number, names in columns.items():
+        # Layers of odd columns stand half a row lower than those of even ones, so that connections past them are seen.
+        lower = ROW / 2 if (len(names) + number) % 2 == 0 else 0.0
         for row, name in enumerate(names):
-            # Layers of odd columns stand lower, so that connections past them are seen.
-            places[name] = (COLUMN * number, ROW * (row - (len(names) - 1) / 2) + (ROW / 2 if number % 2 else 0.0))
+            places[name] = (COLUMN * number, ROW * (row - (len(names) - 1) / 2) + lower)
     places[OUTPUT] = (COLUMN * (max(columns, default=0) + 1), 0.0)
     return places
 

@@ -43,6 +43,7 @@ class Looking(QObject):
         self.void = ""
         self._asked = 0
         desk.controller.opened.connect(lambda _: self.forget())
+        desk.controller.station_closed.connect(self.forget)
         desk.work_started.connect(self._other_work)
         desk.controller.set_by_hand.connect(lambda _: self._make_void())
 

@@ -10,10 +10,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGroupBox, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from gui.bridge import Ended
+from gui.controller import State
 from gui.desk import Desk
 from gui.panels.networks.boxes import while_there
 from gui.panels.networks.results import PromiseModel
 from gui.panels.networks.traces_view import TracesView
+from gui.panels.networks.until_drawn import UntilDrawn
 from gui.panels.tables import table
 from gui.panels.widgets import words
 from gui.plots.drive_response import DriveResponsePlot
@@ -39,7 +41,10 @@ class MeasuredBox(QSplitter):
         self.live = DriveResponsePlot(desk.bridge.box.samples, desk.theme)
         self.shown = QStackedWidget()
         self.shown.addWidget(self.traces)
-        self.shown.addWidget(self.live)
+        self.playing = UntilDrawn(
+            self.live, "… the network is read; drive and response appear here as soon as it plays"
+        )
+        self.shown.addWidget(self.playing)
         measured = QGroupBox("Promised beside measured")
         column = QVBoxLayout(measured)
         column.addWidget(self.results_view, 1)
@@ -54,11 +59,19 @@ class MeasuredBox(QSplitter):
         self.outcome_label.setText("")
         self.results.reset(())
         self.traces.show_traces(None)
+        if self._desk.controller.state is State.READY:
+            self._desk.bridge.box.samples.clear()  # what is left of a recording before is not of this deployment
         bench = self._desk.controller.bench
         if bench is not None:
             self.live.show_channels(bench.station.channels)
-        self.shown.setCurrentWidget(self.live)
-        work.frame.connect(lambda _: self.live.refresh() if self.live.isVisible() else None)
+        self.playing.show_drawn(False)
+        self.shown.setCurrentWidget(self.playing)
+        work.frame.connect(lambda _: self._refresh())
+
+    def _refresh(self) -> None:
+        self.playing.show_drawn(self._desk.bridge.box.samples.total > 0)
+        if self.live.isVisible():
+            self.live.refresh()
 
     def end(self, folder: Path, ended: Ended) -> None:
         """Show what came of it; and what there is where it did not come to its end."""

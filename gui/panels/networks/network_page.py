@@ -129,6 +129,9 @@ class NetworkPage(QWidget):
         draft, counts = self._document.draft, self._document.in_words
         usual = self._usual is not None and draft.tables.get("layers") == self._usual.tables["layers"]
         head = f"The usual network for {draft.task.rpartition(':')[2]}: {counts}" if usual else counts
+        doubts = self.devices.doubts
+        if doubts:
+            return f"⚠ {head}; but {'; '.join(doubts)}.\nIt can be optimised; applying it will ask for a reason"
         return f"✓ {head}.\nNext step: Optimise →"
 
     def _set_points(self) -> dict[str, str]:

@@ -27,7 +27,7 @@ from labctl.errors import UsageError
 from labctl.events import Figures, Warned
 from labctl.job import Job
 from labctl.network_card import NetworkCard, read_card
-from labctl.network_editing import text_of
+from labctl.network_editing import standing_alone, text_of
 from labctl.unfinished import STATE
 
 LARGEST_SEED = 2**31 - 1
@@ -133,7 +133,7 @@ class OptimisePage(QWidget):
             {device: draft.twins[device] for device in draft.devices},
             title=f"Optimise {self._task_word()}",
             network=document.path if saved else None,
-            text=None if saved else text_of(draft),
+            text=None if saved else text_of(standing_alone(draft, document.path)),
             station=self._station(),
             seconds=self.seconds.value,
             seed=self.seed.value(),

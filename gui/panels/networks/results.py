@@ -20,7 +20,7 @@ class PromiseModel(RowsModel):
         columns = (
             Column("Figure", "Error on held-out examples; lower is better", lambda row: row[0]),
             Column("Value", "Mean over noise draws, or repeats", lambda row: f"{row[1]:.4g}", right=True),
-            Column("Interval", "Mean ± 2 spreads", lambda row: row[2], right=True),
+            Column("± 2 spreads", "Mean ± 2 spreads, over noise draws or repeats", lambda row: row[2], right=True),
         )
         super().__init__(columns, parent)
 

@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from gui.panels.networks.bench_page import HOME, OFFERED
+from gui.panels.networks.offered import HOME, OFFERED
 from gui.panels.networks.panel import NetworksPanel
 from gui.panels.networks.selection_form import condition_of, condition_text
 from gui.work import WorkState

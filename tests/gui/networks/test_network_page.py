@@ -18,6 +18,7 @@ from gui.panels.networks.panel import NetworksPanel
 from gui.theme import THEMES
 from labctl.network_editing import add_layer, connections, nodes_of, set_twin, set_value, value_at
 from labctl.network_file import load_network_file
+from twins import load_twin, save_twin
 
 WAIT_MS = 60_000
 LEFT = Qt.MouseButton.LeftButton
@@ -237,7 +238,7 @@ def test_what_was_drawn_and_not_saved_is_there_again_at_the_next_start(
 
 
 def test_the_usual_network_is_there_at_once_and_the_next_step_is_told_and_pressed(
-    qtbot: QtBot, panel: NetworksPanel, twins_folder: Path
+    qtbot: QtBot, panel: NetworksPanel, twins_folder: Path, tmp_path: Path
 ) -> None:
     page = panel.network_page
     assert not page.optimise.isEnabled()
@@ -245,7 +246,15 @@ def test_the_usual_network_is_there_at_once_and_the_next_step_is_told_and_presse
     panel.take_files([twins_folder / "leaky.json"])
     qtbot.waitUntil(lambda: page.optimise.isEnabled(), timeout=30_000)
     assert "The usual network for narma10: 12 nodes on leaky" in page.state.text()
-    assert "Next step: Optimise" in page.state.text()
+    assert "the twin of leaky was never judged" in page.state.text()
+    assert "applying it will ask for a reason" in page.state.text()
+    passed = {
+        "passed": True,
+        "gates": [{"name": "coverage_90", "value": 0.9, "lower": 0.8, "upper": 1.0, "passed": True}],
+    }
+    save_twin(load_twin(twins_folder / "leaky"), tmp_path / "leaky", provenance={"simulated": True, "gates": passed})
+    panel.take_files([tmp_path / "leaky.json"])
+    qtbot.waitUntil(lambda: "Next step: Optimise" in page.state.text(), timeout=30_000)
     assert page.task_box.shown.currentWidget() is page.task_box.plot
     qtbot.mouseClick(page.optimise, LEFT)
     assert panel.pages.currentWidget() is panel.optimise_page
