@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from gui.controller import State
 from gui.desk import Desk
 from gui.shell.settings import Kept
+from gui.widgets.file_dialogs import ask_for_file, ask_for_folder
 from labctl.bench import Bench
 
 RECENT = "recent_stations"
@@ -38,11 +39,7 @@ class Stations(QObject):
     def choose(self) -> None:
         """Ask which station to open."""
         start = str(Path(self.recent[0]).parent) if self.recent else ""
-        path, _ = QFileDialog.getOpenFileName(
-            self._window, "Open station", start, "Station files (*.toml);;All files (*)"
-        )
-        if path:
-            self.open(Path(path))
+        ask_for_file(self._window, "Open station", start, "Station files (*.toml);;All files (*)", self.open)
 
     def open(self, path: Path) -> None:
         """Open a station; in place of the one that is open, whose outputs are made safe first."""
@@ -63,9 +60,7 @@ class Stations(QObject):
 
     def choose_runs_folder(self) -> None:
         """Ask where runs are kept from now on."""
-        chosen = QFileDialog.getExistingDirectory(self._window, "Folder for runs", str(self._desk.runs_folder))
-        if chosen:
-            self._desk.use_runs_folder(Path(chosen))
+        ask_for_folder(self._window, "Folder for runs", self._desk.runs_folder, self._desk.use_runs_folder)
 
     def _replace(self, opening: Callable[[], None]) -> None:
         self._controller.close_station()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from gui.panels.widgets import button, named
+from gui.widgets.file_dialogs import ask_for_file, ask_for_folder, ask_where_to_save
 
 
 class PathChoice(QWidget):
@@ -53,10 +54,8 @@ class PathChoice(QWidget):
     def _browse(self) -> None:
         start = self.edit.text()
         if self._what == "folder":
-            path = QFileDialog.getExistingDirectory(self, self._name, start)
+            ask_for_folder(self, self._name, start, self.set_path)
         elif self._what == "new":
-            path, _ = QFileDialog.getSaveFileName(self, self._name, start, self._kinds)
+            ask_where_to_save(self, self._name, start, self._kinds, self.set_path)
         else:
-            path, _ = QFileDialog.getOpenFileName(self, self._name, start, self._kinds)
-        if path:
-            self.set_path(path)
+            ask_for_file(self, self._name, start, self._kinds, self.set_path)

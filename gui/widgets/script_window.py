@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from gui.panels.widgets import button, named, words
+from gui.widgets.file_dialogs import ask_where_to_save
 
 
 class ScriptWindow(QDialog):
@@ -52,6 +53,4 @@ class ScriptWindow(QDialog):
             self._failed(error)
 
     def _choose(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save the script", "measurement.py", "Python (*.py)")
-        if path:
-            self.save(Path(path))
+        ask_where_to_save(self, "Save the script", "measurement.py", "Python (*.py)", self.save)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QColor, QTextCursor, QTextFormat
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QTextEdit, QVBoxLayout, QWidget
 
 from gui.desk import Desk
 from gui.panels.goku.asking import Asker
 from gui.panels.goku.numbered_text import NumberedText
 from gui.panels.widgets import button, named, words
 from gui.theme import VERMILLION
+from gui.widgets.file_dialogs import ask_for_file, ask_where_to_save
 from labctl.calls import call
 from labctl.goku_equation import read_equation_text
 from labctl.goku_told import EquationTold
@@ -82,17 +83,20 @@ class EquationEditor(QWidget):
         self.edit.setFocus()
 
     def _open(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Equation", str(self._desk.runs_folder), KINDS)
-        if path:
-            self._asker.read("Reading the equation", lambda: read_equation_text(Path(path)), self.edit.setPlainText)
+        def read(path: Path) -> None:
+            self._asker.read("Reading the equation", lambda: read_equation_text(path), self.edit.setPlainText)
+
+        ask_for_file(self, "Equation", self._desk.runs_folder, KINDS, read)
 
     def _save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Keep the equation", "equation.toml", KINDS)
         text = self.text
-        if path:
+
+        def write(path: Path) -> None:
             self._desk.call(
-                lambda: Path(path).write_text(text, encoding="utf-8"), done=lambda _: None, name=f"Writing {path}"
+                lambda: path.write_text(text, encoding="utf-8"), done=lambda _: None, name=f"Writing {path}"
             )
+
+        ask_where_to_save(self, "Keep the equation", "equation.toml", KINDS, write)
 
     def check(self) -> None:
         """Read the text as it stands."""

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.desk import Desk
 from gui.panels.widgets import button, named
+from gui.widgets.file_dialogs import ask_for_file
 from gui.widgets.number_field import NumberField
 from labctl.calls import Call, call
 from labctl.errors import UsageError
@@ -169,11 +170,7 @@ class FitForm(QWidget):
         return field.value
 
     def _choose(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Model of an equation", str(self._desk.runs_folder), "Models (*.json)"
-        )
-        if path:
-            self.use_model(Path(path))
+        ask_for_file(self, "Model of an equation", self._desk.runs_folder, "Models (*.json)", self.use_model)
 
     def _look(self) -> None:
         new = self.model_path is None

@@ -9,7 +9,6 @@ from typing import Any
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QGroupBox,
     QHBoxLayout,
     QScrollArea,
@@ -29,6 +28,7 @@ from gui.panels.goku.wiring_form import WiringForm
 from gui.panels.tables import table
 from gui.panels.widgets import button, words
 from gui.theme import Theme
+from gui.widgets.file_dialogs import ask_for_files
 from labctl.calls import Call, call, perform
 from labctl.errors import UsageError
 from labctl.goku_told import EquationTold
@@ -157,9 +157,7 @@ class TracesPage(QWidget):
     # ---- files ------------------------------------------------------------------------------------------------------
 
     def _choose(self) -> None:
-        paths, _ = QFileDialog.getOpenFileNames(self, "Traces", str(self._desk.runs_folder), KINDS)
-        if paths:
-            self.add_files([Path(path) for path in paths])
+        ask_for_files(self, "Traces", self._desk.runs_folder, KINDS, self.add_files)
 
     def _remove(self) -> None:
         chosen = {index.row() for index in self.list.selectionModel().selectedRows()} or {len(self.files.rows) - 1}

@@ -7,7 +7,6 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QLabel,
     QLineEdit,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from gui.desk import Desk
 from gui.panels.widgets import button, named, words
+from gui.widgets.file_dialogs import ask_for_folder
 from gui.widgets.number_field import NumberField
 from gui.widgets.path_choice import PathChoice
 from gui.widgets.settings_form import SettingsForm
@@ -242,9 +242,7 @@ class DataForm(QWidget):
         self.changed.emit()
 
     def _browse_folder(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Folder of pictures", str(self._desk.runs_folder))
-        if chosen:
-            self.path.set_path(chosen)
+        ask_for_folder(self, "Folder of pictures", self._desk.runs_folder, self.path.set_path)
 
     def _opened(self) -> None:
         self.changed.emit()

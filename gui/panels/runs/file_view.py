@@ -7,7 +7,6 @@ from pathlib import Path
 from PySide6.QtCore import QModelIndex, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QMenu,
     QPlainTextEdit,
@@ -23,6 +22,7 @@ from gui.panels.runs.files_model import ENTRY_ROLE, ChainModel
 from gui.panels.runs.preview_plot import PreviewPlot
 from gui.panels.widgets import button, named, words
 from gui.theme import Theme
+from gui.widgets.file_dialogs import ask_where_to_save
 from labctl.calls import call
 from labctl.job import Job
 from labctl.runs_export import told_simulated
@@ -248,9 +248,11 @@ class FileView(QWidget):
         stem = (
             Path(entry.file).stem if suffix in (".csv", ".nc") else (entry.folder.rpartition("/")[2] or self._root.name)
         )
-        path, _ = QFileDialog.getSaveFileName(self, "Export", str(self._root.parent / f"{stem}{suffix}"), f"*{suffix}")
-        if path:
-            self.export(Path(path) if path.endswith(suffix) else Path(f"{path}{suffix}"))
+
+        def export(path: Path) -> None:
+            self.export(path if path.name.endswith(suffix) else Path(f"{path}{suffix}"))
+
+        ask_where_to_save(self, "Export", self._root.parent / f"{stem}{suffix}", f"*{suffix}", export)
 
     def _follow(self, index: QModelIndex) -> None:
         entry = index.data(ENTRY_ROLE)

@@ -11,7 +11,6 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QSpinBox,
@@ -29,6 +28,7 @@ from gui.panels.runs.work_events import WorkEvents
 from gui.panels.tables import ProgressDelegate, table
 from gui.panels.widgets import button, named, words
 from gui.theme import Theme
+from gui.widgets.file_dialogs import ask_for_file
 from gui.widgets.job_controls import RESTING
 from gui.work import Work, WorkState
 from labctl.errors import UsageError
@@ -305,9 +305,7 @@ class QueuePage(QWidget):
         self.desk.queue.set_n_compute(count)
 
     def _choose_job(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load a job", str(self.desk.runs_folder), "Jobs (*.json)")
-        if path:
-            self.load(Path(path))
+        ask_for_file(self, "Load a job", self.desk.runs_folder, "Jobs (*.json)", self.load)
 
     def load(self, path: Path) -> None:
         """Queue the job of a file, into a fresh folder."""

@@ -11,7 +11,6 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QMenu,
@@ -30,6 +29,7 @@ from gui.panels.station.entry_tree import EntryTree
 from gui.panels.station.field_editors import GONE
 from gui.panels.widgets import button, named, words
 from gui.theme import Theme
+from gui.widgets.file_dialogs import ask_where_to_save
 from labctl.bench import Bench
 from labctl.calls import Call, call
 from labctl.errors import LabctlError, UsageError
@@ -312,7 +312,8 @@ class EditPage(QWidget):
     def _told(self) -> str:
         editor = self.editor
         where = str(editor.path) if editor.path else "A new station, not saved yet"
-        state = "changed, not saved" if editor.dirty else "saved"
+        gone = editor.path is not None and not editor.path.exists()
+        state = "changed, not saved" if editor.dirty else "its file is GONE: Save as … keeps it" if gone else "saved"
         problems = editor.problems
         first = (
             f" · ✖ {len(problems)} wrong, first: {'.'.join(map(str, problems[0].where))}: {problems[0].message}"
@@ -329,7 +330,10 @@ class EditPage(QWidget):
         return bench is not None and bench.station.path == self.editor.path
 
     def _why_not_reopen(self, why: str, new: str) -> str:
-        return why or new or ("Save first: the station is opened from its file" if self.editor.dirty else "")
+        path = self.editor.path
+        if self.editor.dirty or (path is not None and not path.exists()):
+            return why or new or "Save first: the station is opened from its file"
+        return why or new
 
     def _reopen_tip(self) -> str:
         if self._desk.controller.bench is None:
@@ -340,9 +344,7 @@ class EditPage(QWidget):
 
     def _choose_file(self) -> None:
         start = str(self.editor.path or "station.toml")
-        path, _ = QFileDialog.getSaveFileName(self, "Save station", start, "Station files (*.toml);;All files (*)")
-        if path:
-            self.save_to(Path(path))
+        ask_where_to_save(self, "Save station", start, "Station files (*.toml);;All files (*)", self.save_to)
 
     def _show_script(self) -> None:
         if self.editor.path is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
 from gui.controller import State
 from gui.desk import Desk
@@ -15,6 +15,7 @@ from gui.panels.station.edit_page import EditPage
 from gui.panels.station.live_page import LivePage
 from gui.panels.widgets import button, words
 from gui.theme import Theme
+from gui.widgets.file_dialogs import ask_for_file
 from labctl.bench import Bench
 from labctl.calls import Call
 from labctl.errors import UsageError
@@ -155,9 +156,8 @@ class StationPanel(Panel):
         self.desk.controller.open_simulated()
 
     def _choose(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open station", "", "Station files (*.toml);;All files (*)")
-        if path:
-            self.desk.controller.open_station(Path(path))
+        kinds = "Station files (*.toml);;All files (*)"
+        ask_for_file(self, "Open station", "", kinds, self.desk.controller.open_station)
 
     def _new(self) -> None:
         self.edit.new()

@@ -8,7 +8,6 @@ from pathlib import Path
 from PySide6.QtCore import QItemSelectionModel, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
@@ -24,6 +23,7 @@ from gui.panels.twins.boxes import BoxDelegate
 from gui.panels.twins.recordings_model import DEVICE, JUDGE, LEARN, NAME, TRIALS, WHEN, RecordingsModel
 from gui.panels.twins.twins_model import TwinsModel
 from gui.panels.widgets import button, words
+from gui.widgets.file_dialogs import ask_for_files
 from labctl.recording_cards import recordings_below
 from labctl.twin_cards import TwinCard, twins_below
 
@@ -136,6 +136,8 @@ class Shelf(QWidget):
             if self._wanted_recordings:
                 self.recordings.choose(self._wanted_recordings)
                 self._wanted_recordings = []
+            for index in self.recordings.folded:
+                self.tree.collapse(index)
         before = self.twin
         if list(twins) != self.twins.rows:
             self.twins.show_cards(twins)
@@ -160,9 +162,7 @@ class Shelf(QWidget):
         self.told.setText(f"Ticked: {learn} to learn from, {other}")
 
     def _add(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileNames(self, "Add recordings and twins", str(self._desk.runs_folder), KINDS)
-        if chosen:
-            self.take([Path(one) for one in chosen])
+        ask_for_files(self, "Add recordings and twins", self._desk.runs_folder, KINDS, self.take)
 
     def _tree(self) -> QTreeView:
         tree = QTreeView()

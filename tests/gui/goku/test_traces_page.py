@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from gui.panels.goku.panel import TRACES, GokuPanel
@@ -34,7 +33,7 @@ def added(
     """Adds a file by the button."""
 
     def add(path: Path) -> None:
-        monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: ([str(path)], ""))
+        monkeypatch.setattr("gui.panels.goku.traces_page.ask_for_files", lambda *given: given[-1]([path]))
         panel.steps.setCurrentIndex(TRACES)
         click(panel.traces.add_button)
 

@@ -120,7 +120,7 @@ def test_a_recording_is_exported_in_a_process_of_its_own(
 ) -> None:
     choose(qtbot, browser, click, "leaky-training.h5")
     target = tmp_path / "out.csv"
-    monkeypatch.setattr("gui.panels.runs.file_view.QFileDialog.getSaveFileName", lambda *_: (str(target), ""))
+    monkeypatch.setattr("gui.panels.runs.file_view.ask_where_to_save", lambda *given: given[-1](target))
     browser.browser.file.exports[".csv"].trigger()
     qtbot.waitUntil(lambda: bool(browser.desk.works) and browser.desk.works[-1].over, timeout=WAIT_MS)
     assert target.read_text().startswith("trial,time (s),input,leaky_drive (V),leaky_response (V)\n")

@@ -168,8 +168,8 @@ def test_a_job_file_is_loaded_and_run(
     qtbot: QtBot, panel: RunsPanel, click: Click, short: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_job(short("a"), tmp_path / "job.json")
-    dialog = "gui.panels.runs.queue_page.QFileDialog.getOpenFileName"
-    monkeypatch.setattr(dialog, lambda *_: (str(tmp_path / "job.json"), ""))
+    dialog = "gui.panels.runs.queue_page.ask_for_file"
+    monkeypatch.setattr(dialog, lambda *given: given[-1](tmp_path / "job.json"))
     click(panel.queue.load_button)
     wait_for(qtbot, panel, [("a", "done")])
     troubles = []

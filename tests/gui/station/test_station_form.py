@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QSettings, Qt
-from PySide6.QtWidgets import QComboBox, QFileDialog, QLineEdit, QPlainTextEdit
+from PySide6.QtWidgets import QComboBox, QLineEdit, QPlainTextEdit
 from pytestqt.qtbot import QtBot
 
 from gui.controller import State
@@ -210,7 +210,8 @@ def test_a_new_station_is_written_where_one_says(
     page = panel.edit
     go_to(qtbot, page, "station")
     type_into(qtbot, line(page, "name"), "lab 3")
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "new.toml"), ""))
+    asked = "gui.panels.station.edit_page.ask_where_to_save"
+    monkeypatch.setattr(asked, lambda *given: given[-1](tmp_path / "new.toml"))
     qtbot.mouseClick(page.save_button, LEFT)
     qtbot.waitUntil(lambda: page.editor.path is not None, timeout=WAIT_MS)
     assert load_station(tmp_path / "new.toml").name == "lab 3"
