@@ -119,12 +119,16 @@ class Desk(QObject):
 
     def _at_home(self, job: Job) -> Job:
         """With the bench that is open, where it needs one and names none or this one: to be done without this window, too."""
-        bench, simulated = self.controller.bench, self.controller.simulated_name
-        if bench is not None and bundled_like(bench.station.text) != simulated:
-            simulated = ""  # its station was edited: the bundled one would be another
+        bench = self.controller.bench
         if not job.needs_bench or bench is None or job.station not in (None, bench.station.path):
             return job
-        return replace(job, station=bench.station.path, simulated=simulated)
+        return replace(job, station=bench.station.path, simulated=self._simulated)
+
+    @property
+    def _simulated(self) -> str:
+        """The bundled bench that is open, "" for any other, also for one whose station was edited."""
+        bench, name = self.controller.bench, self.controller.simulated_name
+        return name if bench is not None and name and bundled_like(bench.station.text) == name else ""
 
     def _adopt(self, entries: Sequence[QueuedJob]) -> None:
         """Do jobs of the queue's file here."""
@@ -140,7 +144,7 @@ class Desk(QObject):
         bench = self.controller.bench
         station = None if bench is None else bench.station.path
         calls = [what] if isinstance(what, Call) else list(what)
-        return script_of_calls(title, calls, station=station, simulated=self.controller.simulated_name)
+        return script_of_calls(title, calls, station=station, simulated=self._simulated)
 
     def show_script(self, what: Job | Call | Sequence[Call] | str, *, title: str = "") -> None:
         """Open the script window on it."""

@@ -22,10 +22,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import labctl
 from labctl.errors import SimulationError
@@ -160,12 +161,18 @@ def bundled_station_file(name: str) -> Path:
 
 def bundled_like(text: str) -> str:
     """The bundled bench whose station file this is, filled with addresses and not changed otherwise; "" for any other."""
-    found = [name for name in BUNDLED if _without_addresses(bundled_station(name)) == _without_addresses(text)]
-    return found[0] if found else ""
+    wanted = _without_addresses(text)
+    return next((name for name in BUNDLED if wanted and _without_addresses(bundled_station(name)) == wanted), "")
 
 
-def _without_addresses(text: str) -> list[str]:
-    return [line for line in text.splitlines() if not line.strip().startswith("address")]
+def _without_addresses(text: str) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(text)
+        for instrument in content["instruments"].values():
+            del instrument["address"]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
+        return {}
+    return content
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -44,7 +45,7 @@ def hold_outputs(
     try:
         yield from _hold(seconds)
     except KeyboardInterrupt as interrupt:  # how a person ends it who named no time; any other signal goes on
-        if seconds is not None or type(interrupt) is not KeyboardInterrupt:
+        if seconds is not None or getattr(interrupt, "signal_number", signal.SIGINT) != signal.SIGINT:
             raise
     yield step.finished(told)
     return read

@@ -13,7 +13,7 @@ from labctl.calls import BENCH, FOLDER, call
 from labctl.errors import SimulationError
 from labctl.job import Job
 from labctl.script import script_of, script_of_calls
-from labctl.simulation import SimulatedBench
+from labctl.simulation import SimulatedBench, bundled_like
 
 
 def ran(path: Path, text: str) -> str:
@@ -63,3 +63,10 @@ def test_a_station_file_that_is_there_is_never_written_over(shared_sim: Simulate
     with pytest.raises(SimulationError, match="exists already"):
         shared_sim.write_station(real)
     assert real.read_text() == "# the lab's own"
+
+
+def test_a_station_of_a_bundled_bench_is_known_by_what_it_says(shared_sim: SimulatedBench, tmp_path: Path) -> None:
+    text = shared_sim.write_station(tmp_path / "station.toml").read_text()
+    assert bundled_like(text) == "demo"
+    assert bundled_like(text.replace("limits = [-1", "limits = [-0.5", 1)) == ""
+    assert bundled_like("") == bundled_like("instruments = 3") == bundled_like("no TOML") == ""
