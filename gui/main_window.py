@@ -16,7 +16,6 @@ from gui.shell.about import About
 from gui.shell.appearance import Appearance
 from gui.shell.bench_told import BenchTold
 from gui.shell.esc_anywhere import EscAnywhere
-from gui.shell.escape import EscapeFilter
 from gui.shell.help_pane import HelpPane
 from gui.shell.help_texts import KEYS, help_of
 from gui.shell.logbook import Logbook
@@ -85,7 +84,6 @@ class MainWindow(QMainWindow):
         self.menus = Menus(self, self.menuBar())
         self.bench_told = BenchTold(self)
         self.esc_anywhere = EscAnywhere(self.desk.bridge, self.make_safe, self)
-        self._escape = EscapeFilter(self.make_safe, self)
         self._connect()
         self.appearance.apply()
         self._restore()

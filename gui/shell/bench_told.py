@@ -16,6 +16,10 @@ from labctl.safety import SafeReport
 if TYPE_CHECKING:
     from gui.main_window import MainWindow
 
+SAFE = "all outputs safe, read back"
+SAFE_SO_FAR = (
+    "what ran has not ended yet; it may write nothing more, and at its end all is read back again; read back now"
+)
 JOBS_WAIT = "JOBS WAIT: outputs not known to be safe"
 
 
@@ -40,8 +44,9 @@ class BenchTold(QObject):
         """Show what was read back when the outputs were made safe."""
         if report.ok:
             values = ", ".join(f"{one.channel} {one.read_back:g} {one.unit}" for one in report.channels)
-            self._outputs = f"all outputs safe, read back: {values}"
-            self._window.log.note(f"All outputs safe, read back: {values}")
+            lives = self._window.controller.bridge.running
+            self._outputs = f"{SAFE_SO_FAR if lives else SAFE}: {values}"
+            self._window.log.note(f"{self._outputs[0].upper()}{self._outputs[1:]}")
         else:
             self._outputs = "OUTPUTS NOT ALL KNOWN TO BE SAFE"
             trouble = Trouble("Not all outputs are known to be safe", read_back_text(report), "")

@@ -417,10 +417,13 @@ def test_a_campaign_that_overlooks_that_all_was_made_safe_switches_nothing_on_ag
     with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS):
         qtbot.mouseClick(window.safe_button, LEFT)
     assert not work.over, "it goes on, and does not look"
+    told = window.top_bar.state
+    assert "has not ended yet" in told.whole() and "all outputs safe, read back" not in told.whole()
     while not work.over:
         assert ask_awg(simulation, "OUTP1?") == "0"
         qtbot.wait(50)
     wait_for(qtbot, window, State.READY)
+    assert "all outputs safe, read back: " in told.whole() and "has not ended" not in told.whole()
     start(qtbot, window, "small")  # the next one may use them
     wait_for(qtbot, window, State.READY)
 
@@ -443,7 +446,7 @@ def test_esc_makes_safe_with_a_list_open(qtbot: QtBot, opened: Show) -> None:
     combo.addItems(["one", "other"])
     combo.show()
     combo.showPopup()
-    qtbot.waitUntil(lambda: QApplication.activePopupWidget() is not None, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: window.esc_anywhere.popup is not None, timeout=WAIT_MS)
     with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS):
         qtbot.keyClick(QApplication.activePopupWidget(), Qt.Key.Key_Escape)
     assert QApplication.activePopupWidget() is None, "the list closes, as ever"
