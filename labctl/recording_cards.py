@@ -51,6 +51,11 @@ class RecordingCard:
         return any(word in self.path.stem.lower() for word in HELD_OUT_WORDS)
 
     @property
+    def of_a_network(self) -> bool:
+        """Whether its name says that a network was played: its drives are what the layers before it gave, in a narrow range."""
+        return re.fullmatch(r"layer\d+-play\d+", self.path.stem) is not None
+
+    @property
     def seconds(self) -> float:
         """Device time of all trials as they were planned (s)."""
         return self.n_trials * self.n_samples * self.dt_s
@@ -102,9 +107,9 @@ def heldout_for(training: Sequence[RecordingCard], cards: Sequence[RecordingCard
 
 
 def newest_training(cards: Sequence[RecordingCard]) -> list[RecordingCard]:
-    """The newest recording to learn from: complete, and not one that was recorded to judge on; with all its rounds, where
-    it was recorded in several (leaky-training-00.h5, leaky-training-01.h5 ...)."""
-    usable = [card for card in cards if not card.problem and not card.for_judging]
+    """The newest recording to learn from: complete, and neither one that was recorded to judge on nor a network's play; with all
+    its rounds, where it was recorded in several (leaky-training-00.h5, leaky-training-01.h5 ...)."""
+    usable = [card for card in cards if not card.problem and not card.for_judging and not card.of_a_network]
     newest = next((card for card in usable if card.complete), next(iter(usable), None))
     if newest is None:
         return []

@@ -83,17 +83,17 @@ class FieldView(QWidget):
     def sizeHint(self) -> QSize:
         """Of a picture to look at; small ones are to be clicked."""
         line = self.fontMetrics().height()
-        return QSize(5 * line, 5 * line) if self._small else QSize(16 * line, 18 * line)
+        return QSize(6 * line, 6 * line) if self._small else QSize(16 * line, 18 * line)
 
     def minimumSizeHint(self) -> QSize:
         """Still to be made out."""
         line = self.fontMetrics().height()
-        return QSize(4 * line, 4 * line) if self._small else QSize(8 * line, 8 * line)
+        return QSize(5 * line, 5 * line) if self._small else QSize(8 * line, 8 * line)
 
     def field_rect(self) -> QRectF:
         """Where the cells are drawn: as large as can be, cells being squares."""
         line = self.fontMetrics().height()
-        bar = 0 if self._small else _BAR + line + 3 * _GAP
+        bar = line + _GAP if self._small else _BAR + line + 3 * _GAP
         room = QRectF(0, line + _GAP, self.width(), self.height() - line - _GAP - bar)
         rows, columns = self._size
         side = max(0.0, min(room.width() / columns, room.height() / rows))
@@ -134,8 +134,8 @@ class FieldView(QWidget):
         painter.drawRect(rect.toRect())
         if self._image is not None:
             self._draw_brush(painter, rect)
-            if not self._small and self._image.format() == QImage.Format.Format_Indexed8:
-                self._draw_bar(painter, line)
+            if self._image.format() == QImage.Format.Format_Indexed8:
+                (self._write_ends if self._small else self._draw_bar)(painter, line)
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -201,6 +201,13 @@ class FieldView(QWidget):
         painter.drawEllipse(self.point_of(*self._place), radius, radius)
         painter.setPen(QColor("#000000"))
         painter.drawEllipse(self.point_of(*self._place), radius + 1, radius + 1)
+
+    def _write_ends(self, painter: QPainter, line: int) -> None:
+        """Of a small picture: what its darkest and its brightest colour stand for."""
+        below = QRect(0, self.height() - line, self.width(), line)
+        painter.setPen(QColor(self._theme.text))
+        ends = f"{self._scale.low:.2g} … {self._scale.high:.2g}".replace("-", "−")
+        painter.drawText(below, Qt.AlignmentFlag.AlignHCenter, ends)
 
     def _draw_bar(self, painter: QPainter, line: int) -> None:
         rect = self.field_rect()

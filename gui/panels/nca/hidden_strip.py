@@ -6,10 +6,13 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from gui.panels.nca.colours import about_zero
+from gui.panels.nca.colours import Scale
 from gui.panels.nca.field_view import FieldView
 from gui.theme import Theme
 from labctl.nca_live_frames import Pictures
+
+LEAST_SPAN = 1e-6
+"""Of a scale: what differs by less is all of one colour."""
 
 
 class HiddenStrip(QWidget):
@@ -23,7 +26,9 @@ class HiddenStrip(QWidget):
         self.views: list[FieldView] = []
         self._large: int | None = None
         self.told = QLabel("Hidden channels")
-        self.told.setToolTip("What the cells keep beside the channels that are seen; each on its own scale about zero")
+        self.told.setToolTip(
+            "What the cells keep beside the channels that are seen; each on its own scale, written below it"
+        )
         inner = QWidget()
         self._row = QHBoxLayout(inner)
         self._row.setContentsMargins(0, 0, 0, 0)
@@ -61,7 +66,7 @@ class HiddenStrip(QWidget):
     def show_hidden(self, hidden: Pictures) -> None:
         """(channel, y, x)."""
         for view, values in zip(self.views, hidden, strict=False):
-            view.show_field(values, about_zero(largest(values)))
+            view.show_field(values, own_scale(values))
 
     def use_theme(self, theme: Theme) -> None:
         """Draw in these colours."""
@@ -74,6 +79,15 @@ class HiddenStrip(QWidget):
         for place, view in enumerate(self.views):
             view.mark(place == self._large)
         self.chosen.emit(self._large)
+
+
+def own_scale(values: Pictures) -> Scale:
+    """From the 1st to the 99th percentile: a hidden channel has any offset, and what differs between its cells is what it keeps."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return Scale(0.0, 1.0)
+    low, high = (float(one) for one in np.percentile(finite, (1.0, 99.0)))
+    return Scale(low, max(high, low + LEAST_SPAN * max(1.0, abs(low))))
 
 
 def largest(values: Pictures) -> float:

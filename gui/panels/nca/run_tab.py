@@ -14,7 +14,7 @@ from gui.desk import Desk
 from gui.panels.nca.colours import Scale, about_zero, scale_of
 from gui.panels.nca.data_form import DataForm
 from gui.panels.nca.field_view import FieldView
-from gui.panels.nca.hidden_strip import HiddenStrip, largest
+from gui.panels.nca.hidden_strip import HiddenStrip, largest, own_scale
 from gui.panels.nca.live_holder import LiveHolder
 from gui.panels.nca.metrics_plot import MetricsPlot
 from gui.panels.nca.run_controls import RunControls
@@ -253,7 +253,7 @@ class RunTab(QWidget):
     def _draw_other(self, frame: LiveFrame, ours: Pictures, theirs: Pictures | None, unit: str) -> None:
         if frame.large is not None and frame.enlarged is not None:
             self.other.set_title(f"Hidden channel {frame.enlarged + 1}")
-            self.other.show_field(frame.large, about_zero(largest(frame.large)))
+            self.other.show_field(frame.large, own_scale(frame.large))
             return
         self.other.set_title("Difference: automaton less target")
         if theirs is None:

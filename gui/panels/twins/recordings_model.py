@@ -35,6 +35,11 @@ class _Group:
     title: str
     cards: list[RecordingCard] = field(default_factory=list)
 
+    @property
+    def of_networks(self) -> bool:
+        """Whether it holds plays of networks alone: nobody learns from these unless they ask for it."""
+        return all(card.of_a_network for card in self.cards)
+
 
 class RecordingsModel(QAbstractItemModel):
     """Two levels: folders, recordings. Until somebody ticks otherwise the newest recording is learned from, and its
@@ -61,7 +66,7 @@ class RecordingsModel(QAbstractItemModel):
         for card in cards:
             folder = card.path.parent
             groups.setdefault(folder, _Group(folder, _title(folder, root))).cards.append(card)
-        self._groups = list(groups.values())
+        self._groups = sorted(groups.values(), key=lambda group: group.of_networks)  # these come last, the newest first
         there = {card.path for card in cards}
         self._learn &= there
         self._judge &= there
@@ -176,6 +181,16 @@ class RecordingsModel(QAbstractItemModel):
             self._judge_chosen = True
         self._all_changed()
         return True
+
+    @property
+    def folded(self) -> list[QModelIndex]:
+        """Folders that need not lie open: they hold plays of networks, and nothing in them is ticked."""
+        ticked = self._learn | self._judge
+        return [
+            self.index(number, 0)
+            for number, group in enumerate(self._groups)
+            if group.of_networks and not any(card.path in ticked for card in group.cards)
+        ]
 
     def _all_changed(self) -> None:
         for number, group in enumerate(self._groups):

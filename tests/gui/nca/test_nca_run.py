@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from gui.panels.nca.hidden_strip import own_scale
 from gui.panels.nca.panel import RUN, NcaPanel
 from labctl.nca_live_frames import LiveFrame
 
@@ -141,3 +142,14 @@ def test_without_an_automaton_the_page_says_what_to_do(qtbot: QtBot, panel: NcaP
     panel.run.model.set_path(Path("/nowhere/nothing.json"))
     hand.click(panel.run.open)
     hand.until(lambda: "no automaton of this name" in panel.run.told.text())
+
+
+def test_a_hidden_channel_is_drawn_from_its_own_lowest_to_its_own_highest_value() -> None:
+    values = np.full((20, 20), 5.0, dtype=np.float32)
+    values[:, 10:] += 0.25
+    values[0, 0] = 1000.0
+    scale = own_scale(values)
+    assert (scale.low, scale.high) == (5.0, 5.25), "one cell far out does not make all others one colour"
+    flat = own_scale(np.full((4, 4), 2.0, dtype=np.float32))
+    assert flat.low == 2.0 < flat.high
+    assert own_scale(np.full((4, 4), np.nan, dtype=np.float32)).high > 0.0

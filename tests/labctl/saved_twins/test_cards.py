@@ -51,6 +51,16 @@ def test_what_was_recorded_in_rounds_belongs_together(recorded, tmp_path: Path) 
     ]  # fmt: skip
 
 
+def test_plays_of_a_network_are_not_learned_from_by_themselves(shelf, recorded, tmp_path: Path) -> None:
+    shutil.copy(shelf.training, tmp_path)
+    for number in range(2):
+        recorded(tmp_path / "deploy" / f"layer0-play{number}.h5", n_inputs=3, seed=number)
+    cards = recordings_below(tmp_path)
+    assert [card.path.stem for card in cards if card.of_a_network] == ["layer0-play1", "layer0-play0"]
+    assert [card.path.name for card in newest_training(cards)] == ["box-training.h5"]
+    assert newest_training([card for card in cards if card.of_a_network]) == []
+
+
 def test_damaged_and_foreign_files_are_told_apart(shelf, tmp_path: Path) -> None:
     (tmp_path / "cut.h5").write_bytes(shelf.training.read_bytes()[:3000])
     notes = tmp_path / "notes.txt"
