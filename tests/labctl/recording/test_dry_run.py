@@ -56,7 +56,7 @@ def test_what_a_dry_run_promises_is_what_the_recording_then_is(demo: Path, tmp_p
     assert part.path == path
     assert recording.header.shape == (part.n_trials, part.n_samples)
     assert recording.device_seconds == pytest.approx(found.device_s)
-    assert path.stat().st_size == pytest.approx(part.file_bytes, rel=0.5)
+    assert 0.25 * part.file_bytes < path.stat().st_size < 1.5 * part.file_bytes, "changes of the code are kept, too"
 
 
 def test_a_dry_run_finds_a_file_that_is_there_already_and_a_disk_that_is_too_small(
