@@ -51,6 +51,18 @@ def deploy_network(
     proposal: Proposal = yield from _read(network)
     check_confirmed(proposal, confirmed)
     clearance = clear(proposal.devices, proposal.gates, override=override)
+    return (
+        yield from deploy_proposal(
+            bench, proposal, clearance=clearance, folder=folder, n_repeats=n_repeats, rivals=rivals
+        )
+    )
+
+
+def deploy_proposal(
+    bench: Bench, proposal: Proposal, *, clearance: Clearance, folder: Path, n_repeats: int, rivals: bool
+) -> Campaign[dict[str, Any]]:
+    """The same with a network that was read and cleared before. The outputs are made safe before the outcome is written, and
+    the outcome before the bench is closed: closing raises if an output is not safe, and what was measured must stay."""
     if (folder / OUTCOME).exists():
         raise DeploymentError(f"{folder / OUTCOME}: a deployment lies there already; choose another folder")
     for note in proposal.notes:

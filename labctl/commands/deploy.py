@@ -47,25 +47,12 @@ def run(options: argparse.Namespace) -> int:
 
     Raises GatesNotPassed, before the bench is opened, if a twin that it was optimised on did not pass.
     """
-    from labctl.bench import Bench
-    from labctl.campaign import Journal
-    from labctl.campaign import run as run_campaign
-    from labctl.campaigns.deploy_network import (
-        OUTCOME,
-        TRACES,
-        check_confirmed,
-        measure_proposal,
-        outcome_of,
-        save_traces,
-    )
+    from labctl.campaigns.deploy_network import OUTCOME, check_confirmed, deploy_proposal
     from labctl.clearance import clear
-    from labctl.console import Console
-    from labctl.json_file import json_text, write_json
+    from labctl.commands.close_gap import run_on_bench
     from labctl.proposal import proposal_of
 
     proposal = proposal_of(options.network)
-    for note in proposal.notes:
-        sys.stderr.write(f"WARNING {note}\n")
     if options.dry_run:
         return _dry_run(options, proposal)
     check_confirmed(proposal, options.confirmed)
@@ -73,30 +60,17 @@ def run(options: argparse.Namespace) -> int:
     played = ["optimised"] if options.no_rivals else list(proposal.wirings)
     check_folder(options.out)
     check_new([options.out / OUTCOME, *(options.out / f"measured-{who}" for who in played)])
-    with Bench.open(options.station) as bench, Journal(options.out / "journal.jsonl") as journal:
-        if bench.simulated:
-            sys.stderr.write(f"SIMULATED bench {bench.station.name!r}\n")
-        if proposal.simulated and not bench.simulated:
-            sys.stderr.write("WARNING this network was learned on SIMULATED devices, and this bench is a real one\n")
-        campaign = measure_proposal(
+    return run_on_bench(
+        options,
+        lambda bench: deploy_proposal(
             bench,
             proposal,
             clearance=clearance,
             folder=options.out,
             n_repeats=options.repeats,
             rivals=not options.no_rivals,
-        )
-        measured = run_campaign(campaign, on_event=Console(), journal=journal)
-        report = bench.make_safe()
-        outcome = {**outcome_of(proposal, measured, clearance, bench), "outputs_safe": report.ok}
-        # Written before the bench is closed: closing raises if an output is not safe, and what was measured must stay.
-        sys.stdout.write(json_text(outcome))
-        sys.stdout.flush()
-        write_json(options.out / OUTCOME, outcome)
-        save_traces(options.out / TRACES, proposal, measured)
-        if report.ok:
-            sys.stderr.write(f"{report}\n")
-    return 0 if report.ok else 1
+        ),
+    )
 
 
 def _dry_run(options: argparse.Namespace, proposal: Proposal) -> int:
@@ -108,6 +82,8 @@ def _dry_run(options: argparse.Namespace, proposal: Proposal) -> int:
     from labctl.bench import Bench
     from labctl.clearance import shortcomings
 
+    for note in proposal.notes:
+        sys.stderr.write(f"WARNING {note}\n")
     with Bench.open(options.station) as bench:
         if bench.simulated:
             sys.stdout.write(f"SIMULATED bench {bench.station.name!r}\n")
