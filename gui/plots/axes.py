@@ -7,6 +7,8 @@ from html import escape
 from typing import Any
 
 import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QVBoxLayout
 
 from gui.theme import Theme
 
@@ -42,8 +44,35 @@ def label_axis(plot: pg.PlotItem, side: str, text: str, unit: str = "", *, prefi
     Texts are names that people give: they are shown as they are, not read as HTML.
     """
     with_prefix = bool(unit) and prefix
-    plot.getAxis(side).enableAutoSIPrefix(with_prefix)
+    axis = plot.getAxis(side)  # the plot's own setLabel would show an axis that is hidden
+    axis.enableAutoSIPrefix(with_prefix)
     if with_prefix:
-        plot.setLabel(side, escape(text), units=escape(unit))
+        axis.setLabel(escape(text), units=escape(unit))
     else:
-        plot.setLabel(side, escape(f"{text} ({unit})" if text and unit else text or unit) or None)
+        axis.setLabel(escape(f"{text} ({unit})" if text and unit else text or unit) or None)
+
+
+class EmptyWords:
+    """A line in the middle of plots that hold nothing yet, in the place of axes: an empty range of 0 … 1 would look measured."""
+
+    def __init__(self, graphics: Any, plots: Iterable[pg.PlotItem], text: str) -> None:
+        self._plots = tuple(plots)
+        self.label = QLabel(text, graphics.viewport(), textFormat=Qt.TextFormat.PlainText)
+        self.label.setObjectName("dim")
+        self.label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.label.setWordWrap(True)
+        self.label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        middle = QVBoxLayout(graphics.viewport())
+        middle.addWidget(self.label)
+        self._empty = False
+        self.show(True)
+
+    def show(self, empty: bool) -> None:
+        """Show the words in the place of the axes, or the axes."""
+        if empty == self._empty:
+            return
+        self._empty = empty
+        self.label.setVisible(empty)
+        for plot in self._plots:
+            for side in SIDES:
+                plot.showAxis(side, not empty)

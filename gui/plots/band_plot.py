@@ -13,7 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.axes import EmptyWords, colour_axes, label_axis, quiet
 from gui.plots.legend import DASHED, DOT, LINE, show_legend
 from gui.theme import Theme
 from labctl.few_points import extremes
@@ -44,7 +44,7 @@ class Band:
 class BandPlot(QWidget):
     """Draws bands; labels are "name" and "unit" of each axis. The legend is the title, so that it hides nothing."""
 
-    def __init__(self, theme: Theme, *, name: str, tip: str = "") -> None:
+    def __init__(self, theme: Theme, *, name: str, tip: str = "", empty: str = "") -> None:
         super().__init__()
         self._theme = theme
         self._shown: tuple[Band, ...] = ()
@@ -53,6 +53,7 @@ class BandPlot(QWidget):
         self.graphics.setToolTip(tip or name)
         self.plot = self.graphics.getPlotItem()
         quiet(self.plot)
+        self._empty = EmptyWords(self.graphics, [self.plot], empty or f"{name}: nothing to draw yet")
         self.plot.layout.setContentsMargins(1, 1, 16, 1)  # the last number below is not cut off
         self.graphics.scene().sigMouseClicked.connect(self._clicked)
         column = QVBoxLayout(self)
@@ -68,6 +69,7 @@ class BandPlot(QWidget):
     def show_bands(self, bands: Sequence[Band]) -> None:
         """Draw these in place of what was there."""
         self._shown = tuple(bands)
+        self._empty.show(not any(len(band.x) for band in self._shown))
         self._draw()
         self.plot.autoRange()
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidg
 
 from gui.numbers import counted
 from gui.panels.widgets import button, plain
-from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.axes import EmptyWords, colour_axes, label_axis, quiet
 from gui.plots.legend import LINE, show_legend
 from gui.plots.trace_buffer import TraceBuffer, TraceView
 from gui.theme import Theme
@@ -58,6 +58,7 @@ class DriveResponsePlot(QWidget):
         for cursor in self._cursors:
             cursor.hide()
         self._lay_out()
+        self._empty = EmptyWords(self._graphics, self._plots, "No samples yet: they are drawn as they come in")
         self._moved = pg.SignalProxy(
             self._graphics.scene().sigMouseMoved, rateLimit=CURSORS_PER_S, slot=lambda told: self.point_at(told[0])
         )
@@ -115,6 +116,7 @@ class DriveResponsePlot(QWidget):
             self._forget()
             return
         self._view = view
+        self._empty.show(False)
         if (view.drive_names, view.response_names) != self._stream:
             self._rebuild(view)
         for number, (curve, values) in enumerate(zip(self._curves, view.values, strict=True)):
@@ -131,6 +133,7 @@ class DriveResponsePlot(QWidget):
         for plot in self._plots:
             plot.clear()
             show_legend(plot, [], self._theme)
+        self._empty.show(True)
         self._counter.setText("no samples yet")
         self.cursor_label.setText("")
 

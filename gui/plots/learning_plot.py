@@ -10,7 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named
-from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.axes import EmptyWords, colour_axes, label_axis, quiet
 from gui.plots.learning_curves import LearningCurves
 from gui.plots.legend import LINE, show_legend
 from gui.theme import Theme
@@ -35,6 +35,7 @@ class LearningPlot(QWidget):
         self._plot = self._graphics.getPlotItem()
         quiet(self._plot)
         label_axis(self._plot, "bottom", "epoch or iteration")
+        self._empty = EmptyWords(self._graphics, [self._plot], "Nothing is learned yet: loss and scores come here")
         self.choice = QComboBox()
         self.choice.setMinimumWidth(240)
         self.choice.addItem(NEWEST, "")
@@ -112,3 +113,4 @@ class LearningPlot(QWidget):
             )
             told.append((LINE, name, colour))
         show_legend(self._plot, told, self._theme, heading=key)
+        self._empty.show(not self._items)

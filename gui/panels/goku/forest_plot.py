@@ -7,7 +7,7 @@ import pyqtgraph as pg
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named
-from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.axes import EmptyWords, colour_axes, label_axis, quiet
 from gui.plots.legend import CROSS, INTERVAL, show_legend
 from gui.theme import Theme
 from labctl.goku_study import GokuStudy
@@ -40,6 +40,7 @@ class ForestPlot(QWidget):
         )
         self.plot = self.graphics.getPlotItem()
         quiet(self.plot, width=110)
+        self._empty = EmptyWords(self.graphics, [self.plot], "Nothing is inferred yet: press Fit and infer")
         row = QHBoxLayout()
         row.addWidget(QLabel("Parameter"))
         row.addWidget(self.parameter, 1)
@@ -73,6 +74,7 @@ class ForestPlot(QWidget):
         self.plot.clear()
         number = self.parameter.currentIndex()
         study = self._study
+        self._empty.show(study is None or number < 0)
         if study is None or number < 0:
             show_legend(self.plot, [], self._theme)
             return

@@ -9,7 +9,7 @@ import pyqtgraph as pg
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.panels.widgets import named, plain
-from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.axes import EmptyWords, colour_axes, label_axis, quiet
 from gui.plots.legend import LINE, show_legend
 from gui.theme import Theme
 from labctl.nca_live_frames import LiveFacts, LiveMetrics
@@ -42,6 +42,7 @@ class MetricsPlot(QWidget):
         self.graphics.setAccessibleName("Figures of the run")
         self._plot = self.graphics.getPlotItem()
         quiet(self._plot, width=56, mouse=False)
+        self._empty = EmptyWords(self.graphics, [self._plot], "Nothing runs yet")
         row = QHBoxLayout()
         row.addWidget(self.choice)
         row.addWidget(self.value, 1)
@@ -67,6 +68,7 @@ class MetricsPlot(QWidget):
 
     def refresh(self) -> None:
         """Draw what there is."""
+        self._empty.show(not self._points)
         if not self.isVisible() or not self._points:
             return
         frames = np.array([one.frame for one in self._points])

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSpinBox, QVBoxLay
 
 from gui.numbers import counted, file_size
 from gui.panels.widgets import named, words
-from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.axes import EmptyWords, colour_axes, label_axis, quiet
 from gui.plots.legend import LINE, show_legend
 from gui.theme import Theme
 from gui.widgets.job_controls import duration
@@ -51,6 +51,7 @@ class PreviewPage(QWidget):
     def _lay_out(self) -> None:
         for plot in self._plots:
             quiet(plot, width=56)
+        self._empty = EmptyWords(self._graphics, self._plots, "What will be played is drawn here")
         label_axis(self._trial_plot, "bottom", "time from where the drive begins; before it the preparation", "s")
         label_axis(self._level_plot, "left", "share", "%", prefix=False)
         label_axis(self._power_plot, "bottom", "frequency", "Hz")
@@ -156,6 +157,7 @@ class PreviewPage(QWidget):
         for plot in self._plots:
             plot.clear()
         preview = self._shown
+        self._empty.show(preview is None or not preview.drives)
         if preview is None:
             return
         told = []

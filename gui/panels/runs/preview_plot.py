@@ -8,7 +8,7 @@ import pyqtgraph as pg
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from gui.panels.widgets import words
-from gui.plots.axes import colour_axes, label_axis, quiet
+from gui.plots.axes import EmptyWords, colour_axes, label_axis, quiet
 from gui.plots.legend import LINE, show_legend
 from gui.theme import Theme
 from labctl.runs_preview import Curve, Preview
@@ -26,6 +26,7 @@ class PreviewPlot(QWidget):
         self.graphics.setToolTip("Drive above, response below; time in s, zero where the drive proper begins")
         self._plots = (self.graphics.addPlot(row=0, col=0), self.graphics.addPlot(row=1, col=0))
         self._plots[1].setXLink(self._plots[0])
+        self._empty = EmptyWords(self.graphics, self._plots, "No samples to draw")
         for plot in self._plots:
             quiet(plot)
         self._plots[0].getAxis("bottom").setStyle(showValues=False)
@@ -57,6 +58,7 @@ class PreviewPlot(QWidget):
         """Show this one."""
         self._preview = preview
         self.told.setText(preview.words)
+        self._empty.show(not (preview.drive or preview.response))
         self._stack.setCurrentWidget(self.graphics if preview.frame is None else self.picture)
         if preview.frame is not None:
             self._image.setImage(preview.frame)

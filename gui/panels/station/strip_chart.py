@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
@@ -12,18 +13,12 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from gui.panels.widgets import named
 from gui.plots.axes import colour_axes, label_axis, quiet
-from gui.plots.legend import DASHED, LINE, show_legend
 from gui.theme import Theme
 from labctl.station import Channel
 
 KEPT = 1500
 """Values of each channel: five minutes at five a second, much longer at the usual one a second."""
-STYLES = (
-    (Qt.PenStyle.SolidLine, LINE),
-    (Qt.PenStyle.DashLine, DASHED),
-    (Qt.PenStyle.DotLine, "┈"),
-    (Qt.PenStyle.DashDotLine, "╌·"),
-)
+STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 WINDOW_S = 300.0
 
 
@@ -38,7 +33,8 @@ class StripChart(QWidget):
         self.plot = pg.PlotWidget()
         named(self.plot, "Chart of live values", "The last five minutes of the ticked channels, each in its own unit")
         quiet(self.plot.getPlotItem(), width=None, mouse=False)
-        label_axis(self.plot.getPlotItem(), "bottom", "before now", "s", prefix=False)
+        label_axis(self.plot.getPlotItem(), "bottom", "before now, read about once a second", "s", prefix=False)
+        self.legend = self.plot.addLegend(offset=(6, 4))  # as a title it would be wider than the chart
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.plot)
@@ -75,18 +71,18 @@ class StripChart(QWidget):
         """Other colours."""
         self._theme = theme
         colour_axes(self.plot, [self.plot.getPlotItem()], theme)
+        self.legend.setLabelTextColor(theme.text)
         self._draw_anew()
 
     def _draw_anew(self) -> None:
         self.plot.clear()
+        self.legend.clear()
         self._curves = []
-        told = []
         for number, channel in enumerate(self._channels):
             colours = self._theme.curves
-            colour, (style, mark) = colours[number % len(colours)], STYLES[number % len(STYLES)]
-            self._curves.append(self.plot.plot(pen=pg.mkPen(colour, width=1, style=style)))
-            told.append((mark, f"{channel.name} ({channel.unit})", colour))
-        show_legend(self.plot.getPlotItem(), told, self._theme)
+            pen = pg.mkPen(colours[number % len(colours)], width=1, style=STYLES[number % len(STYLES)])
+            self._curves.append(self.plot.plot(pen=pen, name=escape(f"{channel.name} ({channel.unit})")))
         units = {channel.unit for channel in self._channels}
-        label_axis(self.plot.getPlotItem(), "left", next(iter(units)) if len(units) == 1 else "value")
+        unit = next(iter(units)) if len(units) == 1 else ""
+        label_axis(self.plot.getPlotItem(), "left", "value", unit, prefix=False)
         self.refresh()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyqtgraph as pg
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from gui.plots.axes import label_axis
@@ -37,3 +38,20 @@ def test_names_are_shown_as_they_are_and_not_read_as_html(qtbot: QtBot) -> None:
         label_axis(plot.plot, "left", "<b>x</b>", unit)
         assert "<b>" not in plot.plot.getAxis("left").labelString()
         assert plot.plot.getAxis("left").label.toPlainText().startswith("<b>x</b>")
+
+
+def test_a_plot_of_nothing_has_words_and_no_axes_that_look_measured(qtbot: QtBot) -> None:
+    plot = BandPlot(THEMES["light"], name="Trace")
+    qtbot.addWidget(plot)
+    plot.show()
+    left = plot.plot.getAxis("left")
+    label = next(one for one in plot.graphics.viewport().findChildren(QLabel))
+    plot.set_labels(bottom="time", left="U", bottom_unit="s", left_unit="V")
+    assert not left.isVisible(), "naming the axes does not show them"
+    assert label.isVisible()
+    assert label.text() == "Trace: nothing to draw yet"
+    plot.show_bands([Band("measured", np.arange(3.0), np.arange(3.0))])
+    assert left.isVisible()
+    assert label.isHidden()
+    plot.clear()
+    assert not left.isVisible()
