@@ -130,6 +130,7 @@ class BenchPage(QWidget):
         right = QSplitter(Qt.Orientation.Vertical)
         for widget in (steps, self.curves, figures):
             right.addWidget(widget)
+        right.setSizes([130, 300, 130])
         self.parts = QSplitter(Qt.Orientation.Horizontal)
         self.parts.addWidget(scroll)
         self.parts.addWidget(right)
