@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from gui.shell.settings import open_settings
 from gui.theme import THEMES
 from labctl.errors import UsageError
 
+LAST_S = 5.0
+"""How long a campaign's thread may take to end when the window is closed already, and has waited for it."""
 NOT_SAFE = 1
 """Exit code where not all outputs are known to be safe."""
 SWITCH_INTERVAL_S = 0.001
@@ -45,8 +48,13 @@ def main(*, station: Path | None, simulated: str | None, runs_folder: Path | Non
         window.stations.open_simulated(simulated)
     elif station is not None:
         window.stations.open(station)
-    code = application.exec()
-    return code or (0 if window.parting.outputs_known_safe else NOT_SAFE)
+    code = application.exec() or (0 if window.parting.outputs_known_safe else NOT_SAFE)
+    if not window.desk.bridge.wait(LAST_S):
+        # Python ends such a thread in the middle of what it computes; where that is torch, the process dies of it.
+        sys.stderr.write("a campaign still computes; the window ends without it, outputs as told above\n")
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _take_signals(window: MainWindow) -> None:

@@ -66,6 +66,7 @@ class Desk(QObject):
         self._keep: list[Callable[[], None]] = []
         self.controller.troubled.connect(self.troubled)
         self.controller.state_changed.connect(lambda _: self._begin_next())
+        self.controller.station_closed.connect(lambda: self._hold_bench_works("its station was closed while it waited"))
         self.queue.changed.connect(self._begin_next)
         self.queue.adopted.connect(self._adopt)
         self._lane.refused.connect(lambda work, error: self.trouble(error, doing=f"Starting {work.job.title}"))
@@ -167,12 +168,16 @@ class Desk(QObject):
     def stop_bench_works(self) -> None:
         """Stop what uses the bench, and hold what waits for it: after the outputs were made safe nothing begins there
         before a person says so."""
-        for work in sorted(self.works, key=lambda work: work.state is not WorkState.WAITING):
-            if not work.over and work.job.needs_bench:
-                if work.state in PENDING:
-                    work.hold("all outputs were made safe while it waited")
-                else:
-                    work.stop()
+        self._hold_bench_works("all outputs were made safe while it waited")
+        for work in self.busy_works:
+            if work.job.needs_bench:
+                work.stop()
+
+    def _hold_bench_works(self, why: str) -> None:
+        """What waits for the bench begins only when a person says so."""
+        for work in self.works:
+            if work.job.needs_bench:
+                work.hold(why)
 
     @property
     def busy_works(self) -> list[Work]:

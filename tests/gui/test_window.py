@@ -450,3 +450,18 @@ def test_esc_makes_safe_with_a_list_open(qtbot: QtBot, opened: Show) -> None:
     with qtbot.waitSignal(window.controller.made_safe, timeout=WAIT_MS):
         qtbot.keyClick(QApplication.activePopupWidget(), Qt.Key.Key_Escape)
     assert QApplication.activePopupWidget() is None, "the list closes, as ever"
+
+
+def test_what_waits_for_a_bench_that_is_closed_is_held_not_lost(qtbot: QtBot, opened: Show, station: Path) -> None:
+    window = opened()
+    window.desk.queue.hold()
+    waiting = window.desk.start(Job("later", call("campaigns:small", BENCH, FOLDER, 1), window.desk.new_folder("b")))
+    window.controller.close_station()
+    wait_for(qtbot, window, State.EMPTY)
+    assert waiting.state is WorkState.HELD
+    assert "closed while it waited" in controls_of(qtbot, window, waiting).line.text()
+    window.controller.open_station(station)
+    wait_for(qtbot, window, State.READY)
+    window.desk.queue.go_on()
+    waiting.resume()
+    qtbot.waitUntil(lambda: waiting.state is WorkState.DONE, timeout=WAIT_MS)
