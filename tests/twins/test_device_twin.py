@@ -105,6 +105,12 @@ def test_beyond_its_fitted_range_it_answers_only_when_told_to(leaky_twin):
     assert leaky_twin.respond(drive, generator=seeded(), check_range=False).shape == (1, 10, 1)
 
 
+def test_a_drive_that_is_no_number_is_not_blamed_on_the_range():
+    error = twins.OutsideFittedRange(channel="leaky_drive", value=float("nan"), lower=-2.0, upper=2.0, unit="V")
+    assert "a twin that it hears has diverged" in str(error)
+    assert "wider range" not in str(error)
+
+
 def test_bad_drives_and_unfitted_twins_are_refused(leaky_twin, leaky_traces):
     with pytest.raises(twins.TracesInvalid, match="must be"):
         leaky_twin.respond(torch.zeros(3, 10, 2), generator=seeded())
