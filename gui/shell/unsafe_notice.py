@@ -23,7 +23,7 @@ class UnsafeNotice(QFrame):
         self.setAccessibleName("A bench was left unsafe")
         self.message = words("message")
         self.go_on_button = button("Make safe, go on", GO_ON_TIP, desk.controller.make_safe)
-        self.by_hand_button = button("It is safe", BY_HAND_TIP, self._by_hand, name="It is safe, go on")
+        self.by_hand_button = button("I checked: it is safe", BY_HAND_TIP, self._by_hand)
         row = QHBoxLayout(self)
         row.setContentsMargins(10, 6, 10, 6)
         row.addWidget(self.message, 1)
