@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PySide6.QtWidgets import QComboBox
 from pytestqt.qtbot import QtBot
 
 from gui.controller import State
@@ -37,7 +39,7 @@ class Scripts:
     def go(self, key: str) -> Panel:
         """To this panel."""
         self.window.show_panel(key)
-        assert self.window.stack.current is not None
+        assert self.window.stack.current is not None, f"{key}: {self.window.stack.currentWidget()} failed to load"
         self.panel = self.window.stack.current
         return self.panel
 
@@ -90,7 +92,7 @@ class Scripts:
         """The script, in an empty folder."""
         folder = self.folder / f"alone-{name}"
         folder.mkdir()
-        path = self.folder / f"{name}.py"
+        path = self.folder / f"script_of_{name}.py"  # twins.py would stand before the package
         path.write_text(self.texts[name], encoding="utf-8")
         return subprocess.Popen(
             [sys.executable, str(path)], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -158,3 +160,65 @@ def test_recording_filming_and_setting_are_done_by_their_scripts_alone(scripts: 
     said, told = held.communicate(timeout=60)
     assert held.returncode == 0, f"{said}\n{told}"
     assert "'duffing_bias': 0.05" in said
+
+
+def kept(folder: Path) -> set[str]:
+    """What a run has left, beside the job that only the window keeps."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "job.json"}
+
+
+def choose(panel: Panel, name: str, start: str) -> None:
+    """In the box of this name."""
+    box = next(one for one in panel.findChildren(QComboBox) if one.accessibleName() == name)
+    box.setCurrentIndex(next(row for row in range(box.count()) if box.itemText(row).lower().startswith(start)))
+
+
+@pytest.mark.slow
+def test_fitting_optimising_inferring_and_training_are_done_by_their_scripts_alone(scripts: Scripts) -> None:
+    small(scripts.go("record"), n_trials=12, n_samples=200, n_inputs=4, n_repeats=5)
+    recorded = scripts.do("record").job.folder
+    twins: Any = scripts.go("twins")
+    twins.take_files([recorded / "leaky-training.h5", recorded / "leaky-heldout.h5"])
+    twins.pages.setCurrentWidget(twins.fit)
+    twins.fit.seconds.set_value(2)
+    choose(twins, "How it is built", "plain")
+    (twin,) = scripts.do("twins").job.folder.glob("leaky.json")
+    networks: Any = scripts.go("networks")
+    networks.take_files([twin])
+    networks.pages.setCurrentWidget(networks.optimise_page)
+    networks.optimise_page.seconds.set_value(2)
+    scripts.do("networks")
+    goku: Any = scripts.go("goku")
+    goku.steps.setCurrentIndex(0)
+    (example,) = scripts.do("goku-example").job.folder.glob("*.h5")
+    goku.take_files([example])
+    goku.steps.setCurrentIndex(2)
+    goku.form.seconds.set_value(1)
+    scripts.do("goku")
+    nca: Any = scripts.go("nca")
+    nca.tabs.setCurrentIndex(1)
+    nca.train.seconds.set_value(1)
+    scripts.do("nca")
+    scripts.leave()
+    for name in ("record", "twins", "networks", "goku-example", "goku", "nca"):
+        one, other = scripts.run(name)
+        assert kept(one) and kept(other) == kept(one), name
+    first, second = (open_recording(one.folder / example.name) for one in scripts.jobs["goku-example"])
+    np.testing.assert_array_equal(first.response, second.response)
+
+
+@pytest.mark.slow
+def test_the_whole_loop_is_done_by_its_script_alone(scripts: Scripts) -> None:
+    runs: Any = scripts.go("runs")
+    loop = runs.queue.loop
+    loop.fit_s.set_value(2)
+    loop.optimise_s.set_value(2)
+    loop.override.setText("twins of two seconds, to try the script")
+    loop.devices["duffing"].setChecked(False)
+    scripts.keep("runs")
+    scripts.go("start")
+    scripts.keep("start")
+    scripts.leave()
+    assert "close_the_known_loop" in scripts.texts["start"] and 'simulated_station("demo")' in scripts.texts["start"]
+    folder = scripts.run("runs")[1]
+    assert {"report.html", "journal.jsonl"} <= {path.name for path in folder.rglob("*")}
