@@ -37,7 +37,9 @@ def main(*, station: Path | None, simulated: str | None, runs_folder: Path | Non
             "no fonts are installed, all text would be empty boxes; on Debian: apt install fonts-dejavu-core"
         )
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    window = MainWindow(runs_folder=runs_folder, theme=THEMES[theme] if theme else None, settings=open_settings())
+    window = MainWindow(
+        runs_folder=runs_folder, theme=THEMES[theme] if theme else None, settings=open_settings(), guarded=True
+    )
     window.closed.connect(application.quit)
     window.log.said.connect(lambda line: sys.stderr.write(f"{line}\n"))
     _take_signals(window)

@@ -37,12 +37,16 @@ class Controller(QObject):
     ended = Signal(object)
     troubled = Signal(object)
     parted = Signal(object)
+    guarded = Signal()
+    """A process of its own watches over the bench now: it makes safe if this window is killed."""
 
     def __init__(self, bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.bridge = bridge
         self.state = State.EMPTY
         self.parted_well = True
+        self.guardian: Callable[[Bench], object] | None = None
+        """Starts that process; None for windows that do without."""
         self._held: Opened | None = None
         self._safing = 0
         self._safe_when_open = False
@@ -209,12 +213,25 @@ class Controller(QObject):
                 lambda: leave(held, self.bridge), done=self._gone, failed=self._parting_failed, name="closing"
             )
             return
+        self._guard(held)
         self.opened.emit(held.bench)
         self._enter(State.READY)
         self._live.watch(held.bench)
         if self._safe_when_open:
             self._safe_when_open = False
             self.make_safe()
+
+    def _guard(self, held: Opened) -> None:
+        """Have a process watch over a bench that outlives this one: a simulation that this window started does not."""
+        if self.guardian is None or held.simulation is not None:
+            return
+        start = self.guardian
+        self.bridge.call(
+            lambda: start(held.bench),
+            done=lambda _: self.guarded.emit(),
+            failed=lambda error: self._trouble(error, "Starting the process that makes safe if this window is killed"),
+            name="guardian",
+        )
 
     def _not_opened(self, error: BaseException, doing: str) -> None:
         self._safe_when_open = False

@@ -34,6 +34,7 @@ from gui.theme import Theme
 from gui.trouble import Trouble
 from gui.work import Work
 from labctl.errors import UsageError
+from labctl.guardian import Guardian
 
 if TYPE_CHECKING:
     from gui.panels.panel import Panel
@@ -57,6 +58,7 @@ class MainWindow(QMainWindow):
         settings: QSettings | None = None,
         farewell_ms: int = FAREWELL_MS,
         panels: Sequence[PanelEntry] | None = None,
+        guarded: bool = False,
     ) -> None:
         super().__init__()
         self.kept = Kept(settings)
@@ -68,6 +70,8 @@ class MainWindow(QMainWindow):
             parent=self,
         )
         self.controller = self.desk.controller
+        if guarded:  # a process of its own makes safe if this one is killed
+            self.controller.guardian = lambda bench: Guardian(bench, reports=self.desk.runs_folder)
         self.entries = tuple(found_panels() if panels is None else panels)
         self.logbook = Logbook(self.desk, self)
         self.log = self.logbook.lines

@@ -118,6 +118,8 @@ class SafeStateRegistry:
         self.making_safe = False
         self.last_report: SafeReport | None = None
         self.pending_signal: int | None = None
+        self.watcher: Callable[[str], None] = lambda _: None
+        """Is told "armed" before the first byte is written, "safe" once all was read back safe, "parted" at the end."""
         self._deferred = 0
         self._shut_out: set[int] = set()
         self._actions: dict[str, SafeAction] = {}
@@ -137,6 +139,7 @@ class SafeStateRegistry:
         if not self.armed:
             self.armed = True
             atexit.register(self._at_exit)
+            self.watcher("armed")
 
     def shut_out(self, thread: int | None) -> None:
         """Let this thread (its ident) use no output until `let_in`: a campaign that overlooks that all was made safe."""
@@ -156,6 +159,7 @@ class SafeStateRegistry:
         """The bench is closed; there is nothing left to make safe."""
         self.armed = False
         atexit.unregister(self._at_exit)
+        self.watcher("parted")
 
     @contextlib.contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -191,6 +195,7 @@ class SafeStateRegistry:
                 report = self._make_safe()
                 self.last_report = report
                 if report.ok:
+                    self.watcher("safe")
                     self.armed = False
             finally:
                 self.making_safe = False
