@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from labctl.calls import BENCH, FOLDER, call
 from labctl.errors import SimulationError
-from labctl.job import Job
+from labctl.job import Job, load_job, save_job
+from labctl.job_queue.doing import do_job
+from labctl.job_queue.entry import DONE, FAILED
 from labctl.script import script_of, script_of_calls
 from labctl.simulation import SimulatedBench, bundled_like
 
@@ -70,3 +73,15 @@ def test_a_station_of_a_bundled_bench_is_known_by_what_it_says(shared_sim: Simul
     assert bundled_like(text) == "demo"
     assert bundled_like(text.replace("limits = [-1", "limits = [-0.5", 1)) == ""
     assert bundled_like("") == bundled_like("instruments = 3") == bundled_like("no TOML") == ""
+
+
+def test_a_queued_job_of_a_simulated_bench_is_done_when_that_bench_is_gone(tmp_path: Path) -> None:
+    hold = call("labctl.campaigns.hold_outputs:hold_outputs", BENCH, {"duffing_bias": 0.05}, seconds=0.1)
+    gone = tmp_path / "gone.toml"
+    for simulated, state in (("demo", DONE), ("", FAILED)):
+        job = Job("Hold it", hold, tmp_path / f"run-{simulated}", gone, simulated=simulated)
+        save_job(job, tmp_path / "job.json")
+        outcome = do_job(
+            load_job(tmp_path / "job.json"), on_event=lambda _: None, stop=threading.Event(), pause=threading.Event()
+        )
+        assert outcome.state == state, outcome
