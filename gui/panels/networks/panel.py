@@ -17,7 +17,6 @@ from gui.panels.networks.network_page import NetworkPage
 from gui.panels.networks.optimise_page import OptimisePage
 from gui.panels.panel import Panel
 from gui.theme import Theme
-from labctl.errors import LabctlError
 from labctl.job import Job
 
 TIPS = (
@@ -102,9 +101,6 @@ class NetworksPanel(Panel):
             self.pages.setCurrentWidget(self.network_page)
 
     def script_job(self) -> Job | None:
-        """Of the page that is shown; None while what it does cannot be done."""
+        """Of the page that is shown; of the drawing, optimising it. Raises LabctlError for what is missing."""
         page = self.pages.currentWidget()
-        try:
-            return page.job() if isinstance(page, OptimisePage | ApplyPage | BenchPage) else self.optimise_page.job()
-        except LabctlError:
-            return None
+        return page.job() if isinstance(page, OptimisePage | ApplyPage | BenchPage) else self.optimise_page.job()
