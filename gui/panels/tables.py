@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QAbstractItemModel, QEvent, QModelIndex, QPersistentModelIndex, QRect, Qt
-from PySide6.QtGui import QColor, QGuiApplication, QKeySequence, QPainter, QShortcut
+from PySide6.QtGui import QColor, QFontDatabase, QFontMetricsF, QGuiApplication, QKeySequence, QPainter, QShortcut
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -17,24 +17,39 @@ from gui.models.steps import FRACTION_ROLE
 from gui.theme import BLUE, VERMILLION
 
 PADDING = 8
+LEAST_GROWTH = 0.01
 
 
 class Table(QTableView):
-    """A table whose rows have room for so many lines of text, of whatever size."""
+    """A table whose rows have room for so many lines of text, of whatever size; its columns grow and shrink with the text."""
 
     def __init__(self, lines: int) -> None:
         super().__init__()
         self._lines = lines
-        self._fit()
+        self._digit_px = QFontMetricsF(self.font()).horizontalAdvance("0")
+        """Of the size of text that the widths of columns are for now."""
+        self.fit()
 
     def changeEvent(self, event: QEvent) -> None:
         """Another size of text needs other rows."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange:
-            self._fit()
+            self.fit()
 
-    def _fit(self) -> None:
+    def fit(self) -> None:
+        """Rows and columns as this size of text wants them; columns keep the widths that somebody gave them, in letters."""
         self.verticalHeader().setDefaultSectionSize(PADDING + self._lines * self.fontMetrics().lineSpacing())
+        digit_px = QFontMetricsF(self.font()).horizontalAdvance("0")
+        growth, self._digit_px = digit_px / self._digit_px, digit_px
+        header = self.horizontalHeader()
+        for column in range(header.count()) if abs(growth - 1.0) > LEAST_GROWTH else ():
+            if header.sectionResizeMode(column) == QHeaderView.ResizeMode.Interactive:
+                self.setColumnWidth(column, round(growth * self.columnWidth(column)))
+
+
+def usual_digit_px() -> float:
+    """Width of a digit in the desktop's own size of text, which widths of columns are given for."""
+    return QFontMetricsF(QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)).horizontalAdvance("0")
 
 
 def table(
@@ -45,6 +60,7 @@ def table(
     Ctrl+C copies the chosen rows.
     """
     view = Table(lines)
+    growth = QFontMetricsF(view.font()).horizontalAdvance("0") / usual_digit_px()
     view.setModel(model)
     view.setAccessibleName(name)
     view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -58,7 +74,7 @@ def table(
     header = view.horizontalHeader()
     header.setHighlightSections(False)
     for column, width in (widths or {}).items():
-        view.setColumnWidth(column, width)
+        view.setColumnWidth(column, round(growth * width))
     header.setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
     copy = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), view)
     copy.setContext(Qt.ShortcutContext.WidgetShortcut)

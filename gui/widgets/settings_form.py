@@ -23,7 +23,7 @@ from labctl.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Field:
+class Field:
     """A row: `value` gives what stands there or raises UsageError, `show` puts something there."""
 
     widget: QWidget
@@ -55,17 +55,17 @@ class SettingsForm(QWidget):
         super().__init__()
         self._labels, self._told = labels or {}, told or {}
         self._choices, self._units, self._limits = choices or {}, units or {}, limits or {}
-        self.fields: dict[str, _Field] = {}
-        self._form = QFormLayout(self)
-        self._form.setContentsMargins(0, 0, 0, 0)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self.fields: dict[str, Field] = {}
+        self.form = QFormLayout(self)
+        self.form.setContentsMargins(0, 0, 0, 0)
+        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         hints = typing.get_type_hints(settings)
         known = {item.name: item for item in dataclasses.fields(settings)}
         for name in only if only is not None else known:
             made = self._row(name, hints[name], _default(known[name]))
             if made is not None:
                 self.fields[name] = made
-                self._form.addRow(self.label(name), made.widget)
+                self.form.addRow(self.label(name), made.widget)
 
     def label(self, name: str) -> str:
         """The words of a row."""
@@ -90,7 +90,7 @@ class SettingsForm(QWidget):
             if name in self.fields:
                 self.fields[name].show(value)
 
-    def _row(self, name: str, hint: Any, default: Any) -> _Field | None:
+    def _row(self, name: str, hint: Any, default: Any) -> Field | None:
         kind, optional = _plain(hint)
         if name in self._choices:
             return self._choice(name, default)
@@ -105,7 +105,7 @@ class SettingsForm(QWidget):
     def _name(self, widget: QWidget, name: str) -> None:
         named(widget, self.label(name), self._told.get(name, self.label(name)))
 
-    def _choice(self, name: str, default: Any) -> _Field:
+    def _choice(self, name: str, default: Any) -> Field:
         box = QComboBox()
         for one in self._choices[name]:
             box.addItem(str(one), one)
@@ -116,16 +116,16 @@ class SettingsForm(QWidget):
             box.setCurrentIndex(max(box.findData(value), 0))
 
         show(default)
-        return _Field(box, box.currentData, show, default)
+        return Field(box, box.currentData, show, default)
 
-    def _check(self, name: str, default: Any) -> _Field:
+    def _check(self, name: str, default: Any) -> Field:
         box = QCheckBox()
         self._name(box, name)
         box.setChecked(bool(default))
         box.toggled.connect(lambda _: self.changed.emit())
-        return _Field(box, box.isChecked, lambda value: box.setChecked(bool(value)), default)
+        return Field(box, box.isChecked, lambda value: box.setChecked(bool(value)), default)
 
-    def _number(self, name: str, default: Any, *, whole: bool, optional: bool) -> _Field:
+    def _number(self, name: str, default: Any, *, whole: bool, optional: bool) -> Field:
         low, high = self._limits.get(name, (float("-inf"), float("inf")))
         number = default if isinstance(default, (int, float)) else None
         field = NumberField(
@@ -145,9 +145,9 @@ class SettingsForm(QWidget):
                 raise UsageError(f"{self.label(name)}: {field.trouble}")
             return field.value
 
-        return _Field(field, value, field.set_value, default)
+        return Field(field, value, field.set_value, default)
 
-    def _text(self, name: str, default: Any, *, optional: bool) -> _Field:
+    def _text(self, name: str, default: Any, *, optional: bool) -> Field:
         edit = QLineEdit("" if default is None else str(default))
         self._name(edit, name)
         edit.textChanged.connect(lambda _: self.changed.emit())
@@ -155,7 +155,7 @@ class SettingsForm(QWidget):
         def value() -> Any:
             return (edit.text().strip() or None) if optional else edit.text().strip()
 
-        return _Field(edit, value, lambda text: edit.setText("" if text is None else str(text)), default)
+        return Field(edit, value, lambda text: edit.setText("" if text is None else str(text)), default)
 
 
 def _default(item: dataclasses.Field[Any]) -> Any:

@@ -104,11 +104,14 @@ class GokuPanel(Panel):
         column.addWidget(self.warnings)
         self.results = QTabWidget()
         self.results.setAccessibleName("Results")
-        for page, name in (
-            (learning, "Training"), (self.parameters, "Parameters"), (self.course, "Course"),
-            (self.told, "What the data tell"), (self.compare, "Compare equations"),
-        ):  # fmt: skip
-            self.results.addTab(page, name)
+        for page, name, tip in (
+            (learning, "Training", "Loss while the network is trained, and remarks"),
+            (self.parameters, "Parameters", "What was inferred, with 90 % intervals"),
+            (self.course, "Course", "Reconstruction and forecast beside what was measured"),
+            (self.told, "What the data tell", "Which parameters the traces tell, and which only together"),
+            (self.compare, "Compare equations", "Other equations on the same traces"),
+        ):
+            self.results.setTabToolTip(self.results.addTab(page, name), tip)
         fit = QWidget()
         column = QVBoxLayout(fit)
         column.setContentsMargins(0, 6, 0, 0)
@@ -117,8 +120,12 @@ class GokuPanel(Panel):
         self.steps = QTabWidget()
         self.steps.setAccessibleName("Steps")
         self.steps.setDocumentMode(True)
-        for page in (self.system, self.traces, fit):
-            self.steps.addTab(page, "")
+        for page, tip in (
+            (self.system, "The equation, its parameters and their ranges"),
+            (self.traces, "What was measured: files, or recorded on the bench"),
+            (fit, "Train, infer, and what came out"),
+        ):
+            self.steps.setTabToolTip(self.steps.addTab(page, ""), tip)
         self.example_button = button("&Example", EXAMPLE_TIP, self.example)
         self.steps.setCornerWidget(self.example_button)
         column = QVBoxLayout(self)

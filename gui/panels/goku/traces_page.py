@@ -88,13 +88,16 @@ class TracesPage(QWidget):
         column.addStretch(1)
         self.sources = QTabWidget()
         self.sources.setAccessibleName("Where the traces come from")
-        for name, page in (("Files", files), ("Record on the bench", self.bench)):
+        for name, page, tip in (
+            ("Files", files, "Traces that were measured before"),
+            ("Record on the bench", self.bench, "Let a device of the opened station run, and take its traces"),
+        ):
             area = QScrollArea(widgetResizable=True)
             area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             area.setFrameShape(QScrollArea.Shape.NoFrame)
             area.setWidget(page)
             area.setMinimumWidth(page.minimumSizeHint().width() + _SCROLL_BAR)
-            self.sources.addTab(area, name)
+            self.sources.setTabToolTip(self.sources.addTab(area, name), tip)
         whole = QSplitter()
         whole.addWidget(self.sources)
         whole.addWidget(self.plot)

@@ -40,6 +40,7 @@ class RunControls(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._playing = False
         self._facts: LiveFacts | None = None
         self._blocked = "There is no automaton yet: train one, or open its file"
         self._buttons: list[tuple[QPushButton, str]] = []
@@ -87,7 +88,8 @@ class RunControls(QWidget):
 
     def follow(self, frame: LiveFrame) -> None:
         """Show what it does."""
-        self.play.setText("Pause" if frame.doing == "playing" else "Play")
+        self._playing = frame.doing == "playing"
+        self.play.setText("Pause" if self._playing else "Play")
         per_frame = self._facts.steps_per_frame if self._facts else 1
         self.reached.setText(f"reached {frame.steps_per_s:.3g} steps/s ({frame.steps_per_s / per_frame:.3g} frames/s)")
 
@@ -210,13 +212,13 @@ class RunControls(QWidget):
         self.told.emit(what)
 
     def _toggle(self) -> None:
-        if self.play.text() == "Pause":
+        if self._playing:
             self._say(lambda live: live.pause())
         else:
             self.start()
 
     def _respeed(self) -> None:
-        if self.play.text() == "Pause":
+        if self._playing:
             self.start()
 
     def _one_frame(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QFormLayout, QGroupBox, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from gui.panels.record.design_form import DesignForm
@@ -26,6 +27,8 @@ FILM_TOLD = {
     "start": "How each trial begins, as the station knows it",
     "light": "Off: frames without light, for a dark reference",
 }
+SHORTEST_CHOICE = 14
+"""Letters of a choice that are seen at the least; the whole of it stands in its list."""
 GO_ON = "none: go on with what is there"
 
 
@@ -38,6 +41,9 @@ class Choices(QScrollArea):
         super().__init__()
         self._station: Station | None = None
         self.device, self.design = QComboBox(), QComboBox()
+        for box in (self.device, self.design):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(SHORTEST_CHOICE)
         named(self.device, "Device", "What is recorded")
         named(self.design, "Excitation", "What is played to the device")
         for kind in DESIGNS.values():
@@ -67,10 +73,10 @@ class Choices(QScrollArea):
         self._held = QGroupBox("Held meanwhile")
         self._held.setToolTip("Set-points of the device while it is recorded; empty: they stay as they are")
         self._held_rows = QFormLayout(self._held)
-        bottom = QFormLayout()
+        self._bottom = bottom = QFormLayout()
         bottom.addRow("Seed", self.seed)
         bottom.addRow("Name", self.name)
-        inside = QWidget()
+        self._inside = inside = QWidget()
         column = QVBoxLayout(inside)
         column.setContentsMargins(4, 4, 8, 4)
         column.addLayout(top)
@@ -80,6 +86,7 @@ class Choices(QScrollArea):
         column.addStretch(1)
         self.setWidget(inside)
         self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setAccessibleName("What is recorded")
 
@@ -163,7 +170,34 @@ class Choices(QScrollArea):
             self.options.changed.connect(self.changed)
             self._options_box.addWidget(self.options)
         self.design.setToolTip(str(self.design.currentData(3) or ""))
+        self._line_up()
         self.changed.emit()
+
+    def _line_up(self) -> None:
+        """Fields of all parts of the form below one another, and Tab goes through them from top to bottom."""
+        forms = [self._top, self._held_rows, self._bottom, *([] if self.options is None else [self.options.form])]
+        rows = [form.itemAt(row, QFormLayout.ItemRole.LabelRole) for form in forms for row in range(form.rowCount())]
+        labels = [widget for row in rows if row is not None and (widget := row.widget()) is not None]
+        for label in labels:
+            label.setMinimumWidth(0)
+        widest = max(label.sizeHint().width() for label in labels)
+        for label in labels:
+            label.setMinimumWidth(widest)
+        self._fit()
+        options = [] if self.options is None else [field.widget for field in self.options.fields.values()]
+        order = [self.device, self.design, *options, *self.conditions.values(), self.seed, self.name]
+        for before, after in pairwise(order):
+            QWidget.setTabOrder(before, after)
+
+    def _fit(self) -> None:
+        """As wide as the form at the least: it is scrolled up and down only."""
+        self.setMinimumWidth(self._inside.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width())
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Larger text wants more room."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange and hasattr(self, "_bottom"):
+            self._line_up()
 
     def _film_form(self, device: Device) -> SettingsForm:
         starts = (*device.starts, "")

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QLineEdit
 from gui.panels.widgets import named
 from gui.widgets.number_field import NumberField
 from gui.widgets.path_choice import PathChoice
-from gui.widgets.settings_form import SettingsForm, _Field
+from gui.widgets.settings_form import Field, SettingsForm
 from labctl.errors import UsageError
 
 LABELS = {
@@ -70,14 +70,14 @@ class DesignForm(SettingsForm):
             if name in EMPTY and isinstance(field.widget, NumberField):
                 field.widget.edit.setPlaceholderText(EMPTY[name])
 
-    def _row(self, name: str, hint: Any, default: Any) -> _Field | None:
+    def _row(self, name: str, hint: Any, default: Any) -> Field | None:
         if hint is Path:
             return self._path(name)
         if get_origin(hint) is tuple:
             return self._list(name, default)
         return super()._row(name, hint, default)
 
-    def _path(self, name: str) -> _Field:
+    def _path(self, name: str) -> Field:
         choice = PathChoice(self.label(name), FILE_TIP, kinds="Drives (*.csv *.npz)")
         choice.changed.connect(self.changed)
 
@@ -86,9 +86,9 @@ class DesignForm(SettingsForm):
                 raise UsageError("choose the file with the drive: CSV or NPZ")
             return choice.path
 
-        return _Field(choice, value, choice.set_path, Path())
+        return Field(choice, value, choice.set_path, Path())
 
-    def _list(self, name: str, default: tuple[int, ...]) -> _Field:
+    def _list(self, name: str, default: tuple[int, ...]) -> Field:
         edit = QLineEdit()
         named(edit, self.label(name), f"{self._told.get(name, '')}\nSeveral numbers, with commas between them")
         edit.textChanged.connect(lambda _: self.changed.emit())
@@ -106,4 +106,4 @@ class DesignForm(SettingsForm):
             edit.setText(", ".join(str(number) for number in numbers))
 
         show(default)
-        return _Field(edit, value, show, default)
+        return Field(edit, value, show, default)

@@ -87,7 +87,7 @@ class RecordPanel(Panel):
         self.splitter.addWidget(self.tabs)
         self.splitter.setStretchFactor(1, 1)
         self.splitter.setChildrenCollapsible(False)
-        self.splitter.setSizes([340, 780])
+        self.splitter.setSizes([390, 730])
         bottom = QHBoxLayout()
         bottom.addWidget(self.controls, 1)
         bottom.addWidget(self.dry_button, 0, Qt.AlignmentFlag.AlignTop)

@@ -153,9 +153,12 @@ class FileView(QWidget):
 
     def _lay_out(self) -> None:
         self.tabs = QTabWidget()
-        self.tabs.addTab(self.plot, "First trials")
-        self.tabs.addTab(self.tree, "Provenance")
-        self.tabs.addTab(self.notes, "Notes")
+        for page, title, tip in (
+            (self.plot, "First trials", "What was driven and what came back, in the first trials"),
+            (self.tree, "Provenance", "What it was made from, and what was made from it"),
+            (self.notes, "Notes", "What was written down with it, or what is wrong with it"),
+        ):
+            self.tabs.setTabToolTip(self.tabs.addTab(page, title), tip)
         row = QHBoxLayout()
         for control in (
             self.open_button,

@@ -51,7 +51,7 @@ class QueuePage(QWidget):
         self.model = QueueModel(desk, self)
         self.events = WorkEvents()
         self.loop = LoopForm(desk)
-        self.view = table(self.model, name="Queue", stretch=1, widths={0: 36, 2: 68, 3: 104, 4: 84, 5: 72})
+        self.view = table(self.model, name="Queue", stretch=1, widths={0: 46, 2: 68, 3: 104, 4: 84, 5: 72})
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.view.setItemDelegateForColumn(4, ProgressDelegate(self.view))
         self.details = WorkDetails(desk, self.events)

@@ -267,6 +267,8 @@ class SetBox(QWidget):
         value, level = self.field.value, self._levels.get(channel.name)
         if value is None or level is None:
             return limits
+        if value == level:
+            return f"{limits} · it is there already: no change"
         duration_s = abs(value - level) / channel.ramp_per_s if channel.ramp_per_s else 0.0
         takes = "at once" if duration_s < SHORT_S else f"in {duration_s:.2g} s"
         return f"{limits} · from {level:.4g} to {value:.4g} {channel.unit} {takes}"
