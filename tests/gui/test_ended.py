@@ -34,7 +34,8 @@ def descendants(pid: int) -> set[int]:
                 parents[int(place.name)] = int(place.joinpath("stat").read_text().rpartition(")")[2].split()[1])
             except (OSError, IndexError):
                 continue
-    found, fresh = set(), {pid}
+    found: set[int] = set()
+    fresh = {pid}
     while fresh:
         fresh = {child for child, parent in parents.items() if parent in fresh} - found
         found |= fresh
@@ -118,16 +119,17 @@ def test_a_signal_leaves_no_process_and_no_output_on(
     wait_until_gone(below)
 
 
-def test_a_kill_leaves_no_process_and_what_is_on_is_told_and_made_safe_from_outside(
+def test_a_kill_leaves_no_process_and_no_output_on_and_the_cut_off_job_is_told(
     simulation: SimulatedBench, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(labctl.calls, "ALLOWED", (*labctl.calls.ALLOWED, "window_at_work:"))
     station = write_demo_station(simulation, tmp_path / "station.toml")
     with window_at_work(station, tmp_path) as (process, below):
+        assert "1" in outputs_on(simulation)
         process.kill()
         process.wait(PATIENCE_S)
-        wait_until_gone(below)
-    assert "1" in outputs_on(simulation), "nobody was there to switch it off"
+        wait_until_gone(below)  # the guardian among them, which made the outputs safe before it ended
+    assert outputs_on(simulation) == ["0", "0"]
     assert "was cut off" in QueueFile(tmp_path / "runs").read().bench_unsafe[str(station)]
     assert main(["queue", "list", str(tmp_path / "runs")]) == 0
     assert f"labctl safe {station}" in capsys.readouterr().out

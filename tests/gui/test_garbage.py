@@ -22,7 +22,8 @@ class Cycle:
 
 @pytest.fixture
 def collector() -> Iterator[GarbageCollector]:
-    """A collector; afterwards everything is as it was."""
+    """A collector, nothing set aside yet (a test before may have shown a window); afterwards everything is as it was."""
+    gc.unfreeze()
     yield GarbageCollector()
     gc.unfreeze()
     gc.enable()
