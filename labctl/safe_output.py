@@ -63,6 +63,14 @@ class SafeOutput:
         """Whether the level is known: read or written since the last fault or reconnection."""
         return self._seen == (self.state.line.generation, self.state.faults)
 
+    @property
+    def driving(self) -> str:
+        """What it was last read to drive, in words, where that is not its safe state; "" otherwise. Asks nothing."""
+        away = abs(self._level - self._safe.value) > self.channel.tolerance
+        if not self.known or not self._enabled or not (away or self._safe.output == "off"):
+            return ""
+        return f"{self.channel.name} ON at {self._level:g} {self.channel.unit}"
+
     def action(self, player: str | None) -> SafeAction:
         """How this channel is made safe, for the registry."""
         silence_s = 4.0 * (self.state.timeout_s + self.state.reconnect_s) + 5.0

@@ -120,6 +120,7 @@ class SafeStateRegistry:
         self.pending_signal: int | None = None
         self.watcher: Callable[[str], None] = lambda _: None
         """Is told "armed" before the first byte is written, "safe" once all was read back safe, "parted" at the end."""
+        self._under_way: dict[str, _Task] = {}
         self._deferred = 0
         self._shut_out: set[int] = set()
         self._actions: dict[str, SafeAction] = {}
@@ -181,6 +182,13 @@ class SafeStateRegistry:
         """Whether the main thread is in a section that no signal may interrupt."""
         return self._deferred > 0
 
+    @property
+    def waiting_for(self) -> tuple[str, ...]:
+        """While the outputs are being made safe: those (and players) that are not yet, from any thread."""
+        return (
+            tuple(name for name, task in self._under_way.items() if not task.done.is_set()) if self.making_safe else ()
+        )
+
     def make_safe(self) -> SafeReport:
         """Bring every output to its safe value, at the same time, each on its own; report what was read back.
 
@@ -209,6 +217,7 @@ class SafeStateRegistry:
         tasks = {
             name: _Task(self._after_stop(action, stops), f"make {name} safe") for name, action in self._actions.items()
         }
+        self._under_way = {**stops, **tasks}
         for task in (*stops.values(), *tasks.values()):
             task.start()
         problems = []

@@ -60,7 +60,10 @@ class BenchTold(QObject):
 
     def _show(self) -> None:
         waits = JOBS_WAIT if self._window.unsafe_notice.unsafe else ""
-        parts = [self._window.controller.state.value, self._outputs, waits]
+        bench = self._window.controller.bench
+        missing = [] if bench is None else list(bench.not_connected)
+        lacks = f"⚠ NOT CONNECTED: {', '.join(missing)}" if missing else ""
+        parts = [self._window.controller.state.value, self._outputs, lacks, waits]
         self._window.top_bar.state.say("   ·   ".join(part for part in parts if part))
 
     def _show_bench(self, bench: Bench) -> None:
@@ -70,6 +73,11 @@ class BenchTold(QObject):
         window.top_bar.show_station(station.name, str(station.path or ""), simulated=bench.simulated)
         self._outputs = "outputs as found, nothing was written yet"
         window.log.note(f"Opened {station.name}{marked}: {', '.join(bench.identities) or 'no instruments'}")
+        if found := bench.driving:
+            self._outputs = f"⚠ FOUND ON: {', '.join(found)}; nothing was written yet, Esc makes all safe"
+            window.log.warn(f"Outputs were found on: {', '.join(found)}. Esc makes all outputs safe")
+        for name, why in bench.not_connected.items():
+            window.log.warn(f"Not connected: {why if why.startswith(name) else f'{name}: {why}'}")
         if station.path is not None and window.controller.simulation_pid is None:
             window.show_recent(window.kept.keep_recent("recent_stations", str(station.path)))
 

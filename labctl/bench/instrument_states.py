@@ -100,6 +100,16 @@ class InstrumentStates(SingleOutputs):
             self._recording.release()
         return self._status(name)
 
+    @property
+    def not_connected(self) -> dict[str, str]:
+        """The instruments that could not be opened, nor since, and why."""
+        return dict(self._short.instruments)
+
+    @property
+    def driving(self) -> tuple[str, ...]:
+        """The outputs that drive something other than their safe value, as last read, in words. Asks no instrument."""
+        return tuple(said for output in self._outputs.values() if (said := output.driving))
+
     def missing(self, channel: str) -> bool:
         """Whether the channel's instrument was not reached when the bench was opened, nor since."""
         return self.station.channel(channel).instrument in self._short.instruments

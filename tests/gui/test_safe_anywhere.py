@@ -168,3 +168,31 @@ def test_a_chosen_file_is_handed_on(qtbot: QtBot, show: Show, tmp_path: Path) ->
     dialog.selectFile("one.toml")  # type: ignore[attr-defined]
     dialog.accept()  # type: ignore[attr-defined]
     assert chosen == [tmp_path / "one.toml"]
+
+
+def test_outputs_that_are_found_on_are_told_when_a_station_is_opened(
+    qtbot: QtBot, opened: Show, simulation: SimulatedBench
+) -> None:
+    host, port = simulation.addresses["awg"].split("::")[1:3]
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        # at its terminals twice that: it is told for 50 ohm
+        line.sendall(b"SOUR1:VOLT:OFFS 0.5\nOUTP1 ON\nOUTP1?\n")
+        assert line.makefile().readline().strip() == "1"
+    window = opened()
+    said = window.top_bar.state.whole()
+    assert "FOUND ON: leaky_drive ON at 1 V" in said and "duffing_bias" not in said
+    assert "Outputs were found on: leaky_drive ON at 1 V" in window.log.text()
+    assert is_on(simulation), "it is told, not changed"
+    window.safe_button.click()
+    assert_made_safe(qtbot, window, simulation)
+    assert "FOUND ON" not in window.top_bar.state.whole()
+
+
+def test_an_instrument_that_is_not_there_is_told_when_a_station_is_opened(
+    qtbot: QtBot, opened: Show, station: Path, simulation: SimulatedBench
+) -> None:
+    text = station.read_text()
+    station.write_text(text.replace(simulation.addresses["awg"], "TCPIP::127.0.0.1::9::SOCKET"))
+    window = opened()
+    assert "NOT CONNECTED: awg" in window.top_bar.state.whole()
+    assert "Not connected: awg" in window.log.text() and "127.0.0.1" in window.log.text()
