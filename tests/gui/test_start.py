@@ -130,7 +130,7 @@ def test_a_station_that_does_not_start_leaves_the_whole_loop_unstarted(
     def broken(name: str) -> Path:
         raise OSError("no such bench")
 
-    monkeypatch.setattr("gui.controller.bundled_bench", broken)
+    monkeypatch.setattr("gui.opened_bench.bundled_bench", broken)
     window = show()
     panel = page(window)
     qtbot.mouseClick(panel.all_button, LEFT)
