@@ -43,6 +43,7 @@ def loop_settings(
         devices=tuple(devices),
         tasks=tuple(tasks) or known.tasks,
         fits=fits,
+        drive_ranges={name: ends for name, ends in known.drive_ranges.items() if name in taking_part},
         optimise_budget_s=known.optimise_budget_s if optimise_budget_s is None else optimise_budget_s,
         override_gates=override_gates or None,
     )
