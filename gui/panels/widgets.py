@@ -23,6 +23,15 @@ def button(
     return made
 
 
+def relabel(one: QPushButton, text: str) -> None:
+    """Another text on a button that keeps its keys: Qt takes these away with the text that they were given beside."""
+    if one.text() == text:
+        return
+    keys = one.shortcut()
+    one.setText(text)
+    one.setShortcut(keys)
+
+
 def words(style: str = "") -> QLabel:
     """A text that wraps and can be selected; `style` is its name in the style sheet."""
     label = QLabel()

@@ -16,7 +16,7 @@ from gui.models.rows import Column, RowsModel
 from gui.opening import open_folder, open_page
 from gui.panels.nca.data_form import DataForm
 from gui.panels.tables import table
-from gui.panels.widgets import button, named, words
+from gui.panels.widgets import button, named, relabel, words
 from gui.widgets.job_controls import JobControls
 from gui.widgets.number_field import NumberField
 from gui.widgets.path_choice import PathChoice
@@ -34,6 +34,7 @@ _TIPS = {
     RUN: "Go on from the last frame of the source, as far as you like, and write NPZ and GIF",
     EXPORT: "A folder that NumPy alone runs, or one step as ONNX",
 }
+_VERBS = {EVALUATE: "Evaluate", SEEK: "Seek", RUN: "Run on", EXPORT: "Export"}
 _ROWS: Mapping[str, Callable[[Mapping[str, Any]], list[FigureRow]]] = {
     EVALUATE: evaluation_rows,
     SEEK: search_rows,
@@ -166,6 +167,8 @@ class JudgeTab(QWidget):
     def _show(self) -> None:
         action = self.action.currentText()
         self.tip.setText(_TIPS[action])
+        relabel(self.controls.start_button, _VERBS[action])
+        self.controls.start_button.setAccessibleName(_VERBS[action])
         for widget, actions in (
             (self.frames, (EVALUATE, SEEK, RUN)), (self.change, (SEEK,)), (self.updates, (SEEK,)), (self.form_of_export, (EXPORT,)),
         ):  # fmt: skip

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.panels.widgets import button, named
+from gui.panels.widgets import button, named, relabel
 from gui.widgets.number_field import NumberField
 from labctl.nca_actions import DAMAGES, Erase, Paint
 from labctl.nca_live import LiveAutomaton
@@ -89,7 +89,7 @@ class RunControls(QWidget):
     def follow(self, frame: LiveFrame) -> None:
         """Show what it does."""
         self._playing = frame.doing == "playing"
-        self.play.setText("Pause" if self._playing else "Play")
+        relabel(self.play, "Pause" if self._playing else "Play")
         per_frame = self._facts.steps_per_frame if self._facts else 1
         self.reached.setText(f"reached {frame.steps_per_s:.3g} steps/s ({frame.steps_per_s / per_frame:.3g} frames/s)")
 

@@ -23,6 +23,7 @@ class OutcomeRow(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.files: tuple[Path, ...] = ()
+        self._said = ""
         self.text = words("outcome")
         self.text.setAccessibleName("What came of the recording")
         self.fit = button("Diagnose / fit a twin", "Take these recordings to the Twins panel", self.fit_asked.emit)
@@ -58,7 +59,7 @@ class OutcomeRow(QWidget):
 
     def show_outcome(self, text: str, files: Sequence[Path], *, details: str = "") -> None:
         """Say it, and offer the files; details in the tooltip."""
-        self.files = tuple(files)
+        self.files, self._said = tuple(files), text
         self.text.setText(text)
         self.text.setToolTip(details)
         for one in self._buttons:
@@ -67,3 +68,8 @@ class OutcomeRow(QWidget):
             one.setToolTip(self._tips[one] if usable else NONE_YET)
         if self.parentWidget() is not None:  # else it would be a window of its own for a moment
             self.show()
+
+    def add_outputs(self, told: str, *, details: str) -> None:
+        """What became of the outputs, below what came of the recording; the newest counts."""
+        self.text.setText(f"{self._said}\n{told}")
+        self.text.setToolTip(details)

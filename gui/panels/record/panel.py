@@ -307,9 +307,7 @@ class RecordPanel(Panel):
             if report.ok
             else f"⚠ NOT KNOWN TO BE SAFE: {', '.join(unsafe)}. Switch off by hand."
         )
-        text = self.outcome.text.text().partition("\n")[0]
-        self.outcome.text.setText(f"{text}\n{told}")
-        self.outcome.text.setToolTip(str(report))
+        self.outcome.add_outputs(told, details=str(report))
 
     def _show_script(self) -> None:
         if self.controls.work is not None:
