@@ -24,6 +24,7 @@ from gui.shell.navigation import BUSY, MOST_KEYS, Navigation
 from gui.shell.panel_entries import PanelEntry, found_panels
 from gui.shell.panel_stack import PanelStack
 from gui.shell.parting import Parting
+from gui.shell.safe_again import SafeAgain
 from gui.shell.scripts import Scripts
 from gui.shell.settings import Kept
 from gui.shell.simulated_files import SimulatedFiles
@@ -86,6 +87,7 @@ class MainWindow(QMainWindow):
         self.parting = Parting(self, farewell_ms=farewell_ms)
         self._lay_out()
         self.menus = Menus(self, self.menuBar())
+        self.safe_again = SafeAgain(self.controller, self.log, self)
         self.bench_told = BenchTold(self)
         self.esc_anywhere = EscAnywhere(self.desk.bridge, self.make_safe, self)
         self._connect()

@@ -20,6 +20,7 @@ SAFE = "all outputs safe, read back"
 SAFE_SO_FAR = (
     "what ran has not ended yet; it may write nothing more, and at its end all is read back again; read back now"
 )
+UNSAFE = "OUTPUTS NOT ALL KNOWN TO BE SAFE"
 JOBS_WAIT = "JOBS WAIT: outputs not known to be safe"
 
 
@@ -36,6 +37,7 @@ class BenchTold(QObject):
         controller.station_closed.connect(self._show_no_bench)
         controller.set_by_hand.connect(self._show_set_by_hand)
         controller.made_safe.connect(self.show_safe)
+        window.safe_again.slow.connect(self._show_slow)
         controller.nothing_to_make_safe.connect(self._show_nothing_to_make_safe)
         window.desk.queue.changed.connect(self._show)
         self._show_state(controller.state)
@@ -48,9 +50,14 @@ class BenchTold(QObject):
             self._outputs = f"{SAFE_SO_FAR if lives else SAFE}: {values}"
             self._window.log.note(f"{self._outputs[0].upper()}{self._outputs[1:]}")
         else:
-            self._outputs = "OUTPUTS NOT ALL KNOWN TO BE SAFE"
+            again = "done again as soon as they answer" if self._window.safe_again.waiting else "press Esc to try again"
+            self._outputs = f"⚠ {UNSAFE}: {', '.join(one.channel for one in report.channels if not one.ok)}; {again}"
             trouble = Trouble("Not all outputs are known to be safe", read_back_text(report), "")
             self._window.show_trouble(trouble)
+        self._show()
+
+    def _show_slow(self, told: str) -> None:
+        self._outputs = f"⚠ {told}"
         self._show()
 
     def _show_state(self, state: State) -> None:
@@ -63,7 +70,9 @@ class BenchTold(QObject):
         bench = self._window.controller.bench
         missing = [] if bench is None else list(bench.not_connected)
         lacks = f"⚠ NOT CONNECTED: {', '.join(missing)}" if missing else ""
-        parts = [self._window.controller.state.value, self._outputs, lacks, waits]
+        state = self._window.controller.state.value
+        told = [self._outputs, state] if UNSAFE in self._outputs else [state, self._outputs]  # never a plain "ready"
+        parts = [*told, lacks, waits]
         self._window.top_bar.state.say("   ·   ".join(part for part in parts if part))
 
     def _show_bench(self, bench: Bench) -> None:

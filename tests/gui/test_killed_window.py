@@ -1,10 +1,12 @@
-"""A window that is killed: its guardian makes the outputs safe, which the test asks for over sockets of its own."""
+"""A window that is killed, and one whose instruments hang: outputs end off, as asked over sockets of the tests' own."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pytestqt.qtbot import QtBot
@@ -13,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_safe_anywhere import is_on
 
+from gui.controller import State
+from gui.main_window import MainWindow
 from labctl.simulation import SimulatedBench
 
 WAIT_MS = 60_000
@@ -52,3 +56,23 @@ def test_a_window_that_is_killed_leaves_its_outputs_off(
     qtbot.waitUntil(lambda: bool(list(runs.glob("*_guardian_*.txt"))), timeout=WAIT_MS)
     (report,) = runs.glob("*_guardian_*.txt")
     qtbot.waitUntil(lambda: "leaky_drive: safe" in report.read_text(), timeout=WAIT_MS)
+
+
+def test_outputs_whose_instrument_hung_are_made_safe_once_it_answers_again(
+    qtbot: QtBot, opened: Callable[..., MainWindow], own_station: Path, own_simulation: SimulatedBench
+) -> None:
+    window = opened(own_station)
+    assert window.controller.bench is not None
+    window.controller.bench.set("leaky_drive", 1.0)
+    assert is_on(own_simulation)
+    os.kill(own_simulation.pid, signal.SIGSTOP)
+    try:
+        window.safe_button.click()
+        qtbot.waitUntil(lambda: "no end yet: " in window.log.text(), timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: window.controller.state is State.READY, timeout=WAIT_MS)
+        told = window.top_bar.state.whole()
+        assert told.startswith("⚠ OUTPUTS NOT ALL KNOWN TO BE SAFE: leaky_drive") and "as soon as they answer" in told
+    finally:
+        os.kill(own_simulation.pid, signal.SIGCONT)
+    qtbot.waitUntil(lambda: not is_on(own_simulation), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: "all outputs safe, read back: " in window.top_bar.state.whole(), timeout=WAIT_MS)
