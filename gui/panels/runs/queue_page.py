@@ -31,6 +31,7 @@ from gui.theme import Theme
 from gui.widgets.file_dialogs import ask_for_file
 from gui.widgets.job_controls import RESTING
 from gui.work import Work, WorkState
+from labctl.calls import programs_named
 from labctl.errors import UsageError
 from labctl.job import Job, load_job
 from labctl.job_queue.doing import fresh_folder
@@ -315,7 +316,9 @@ class QueuePage(QWidget):
         """What acts on instruments is looked at by a person first."""
         bench = self.desk.controller.bench
         acts = job.needs_bench and not (bench is not None and bench.simulated)
-        self._start_fresh(job, "runs", held=FROM_A_FILE if acts else "")
+        programs = ", ".join(programs_named(job.call))
+        held = f"it runs a program of somebody's own ({programs}): look into it first" if programs else ""
+        self._start_fresh(job, "runs", held=FROM_A_FILE if acts else held)
 
     def _to_panel(self) -> None:
         work = self._work()

@@ -239,3 +239,17 @@ def test_the_loop_starts_at_one_click_and_stops_at_another(
     click(form.controls.stop_button)
     wait_for(qtbot, panel, [("Close the loop", "stopped")])
     qtbot.waitUntil(lambda: controller.state is State.READY, timeout=WAIT_MS)
+
+
+def test_a_loaded_job_that_runs_a_program_waits_for_a_person(qtbot: QtBot, panel: RunsPanel, tmp_path: Path) -> None:
+    program = tmp_path / "mine.py"
+    program.write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\n")
+    usual = call("labctl.campaigns.usual_network:usual_and_preview", f"{program}:Task", ("leaky",))
+    save_job(Job("Theirs", usual, tmp_path / "theirs"), tmp_path / "theirs.json")
+    panel.queue.load(tmp_path / "theirs.json")
+    qtbot.waitUntil(lambda: bool(panel.desk.works), timeout=WAIT_MS)
+    work = panel.desk.works[-1]
+    assert work.state is WorkState.HELD
+    qtbot.wait(300)  # it would have begun by now
+    assert work.state is WorkState.HELD and not (tmp_path / "was-run").exists()
+    work.stop()
