@@ -51,6 +51,9 @@ def main(*, station: Path | None, simulated: str | None, runs_folder: Path | Non
     elif station is not None:
         window.stations.open(station)
     code = application.exec() or (0 if window.parting.outputs_known_safe else NOT_SAFE)
+    if window.parting.gave_up:  # at its end Python would wait for the same instruments once more; the guardian tries
+        sys.stderr.flush()
+        os._exit(code)
     if not window.desk.bridge.wait(LAST_S):
         # Python ends such a thread in the middle of what it computes; where that is torch, the process dies of it.
         sys.stderr.write("a campaign still computes; the window ends without it, outputs as told above\n")

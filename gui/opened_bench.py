@@ -92,7 +92,7 @@ def leave(held: Opened, bridge: Bridge) -> SafeReport:
         report = held.bench.make_safe()  # the campaign lived on for a moment: read back once more
     try:
         with contextlib.suppress(SafetyError):  # says what the report says
-            held.bench.close()
+            held.bench.close(try_again=report.ok)
     finally:
         if held.simulation is not None:
             held.simulation.stop()

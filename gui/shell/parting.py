@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from gui.main_window import MainWindow
 
 LOOK_MS = 50
+LONGEST_MS = 15_000
+"""How long instruments that do not answer may keep the window."""
 
 
 class Parting(QObject):
@@ -31,6 +33,10 @@ class Parting(QObject):
         """Asked by a signal, with nobody there to read: close as soon as all was tried, and told in the log."""
         window.controller.parted.connect(self._part)
         window.farewell.leave.connect(self.leave)
+        self.gave_up = False
+        """Instruments did not answer in time: the process is to be ended as it is (its guardian tries once more)."""
+        self.deadline = QTimer(self, singleShot=True, interval=LONGEST_MS)
+        self.deadline.timeout.connect(self._give_up)
         self._look = QTimer(self, interval=LOOK_MS)
         self._look.timeout.connect(self._wait)
 
@@ -39,9 +45,10 @@ class Parting(QObject):
         window = self._window
         if self._began_s is None:
             self._began_s = time.monotonic()
+            self.deadline.start()
             window.desk.part()
             window.controller.part()
-        elif window.controller.state is State.PARTED:
+        elif window.controller.state is State.PARTED or self.gave_up:
             QTimer.singleShot(0, self.leave)  # Qt does not close a window again from within its closeEvent
 
     @property
@@ -61,7 +68,23 @@ class Parting(QObject):
             self._look.stop()
             self._window.close()
 
+    def _give_up(self) -> None:
+        """The bench does not let go: say what is not known to be safe, and let the window close."""
+        controller = self._window.controller
+        if controller.state is State.PARTED:
+            return
+        self.gave_up = True
+        bench = controller.bench
+        names = ", ".join(bench.safe_states.waiting_for) if bench is not None else ""
+        why = f"no end within {self.deadline.interval() / 1000:g} s: {names or 'instruments that do not answer'}"
+        self._report = SafeReport((), self.deadline.interval() / 1000, (f"{why}. Switch off by hand",))
+        self._window.log.error(str(self._report))
+        self._window.farewell.tell(self._report)
+        if self._at_once:
+            self.leave()
+
     def _part(self, report: SafeReport | None) -> None:
+        self.deadline.stop()
         self._report = report
         if report is not None:
             self._window.bench_told.show_safe(report)

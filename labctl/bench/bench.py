@@ -200,12 +200,12 @@ class Bench(InstrumentStates):
         self._made_safe_s = time.monotonic()
         return report
 
-    def close(self) -> None:
+    def close(self, *, try_again: bool = True) -> None:
         """Make the outputs safe if anything was written, then close every line.
 
-        Raises SafetyError if an output is not known to be safe.
+        try_again: also where that was tried already, and failed. Raises SafetyError if an output is not known to be safe.
         """
-        self._close(try_again=True)
+        self._close(try_again=try_again)
 
     def _close(self, *, try_again: bool) -> None:
         if self._closed:

@@ -76,3 +76,44 @@ def test_outputs_whose_instrument_hung_are_made_safe_once_it_answers_again(
         os.kill(own_simulation.pid, signal.SIGCONT)
     qtbot.waitUntil(lambda: not is_on(own_simulation), timeout=WAIT_MS)
     qtbot.waitUntil(lambda: "all outputs safe, read back: " in window.top_bar.state.whole(), timeout=WAIT_MS)
+
+
+MAIN = """
+import sys
+from pathlib import Path
+import gui.app, gui.main_window, gui.shell.parting
+gui.shell.parting.LONGEST_MS = 1500
+class Window(gui.main_window.MainWindow):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.controller.guarded.connect(self.drive)
+    def drive(self):
+        done = lambda _: print("on", flush=True)
+        self.desk.call(lambda: self.controller.bench.set("leaky_drive", 1.0), done=done)
+gui.app.MainWindow = Window
+sys.exit(gui.app.main(station=Path(sys.argv[1]), simulated=None, runs_folder=Path(sys.argv[2]), theme=None))
+"""
+
+
+def test_one_signal_ends_a_window_whose_instruments_do_not_answer_and_the_guardian_goes_on(
+    qtbot: QtBot, own_simulation: SimulatedBench, tmp_path: Path
+) -> None:
+    station = own_simulation.write_station(tmp_path / "station.toml")
+    runs = tmp_path / "runs"
+    with (tmp_path / "said").open("w") as said:
+        window = subprocess.Popen(
+            [sys.executable, "-c", MAIN, str(station), str(runs)], stdout=subprocess.PIPE, stderr=said, text=True
+        )
+    assert window.stdout is not None
+    assert window.stdout.readline() == "on\n"
+    os.kill(own_simulation.pid, signal.SIGSTOP)
+    try:
+        window.send_signal(signal.SIGTERM)
+        assert window.wait(WAIT_MS / 1000) == 1
+        window.stdout.close()
+        told = (tmp_path / "said").read_text()
+        assert "OUTPUTS NOT KNOWN TO BE SAFE" in told and "leaky_drive" in told
+    finally:
+        os.kill(own_simulation.pid, signal.SIGCONT)
+    qtbot.waitUntil(lambda: not is_on(own_simulation), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: bool(list(runs.glob("*_guardian_*.txt"))), timeout=WAIT_MS)
