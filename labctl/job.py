@@ -65,6 +65,8 @@ def job_from_json(data: Mapping[str, Any]) -> Job:
         if not isinstance(made, Call):
             raise UsageError("a job's call is missing")
         check(made)
+        if any("\0" in str(one) for one in (data["folder"], station or "")):
+            raise UsageError("a path of it contains a NUL character")
         return Job(
             str(data["title"]),
             made,

@@ -22,8 +22,9 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {}
     table: KeyPath = ()
     depth = 0
+    originals = text.splitlines() or [""]
     for number, line in enumerate(_without_strings(text), start=1):
-        original = text.splitlines()[number - 1]
+        original = originals[number - 1]
         if depth == 0 and line.lstrip()[:1] not in ("", "#"):
             header = _HEADER.match(original)
             path = _split(header["keys"]) if header else _assigned(original)

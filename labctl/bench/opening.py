@@ -23,6 +23,9 @@ from labctl.station import Channel, Station
 from labctl.station_schema import InstrumentTable
 
 Role = TypeVar("Role")
+ASK_IT = (
+    "that program can make it safe: Esc in its window, or end it by Ctrl-C or kill -TERM, which makes its outputs safe"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def _open_all(station: Station, *, insist: bool) -> tuple[dict[str, OpenedInstru
         close_all(opened)
         raise unexpected
     for name in [name for name in short.overridden if name in short.instruments]:
-        short.instruments[name] += f" (it is {short.overridden.pop(name)})"
+        short.instruments[name] += f" (it is {short.overridden.pop(name)}; {ASK_IT})"
     strangers = {name: opened.pop(name) for name in short.instruments if name in opened}
     close_all(strangers)
     return opened, short

@@ -215,3 +215,10 @@ def test_files_that_a_call_would_run_are_found_at_any_depth() -> None:
     assert programs_named(made) == ("a.py:Task", "/tmp/x/b.py:Task")
     assert programs_named(call_from_json(call_to_json(made))) == programs_named(made)
     assert programs_named(call(PLAIN, "memory", 3)) == ()
+
+
+def test_a_job_whose_folder_has_a_nul_character_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({**job_data(stored()), "folder": "a\0b"}))
+    with pytest.raises(UsageError, match=r"job\.json: a path of it contains a NUL character"):
+        load_job(path)

@@ -62,3 +62,4 @@ def test_safety_overrides_the_owner_and_says_so(demo_station: Path) -> None:
             remark.startswith("awg: in use by process") and "acted on all the same" in remark
             for remark in bench.remarks
         )
+        assert "Esc in its window" in safe["duffing_bias"].message, "what to do"

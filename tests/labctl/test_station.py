@@ -132,3 +132,9 @@ def test_units_convert_only_within_their_kind() -> None:
         conversion("mV", "A")
     with pytest.raises(ValueError, match="unknown unit 'Volt'"):
         unit_of("Volt")
+
+
+def test_an_empty_file_is_told_by_its_name_with_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").write_text("")
+    with pytest.raises(StationError, match=r"(?s)empty\.toml: station: is missing.*empty\.toml: channels: is missing"):
+        load_station(tmp_path / "empty.toml")
