@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
@@ -15,6 +16,7 @@ from gui.bridge import Bridge, Ended, Frame
 from gui.event_box import EventBox
 from labctl.apart import apart
 from labctl.campaign import Campaign, Journal, run
+from labctl.errors import CampaignError
 from labctl.events import Progress
 from labctl.job import Job
 from labctl.job_queue.doing import keep_job
@@ -153,8 +155,9 @@ class Work(QObject):
         return self._thread is None or not self._thread.is_alive()
 
     def _run(self) -> None:
+        kept: Path | None = None
         try:
-            keep_job(self.job)
+            kept = keep_job(self.job)
             campaign: Campaign[Any] = apart(self.job.call, folder=self.job.folder)
             with Journal(self.job.folder / "journal.jsonl") as journal:
                 ended = Ended(
@@ -162,6 +165,12 @@ class Work(QObject):
                 )
         except BaseException as error:  # noqa: BLE001 - handed to the window, which shows it
             ended = Ended(error=error)
+        if kept is not None and not kept.exists() and (ended.error is None or ended.stopped):
+            ended = Ended(
+                error=CampaignError(
+                    f"{self.job.folder} was deleted or moved while this ran: what was written before is not there any more"
+                )
+            )
         self._bridge.tell(lambda: self._finish_apart(ended))
 
     def _take(self) -> None:
