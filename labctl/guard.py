@@ -2,7 +2,8 @@
 
 The first signal raises `Stopped` where the main thread is. While outputs are being made safe or files finished, signals
 wait. A second signal, when the program has not come to its clean-up yet, makes the outputs safe at once, in the signal
-handler; a third one, once they are safe, ends the process there and then. SIGKILL cannot be caught.
+handler; a third one, once they are safe, ends the process there and then. SIGKILL cannot be
+caught: that is for `labctl.guardian`.
 """
 
 from __future__ import annotations
