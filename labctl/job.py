@@ -95,3 +95,13 @@ def load_job(path: Path) -> Job:
         return job_from_json(data)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error
+
+
+def unused_folder(folder: Path) -> Path:
+    """This folder if there is nothing in it yet, else the first of FOLDER_2, FOLDER_3 … that is unused; made if need be."""
+    number, found = 1, folder
+    while found.exists() and (not found.is_dir() or any(found.iterdir())):
+        number += 1
+        found = folder.with_name(f"{folder.name}_{number}")
+    found.mkdir(parents=True, exist_ok=True)
+    return found

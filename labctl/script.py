@@ -24,6 +24,7 @@ USED = {
     "labctl.bench": ("Bench",),
     "labctl.campaign": ("Journal", "run"),
     "labctl.console": ("Console",),
+    "labctl.job": ("unused_folder",),
     "labctl.simulation": ("simulated_station",),
 }
 """What the scripts use besides what the call names."""
@@ -33,7 +34,8 @@ SAYS_NOTHING = ("bench.set", "bench.check_set")
 def script_of(job: Job) -> str:
     """A complete script: opens the bench where it is needed, runs the campaign, keeps its journal, prints its events.
 
-    A job of a simulated bench (`Job.simulated`) starts that bench. Raises UsageError for a call that is not allowed.
+    It writes into the job's folder, or into one beside it where that is in use already: what is there is never written
+    over. A job of a simulated bench (`Job.simulated`) starts that bench. Raises UsageError for a call that is not allowed.
     """
     check(job.call)
     campaign = expression_of(job.call, indent=2, room=WIDTH - 2 * len(INDENT) - len("result = run(") - 44)
@@ -42,8 +44,8 @@ def script_of(job: Job) -> str:
         work += [f"{INDENT}campaign = {campaign}"]
         campaign = "campaign"
     work += [f"{INDENT}result = run({campaign}, on_event=Console(), journal=journal)"]
-    body = [f"{FOLDER.name} = {_flat(job.folder)}", *work, "print(result)"]
-    return _whole(job.title, {"Journal", "run", "Console", *_bench_names(job)}, [job.call], body)
+    body = [f"{FOLDER.name} = unused_folder({_flat(job.folder)})", *work, "print(result)"]
+    return _whole(job.title, {"Journal", "run", "Console", "unused_folder", *_bench_names(job)}, [job.call], body)
 
 
 def script_of_calls(title: str, calls: list[Call], *, station: Path | None = None, simulated: str = "") -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from labctl.calls import BENCH, FOLDER, call
 from labctl.errors import SimulationError
-from labctl.job import Job, load_job, save_job
+from labctl.job import Job, load_job, save_job, unused_folder
 from labctl.job_queue.doing import do_job
 from labctl.job_queue.entry import DONE, FAILED
 from labctl.script import script_of, script_of_calls
@@ -85,3 +85,17 @@ def test_a_queued_job_of_a_simulated_bench_is_done_when_that_bench_is_gone(tmp_p
             load_job(tmp_path / "job.json"), on_event=lambda _: None, stop=threading.Event(), pause=threading.Event()
         )
         assert outcome.state == state, outcome
+
+
+def test_a_script_never_writes_over_the_run_that_it_repeats(tmp_path: Path) -> None:
+    run_folder = tmp_path / "run"
+    assert unused_folder(run_folder) == run_folder, "an empty folder is as good as none"
+    assert unused_folder(run_folder) == run_folder
+    (run_folder / "twin.json").write_text("kept")
+    assert unused_folder(run_folder) == tmp_path / "run_2"
+    (tmp_path / "run_2" / "twin.json").write_text("kept, too")
+    assert unused_folder(run_folder) == tmp_path / "run_3"
+    (tmp_path / "file").write_text("no folder")
+    assert unused_folder(tmp_path / "file") == tmp_path / "file_2"
+    job = Job("Look", call("labctl.recording_cards:recordings_below", FOLDER), run_folder)
+    assert f'folder = unused_folder(Path("{run_folder}"))' in script_of(job)
