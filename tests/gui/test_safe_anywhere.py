@@ -175,13 +175,12 @@ def test_outputs_that_are_found_on_are_told_when_a_station_is_opened(
 ) -> None:
     host, port = simulation.addresses["awg"].split("::")[1:3]
     with socket.create_connection((host, int(port)), timeout=10) as line:
-        # at its terminals twice that: it is told for 50 ohm
-        line.sendall(b"SOUR1:VOLT:OFFS 0.5\nOUTP1 ON\nOUTP1?\n")
+        line.sendall(b"OUTP1:LOAD INF\nSOUR1:VOLT:OFFS 0.5\nOUTP1 ON\nOUTP1?\n")
         assert line.makefile().readline().strip() == "1"
     window = opened()
     said = window.top_bar.state.whole()
-    assert "FOUND ON: leaky_drive ON at 1 V" in said and "duffing_bias" not in said
-    assert "Outputs were found on: leaky_drive ON at 1 V" in window.log.text()
+    assert "FOUND ON: leaky_drive ON at 0.5 V" in said and "duffing_bias" not in said
+    assert "Outputs were found on: leaky_drive ON at 0.5 V" in window.log.text()
     assert is_on(simulation), "it is told, not changed"
     window.safe_button.click()
     assert_made_safe(qtbot, window, simulation)
