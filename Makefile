@@ -6,6 +6,7 @@
 # make check                lint + types + import contracts + tests
 # make test-slow            the tests that take minutes
 # make gui                  install, then the window on a simulated bench
+# make screenshots          the pictures of docs/screenshots, by clicking through the window (about 6 minutes)
 #
 # PYTHON=python3.12         another interpreter (>= 3.11)
 # TORCH_INDEX=URL           take torch from this package index (PyTorch's own has CPU-only and CUDA builds)
@@ -25,7 +26,7 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 .PHONY: help install demo test check test-slow gui system-libraries screenshots clean
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
 
 install: $(INSTALLED)
 
@@ -58,8 +59,10 @@ test-slow: install system-libraries
 system-libraries:
 	sh scripts/system_libraries.sh
 
+# One way through the window by clicks, then every panel once more at twice the scale; on DISPLAY if there is one.
 screenshots: install system-libraries
-	$(BIN)/python scripts/screenshots.py docs/screenshots
+	runs=$$(mktemp -d) && $(BIN)/python scripts/screenshots.py docs/screenshots --runs $$runs && \
+	QT_SCALE_FACTOR=2 $(BIN)/python scripts/screenshots.py docs/screenshots --look-only --suffix _2x --runs $$runs && rm -r $$runs
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

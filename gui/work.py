@@ -65,6 +65,7 @@ class Work(QObject):
         self.held_because = ""
         self.box = EventBox()
         self.began_s = 0.0
+        self._step = ("", 0.0, 0.0)
         self._bridge = bridge
         self._stop = threading.Event()
         self.wants_pause = threading.Event()
@@ -78,11 +79,12 @@ class Work(QObject):
 
     @property
     def time_left_s(self) -> float | None:
-        """As its progress so far lets expect; None where that is not known."""
+        """Of the step under way, as its progress so far lets expect; None where that is not known."""
         done, total = self.progress.done, self.progress.total
-        if self.state is not WorkState.RUNNING or not 0.0 < done <= total:
+        _, began_s, first = self._step
+        if self.state is not WorkState.RUNNING or not first < done <= total:
             return None
-        return (time.monotonic() - self.began_s) * (total - done) / done
+        return (time.monotonic() - began_s) * (total - done) / (done - first)
 
     def stop(self) -> None:
         """Stop it before its next event, or take it out of the queue; `ended` follows where it ran."""
@@ -132,6 +134,8 @@ class Work(QObject):
         """Pass on what happened. For the desk."""
         for event in frame.events:
             if isinstance(event, Progress):
+                if event.key != self._step[0] or event.done < self.progress.done:  # another step, or the same anew
+                    self._step = (event.key, time.monotonic(), event.done)
                 self.progress = WorkProgress(event.done, event.total, event.note)
         self.frame.emit(frame)
 

@@ -157,7 +157,9 @@ def walk_the_loop(camera: Camera) -> None:
     settle(20.0)
     camera.take("twins_fit")
     ended(newest(window))
-    settle(3.0)
+    wait(lambda: "redictions" in newest(window).job.title, what="the predictions of the new twin")
+    ended(newest(window))
+    settle(1.0)
     camera.take("twins")
 
 
@@ -263,7 +265,7 @@ def main() -> int:
         if options.look_only:
             window.controller.open_simulated()
             wait(lambda: window.controller.state is State.READY)
-            look(camera, ("light",))
+            look(camera, ("light", "dark"))
         else:
             picture_an_error(camera, Path(folder))
             walk_the_loop(camera)

@@ -48,7 +48,7 @@ class JobControls(QWidget):
         self.bar = QProgressBar(maximum=1000)
         self.bar.setMinimumWidth(120)
         self.bar.setTextVisible(True)
-        named(self.bar, "Progress", "How much of the work is done")
+        named(self.bar, "Progress", "How much of the step under way is done, and the time that is left of it")
         self.line = QLabel()
         self.line.setAccessibleName("What is going on")
         self.line.setTextFormat(Qt.TextFormat.PlainText)
