@@ -18,6 +18,7 @@ import contextlib
 import importlib.util
 import json
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -100,7 +101,8 @@ class SimulatedBench:
     def write_station(self, path: str | Path, template: str | None = None) -> Path:
         """Fill a station template (the demo's if none is given) and write it to `path`.
 
-        Raises SimulationError where there is a file already: it may describe a real bench.
+        What this wrote before is brought up to date, as long as nobody changed more than its addresses. Raises
+        SimulationError where there is any other file: it may describe a real bench.
         """
         path = Path(path)
         text = self.fill(demo_station_template() if template is None else template)
@@ -109,7 +111,9 @@ class SimulatedBench:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
-            raise SimulationError(f"{path} exists already; nothing is overwritten: name another file") from None
+            if _but_addresses(path.read_text(encoding="utf-8", errors="replace")) != _but_addresses(text):
+                raise SimulationError(f"{path} exists already; nothing is overwritten: name another file") from None
+            path.write_text(text, encoding="utf-8")
         return path
 
     def stop(self) -> None:
@@ -203,6 +207,11 @@ def demo_station_template() -> str:
 def write_demo_station(sim: SimulatedBench, path: str | Path) -> Path:
     """Write the demo's station file with the addresses of a running simulated bench; see `SimulatedBench.write_station`."""
     return sim.write_station(path)
+
+
+def _but_addresses(text: str) -> str:
+    """With a mark for each address of a simulated instrument, wherever it stands."""
+    return re.sub(r"TCPIP::127\.0\.0\.1::\d+::SOCKET|ASRL/dev/pts/\d+::INSTR", "ADDRESS", text)
 
 
 def _first_line(process: subprocess.Popen[str]) -> str:

@@ -99,3 +99,15 @@ def test_a_script_never_writes_over_the_run_that_it_repeats(tmp_path: Path) -> N
     assert unused_folder(tmp_path / "file") == tmp_path / "file_2"
     job = Job("Look", call("labctl.recording_cards:recordings_below", FOLDER), run_folder)
     assert f'folder = unused_folder(Path("{run_folder}"))' in script_of(job)
+
+
+def test_a_station_file_of_an_earlier_simulation_is_brought_up_to_date_unless_somebody_changed_it(
+    shared_sim: SimulatedBench, tmp_path: Path
+) -> None:
+    path = shared_sim.write_station(tmp_path / "station.toml")
+    written = path.read_text()
+    path.write_text(written.replace(next(iter(shared_sim.addresses.values())), "TCPIP::127.0.0.1::1::SOCKET"))
+    assert shared_sim.write_station(path).read_text() == written
+    path.write_text(written + "# my own line\n")
+    with pytest.raises(SimulationError, match="nothing is overwritten"):
+        shared_sim.write_station(path)

@@ -28,6 +28,7 @@ class SmallCell:
         for old, new in changes:
             assert old in text
             text = text.replace(old, new)
+        (folder / "station.toml").unlink(missing_ok=True)
         return self.sim.write_station(folder / "station.toml", text)
 
     def ask(self, instrument: str, *commands: str) -> list[str]:
