@@ -110,7 +110,9 @@ def newest_training(cards: Sequence[RecordingCard]) -> list[RecordingCard]:
     """The newest recording to learn from: complete, and neither one that was recorded to judge on nor a network's play; with all
     its rounds, where it was recorded in several (leaky-training-00.h5, leaky-training-01.h5 ...)."""
     usable = [card for card in cards if not card.problem and not card.for_judging and not card.of_a_network]
-    newest = next((card for card in usable if card.complete), next(iter(usable), None))
+    whole = [card for card in usable if card.complete]
+    # of a device of a bench rather than traces of something else, such as an example that was simulated for GOKU
+    newest = next((card for card in whole if card.device), next(iter([*whole, *usable]), None))
     if newest is None:
         return []
     same = [card for card in usable if card.path.parent == newest.path.parent and card.alike(newest)]

@@ -22,7 +22,7 @@ if "DISPLAY" not in os.environ:
 
 from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QCheckBox, QTabWidget, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QCheckBox, QTableView, QTabWidget, QWidget
 
 from gui.app import SWITCH_INTERVAL_S
 from gui.controller import State
@@ -85,6 +85,20 @@ def turn_to(tabs: QTabWidget, title: str) -> None:
             tabs.setCurrentIndex(number)
             return settle(0.3)
     raise RuntimeError(f"no tab {title!r}")
+
+
+def choose_row(panel: QWidget, text: str) -> None:
+    """Click the first row of the visible table in which this stands."""
+    for view in panel.findChildren(QTableView):
+        model = view.model()
+        rows = [row for row in range(model.rowCount()) for column in range(model.columnCount())
+                if text in str(model.index(row, column).data())]  # fmt: skip
+        if view.isVisible() and rows:
+            view.scrollTo(model.index(rows[0], 0))
+            place = view.visualRect(model.index(rows[0], 1)).center()
+            QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=place)
+            return
+    raise RuntimeError(f"no row with {text!r} is seen")
 
 
 class Camera:
@@ -210,6 +224,8 @@ def walk_the_others(camera: Camera) -> None:
     runs = camera.show("runs")
     camera.take("runs_queue")
     turn_to(runs.pages, "Files")  # type: ignore[attr-defined]
+    settle(2.0)
+    choose_row(runs, "layer2-play5")
     settle(2.0)
     camera.take("runs")
 

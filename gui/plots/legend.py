@@ -26,3 +26,6 @@ def show_legend(plot: pg.PlotItem, entries: Sequence[tuple[str, str, str]], them
     if heading:
         told.insert(0, f'<span style="color: {theme.text}">{escape(heading)}</span>')
     plot.setTitle(BETWEEN.join(told) or None, size="10pt")
+    plot.titleLabel.setMinimumWidth(
+        0.0
+    )  # a long legend must not make the plot wider than its place, which cuts the axes

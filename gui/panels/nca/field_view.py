@@ -88,7 +88,8 @@ class FieldView(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Still to be made out."""
         line = self.fontMetrics().height()
-        return QSize(5 * line, 5 * line) if self._small else QSize(8 * line, 8 * line)
+        figures = self.fontMetrics().horizontalAdvance("−0.88 … −0.88")
+        return QSize(max(5 * line, figures), 5 * line) if self._small else QSize(8 * line, 8 * line)
 
     def field_rect(self) -> QRectF:
         """Where the cells are drawn: as large as can be, cells being squares."""

@@ -66,13 +66,13 @@ class PredictedView(View):
         self.drive.show_bands([Band(name, time_s, one.drive[:, number], OTHER + number) for name, number in drives])
         self.drive.set_labels(bottom="", left="Drive", left_unit=prediction.drive_units[0])
         drawn = [
-            Band("twin: median, 5–95 % (pale)", time_s, bands[2], TWIN, bands[0], bands[4], dashed=True),
-            Band("25–75 % (dense)", time_s, bands[2], TWIN, bands[1], bands[3], dashed=True),
+            Band("twin: median, 5–95 %", time_s, bands[2], TWIN, bands[0], bands[4], dashed=True),
+            Band("25–75 %", time_s, bands[2], TWIN, bands[1], bands[3], dashed=True),
         ]
         measured = one.measured[:, :, channel]
         if repeat == MEAN and len(measured) > 1:
             low, high = np.quantile(measured, (0.05, 0.95), axis=0)
-            title = f"measured, mean and 5–95 % of {len(measured)} repeats"
+            title = f"measured: mean, 5–95 % of {len(measured)}"
             drawn.insert(0, Band(title, time_s, measured.mean(0), MEASURED, low, high))
         else:
             drawn.insert(0, Band("measured", time_s, measured[max(repeat, 0)], MEASURED))  # the dashed twin lies on it
