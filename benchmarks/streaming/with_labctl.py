@@ -14,6 +14,7 @@ from gui.app import SWITCH_INTERVAL_S
 from gui.controller import State
 from gui.main_window import MainWindow
 from gui.panels.record.panel import RecordPanel
+from labctl import calls
 from labctl.calls import call
 from labctl.campaign import Campaign
 from labctl.events import Progress, Sampled, StepStarted
@@ -44,7 +45,8 @@ def main() -> None:
         panel = window.show_panel("record")
         assert isinstance(panel, RecordPanel)
         bench = desk.controller.bench
-        bench.streaming = streaming  # what a job may call: a method of the bench
+        bench.streaming = streaming  # a job calls a method of the bench, and this one as well, here
+        calls.BENCH_METHODS |= {"streaming"}
         work = desk.start(Job("Streaming", call("bench.streaming", rate_per_s), Path(folder) / "run"), panel=panel.key)
         panel.controls.follow(work)
         panel.tabs.setCurrentWidget(panel.live)
