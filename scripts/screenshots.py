@@ -225,7 +225,7 @@ def walk_the_others(camera: Camera) -> None:
     camera.take("runs_queue")
     turn_to(runs.pages, "Files")  # type: ignore[attr-defined]
     settle(2.0)
-    choose_row(runs, "layer2-play5")
+    choose_row(runs, "leaky-training")
     settle(2.0)
     camera.take("runs")
 
