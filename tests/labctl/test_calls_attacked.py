@@ -179,10 +179,10 @@ def test_any_text_of_a_job_stays_a_text_of_its_script(text: str, tmp_path: Path)
     written = script_of(Job(text, Call(PLAIN, (text,), options), Path(text), Path(text)))
     whole = ast.parse(written)
     imported = [one.module for one in ast.walk(whole) if isinstance(one, ast.ImportFrom)]
-    assert imported == ["pathlib", "labctl.campaign", "labctl.console", "labctl.loop_files"]
+    assert imported == ["pathlib", "labctl.campaign", "labctl.console", "labctl.job", "labctl.loop_files"]
     assert not [one for one in ast.walk(whole) if isinstance(one, ast.Import)]
     called = {ast.unparse(one.func) for one in ast.walk(whole) if isinstance(one, ast.Call)}
-    assert called == {"main", "print", "run", "Console", "Journal", "Path", "loop_files"}
+    assert called == {"main", "print", "run", "Console", "Journal", "Path", "loop_files", "unused_folder"}
 
 
 def test_a_job_of_a_thousand_calls_within_each_other_is_refused_in_words(tmp_path: Path) -> None:
