@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from labctl.files_below import files_below
 
 TWIN_FORMAT = '"labctl.device_twin"'
 HEAD_BYTES = 200
 """A twin's file says within its first bytes what it is."""
-MOST_FILES = 20_000
-"""Looking goes no further: a folder with more is an archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class LoopFiles:
 def loop_files(folder: Path) -> LoopFiles:
     """Look through a folder of runs; one that does not exist holds nothing."""
     found: dict[str, list[tuple[float, Path]]] = {"recordings": [], "twins": [], "networks": [], "deployments": []}
-    for path in _files(folder):
+    for path in files_below(folder, ".h5", ".json"):
         kind = _kind(path)
         if kind:
             shown = path.parent if kind in ("networks", "deployments") and path.suffix == ".h5" else path
@@ -45,18 +43,6 @@ def loop_files(folder: Path) -> LoopFiles:
 
 def _newest_first(items: list[tuple[float, Path]]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(path for _, path in sorted(items, reverse=True)))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    seen = 0
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            seen += 1
-            if seen > MOST_FILES:
-                return
-            if name.endswith((".h5", ".json")):
-                yield Path(root) / name
 
 
 def _kind(path: Path) -> str:

@@ -6,13 +6,13 @@ Read as plain JSON: nothing here loads torch. Whether the weights are whole is f
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from labctl.clearance import shortcomings, verdict_in_words, was_judged
+from labctl.files_below import files_below
 from labctl.gate_rows import GateRow, gate_rows
 from labctl.recording_cards import device_of
 
@@ -20,7 +20,6 @@ FORMATS = ("labctl.device_twin", "labctl.twin_ensemble")
 HEAD_BYTES = 200
 """A twin's file says within its first bytes what it is."""
 LARGEST_BYTES = 32 << 20
-MOST_FILES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,8 @@ def twins_below(folder: Path, *, extra: Iterable[Path] = (), known: Sequence[Twi
     before = {card.path: card for card in known}
     chosen = [_json_of(path) for path in extra]
     found = []
-    for path in dict.fromkeys([*chosen, *_files(folder)]):
+    there = (path.absolute() for path in files_below(folder, ".json") if ".member" not in path.name)
+    for path in dict.fromkeys([*chosen, *there]):
         card = _card(path, before.get(path), asked_for=path in chosen)
         if card is not None:
             found.append(card)
@@ -118,18 +118,6 @@ def twins_below(folder: Path, *, extra: Iterable[Path] = (), known: Sequence[Twi
 def _json_of(path: Path) -> Path:
     whole = Path(path).absolute()
     return whole if whole.suffix == ".json" else whole.with_suffix(".json")
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    seen = 0
-    for root, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            seen += 1
-            if seen > MOST_FILES:
-                return
-            if name.endswith(".json") and ".member" not in name:
-                yield (Path(root) / name).absolute()
 
 
 def _card(path: Path, before: TwinCard | None, *, asked_for: bool) -> TwinCard | None:
